@@ -1,3 +1,101 @@
-"""histhooks: the flight recorder for model training."""
+"""histhooks: the flight recorder for model training.
+
+``import histhooks; histhooks.autolog()`` at the top of a program is all it needs: every training run of a framework
+that is known leaves its history in one SQLite file.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from histhooks.errors import HisthooksError, NotApplicable, QueryError, StoreError
+from histhooks.recorder import Run, current_run, flush, log, paused, start_run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from histhooks.history import History
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "HisthooksError",
+    "History",
+    "NotApplicable",
+    "QueryError",
+    "Run",
+    "StoreError",
+    "__version__",
+    "autolog",
+    "current_run",
+    "disable",
+    "flush",
+    "log",
+    "paused",
+    "start_run",
+]
+
+
+def autolog(
+    *frameworks: str,
+    store: str | os.PathLike[str] | None = None,
+    project: str | None = None,
+    group: str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    metric: str | None = None,
+    splits: Mapping[str, str] | None = None,
+) -> None:
+    """Record every training run from here on.
+
+    Parameters
+    ----------
+    *frameworks : str
+        Any of `sklearn` (or `scikit-learn`), `xgboost`, `keras`, `lightning`, `torch`. By default all of them: each
+        begins to work when the program imports it, and one that cannot work is left out.
+    store : str or path, optional
+        The file to record to; see the README for where it is by default.
+    project, group : str, optional
+        What the runs belong to, and with which others they were started.
+    tags : mapping, optional
+        Tags of every run.
+    metric : str, optional
+        The metric that ranks runs.
+    splits : mapping of str to str, optional
+        Names of evaluation sets and the split each stands for: ``{"holdout": "test"}``.
+
+    Raises
+    ------
+    ValueError
+        Where a framework is unknown.
+    NotApplicable
+        Where a framework that was asked for by name cannot be recorded here.
+    """
+    from histhooks import integrations
+    from histhooks._engine import engine
+
+    settings = engine.settings
+    if store is not None:
+        settings.store = os.path.abspath(os.path.expanduser(os.fspath(store)))
+    settings.project = project or settings.project
+    settings.group = group or settings.group
+    settings.metric = metric or settings.metric
+    settings.tags = {**settings.tags, **(tags or {})}
+    settings.splits = {**settings.splits, **(splits or {})}
+    integrations.enable(*frameworks)
+
+
+def disable() -> None:
+    """Put the frameworks' own functions back; what is being recorded goes on to its end."""
+    from histhooks import integrations
+
+    integrations.disable_all()
+
+
+def __getattr__(name: str) -> Any:
+    # Reading is a world of its own, which a training process never enters unless it asks.
+    if name == "History":
+        from histhooks.history import History
+
+        return History
+    raise AttributeError(f"module 'histhooks' has no attribute {name!r}")

@@ -1,0 +1,169 @@
+"""Verify the ledger of a store with the standard library alone, as docs/ledger.md specifies it.
+
+Usage: python verify_ledger.py STORE [HEAD]
+Exit code: 0 everything fits, 1 something does not, 2 no store.
+"""
+
+import hashlib
+import json
+import sqlite3
+import struct
+import sys
+from pathlib import Path
+
+RUN_OR_SESSION = "coalesce(run_id, session_id)"
+CONTENT = {
+    "environments": ("id", "id, python, os, machine, cpu, memory_bytes, gpus, details", "id"),
+    "packages": ("environment_id", "environment_id, name, version", "name"),
+    "code_versions": (
+        "id",
+        "id, repository, commit_hash, branch, dirty, diff, entry_script, entry_sha256, details",
+        "id",
+    ),
+    "contents": ("sha256", "sha256, kind, size_bytes, encoding, data", "sha256"),
+    "datasets": ("id", "id, kind, n_rows, n_columns, size_bytes, coverage, content_hash, schema, profile", "id"),
+    "architectures": ("id", "id, framework, class_name, n_parameters, n_trainable, layers", "id"),
+    "artifacts": ("sha256", "sha256, size_bytes, format", "sha256"),
+}
+# table: scope, columns, whether ordinals count per writing session
+APPENDED = {
+    "states": ("subject_id", "subject_id, session_id, ordinal, time, subject, state", True),
+    "run_links": ("run_id", "run_id, session_id, ordinal, kind, other_run_id, sha256, time", True),
+    "params": ("run_id", "run_id, ordinal, key, value, source, time", False),
+    "results": ("run_id", "run_id, ordinal, key, value, time", False),
+    "optimizers": ("run_id", "id, run_id, ordinal, position, class_name, settings, scheduler, time", False),
+    "optimizer_groups": (
+        "run_id",
+        "optimizer_id, run_id, ordinal, position, n_parameters, lr, settings, step, time",
+        False,
+    ),
+    "run_datasets": ("run_id", "run_id, ordinal, dataset_id, role, name, source, time", False),
+    "run_artifacts": ("run_id", "run_id, ordinal, sha256, path, role, direction, step, time", False),
+    "seeds": (RUN_OR_SESSION, "session_id, run_id, ordinal, library, call, value, location, time", False),
+    "rng_states": (
+        RUN_OR_SESSION,
+        "session_id, run_id, ordinal, point, library, device, algorithm, digest, state, time",
+        False,
+    ),
+    "events": (
+        RUN_OR_SESSION,
+        "id, session_id, run_id, ordinal, time, step, kind, severity, title, body, count",
+        False,
+    ),
+    "captures": (
+        RUN_OR_SESSION,
+        "session_id, run_id, ordinal, collector, status, note, duration_s, time",
+        False,
+    ),
+    "tags": ("run_id", "run_id, session_id, ordinal, key, value_sha256, author_sha256, time", True),
+    "notes": ("run_id", "run_id, session_id, ordinal, body_sha256, author_sha256, time", True),
+    "tombstones": (
+        "session_id",
+        "session_id, ordinal, action, subject_id, digests, reason, actor_sha256, time",
+        False,
+    ),
+}
+SPECIAL = {None: 0, "nan": 1, "inf": 2, "-inf": 3}
+
+
+def canonical(value):
+    def blob(data):
+        return {"$sha256": hashlib.sha256(data).hexdigest()}
+
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=blob).encode()
+
+
+def sha256_of_rows(rows):
+    return hashlib.sha256(b"".join(canonical(list(row)) + b"\n" for row in rows)).hexdigest()
+
+
+def rows_of(db, session_id, scope, table, first, last):
+    if table in CONTENT:
+        key, columns, order = CONTENT[table]
+        return db.execute(f"SELECT {columns} FROM {table} WHERE {key} = ? ORDER BY {order}", (scope,)).fetchall()
+    key, columns, per_session = APPENDED[table]
+    sql = f"SELECT {columns} FROM {table} WHERE {key} = ? AND ordinal BETWEEN ? AND ?"
+    if per_session:
+        return db.execute(f"{sql} AND session_id = ? ORDER BY ordinal", (scope, first, last, session_id)).fetchall()
+    return db.execute(f"{sql} ORDER BY ordinal", (scope, first, last)).fetchall()
+
+
+def points_of(db, run_id, ranges):
+    digest, count = hashlib.sha256(), 0
+    for name, first, last in json.loads(ranges):
+        head = db.execute(
+            "SELECT series, name, metric, split, direction, start_time FROM metric_summaries "
+            "WHERE run_id = ? AND name = ?",
+            (run_id, name),
+        ).fetchone()
+        if head is None:
+            continue
+        digest.update(canonical([*head[1:], first, last]) + b"\n")
+        for step, epoch, time, value, special in db.execute(
+            "SELECT coalesce(step, n), coalesce(epoch, -1), time, coalesce(value, 0.0), special FROM points "
+            "WHERE series = ? AND n BETWEEN ? AND ? ORDER BY n",
+            (head[0], first, last),
+        ):
+            digest.update(struct.pack("<qqqdB", step, epoch, time, value, SPECIAL[special]))
+            count += 1
+    return count, digest.hexdigest()
+
+
+def verify(db):
+    """Give the problems, and how many lines and parts were looked at."""
+    problems, lines, parts_seen = [], 0, 0
+    partial = db.execute("SELECT count(*) FROM exports").fetchone()[0] > 0
+    deleted = {d for (text,) in db.execute("SELECT digests FROM tombstones") for d in json.loads(text)}
+    last = {}
+    for session_id, seq, n_rows, digest, previous, time, heads in db.execute(
+        "SELECT session_id, seq, n_rows, digest, previous, time, heads FROM ledger ORDER BY session_id, seq"
+    ).fetchall():
+        lines += 1
+        expected_seq, expected_previous = last.get(session_id, (seq, previous) if partial else (0, None))
+        if (seq, previous) != (expected_seq, expected_previous):
+            problems.append(f"line {seq} of session {session_id} does not follow the one before it")
+        last[session_id] = (seq + 1, digest)
+        parts = db.execute(
+            "SELECT scope, table_name, first, last, n_rows, digest, ranges FROM ledger_parts "
+            "WHERE session_id = ? AND seq = ?",
+            (session_id, seq),
+        ).fetchall()
+        line = ["histhooks-ledger-1", session_id, seq, time, previous, heads and json.loads(heads)]
+        line.append(sorted(list(part) for part in parts))
+        if hashlib.sha256(canonical(line)).hexdigest() != digest or n_rows != sum(part[4] for part in parts):
+            problems.append(f"line {seq} of session {session_id}: its digest does not fit")
+        for scope, table, first, final, n_part, part_digest, ranges in parts:
+            parts_seen += 1
+            if table == "points":
+                count, computed = points_of(db, scope, ranges)
+            else:
+                rows = rows_of(db, session_id, scope, table, first, final)
+                count, computed = len(rows), sha256_of_rows(rows)
+            absent = count == 0 and (partial or part_digest in deleted)
+            if not absent and (computed, count) != (part_digest, n_part):
+                problems.append(f"{table} {first} to {final} of {scope}: not the rows that were written")
+    return problems, lines, parts_seen
+
+
+def main(arguments):
+    if not 1 <= len(arguments) <= 2 or not Path(arguments[0]).is_file():
+        print(__doc__, file=sys.stderr)
+        return 2
+    db = sqlite3.connect(f"{Path(arguments[0]).absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        problems, lines, parts = verify(db)
+        if len(arguments) == 2:
+            witness = arguments[1]
+            if not db.execute("SELECT 1 FROM ledger WHERE digest LIKE ? || '%'", (witness,)).fetchone():
+                problems.append(f"no line has the digest {witness}")
+    except sqlite3.DatabaseError as error:
+        print(f"{arguments[0]}: {error}", file=sys.stderr)
+        return 2
+    for problem in problems:
+        print(problem)
+    print(f"{lines} lines, {parts} parts: " + ("everything fits" if not problems else f"{len(problems)} do not fit"))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,255 @@
+"""From the entries of the buffer to the rows and the ledger line of one transaction. Touches no file.
+
+An entry is a tuple; what it is, its first item says:
+
+- ``(run, metrics, step, epoch, time_ns)``: points of a run;
+- ``("row", table, scope, row)``: a row of an append-only table, without its ordinal;
+- ``("state", subject, subject_id, facts, personal)``: what became of a run or a session;
+- ``("content", table, rows)``: what many runs share;
+- ``("after", function)``: called once what came before it is committed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from histhooks._ledger import (
+    CONTENT_TABLES,
+    TABLES,
+    canonical,
+    commitment,
+    digest_rows,
+    line_digest,
+    pack_points,
+    series_header,
+)
+from histhooks._metrics import Metric
+from histhooks._points import Point, Roller, Rollup, Summary
+from histhooks._time import now_us
+from histhooks._values import as_float, clean_text
+
+if TYPE_CHECKING:
+    from histhooks._run import Run
+
+Entry = tuple[Any, ...]
+_REAL = frozenset({"lr", "duration_s"})
+
+
+@dataclass(slots=True, eq=False)
+class Series:
+    """One curve of one run, as the writer knows it."""
+
+    run_id: str
+    name: str
+    what: Metric
+    start_time: int
+    summary: Summary = field(default_factory=Summary)
+    roller: Roller = field(default_factory=Roller)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction writes."""
+
+    states: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)  # subject, id, columns
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    points: list[tuple[Series, list[Point], list[Rollup]]] = field(default_factory=list)
+    parts: list[tuple[str, str, int, int, int, str, str | None]] = field(default_factory=list)
+    salts: list[tuple[str, str, str]] = field(default_factory=list)
+    line: tuple[str, int, int, str, str | None, int, str | None] | None = None
+    is_durable: bool = False
+    after: list[Callable[[], None]] = field(default_factory=list)
+
+
+class Assembler:
+    """Numbers rows, folds points and chains the ledger lines of one session.
+
+    Parameters
+    ----------
+    session_id : str
+        The session that writes.
+    report : callable
+        Called with a kind and a text for each entry that could not be used.
+    """
+
+    def __init__(self, session_id: str, report: Callable[[Any, str], None]) -> None:
+        self.session_id = session_id
+        self.subjects: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.heads: list[list[Any]] | None = None
+        self.previous: str | None = None
+        self._report = report
+        self._seq = 0
+        self._ordinals: dict[tuple[str, str], int] = {}
+        self._series: dict[str, dict[str, Series]] = {}
+        self._known: set[tuple[str, str]] = set()
+        self._last_time = 0
+
+    def build(self, entries: Iterable[Entry]) -> Batch:
+        """Build the transaction of some entries, in their order."""
+        batch = Batch()
+        pending: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        points: dict[str, dict[str, tuple[Series, list[Point]]]] = {}
+        for entry in entries:
+            kind = entry[0]
+            if kind.__class__ is not str:
+                self._points(entry, points)
+            elif kind == "row":
+                self._row(entry[1], entry[2], entry[3], pending)
+            elif kind == "state":
+                self._state(entry, batch, pending)
+            elif kind == "content":
+                self._content(entry[1], entry[2], pending)
+            else:
+                batch.after.append(entry[1])
+        self._close(batch, pending, points)
+        return batch
+
+    def forget(self, run_id: str) -> None:
+        """Let go of the series of a run that has ended."""
+        self._series.pop(run_id, None)
+
+    def salted(self, batch: Batch, subject_id: str, field_name: str, value: str | None) -> str:
+        """Commit to a personal value and keep its salt apart."""
+        salt = os.urandom(16).hex()
+        batch.salts.append((subject_id, field_name, salt))
+        return commitment(salt, value)
+
+    def _next(self, scope: str, table: str) -> int:
+        number = self._ordinals.get((scope, table), 0)
+        self._ordinals[scope, table] = number + 1
+        return number
+
+    def _points(self, entry: Entry, points: dict[str, dict[str, tuple[Series, list[Point]]]]) -> None:
+        run, metrics, step, epoch, time_ns = entry
+        of_run = points.get(run.id)
+        if of_run is None:
+            of_run = points[run.id] = {}
+        start = run.start_us
+        time = time_ns // 1000 - start
+        for name, value in metrics.items():
+            slot = of_run.get(name)
+            if slot is None:
+                series = self._series_of(run, name)
+                slot = of_run[name] = (series, [])
+            series, new = slot
+            n = series.summary.count + len(new)
+            if value.__class__ is not float:
+                try:
+                    value = as_float(value)
+                except (TypeError, ValueError, OverflowError, RuntimeError, AttributeError) as error:
+                    self._report(run, f"metric {name!r} was refused: {error}")
+                    continue
+            if value - value == 0.0:
+                new.append((n, n if step is None else step, epoch, time, value + 0.0, None))
+            else:
+                special = "nan" if value != value else "inf" if value > 0 else "-inf"
+                new.append((n, n if step is None else step, epoch, time, None, special))
+
+    def _series_of(self, run: Run, name: str) -> Series:
+        of_run = self._series.setdefault(str(run.id), {})
+        series = of_run.get(name)
+        if series is None:
+            series = of_run[name] = Series(str(run.id), name, run.what_is(name), run.start_us)
+        return series
+
+    def _row(self, table: str, scope: str, row: dict[str, Any], pending: dict[Any, list[dict[str, Any]]]) -> None:
+        pending.setdefault((scope, table), []).append(_plain(row))
+
+    def _content(self, table: str, rows: list[dict[str, Any]], pending: dict[Any, list[dict[str, Any]]]) -> None:
+        scope = str(rows[0][TABLES[table].columns[0]])
+        if (scope, table) not in self._known:
+            self._known.add((scope, table))
+            pending[scope, table] = [_plain(row) for row in rows]
+
+    def _state(self, entry: Entry, batch: Batch, pending: dict[Any, list[dict[str, Any]]]) -> None:
+        _, subject, subject_id, facts, personal = entry
+        facts = _plain(facts)
+        covered = dict(facts)
+        facts.pop("ledger_head", None)  # evidence in the state only, no column
+        for column, value in (personal or {}).items():
+            facts[column] = None if value is None else clean_text(value)
+            covered[column] = {"$personal": self.salted(batch, subject_id, column, facts[column])}
+        time = max(now_us(), self._last_time + 1)
+        self._last_time = time
+        state = canonical(covered).decode("ascii")
+        row = {"subject_id": subject_id, "session_id": self.session_id, "time": time, "subject": subject, "state": state}
+        pending.setdefault((subject_id, "states"), []).append(row)
+        known = self.subjects.get(subject_id)
+        if known is not None:
+            known[1].update(facts)
+        elif "started_at" in facts:
+            self.subjects[subject_id] = (subject, dict(facts))
+        batch.states.append((subject, subject_id, facts))
+        batch.is_durable = batch.is_durable or "status" in facts
+
+    def _close(self, batch: Batch, pending: dict[tuple[str, str], list[dict[str, Any]]], points: Any) -> None:
+        total = 0
+        for (scope, table), rows in pending.items():
+            spec = TABLES[table]
+            if table not in CONTENT_TABLES:
+                for row in rows:
+                    row["ordinal"] = self._next(scope, table)
+                    self._commit_personal(batch, table, scope, row)
+            first, last = (0, len(rows) - 1) if table in CONTENT_TABLES else (rows[0]["ordinal"], rows[-1]["ordinal"])
+            if table == "packages":
+                rows.sort(key=lambda row: row["name"].encode())
+            digest = digest_rows([row.get(column) for column in spec.columns] for row in rows)
+            batch.parts.append((scope, table, first, last, len(rows), digest, None))
+            batch.rows.setdefault(table, []).extend(rows)
+            total += len(rows)
+        for run_id, of_run in points.items():
+            total += self._close_points(batch, run_id, of_run)
+        if not batch.parts:
+            return
+        time = max(now_us(), self._last_time + 1)
+        self._last_time = time
+        heads = self.heads if self._seq == 0 else None
+        digest = line_digest(self.session_id, self._seq, time, self.previous, heads, batch.parts)
+        heads_text = None if heads is None else canonical(heads).decode("ascii")
+        batch.line = (self.session_id, self._seq, total, digest, self.previous, time, heads_text)
+        self.previous = digest
+        self._seq += 1
+
+    def _commit_personal(self, batch: Batch, table: str, scope: str, row: dict[str, Any]) -> None:
+        for column in {"tags": ("value", "author"), "notes": ("body", "author"), "tombstones": ("actor",)}.get(table, ()):
+            place = f"{table}/{self.session_id}/{row['ordinal']}/{column}"
+            row[f"{column}_sha256"] = self.salted(batch, scope, place, row.get(column))
+
+    def _close_points(self, batch: Batch, run_id: str, of_run: dict[str, tuple[Series, list[Point]]]) -> int:
+        digest, ranges, total = hashlib.sha256(), [], 0
+        for name in sorted(of_run):
+            series, new = of_run[name]
+            if not new:
+                continue
+            what = series.what
+            first, last = new[0][0], new[-1][0]
+            digest.update(series_header(name, what.metric, what.split, what.direction, series.start_time, first, last))
+            digest.update(pack_points(new))
+            series.summary.add(new)
+            batch.points.append((series, new, series.roller.add(new)))
+            ranges.append([name, first, last])
+            total += len(new)
+        if total:
+            first = self._ordinals.get((run_id, "points"), 0)
+            self._ordinals[run_id, "points"] = first + total
+            text = canonical(ranges).decode("ascii")
+            batch.parts.append((run_id, "points", first, first + total - 1, total, digest.hexdigest(), text))
+        return total
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Values as they read back from SQLite: no -0.0, no bool, REAL columns as float, text that UTF-8 can hold."""
+    out = {}
+    for key, value in row.items():
+        if value.__class__ is str:
+            value = clean_text(value)
+        elif value.__class__ is bool:
+            value = int(value)
+        elif value is not None and (key in _REAL or value.__class__ is float):
+            value = float(value) + 0.0
+        out[key] = value
+    return out

@@ -1,0 +1,244 @@
+"""One recorder a process: the buffer, the session and the writer thread, started with the first run.
+
+After a fork the child starts clean: the parent's connection is kept open, unused, for as long as the child lives,
+since closing it would drop the parent's locks (https://www.sqlite.org/howtocorrupt.html, section 2.6).
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from collections import deque
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from histhooks._ids import new_id
+from histhooks._location import Settings, is_off
+from histhooks._messages import warn_once
+from histhooks._secrets import mask_text
+from histhooks._time import now_us
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from histhooks._run import Run
+    from histhooks._writer import Writer
+
+current: ContextVar[Run | None] = ContextVar("histhooks_run", default=None)
+is_paused: ContextVar[bool] = ContextVar("histhooks_paused", default=False)
+
+
+class Engine:
+    """What the process records, and whether it does.
+
+    Attributes
+    ----------
+    buffer : deque
+        Entries for the writer; the only thing that training threads and the writer share.
+    overhead_s : float, seconds
+        Time spent in hooks of ours on training threads.
+    hook_errors : int
+        Failures of ours that training never saw.
+    """
+
+    def __init__(self) -> None:
+        self.settings = Settings()
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, as in a forked child."""
+        self.buffer: deque[tuple[Any, ...]] = deque()
+        self.session_id = new_id()
+        self.pid = os.getpid()
+        self.writer: Writer | None = None
+        self.live: dict[str, Run] = {}
+        self.n_runs = 0
+        self.n_failed = 0
+        self.hook_errors = 0
+        self.overhead_s = 0.0
+        self.exit_code: int | None = None
+        self.ended = False
+        self.actor: str | None = None
+        self._lock = threading.Lock()
+
+    def is_recording(self) -> bool:
+        """Whether a fit that begins now leaves a run."""
+        return not is_off() and not is_paused.get() and rank() == 0
+
+    def start(self) -> None:
+        """Start the writer thread, once."""
+        if self.writer is not None and not self.ended:
+            return
+        with self._lock:
+            if self.ended:
+                self.ended = False
+                self.session_id = new_id()
+                self.writer = None
+            if self.writer is None:
+                from histhooks import _signals
+                from histhooks._writer import Writer
+
+                self.writer = Writer(self)
+                _register()
+                _signals.install(self)
+                self.writer.start()
+
+    def run_started(self, run: Run) -> None:
+        """Keep a run as long as it is open."""
+        self.n_runs += 1
+        self.live[str(run.id)] = run
+
+    def run_ended(self, run: Run) -> None:
+        """Let go of a run."""
+        self.live.pop(str(run.id), None)
+        if run.status == "failed":
+            self.n_failed += 1
+        run_id = str(run.id)
+        self.buffer.append(("after", lambda: self.writer and self.writer.forget(run_id)))
+
+    def event(
+        self,
+        kind: str,
+        title: str,
+        body: str | None = None,
+        *,
+        severity: str = "info",
+        step: int | None = None,
+        run_id: str | None = None,
+        count: int = 1,
+        put: Callable[[Any], None] | None = None,
+    ) -> None:
+        """Record that something happened, in a run or in the session."""
+        row = {"id": new_id(), "session_id": self.session_id, "run_id": run_id, "time": now_us(), "step": step}
+        row |= {"kind": kind, "severity": severity, "title": mask_text(str(title)), "count": count}
+        row["body"] = None if body is None else mask_text(str(body))
+        (put or self.buffer.append)(("row", "events", run_id or self.session_id, row))
+
+    def failed(self, where: str, error: BaseException) -> None:
+        """Count a failure of ours, keep it as an event, and warn once."""
+        self.hook_errors += 1
+        if self.hook_errors <= 100:
+            title = f"{where}: {type(error).__name__}: {error}"[:500]
+            self.event("hook_error", title, severity="error")
+        warn_once(
+            f"hook/{where}", f"a hook failed and training went on: {where}: {mask_text(str(error))[:300]} (told once)"
+        )
+
+    def author(self) -> str | None:
+        """Who acts in this process."""
+        if self.actor is None:
+            from histhooks import _origin
+
+            self.actor = _origin.actor()[0]
+        return self.actor
+
+    def flush(self, timeout_s: float = 10.0) -> bool:
+        """Wait until everything recorded so far is committed.
+
+        Returns
+        -------
+        bool
+            False where it was not within ``timeout_s`` seconds.
+        """
+        writer = self.writer
+        if writer is None or self.ended or self.pid != os.getpid():
+            return True
+        done = threading.Event()
+        self.buffer.append(("after", done.set))
+        writer.wake.set()
+        return done.wait(timeout_s)
+
+    def finish(self, status: str | None = None, *, signal: str | None = None, timeout_s: float = 10.0) -> None:
+        """End the session: settle open runs, write what is left, and say so."""
+        writer = self.writer
+        if writer is None or self.ended or self.pid != os.getpid():
+            return
+        self.ended = True
+        error = uncaught()
+        status = status or ("ended" if error is None else _status_of(error))
+        for run in list(self.live.values()):
+            if error is not None and status != "killed":
+                run.end(error=error)
+            else:
+                run.end(status)
+        writer.finish(status, signal, 1 if status == "failed" and error is not None else self.exit_code)
+        writer.done.wait(timeout_s)
+
+
+def _status_of(error: BaseException) -> str:
+    from histhooks._run import status_of
+
+    return status_of(error)
+
+
+def uncaught() -> BaseException | None:
+    """The exception that ended the main program, where the interpreter told (sys.last_value); None in a console."""
+    if hasattr(sys, "ps1") or sys.flags.interactive or "IPython" in sys.modules:
+        return None
+    error = getattr(sys, "last_value", None)
+    return error if isinstance(error, BaseException) else None
+
+
+def rank() -> int:
+    """Rank among the processes of a distributed job: torch.distributed where it is up, else RANK with WORLD_SIZE."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None:
+        try:
+            if distributed.is_available() and distributed.is_initialized():
+                return int(distributed.get_rank())
+        except (RuntimeError, ValueError, AttributeError):
+            pass
+    try:
+        return int(os.environ["RANK"]) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
+    except (KeyError, ValueError):
+        return 0
+
+
+engine = Engine()
+_inherited: list[Any] = []
+_is_registered = False
+
+
+def _register() -> None:
+    global _is_registered
+    if not _is_registered:
+        _is_registered = True
+        atexit.register(_at_exit)
+
+
+def _at_exit() -> None:
+    engine.finish()
+
+
+def _before_fork() -> None:
+    writer = engine.writer
+    if writer is not None:
+        # SQLite's own mutexes must not be copied while held.
+        writer.forking = writer.lock.acquire(timeout=2.0)
+
+
+def _after_fork_in_parent() -> None:
+    writer = engine.writer
+    if writer is not None and writer.forking:
+        writer.forking = False
+        writer.lock.release()
+
+
+def _after_fork_in_child() -> None:
+    from histhooks._run import _ignore
+
+    _inherited.append(engine.writer)
+    for run in engine.live.values():
+        run._append = _ignore
+        run.is_recorded = False
+    had_writer = engine.writer is not None
+    engine.reset()
+    if had_writer:
+        from histhooks import _signals
+
+        _signals.forget()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

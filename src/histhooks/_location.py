@@ -1,0 +1,137 @@
+"""Where the store is, and what the project is called."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+STORE_NAME = "histhooks.db"
+
+
+@dataclass(slots=True)
+class Settings:
+    """What a program or its surroundings asked of histhooks. None: not asked."""
+
+    store: str | None = None
+    project: str | None = None
+    group: str | None = None
+    tags: dict[str, Any] = field(default_factory=dict)
+    metric: str | None = None
+    splits: dict[str, str] = field(default_factory=dict)
+
+
+def is_off() -> bool:
+    """Whether HISTHOOKS=off switches everything off."""
+    return os.environ.get("HISTHOOKS", "").lower() in ("off", "0", "false", "no")
+
+
+def is_strict() -> bool:
+    """Whether HISTHOOKS_STRICT=1 asks that failures of ours are raised."""
+    return os.environ.get("HISTHOOKS_STRICT", "") not in ("", "0")
+
+
+def repository_root(start: Path) -> Path | None:
+    """The nearest folder at or above ``start`` that is a git work tree."""
+    for folder in (start, *start.parents):
+        if (folder / ".git").exists():
+            return folder
+    return None
+
+
+def _pyproject(start: Path) -> Path | None:
+    for folder in (start, *start.parents):
+        if (folder / "pyproject.toml").is_file():
+            return folder / "pyproject.toml"
+    return None
+
+
+def _configured(start: Path) -> Path | None:
+    path = _pyproject(start)
+    if path is None:
+        return None
+    try:
+        store = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("histhooks", {}).get("store")
+    except (OSError, ValueError):
+        return None
+    return path.parent / str(store) if store else None
+
+
+def find_store(explicit: str | os.PathLike[str] | None = None, start: Path | None = None) -> Path | None:
+    """Find a store that exists.
+
+    Parameters
+    ----------
+    explicit : str or path, optional
+        A store that was named; it is given back whether it exists or not.
+    start : Path, optional
+        The folder to begin at, by default the working folder.
+
+    Returns
+    -------
+    Path or None
+        None where there is none.
+    """
+    named = explicit or os.environ.get("HISTHOOKS_STORE")
+    if named:
+        return Path(named).expanduser()
+    start = start or Path.cwd()
+    configured = _configured(start)
+    if configured is not None:
+        return configured
+    root = repository_root(start)
+    for folder in (start, *start.parents):
+        if (folder / STORE_NAME).is_file():
+            return folder / STORE_NAME
+        if folder == root:
+            break
+    return None
+
+
+def store_path(explicit: str | os.PathLike[str] | None = None, start: Path | None = None) -> Path:
+    """Where a session records: a store that is there, else where a new one belongs."""
+    start = start or Path.cwd()
+    found = find_store(explicit, start)
+    if found is not None:
+        return found if found.is_absolute() else start / found
+    root = repository_root(start)
+    if root is None:
+        beside = _pyproject(start)
+        root = beside.parent if beside is not None else start
+    if os.access(root, os.W_OK):
+        return root / STORE_NAME
+    return user_folder("XDG_DATA_HOME", ".local/share") / STORE_NAME
+
+
+def user_folder(variable: str, default: str) -> Path:
+    """This user's folder of data or state for histhooks."""
+    base = os.environ.get(variable)
+    return (Path(base) if base else Path.home() / default) / "histhooks"
+
+
+def project_name(explicit: str | None = None, start: Path | None = None) -> str:
+    """The project: as asked, else the repository's or the folder's name."""
+    named = explicit or os.environ.get("HISTHOOKS_PROJECT")
+    if named:
+        return named
+    start = start or Path.cwd()
+    return (repository_root(start) or start).name or "root"
+
+
+def keep_out_of_git(store: Path) -> None:
+    """Write ``histhooks.db*`` into `.git/info/exclude`, so that a store never makes a work tree dirty."""
+    root = repository_root(store.parent)
+    if root is None or not (root / ".git").is_dir():
+        return
+    exclude, line = root / ".git" / "info" / "exclude", f"{store.name}*"
+    try:
+        text = exclude.read_text(encoding="utf-8") if exclude.exists() else ""
+        if line in text.splitlines():
+            return
+        exclude.parent.mkdir(exist_ok=True)
+        with exclude.open("a", encoding="utf-8") as file:
+            file.write(("" if not text or text.endswith("\n") else "\n") + line + "\n")
+    except OSError:
+        return

@@ -1,0 +1,57 @@
+"""What histhooks says to a person: one line at a time, on stderr, each naming histhooks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+
+logger = logging.getLogger("histhooks")
+_said: set[str] = set()
+_lock = threading.Lock()
+
+
+class _Handler(logging.Handler):
+    """Writes to whatever stderr is now, so that a program that replaced it sees our lines there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(f"histhooks: {record.getMessage()}\n")
+            sys.stderr.flush()
+        except (OSError, ValueError, AttributeError):
+            return
+
+
+def _ready() -> logging.Logger:
+    if not logger.handlers:
+        logger.addHandler(_Handler())
+        logger.propagate = False
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.INFO)
+    return logger
+
+
+def is_quiet() -> bool:
+    """Whether HISTHOOKS_QUIET stops the lines that are no warnings."""
+    return os.environ.get("HISTHOOKS_QUIET", "") not in ("", "0")
+
+
+def say(text: str) -> None:
+    """Tell a person something."""
+    if not is_quiet():
+        _ready().info(text)
+
+
+def warn_once(key: str, text: str) -> None:
+    """Warn a person, once a process for each key."""
+    with _lock:
+        if key in _said:
+            return
+        _said.add(key)
+    _ready().warning(text)
+
+
+def forget() -> None:
+    """Allow all warnings again."""
+    _said.clear()

@@ -1,0 +1,388 @@
+"""A run: what a hook or a program says to it becomes entries of the buffer, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from histhooks import _data
+from histhooks._ids import new_id
+from histhooks._ledger import canonical
+from histhooks._location import is_strict
+from histhooks._messages import warn_once
+from histhooks._metrics import Metric, describe
+from histhooks._secrets import mask_text, mask_value
+from histhooks._time import iso, now_us
+from histhooks._values import as_float, clean_text, dumps, flatten
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from histhooks._engine import Engine
+
+_LINK_KINDS = ("resumes", "continues", "fine-tunes", "reproduces", "uses")
+_DIRECTIONS = ("in", "out")
+_COLUMNS = frozenset(
+    "session_id parent_id project group_name name kind framework framework_version model_class call_site status "
+    "started_at ended_at duration_s error_type error_message traceback architecture_id main_metric epochs_planned "
+    "epochs_done steps_done".split()
+)
+
+
+def status_of(error: BaseException | None) -> str:
+    """The status that an exception gives a run (`DESIGN`: Ctrl-C and a clean exit interrupt, all else fails)."""
+    if error is None:
+        return "finished"
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, SystemExit):
+        return "interrupted" if error.code in (None, 0) else "failed"
+    return "failed"
+
+
+class Run:
+    """One training, or one ``start_run()`` block. No call on it ever raises into a program.
+
+    Attributes
+    ----------
+    id : str or None
+        UUIDv7; None where nothing is recorded.
+    name, kind, status : str
+    parent_id, framework : str or None
+    """
+
+    def __init__(self, engine: Engine | None, facts: Mapping[str, Any], *, is_implicit: bool = True) -> None:
+        self._engine = engine
+        self.is_implicit = is_implicit
+        self.is_recorded = engine is not None
+        self.id: str | None = new_id() if engine is not None else None
+        self.session_id: str | None = engine.session_id if engine is not None else None
+        self.start_us = now_us()
+        self._clock = time.perf_counter()
+        self.started_at = iso(self.start_us)
+        self.name = str(facts.get("name") or "run")
+        self.kind = str(facts.get("kind") or "block")
+        self.parent_id: str | None = facts.get("parent_id")
+        self.framework: str | None = facts.get("framework")
+        self.status = "running"
+        self._metrics: dict[str, Metric] = {}
+        self._tokens: list[Token[Run | None]] = []
+        self._append: Callable[[Any], None] = engine.buffer.append if engine is not None else _ignore
+        if engine is not None:
+            self._state({**facts, "session_id": engine.session_id, "status": "running", "started_at": self.started_at})
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name!r} {self.kind} {self.status} {self.id}>"
+
+    # --- the hot path -------------------------------------------------------------------------------------------
+
+    def log(self, metrics: Mapping[str, Any], *, step: int | None = None, epoch: int | None = None) -> None:
+        """Record one point of each metric.
+
+        Parameters
+        ----------
+        metrics : mapping of str to number
+            Names as the program calls them; a prefix such as ``val_`` names the split.
+        step : int, optional
+            0-based step; by default the number of points the metric has so far.
+        epoch : int, optional
+            0-based epoch.
+        """
+        try:
+            for value in metrics.values():
+                if value.__class__ is not float:
+                    metrics = self._read(metrics)
+                    break
+            else:
+                metrics = dict(metrics)
+            if step.__class__ is not int and step is not None:
+                step = int(step)
+            if epoch.__class__ is not int and epoch is not None:
+                epoch = int(epoch)
+            self._append((self, metrics, step, epoch, time.time_ns()))
+        except Exception as error:
+            self._refuse("log", error)
+
+    def _read(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        out = {}
+        for name, value in metrics.items():
+            if not isinstance(name, str) or not name:
+                self._refuse("log", ValueError(f"the name of a metric is a word, not {name!r}"))
+                continue
+            try:
+                out[clean_text(name)] = as_float(value)
+            except Exception as error:
+                self._refuse("log", TypeError(f"metric {name!r}: {error}"))
+        return out
+
+    def declare_metric(
+        self, name: str, *, metric: str | None = None, split: str | None = None, direction: int | None = None
+    ) -> None:
+        """Say what a metric's name means, before its first point."""
+        known = describe(name)
+        self._metrics[name] = Metric(
+            metric or known.metric, split or known.split, known.direction if direction is None else direction
+        )
+
+    def what_is(self, name: str) -> Metric:
+        """What a metric's name means in this run."""
+        return self._metrics.get(name) or describe(name)
+
+    # --- facts --------------------------------------------------------------------------------------------------
+
+    def log_params(self, params: Mapping[str, Any], *, source: str = "user") -> None:
+        """Record params; nested mappings flatten with dots."""
+        self._try("log_params", self._log_params, params, source)
+
+    def _log_params(self, params: Mapping[str, Any], source: str) -> None:
+        for key, value in flatten(params).items():
+            if not key:
+                self._refuse("log_params", ValueError("the name of a param is empty"))
+                continue
+            row = {"run_id": self.id, "key": key, "value": dumps(mask_value(key, value)), "source": source}
+            self._row("params", row)
+
+    def log_results(self, results: Mapping[str, Any]) -> None:
+        """Record outcomes that are no curve."""
+        self._try("log_results", self._log_results, results)
+
+    def _log_results(self, results: Mapping[str, Any]) -> None:
+        for key, value in results.items():
+            self._row("results", {"run_id": self.id, "key": str(key), "value": dumps(mask_value(str(key), value))})
+
+    def log_dataset(
+        self, role: str, X: Any, y: Any = None, *, name: str | None = None, source: str | None = None
+    ) -> None:
+        """Record a fingerprint of data; never its rows.
+
+        Parameters
+        ----------
+        role : str
+            `train`, `valid`, `test`, or what else it is for.
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), optional
+        name, source : str, optional
+            What the program calls it, and where it came from.
+        """
+        self._try("log_dataset", self._log_dataset, role, X, y, name, source)
+
+    def _log_dataset(self, role: str, X: Any, y: Any, name: str | None, source: str | None) -> None:
+        dataset_id = self._content("datasets", _data.describe(X, y))
+        row = {"run_id": self.id, "dataset_id": dataset_id, "role": role, "name": name, "source": source}
+        self._row("run_datasets", row)
+
+    def log_artifact(
+        self, path: str | os.PathLike[str], *, role: str = "file", direction: str = "out", step: int | None = None
+    ) -> None:
+        """Record a file by its content hash.
+
+        Parameters
+        ----------
+        path : str or path
+        role : str
+            `model`, `checkpoint`, `file`, ...
+        direction : {'out', 'in'}
+            Written or read by the run.
+        step : int, optional
+            0-based step.
+        """
+        self._try("log_artifact", self._log_artifact, path, role, direction, step)
+
+    def _log_artifact(self, path: str | os.PathLike[str], role: str, direction: str, step: int | None) -> None:
+        if direction not in _DIRECTIONS:
+            raise ValueError(f"direction is 'in' or 'out', not {direction!r}")
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no file {os.fspath(path)!r} to record")
+        sha256, size = _data.hash_file(Path(path))
+        suffix = Path(path).suffix.lstrip(".").lower() or None
+        self._content("artifacts", {"sha256": sha256, "size_bytes": size, "format": suffix})
+        row = {"run_id": self.id, "sha256": sha256, "path": os.path.abspath(path), "role": role}
+        self._row("run_artifacts", {**row, "direction": direction, "step": step})
+
+    def tag(self, *pairs: Any, **tags: Any) -> None:
+        """Tag a run: ``tag("key", "value")``, ``tag("word")``, ``tag({"key": "value"})`` or ``tag(key="value")``."""
+        self._try("tag", self._tag, pairs, tags)
+
+    def _tag(self, pairs: tuple[Any, ...], tags: dict[str, Any]) -> None:
+        if len(pairs) == 1 and isinstance(pairs[0], Mapping):
+            tags = {**pairs[0], **tags}
+        elif pairs:
+            tags = {pairs[0]: pairs[1] if len(pairs) > 1 else "", **tags}
+        for key, value in tags.items():
+            if not isinstance(key, str) or not key:
+                raise ValueError(f"the name of a tag is a word, not {key!r}")
+            masked = mask_value(key, value)
+            text = masked if isinstance(masked, str) else dumps(masked)
+            row = {"run_id": self.id, "session_id": self.session_id, "key": key, "value": text}
+            self._row("tags", {**row, "author": self._author()})
+
+    def note(self, text: str) -> None:
+        """Leave a note on a run."""
+        self._try("note", self._note, text)
+
+    def _note(self, text: str) -> None:
+        row = {"run_id": self.id, "session_id": self.session_id, "body": mask_text(str(text))}
+        self._row("notes", {**row, "author": self._author()})
+
+    def _author(self) -> str | None:
+        return self._engine.author() if self._engine is not None else None
+
+    def event(
+        self, kind: str, title: str, body: str | None = None, *, severity: str = "info", step: int | None = None
+    ) -> None:
+        """Record that something happened."""
+        self._try("event", self._event, kind, title, body, severity, step)
+
+    def _event(self, kind: str, title: str, body: str | None, severity: str, step: int | None) -> None:
+        if self._engine is not None:
+            self._engine.event(kind, title, body, severity=severity, step=step, run_id=self.id, put=self._append)
+
+    def link(self, kind: str, other_run_id: str | None, sha256: str | None = None) -> None:
+        """Record how this run relates to an earlier one."""
+        self._try("link", self._link, kind, other_run_id, sha256)
+
+    def _link(self, kind: str, other_run_id: str | None, sha256: str | None) -> None:
+        if kind not in _LINK_KINDS:
+            raise ValueError(f"a link is one of {', '.join(_LINK_KINDS)}, not {kind!r}")
+        row = {"run_id": self.id, "session_id": self.session_id, "kind": kind, "other_run_id": other_run_id}
+        self._row("run_links", {**row, "sha256": sha256})
+
+    def log_architecture(
+        self, framework: str, class_name: str, layers: Any, n_parameters: int | None, n_trainable: int | None
+    ) -> None:
+        """Record the shape of a model, once by content."""
+        row = {"framework": framework, "class_name": class_name, "n_parameters": n_parameters}
+        row |= {"n_trainable": n_trainable, "layers": dumps(layers)}
+        self._try("log_architecture", lambda: self._state({"architecture_id": self._content("architectures", row)}))
+
+    def log_optimizer(
+        self,
+        position: int,
+        class_name: str,
+        settings: Mapping[str, Any],
+        groups: list[Mapping[str, Any]] | None = None,
+        scheduler: Any = None,
+    ) -> str:
+        """Record an optimizer and its groups; give its id."""
+        optimizer_id = new_id()
+        row = {"id": optimizer_id, "run_id": self.id, "position": position, "class_name": class_name}
+        row |= {"settings": dumps(settings), "scheduler": None if scheduler is None else dumps(scheduler)}
+        self._try("log_optimizer", self._row, "optimizers", row)
+        for number, group in enumerate(groups or []):
+            facts = dict(group)
+            self.log_optimizer_group(optimizer_id, number, facts, step=0, n_parameters=facts.pop("n_parameters", None))
+        return optimizer_id
+
+    def log_optimizer_group(
+        self,
+        optimizer_id: str,
+        position: int,
+        settings: Mapping[str, Any],
+        *,
+        step: int | None = None,
+        n_parameters: int | None = None,
+    ) -> None:
+        """Record the settings of one param group, from a step on."""
+        lr = settings.get("lr")
+        row = {"optimizer_id": optimizer_id, "run_id": self.id, "position": position, "n_parameters": n_parameters}
+        row |= {"lr": lr if isinstance(lr, (int, float)) else None, "settings": dumps(settings), "step": step}
+        self._try("log_optimizer_group", self._row, "optimizer_groups", row)
+
+    # --- states -------------------------------------------------------------------------------------------------
+
+    def update(self, **facts: Any) -> None:
+        """Record columns of `runs` that changed."""
+        self._try("update", self._state, facts)
+
+    def end(self, status: str = "finished", error: BaseException | None = None, **facts: Any) -> None:
+        """Close the run; a second call does nothing.
+
+        Parameters
+        ----------
+        status : str
+            How it ended, where no exception tells.
+        error : BaseException, optional
+            The exception that ended it.
+        **facts
+            Further columns of `runs`.
+        """
+        if self.status == "running":
+            self._try("end", self._end, status, error, facts)
+
+    def _end(self, status: str, error: BaseException | None, facts: dict[str, Any]) -> None:
+        self.status = status_of(error) if error is not None else status
+        duration = time.perf_counter() - self._clock
+        final = {"status": self.status, "ended_at": iso(now_us()), "duration_s": round(duration, 6), **facts}
+        if error is not None and not isinstance(error, (KeyboardInterrupt, SystemExit)):
+            trace = "".join(traceback.format_exception(error))
+            final |= {"error_type": type(error).__qualname__, "error_message": mask_text(str(error))[:10_000]}
+            final["traceback"] = mask_text(trace)[-50_000:]
+        elif isinstance(error, SystemExit):
+            final |= {"error_type": "SystemExit", "error_message": str(error.code)}
+        self._state(final)
+        if self._engine is not None:
+            self._engine.run_ended(self)
+        self._append = self._late
+
+    def __enter__(self) -> Run:
+        from histhooks._engine import current
+
+        self._tokens.append(current.set(self))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        from histhooks._engine import current
+
+        try:
+            current.reset(self._tokens.pop())
+        except (ValueError, IndexError):
+            # Left in another context than it was entered in: a generator, or a thread.
+            current.set(None)
+        self.end(error=error)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _row(self, table: str, row: dict[str, Any]) -> None:
+        self._append(("row", table, self.id, {**row, "time": now_us()}))
+
+    def _state(self, facts: dict[str, Any]) -> None:
+        unknown = facts.keys() - _COLUMNS
+        if unknown:
+            raise TypeError(f"no column of runs is called {', '.join(sorted(unknown))}")
+        self._append(("state", "run", self.id, {k: v for k, v in facts.items() if v is not None}, None))
+
+    def _content(self, table: str, row: dict[str, Any]) -> str:
+        key = "sha256" if "sha256" in row else "id"
+        if key not in row:
+            row = {"id": _data.sha256(canonical(row)), **row}
+        self._append(("content", table, [row]))
+        return str(row[key])
+
+    def _try(self, what: str, function: Callable[..., None], *args: Any) -> None:
+        if not self.is_recorded:
+            return
+        try:
+            function(*args)
+        except Exception as error:
+            self._refuse(what, error)
+
+    def _late(self, entry: Any) -> None:
+        raise RuntimeError("the run has ended")
+
+    def _refuse(self, what: str, error: Exception) -> None:
+        if self._engine is None:
+            return
+        if is_strict():
+            raise error
+        text = f"{what} on run {self.name!r} was refused: {error}"
+        warn_once(f"{self.id}/{what}/{type(error).__name__}", text)
+        self._engine.event("refused", mask_text(text)[:500], severity="warning", run_id=self.id)
+
+
+def _ignore(entry: Any) -> None:
+    return None

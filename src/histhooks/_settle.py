@@ -1,0 +1,46 @@
+"""Sessions whose process is gone: who may judge, and what their runs become."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from histhooks._process import judge
+from histhooks._time import iso, now_us
+
+if TYPE_CHECKING:
+    from histhooks._store import Store
+
+
+def dead_sessions(store: Store, own_session_id: str) -> list[tuple[Any, ...]]:
+    """States for the sessions, and their runs, that say they are running and are not.
+
+    Parameters
+    ----------
+    store : Store
+    own_session_id : str
+        The session that judges.
+
+    Returns
+    -------
+    list of tuple
+        Entries for a batch.
+    """
+    entries: list[tuple[Any, ...]] = []
+    now = now_us()
+    for row in store.open_sessions(own_session_id):
+        status = judge(row, now)
+        if status == "running":
+            continue
+        facts = {"status": status, "ended_at": row["heartbeat_at"] or iso(now)}
+        entries += [("state", "run", run_id, dict(facts), None) for run_id in store.open_runs(row["id"])]
+        entries.append(("state", "session", row["id"], dict(facts), None))
+    return entries
+
+
+def revived(store: Store, session_id: str) -> list[tuple[Any, ...]]:
+    """States for a session that somebody gave up as lost while it lives."""
+    if store.status_of(session_id) != "lost":
+        return []
+    facts = {"status": "running", "ended_at": None}
+    entries: list[tuple[Any, ...]] = [("state", "run", i, dict(facts), None) for i in store.open_runs(session_id)]
+    return [*entries, ("state", "session", session_id, dict(facts), None)]

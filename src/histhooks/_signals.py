@@ -1,0 +1,111 @@
+"""SIGTERM and SIGHUP: what was recorded is committed, then the signal does what it would have done without us.
+
+A handler is set only where the program has none. In C code Python's handler waits until the call returns, but the
+interpreter writes the signal's number to a pipe at once (signal.set_wakeup_fd), so that a thread of ours sees it,
+commits and gives the signal back its default action. A handler that someone set over ours decides alone: called from
+there, ours only commits.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from histhooks._engine import Engine
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_GRACE_S = 0.45
+_installed: set[int] = set()
+_pipe: tuple[int, int] | None = None
+_engine: Engine | None = None
+_once = threading.Lock()
+
+
+def install(engine: Engine) -> None:
+    """Watch the signals that the program leaves to their default; only the main thread may."""
+    global _engine, _pipe
+    _engine = engine
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in _SIGNALS:
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, handle)
+            _installed.add(number)
+    if _installed and _pipe is None:
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        if before != -1:
+            signal.set_wakeup_fd(before, warn_on_full_buffer=False)
+            os.close(reading)
+            os.close(writing)
+            return
+        _pipe = (reading, writing)
+        threading.Thread(target=_watch, args=(reading,), name="histhooks-signals", daemon=True).start()
+
+
+def forget() -> None:
+    """In a forked child: give back the default actions and the pipe."""
+    global _pipe, _once
+    _once = threading.Lock()
+    for number in list(_installed):
+        if signal.getsignal(number) is handle:
+            signal.signal(number, signal.SIG_DFL)
+    _installed.clear()
+    if _pipe is not None:
+        if signal.set_wakeup_fd(-1) not in (-1, _pipe[1]):
+            pass
+        os.close(_pipe[0])
+        os.close(_pipe[1])
+        _pipe = None
+
+
+def handle(number: int, frame: FrameType | None) -> Any:
+    """Python's handler, on the main thread."""
+    if signal.getsignal(number) is not handle:
+        # Somebody else's handler called us: it decides what becomes of the process.
+        if _engine is not None:
+            _engine.event("signal", f"{signal.Signals(number).name} was handled by the program", severity="warning")
+            _engine.flush(_GRACE_S)
+        return
+    _end(number)
+
+
+def _watch(reading: int) -> None:
+    pid = os.getpid()
+    while True:
+        try:
+            data = os.read(reading, 64)
+        except OSError:
+            return
+        if not data or os.getpid() != pid:
+            return
+        for number in data:
+            if number in _installed and signal.getsignal(number) is handle:
+                _end(number)
+
+
+def _end(number: int) -> None:
+    if not _once.acquire(blocking=False):
+        return
+    name = signal.Signals(number).name
+    if _engine is not None:
+        _engine.finish("killed", signal=name, timeout_s=_GRACE_S)
+    _default(number)
+
+
+def _default(number: int) -> None:
+    """Give a signal its default action and send it again; signal.signal() works on the main thread only."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(number, signal.SIG_DFL)
+    else:
+        import ctypes
+
+        libc = ctypes.CDLL(None)
+        libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+        libc.signal(number, None)
+    os.kill(os.getpid(), number)

@@ -1,0 +1,98 @@
+"""Spools that wait beside a store, and how they come home: each exactly once, in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from histhooks._process import judge
+from histhooks._time import now_us
+
+if TYPE_CHECKING:
+    from histhooks._store import Store
+
+_BY_SESSION = (
+    "environments", "packages", "code_versions", "contents", "datasets", "architectures", "artifacts", "states",
+    "run_links", "params", "results", "optimizers", "optimizer_groups", "run_datasets", "run_artifacts", "seeds",
+    "rng_states", "events", "captures", "tags", "notes", "ledger", "ledger_parts", "salts", "tombstones",
+)  # fmt: skip
+
+
+def waiting(store: Path) -> list[Path]:
+    """The spools beside a store."""
+    folder = store.with_name(store.name + ".spool")
+    return sorted(folder.glob("*.db")) if folder.is_dir() else []
+
+
+def merge_waiting(store: Store) -> list[str]:
+    """Merge the spools of sessions that have ended into a store.
+
+    Returns
+    -------
+    list of str
+        Names of the spools that were merged; their files are gone.
+    """
+    merged = []
+    for path in waiting(store.path):
+        try:
+            if _merge(store.connection, path):
+                merged.append(path.name)
+                path.unlink(missing_ok=True)
+        except (sqlite3.Error, OSError):
+            continue
+    return merged
+
+
+def _merge(connection: sqlite3.Connection, path: Path) -> bool:
+    execute = connection.execute
+    execute("ATTACH DATABASE ? AS spool", (str(path),))
+    try:
+        execute("BEGIN IMMEDIATE")
+        try:
+            if _is_live(connection):
+                execute("ROLLBACK")
+                return False
+            if execute("SELECT 1 FROM merged_spools WHERE name = ?", (path.name,)).fetchone() is None:
+                _copy(connection)
+                execute("INSERT INTO merged_spools (name, time) VALUES (?, ?)", (path.name, now_us()))
+            execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                execute("ROLLBACK")
+            raise
+    finally:
+        execute("DETACH DATABASE spool")
+    return True
+
+
+def _is_live(connection: sqlite3.Connection) -> bool:
+    cursor = connection.execute("SELECT * FROM spool.sessions WHERE status = 'running'")
+    names = [column[0] for column in cursor.description]
+    return any(judge(dict(zip(names, row, strict=True)), now_us()) == "running" for row in cursor.fetchall())
+
+
+def _copy(connection: sqlite3.Connection) -> None:
+    execute = connection.execute
+    for table in _BY_SESSION:
+        columns = ", ".join(row[1] for row in execute(f"PRAGMA main.table_info({table})"))
+        execute(f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM spool.{table}")
+    for table in ("sessions", "runs"):
+        # The spool goes on where the store stopped, so its fold is the later one.
+        columns = ", ".join(row[1] for row in execute(f"PRAGMA main.table_info({table})"))
+        execute(f"INSERT OR REPLACE INTO main.{table} ({columns}) SELECT {columns} FROM spool.{table}")
+    names = [row[1] for row in execute("PRAGMA main.table_info(metric_summaries)") if row[1] != "series"]
+    listed = ", ".join(names)
+    updates = ", ".join(f"{name} = excluded.{name}" for name in names)
+    execute(
+        f"INSERT INTO main.metric_summaries ({listed}) SELECT {listed} FROM spool.metric_summaries WHERE true "
+        f"ON CONFLICT (run_id, name) DO UPDATE SET {updates} WHERE excluded.count > count"
+    )
+    for table in ("points", "rollups"):
+        rest = ", ".join(row[1] for row in execute(f"PRAGMA main.table_info({table})") if row[1] != "series")
+        values = ", ".join(f"p.{name.strip()}" for name in rest.split(","))
+        execute(
+            f"INSERT OR IGNORE INTO main.{table} (series, {rest}) SELECT m.series, {values} FROM spool.{table} AS p "
+            "JOIN spool.metric_summaries AS s ON s.series = p.series "
+            "JOIN main.metric_summaries AS m ON m.run_id = s.run_id AND m.name = s.name"
+        )

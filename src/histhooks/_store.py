@@ -1,0 +1,298 @@
+"""The write side of a store: made by the standard library, one transaction a batch.
+
+Foreign keys are declared for readers and checked by ``verify``; the write connection leaves them unenforced, since a
+child run in another process may be written before its parent is, and a check per point would double its price.
+Pragmas: https://www.sqlite.org/pragma.html (journal_mode, synchronous, application_id, user_version).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from histhooks._batch import Batch, Series
+from histhooks._points import Summary
+from histhooks._time import iso, now_us
+from histhooks.errors import StoreError
+
+APPLICATION_ID = 0x48495354
+SCHEMA_VERSION = 1000
+
+_SUMMARY = tuple(f.name for f in fields(Summary))
+_IGNORED = frozenset({"environments", "packages", "code_versions", "contents", "datasets", "architectures", "artifacts"})
+
+
+class Unwritable(StoreError):
+    """A store that this session must leave alone; it records in a spool instead."""
+
+
+def check(path: Path, connection: sqlite3.Connection) -> int:
+    """See whether a file is a store that this version may use.
+
+    Returns
+    -------
+    int
+        Its schema version, 0 for a file that is empty.
+
+    Raises
+    ------
+    Unwritable
+        Where it is somebody else's, or of a newer major version.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application == APPLICATION_ID:
+        if version // 1000 > SCHEMA_VERSION // 1000:
+            raise Unwritable(
+                f"{path} has schema version {version // 1000}.{version % 1000}, newer than {SCHEMA_VERSION // 1000}, "
+                "which this histhooks knows; update histhooks"
+            )
+        return int(version)
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise Unwritable(f"{path} is an SQLite file of another program; name another store")
+    return 0
+
+
+class Store:
+    """A store that is open for writing.
+
+    Parameters
+    ----------
+    path : Path
+        The file. It is made where there is none.
+    is_spool : bool
+        Whether it is the spool of one session, which keeps a rollback journal.
+    timeout_s : float, seconds
+        How long one attempt waits for a lock.
+
+    Raises
+    ------
+    Unwritable
+        Where the file must be left alone.
+    sqlite3.OperationalError
+        Where it stays locked.
+    """
+
+    def __init__(self, path: Path, *, is_spool: bool = False, timeout_s: float = 1.0) -> None:
+        self.path = path
+        self.is_spool = is_spool
+        self._local: dict[Series, int] = {}
+        self._columns: dict[str, str] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise Unwritable(f"{path} cannot be opened ({error}); make its folder writable or name another store") from error
+        try:
+            self._open()
+        except sqlite3.OperationalError as error:
+            self.connection.close()
+            if is_busy(error):
+                raise
+            raise Unwritable(f"{path} cannot be written ({error}); make it writable or name another store") from error
+        except sqlite3.DatabaseError as error:
+            self.connection.close()
+            raise Unwritable(f"{path} is not an SQLite file ({error}); name another store") from error
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def _open(self) -> None:
+        execute = self.connection.execute
+        version = check(self.path, self.connection)
+        if version and not os.access(self.path, os.W_OK):
+            raise Unwritable(f"{self.path} is read-only; make it writable or name another store")
+        if version == 0:
+            self._make()
+        elif version < SCHEMA_VERSION:
+            self._migrate()
+        execute(f"PRAGMA journal_mode = {'DELETE' if self.is_spool else 'WAL'}")
+        execute("PRAGMA synchronous = NORMAL")
+
+    def _make(self) -> None:
+        """Make the tables, whoever else is trying to at the same moment."""
+        if not self.is_spool:
+            self._until_free("PRAGMA journal_mode = WAL")
+        self._until_free("BEGIN IMMEDIATE")
+        try:
+            if check(self.path, self.connection) == 0:
+                text = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
+                statement = ""
+                for line in text.splitlines(keepends=True):
+                    statement += line
+                    if sqlite3.complete_statement(statement):
+                        self.connection.execute(statement)
+                        statement = ""
+            self.connection.execute("COMMIT")
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+
+    def _until_free(self, statement: str, timeout_s: float = 30.0) -> None:
+        # Changing the journal mode takes an exclusive lock and does not call the busy handler.
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                self.connection.execute(statement)
+                return
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)
+
+    def _migrate(self) -> None:
+        """Bring an old store up to date in a process of its own: sqlite-utils must not enter this one."""
+        command = [sys.executable, "-m", "histhooks.migrations", str(self.path)]
+        environment = {**os.environ, "HISTHOOKS": "off"}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise Unwritable(f"{self.path} could not be brought up to date ({last}); run `histhooks doctor`")
+
+    def heads(self) -> list[list[Any]]:
+        """The last ledger lines that no other session's first line names yet: [session id, seq, digest] each."""
+        rows = self.connection.execute(
+            """
+            SELECT l.session_id, l.seq, l.digest FROM sessions AS s
+            JOIN ledger AS l ON l.session_id = s.id
+              AND l.seq = (SELECT max(m.seq) FROM ledger AS m WHERE m.session_id = s.id)
+            ORDER BY l.session_id"""
+        ).fetchall()
+        named = {
+            (head[0], head[1])
+            for (text,) in self.connection.execute("SELECT heads FROM ledger WHERE seq = 0 AND heads IS NOT NULL")
+            for head in _json(text)
+        }
+        return [list(row) for row in rows if (row[0], row[1]) not in named]
+
+    def apply(self, batch: Batch, session_id: str) -> None:
+        """Write a batch in one transaction; a batch that is there already is left as it is."""
+        execute = self.connection.execute
+        execute(f"PRAGMA synchronous = {'FULL' if batch.is_durable else 'NORMAL'}")
+        execute("BEGIN IMMEDIATE")
+        try:
+            if not self._has(batch):
+                self._write(batch)
+            execute("UPDATE sessions SET heartbeat_at = ? WHERE id = ?", (iso(now_us()), session_id))
+            execute("COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:
+                execute("ROLLBACK")
+            self._local.clear()
+            raise
+
+    def _has(self, batch: Batch) -> bool:
+        if batch.line is None:
+            return True
+        sql = "SELECT 1 FROM ledger WHERE session_id = ? AND seq = ?"
+        return self.connection.execute(sql, batch.line[:2]).fetchone() is not None
+
+    def _write(self, batch: Batch) -> None:
+        for subject, subject_id, facts in batch.states:
+            self.fold(subject, subject_id, facts)
+        for table, rows in batch.rows.items():
+            self._insert(table, rows)
+        executemany = self.connection.executemany
+        for series, points, rollups in batch.points:
+            key = self._series(series)
+            executemany(
+                "INSERT INTO points (series, n, step, epoch, time, value, special) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(key, n, None if step == n else step, epoch, at, value, what) for n, step, epoch, at, value, what in points],
+            )
+            executemany(
+                "INSERT OR REPLACE INTO rollups (series, level, bucket, first_step, last_step, count, min, max, mean) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(key, *rollup) for rollup in rollups],
+            )
+        executemany("INSERT INTO salts (subject_id, field, salt) VALUES (?, ?, ?)", batch.salts)
+        line = batch.line
+        if line is not None:
+            executemany(
+                "INSERT INTO ledger (session_id, seq, n_rows, digest, previous, time, heads) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [line],
+            )
+            executemany(
+                "INSERT INTO ledger_parts (session_id, seq, scope, table_name, first, last, n_rows, digest, ranges) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(line[0], line[1], *part) for part in batch.parts],
+            )
+
+    def fold(self, subject: str, subject_id: str, facts: dict[str, Any]) -> None:
+        """Bring a row of `sessions` or `runs` up to its latest state."""
+        table = f"{subject}s"
+        columns = [column for column in facts if column != "id"]
+        values = [facts[column] for column in columns]
+        if "started_at" in facts:
+            names = ", ".join(["id", *columns])
+            marks = ", ".join("?" * (len(columns) + 1))
+            updates = ", ".join(f"{c} = excluded.{c}" for c in columns)
+            sql = f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {updates}"
+            self.connection.execute(sql, (subject_id, *values))
+        elif columns:
+            updates = ", ".join(f"{c} = ?" for c in columns)
+            self.connection.execute(f"UPDATE {table} SET {updates} WHERE id = ?", (*values, subject_id))
+
+    def _insert(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
+        verb = "INSERT OR IGNORE" if table in _IGNORED else "INSERT"
+        for row in rows:
+            names, marks = ", ".join(row), ", ".join("?" * len(row))
+            self.connection.execute(f"{verb} INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
+
+    def _series(self, series: Series) -> int:
+        summary = [getattr(series.summary, name) for name in _SUMMARY]
+        key = self._local.get(series)
+        if key is not None:
+            updates = ", ".join(f"{name} = ?" for name in _SUMMARY)
+            self.connection.execute(f"UPDATE metric_summaries SET {updates} WHERE series = ?", (*summary, key))
+            return key
+        what = series.what
+        names = ("run_id", "name", "metric", "split", "direction", "start_time", *_SUMMARY)
+        updates = ", ".join(f"{name} = excluded.{name}" for name in _SUMMARY)
+        row = self.connection.execute(
+            f"INSERT INTO metric_summaries ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) "
+            f"ON CONFLICT (run_id, name) DO UPDATE SET {updates} RETURNING series",
+            (series.run_id, series.name, what.metric, what.split, what.direction, series.start_time, *summary),
+        ).fetchall()
+        self._local[series] = key = int(row[0][0])
+        return key
+
+    def open_sessions(self, besides: str) -> list[dict[str, Any]]:
+        """The sessions that say they are running, or that were given up as lost, but for one's own."""
+        self.connection.row_factory = sqlite3.Row
+        try:
+            sql = "SELECT * FROM sessions WHERE status = 'running' AND id <> ?"
+            return [dict(row) for row in self.connection.execute(sql, (besides,))]
+        finally:
+            self.connection.row_factory = None
+
+    def open_runs(self, session_id: str) -> list[str]:
+        """Ids of the runs of a session that say they are running."""
+        sql = "SELECT id FROM runs WHERE session_id = ? AND status IN ('running', 'lost')"
+        return [row[0] for row in self.connection.execute(sql, (session_id,))]
+
+    def status_of(self, session_id: str) -> str | None:
+        """The status of a session as it stands in the file."""
+        row = self.connection.execute("SELECT status FROM sessions WHERE id = ?", (session_id,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def close(self) -> None:
+        """Close the connection; the last one in a WAL store moves its log into the file."""
+        self.connection.close()
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether somebody else holds the lock."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _json(text: str) -> Any:
+    import json
+
+    return json.loads(text)

@@ -1,0 +1,22 @@
+"""One clock, two forms: integer microseconds UTC for columns `time`, ISO-8601 text for columns `…_at`."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def now_us() -> int:
+    """The time now, in microseconds UTC."""
+    return time.time_ns() // 1000
+
+
+def iso(microseconds: int) -> str:
+    """Write a time as `2026-01-31T23:59:59.000000Z`."""
+    moment = _EPOCH + timedelta(microseconds=microseconds)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
+
+
+def from_iso(text: str) -> int:
+    """Read a time that :func:`iso` wrote."""
+    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,207 @@
+"""The one thread that writes: it moves entries from the buffer into flight, and lets go of them after COMMIT."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from histhooks import _gather, _settle
+from histhooks._batch import Assembler, Batch
+from histhooks._ids import new_id
+from histhooks._location import keep_out_of_git, store_path, user_folder
+from histhooks._messages import say, warn_once
+from histhooks._spool import merge_waiting
+from histhooks._store import Store, Unwritable, is_busy
+from histhooks._time import iso, now_us
+
+if TYPE_CHECKING:
+    from histhooks._engine import Engine
+
+_WAIT_S = 0.25
+_HEARTBEAT_S = 15.0
+_SLICE = 2000
+_PATIENCE_S = 30.0
+_PATIENCE_AT_END_S = 5.0
+
+
+class Writer(threading.Thread):
+    """Writes one session.
+
+    Parameters
+    ----------
+    engine : Engine
+        What it writes for.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(name="histhooks-writer", daemon=True)
+        self.engine = engine
+        self.lock = threading.Lock()
+        self.forking = False
+        self.wake = threading.Event()
+        self.done = threading.Event()
+        self.path = store_path(engine.settings.store)
+        self.store: Store | None = None
+        self._stop = threading.Event()
+        self._final: dict[str, Any] = {}
+        self._assembler = Assembler(engine.session_id, self._refused)
+        self._in_flight: Batch | None = None
+        self._beat = 0.0
+
+    def forget(self, run_id: str) -> None:
+        """Let go of a run that has ended, once its last batch is committed."""
+        self._assembler.forget(run_id)
+
+    def finish(self, status: str, signal: str | None, exit_code: int | None) -> None:
+        """Ask for the end of the session; :attr:`done` is set when it is written."""
+        self._final = {"status": status, "ended_at": iso(now_us()), "signal": signal, "exit_code": exit_code}
+        self._stop.set()
+        self.wake.set()
+
+    def run(self) -> None:
+        """Write until the session ends."""
+        try:
+            self._begin()
+            while not self._stop.is_set():
+                self.wake.wait(_WAIT_S)
+                self.wake.clear()
+                self._flush()
+                self._heartbeat()
+            self._flush()
+            self._end()
+        except Exception as error:
+            self.engine.hook_errors += 1
+            warn_once("writer", f"the writer stopped: {type(error).__name__}: {error}; run `histhooks doctor`")
+        finally:
+            self.done.set()
+
+    # --- the session ----------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        is_new = not self.path.exists()
+        self.store = self._open()
+        if self.store.is_spool:
+            say(f"recording to {self.store.path} until {self.path} can be written")
+        else:
+            say(f"recording to {self.path}")
+            if is_new:
+                keep_out_of_git(self.path)
+        facts, personal, details = _gather.session_facts()
+        self.engine.actor = personal.get("actor")
+        self._assembler.heads = self.store.heads()
+        first = {**facts, "status": "running", "started_at": iso(now_us()), "details": details}
+        first = {key: value for key, value in first.items() if value is not None}
+        self._write([("state", "session", self.engine.session_id, first, personal)])
+        if not self.store.is_spool:
+            self._write(_settle.dead_sessions(self.store, self.engine.session_id))
+            merge_waiting(self.store)
+        self._flush()
+        self.engine.buffer.extend(_gather.surroundings(self.engine.session_id))
+
+    def _end(self) -> None:
+        engine = self.engine
+        final = {key: value for key, value in self._final.items() if value is not None}
+        final |= {"hook_errors": engine.hook_errors, "overhead_s": round(engine.overhead_s, 6)}
+        if self._assembler.previous is not None:
+            final["ledger_head"] = self._assembler.previous
+        self._write([("state", "session", engine.session_id, final, None)])
+        head = (self._assembler.previous or "")[:12]
+        failed = f" ({engine.n_failed} failed)" if engine.n_failed else ""
+        runs = f"{engine.n_runs} run{'' if engine.n_runs == 1 else 's'}{failed}"
+        if self.store is not None:
+            path = self.store.path
+            say(f"{runs} → {_nearest(path)} · cost {engine.overhead_s:.2g} s · head {head} · histhooks show last")
+            self.store.close()
+
+    def _heartbeat(self) -> None:
+        now = time.monotonic()
+        if now - self._beat < _HEARTBEAT_S or self.store is None:
+            return
+        self._beat = now
+        entries = _settle.revived(self.store, self.engine.session_id)
+        self._write(entries)
+
+    # --- batches --------------------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        buffer = self.engine.buffer
+        while buffer:
+            entries = []
+            while buffer and len(entries) < _SLICE:
+                entries.append(buffer.popleft())
+            self._write(entries)
+
+    def _write(self, entries: list[tuple[Any, ...]]) -> None:
+        with self.lock:
+            batch = self._in_flight = self._assembler.build(entries)
+            self._commit(batch)
+            self._in_flight = None
+        for function in batch.after:
+            function()
+
+    def _commit(self, batch: Batch) -> None:
+        patience = _PATIENCE_AT_END_S if self._stop.is_set() else _PATIENCE_S
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                assert self.store is not None
+                self.store.apply(batch, self.engine.session_id)
+                return
+            except sqlite3.Error as error:
+                if is_busy(error) and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                    continue
+                self._to_spool(str(error), batch)
+
+    def _refused(self, run: Any, text: str) -> None:
+        self.engine.event("refused", text, severity="warning", run_id=run.id)
+
+    # --- the spool ------------------------------------------------------------------------------------------------
+
+    def _open(self) -> Store:
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return Store(self.path)
+            except Unwritable as error:
+                return self._spool(str(error))
+            except sqlite3.OperationalError as error:
+                if time.monotonic() > deadline or self._stop.is_set():
+                    return self._spool(str(error))
+                time.sleep(0.05)
+
+    def _spool(self, reason: str) -> Store:
+        name = f"{self.engine.session_id}.db"
+        beside = self.path.with_name(self.path.name + ".spool") / name
+        elsewhere = user_folder("XDG_STATE_HOME", ".local/state") / "spool" / self.path.name / name
+        warn_once(f"spool/{self.path}", f"{reason}; this session records in a spool")
+        failure: Exception | None = None
+        for path in (beside, elsewhere):
+            try:
+                store = Store(path, is_spool=True)
+                store.connection.execute(
+                    "INSERT OR IGNORE INTO exports (id, kind, holds, time) VALUES (?, 'spool', '[]', ?)",
+                    (new_id(), now_us()),
+                )
+                return store
+            except (Unwritable, sqlite3.OperationalError) as error:
+                failure = error
+        raise Unwritable(f"no spool can be written either ({failure})")
+
+    def _to_spool(self, reason: str, batch: Batch) -> None:
+        assert self.store is not None
+        if self.store.is_spool:
+            raise Unwritable(f"the spool {self.store.path} cannot be written ({reason})")
+        self.store.close()
+        self.store = self._spool(f"{self.path} cannot be written ({reason})")
+        for subject_id, (subject, facts) in self._assembler.subjects.items():
+            self.store.fold(subject, subject_id, facts)
+
+
+def _nearest(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

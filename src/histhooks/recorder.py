@@ -1,0 +1,268 @@
+"""Recording: runs of one's own, and what integrations call.
+
+``start_run``, ``current_run``, ``log`` and ``paused`` are for programs; the rest is for integrations, which open a run
+at the beginning of the host's outer fit, make it current for the time of the fit, and end it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from histhooks._engine import current, engine, is_paused, rank
+from histhooks._location import project_name
+from histhooks._messages import warn_once
+from histhooks._run import Run, status_of
+from histhooks._time import now_us
+
+__all__ = [
+    "Run",
+    "call_site",
+    "current_run",
+    "flush",
+    "is_recording",
+    "log",
+    "note_capture",
+    "note_event",
+    "note_seed",
+    "open_run",
+    "paused",
+    "rank",
+    "scope",
+    "start_run",
+    "status_of",
+]
+
+_inert = Run(None, {"name": "off", "kind": "block"})
+
+
+def current_run() -> Run | None:
+    """The run that this code belongs to.
+
+    Returns
+    -------
+    Run or None
+        None outside of every run.
+    """
+    run = current.get()
+    if run is not None:
+        return run
+    # A plain loop has no block around it that could make its run current.
+    return next((r for r in reversed(list(engine.live.values())) if r.kind == "loop"), None)
+
+
+def start_run(
+    name: str | None = None, *, params: Mapping[str, Any] | None = None, tags: Mapping[str, Any] | None = None
+) -> Run:
+    """Open a run of one's own, for use with ``with``: a parent for what happens inside, or a loop.
+
+    Parameters
+    ----------
+    name : str, optional
+        For people; need not be unique.
+    params : mapping, optional
+        What was chosen before training.
+    tags : mapping, optional
+        Words to find it by.
+
+    Returns
+    -------
+    Run
+        Where histhooks is off or paused, one that does nothing and whose ``id`` is None.
+
+    Examples
+    --------
+    >>> import histhooks
+    >>> with histhooks.start_run("my loop", params={"lr": 0.1}) as run:
+    ...     run.log({"loss": 0.3}, step=0)
+    """
+    run = open_run(kind="block", name=name, params=params, call_site=call_site(), implicit=False)
+    if tags:
+        run.tag(dict(tags))
+    return run
+
+
+def log(metrics: Mapping[str, Any], *, step: int | None = None, epoch: int | None = None) -> None:
+    """Record one point of each metric in the current run.
+
+    Parameters
+    ----------
+    metrics : mapping of str to number
+    step : int, optional
+        0-based step.
+    epoch : int, optional
+        0-based epoch.
+    """
+    run = current.get() or current_run()
+    if run is not None:
+        run.log(metrics, step=step, epoch=epoch)
+    elif is_recording():
+        warn_once("log/no-run", "log() outside of every run records nothing; use `with histhooks.start_run():`")
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Record nothing of what begins inside the block."""
+    token = is_paused.set(True)
+    try:
+        yield
+    finally:
+        is_paused.reset(token)
+
+
+def is_recording() -> bool:
+    """Whether a fit that begins now leaves a run."""
+    return engine.is_recording()
+
+
+def open_run(
+    *,
+    kind: str,
+    framework: str | None = None,
+    framework_version: str | None = None,
+    model_class: str | None = None,
+    call_site: str | None = None,
+    name: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    parent: Run | None = None,
+    implicit: bool = True,
+    **facts: Any,
+) -> Run:
+    """Open a run. Never raises.
+
+    Parameters
+    ----------
+    kind : str
+        A kind of DESIGN part 4, such as `fit`.
+    framework, framework_version, model_class, call_site : str, optional
+    name : str, optional
+        By default the program's stem and the model's class.
+    params : mapping, optional
+    parent : Run, optional
+        By default the current run.
+    implicit : bool
+        Whether a hook opened it, and not the program.
+    **facts
+        Further columns of `runs`.
+
+    Returns
+    -------
+    Run
+        An inert one where nothing is to be recorded.
+    """
+    if not engine.is_recording():
+        return _inert
+    engine.start()
+    above = parent or current.get()
+    settings = engine.settings
+    row = {
+        "parent_id": above.id if above is not None else None,
+        "project": project_name(settings.project),
+        "group_name": settings.group or _group(),
+        "name": name or _default_name(model_class),
+        "kind": kind,
+        "framework": framework,
+        "framework_version": framework_version,
+        "model_class": model_class,
+        "call_site": call_site,
+        "main_metric": settings.metric,
+        **facts,
+    }
+    run = Run(engine, row, is_implicit=implicit)
+    engine.run_started(run)
+    if params:
+        run.log_params(params)
+    if settings.tags:
+        run.tag(dict(settings.tags))
+    return run
+
+
+@contextmanager
+def scope(run: Run | None) -> Iterator[None]:
+    """Make a run the current one for a block, without ending it."""
+    token = current.set(run)
+    try:
+        yield
+    finally:
+        current.reset(token)
+
+
+def flush(timeout_s: float = 10.0) -> bool:
+    """Wait until everything recorded so far is in the store; False where it was not within ``timeout_s`` seconds."""
+    return engine.flush(timeout_s)
+
+
+def note_event(
+    kind: str, title: str, body: str | None = None, *, severity: str = "info", run: Run | None = None
+) -> None:
+    """Record that something happened, in a run or in the session."""
+    if run is not None:
+        run.event(kind, title, body, severity=severity)
+    else:
+        engine.event(kind, title, body, severity=severity)
+
+
+def note_seed(library: str, call: str, value: Any, location: str | None) -> None:
+    """Record that a random generator was seeded."""
+    run = current.get()
+    run_id = run.id if run is not None else None
+    row = {"session_id": engine.session_id, "run_id": run_id, "library": library, "call": call, "time": now_us()}
+    row |= {"value": None if value is None else str(value)[:1000], "location": location}
+    engine.buffer.append(("row", "seeds", run_id or engine.session_id, row))
+
+
+def note_capture(
+    collector: str, status: str, note: str | None = None, duration_s: float | None = None, run: Run | None = None
+) -> None:
+    """Record what came of gathering something."""
+    run_id = run.id if run is not None else None
+    row = {"session_id": engine.session_id, "run_id": run_id, "collector": collector, "status": status, "note": note}
+    row |= {"duration_s": duration_s, "time": now_us()}
+    engine.buffer.append(("row", "captures", run_id or engine.session_id, row))
+
+
+def call_site(skip: tuple[str, ...] = ()) -> str | None:
+    """Where in the program the call came from: the nearest frame that is not ours, nor of a package in ``skip``.
+
+    Parameters
+    ----------
+    skip : tuple of str
+        Import names of packages whose frames do not count, such as ``("sklearn", "joblib")``.
+
+    Returns
+    -------
+    str or None
+        `file:line`, the file relative to the working folder where it lies there.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in ("histhooks", "contextlib", *skip):
+            return f"{_relative(frame.f_code.co_filename)}:{frame.f_lineno}"
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return None
+
+
+def _relative(filename: str) -> str:
+    if filename.startswith("<") or not filename.startswith("/"):
+        return filename
+    try:
+        return str(Path(filename).relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return filename
+
+
+def _default_name(model_class: str | None) -> str:
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    stem = Path(main).stem if main else "session"
+    return f"{stem}·{model_class.rpartition('.')[2]}" if model_class else stem
+
+
+def _group() -> str | None:
+    return os.environ.get("HISTHOOKS_GROUP") or os.environ.get("SLURM_ARRAY_JOB_ID")

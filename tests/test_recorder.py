@@ -1,0 +1,384 @@
+"""Runs, sessions and states, recorded by real processes and read back with plain SQL."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from histhooks.verify import verify
+
+
+def start(store: Path, program: str, **variables: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store), "HISTHOOKS_QUIET": "1", "HISTHOOKS_STRICT": "", **variables}
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        cwd=store.parent,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def record(store: Path, program: str, **variables: str) -> tuple[int, str, str]:
+    process = start(store, program, **variables)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def rows(store: Path, sql: str, *values: Any) -> list[Any]:
+    connection = sqlite3.connect(store)
+    try:
+        return connection.execute(sql, values).fetchall()
+    finally:
+        connection.close()
+
+
+def assert_fits(store: Path) -> None:
+    report = verify(store)
+    assert report.problems == []
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "histhooks.db"
+
+
+def test_a_block_keeps_all_that_was_said_of_it(store: Path) -> None:
+    program = """
+        import histhooks
+        open("model.bin", "wb").write(b"weights")
+        with histhooks.start_run("mine", params={"a": {"b": 1}, "seed": 2**70}, tags={"team": "red"}) as run:
+            for step in range(5):
+                run.log({"loss": 1.0 / (step + 1), "val_acc": step}, step=step * 10, epoch=step)
+            run.log({"loss": float("nan")}, step=50)
+            run.log_results({"best": [1, float("inf")]})
+            run.log_artifact("model.bin", role="model")
+            run.log_dataset("train", [[1, 2], [3, 4]], [0, 1])
+            run.note("all well")
+            run.event("milestone", "halfway")
+            run.link("resumes", None, "ab" * 32)
+            optimizer = run.log_optimizer(0, "SGD", {"lr": 1}, [{"lr": 1, "n_parameters": 3}])
+            run.log_optimizer_group(optimizer, 0, {"lr": 0.5}, step=3)
+            run.log_architecture("torch", "Net", [{"class": "Linear"}], 3, 3)
+            assert histhooks.current_run() is run
+    """
+    code, _, err = record(store, program)
+    assert (code, err) == (0, "")
+    (run,) = rows(store, "SELECT id, name, kind, status, duration_s > 0, architecture_id IS NOT NULL FROM runs")
+    assert run[1:] == ("mine", "block", "finished", 1, 1)
+    assert rows(store, "SELECT key, value, source FROM params ORDER BY key") == [
+        ("a.b", "1", "user"),
+        ("seed", str(2**70), "user"),
+    ]
+    assert rows(store, "SELECT step, epoch, value, special FROM metrics WHERE name = 'loss' ORDER BY n")[-2:] == [
+        (40, 4, 0.2, None),
+        (50, None, None, "nan"),
+    ]
+    summary = "SELECT metric, split, direction, count, min, min_step, max, last_special, nonfinite FROM metric_summaries"
+    assert rows(store, f"{summary} ORDER BY name") == [
+        ("loss", "train", -1, 6, 0.2, 40, 1.0, "nan", 1),
+        ("acc", "valid", 1, 5, 0.0, 0, 4.0, None, 0),
+    ]
+    assert rows(store, "SELECT value FROM results") == [('[1,{"$float":"inf"}]',)]
+    assert rows(store, "SELECT role, direction, size_bytes FROM run_artifacts JOIN artifacts USING (sha256)") == [
+        ("model", "out", 7)
+    ]
+    assert rows(store, "SELECT role, n_rows, n_columns FROM run_datasets JOIN datasets ON id = dataset_id") == [("train", 2, 2)]
+    assert rows(store, "SELECT position, lr, step FROM optimizer_groups ORDER BY ordinal") == [(0, 1.0, 0), (0, 0.5, 3)]
+    assert rows(store, "SELECT key, value FROM tags") == [("team", "red")]
+    assert rows(store, "SELECT body FROM notes") == [("all well",)]
+    assert rows(store, "SELECT kind FROM run_links") == [("resumes",)]
+    assert_fits(store)
+
+
+def test_runs_nest_by_block_and_threads_stand_alone(store: Path) -> None:
+    program = """
+        import threading, histhooks
+        with histhooks.start_run("outer"):
+            with histhooks.start_run("inner"):
+                pass
+            def work():
+                with histhooks.start_run("alone"):
+                    pass
+            thread = threading.Thread(target=work); thread.start(); thread.join()
+    """
+    record(store, program)
+    found = rows(store, "SELECT r.name, p.name FROM runs AS r LEFT JOIN runs AS p ON p.id = r.parent_id ORDER BY r.name")
+    assert found == [("alone", None), ("inner", "outer"), ("outer", None)]
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "error_type", "exit_code"),
+    [
+        ("pass", "finished", None, 0),
+        ("raise ValueError('no')", "failed", "ValueError", 1),
+        ("raise KeyboardInterrupt", "interrupted", None, 130),
+        ("import sys; sys.exit(0)", "interrupted", "SystemExit", 0),
+        ("import sys; sys.exit(3)", "failed", "SystemExit", 3),
+    ],
+)
+def test_a_status_is_what_happened(
+    store: Path, ending: str, status: str, error_type: str | None, exit_code: int
+) -> None:
+    program = f"""
+        import histhooks
+        with histhooks.start_run("mine") as run:
+            run.log({{"loss": 1.0}})
+            {ending}
+    """
+    code, _, _ = record(store, program)
+    assert code in (exit_code, -signal.SIGINT if exit_code == 130 else exit_code)
+    assert rows(store, "SELECT status, error_type FROM runs") == [(status, error_type)]
+    assert rows(store, "SELECT count FROM metric_summaries") == [(1,)]
+    assert_fits(store)
+
+
+def test_a_session_whose_exit_nobody_saw_is_ended_and_one_that_raised_failed(store: Path) -> None:
+    record(store, "import histhooks\nwith histhooks.start_run(): pass")
+    record(store, "import histhooks\nwith histhooks.start_run(): pass\nraise ValueError")
+    assert rows(store, "SELECT status, exit_code FROM sessions ORDER BY started_at") == [("ended", None), ("failed", 1)]
+
+
+def test_a_run_left_open_ends_with_the_process(store: Path) -> None:
+    record(store, "import histhooks\nrun = histhooks.start_run('open')\nrun.log({'loss': 1.0})")
+    assert rows(store, "SELECT status FROM runs") == [("ended",)]
+    assert_fits(store)
+
+
+LOOP = """
+    import sys, time, histhooks
+    with histhooks.start_run("loop") as run:
+        print("ready", flush=True)
+        for step in range(10_000):
+            run.log({"loss": 1.0 / (step + 1), "acc": 0.5}, step=step)
+            time.sleep(0.001)
+"""
+
+
+def test_after_sigkill_all_but_the_last_second_is_there_and_the_next_session_settles_it(store: Path) -> None:
+    process = start(store, LOOP)
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(2.2)
+    process.kill()
+    process.communicate()
+    (count,) = rows(store, "SELECT count FROM metric_summaries WHERE name = 'loss'")[0]
+    assert count > 400
+    assert rows(store, "SELECT status FROM runs") == [("running",)]
+    assert_fits(store)
+    record(store, "import histhooks\nwith histhooks.start_run('next'): pass")
+    assert rows(store, "SELECT name, status FROM runs ORDER BY name") == [("loop", "killed"), ("next", "finished")]
+    assert rows(store, "SELECT status FROM sessions ORDER BY started_at") == [("killed",), ("ended",)]
+    assert_fits(store)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("body", [LOOP, LOOP.replace("for step", "sum(range(10**9))\n        for step")])
+def test_a_signal_ends_the_process_as_without_us_and_everything_is_kept(store: Path, number: int, body: str) -> None:
+    process = start(store, body)
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(0.6)
+    process.send_signal(number)
+    sent = time.monotonic()
+    process.communicate(timeout=20)
+    assert process.returncode == -number
+    assert time.monotonic() - sent < 15
+    name = signal.Signals(number).name
+    assert rows(store, "SELECT status, signal FROM sessions") == [("killed", name)]
+    assert rows(store, "SELECT status FROM runs") == [("killed",)]
+    assert_fits(store)
+
+
+def test_a_handler_of_the_program_decides_alone(store: Path) -> None:
+    program = """
+        import os, signal, histhooks
+        run = histhooks.start_run("mine")
+        before = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda *a: before(*a))
+        os.kill(os.getpid(), signal.SIGTERM)
+        run.log({"loss": 1.0})
+        run.end()
+    """
+    code, _, _ = record(store, program)
+    assert code == 0
+    assert rows(store, "SELECT status FROM runs") == [("finished",)]
+
+
+def test_a_forked_child_starts_clean_and_the_parent_goes_on(store: Path) -> None:
+    program = """
+        import os, histhooks
+        run = histhooks.start_run("parent")
+        run.log({"loss": 1.0})
+        pid = os.fork()
+        if pid == 0:
+            run.log({"loss": 99.0})
+            with histhooks.start_run("child") as child:
+                child.log({"loss": 2.0})
+            histhooks.flush()
+            os._exit(0)
+        os.waitpid(pid, 0)
+        run.log({"loss": 3.0})
+        run.end()
+    """
+    code, _, err = record(store, program)
+    assert (code, err) == (0, "")
+    assert rows(store, "SELECT r.name, m.value FROM metrics AS m JOIN runs AS r ON r.id = m.run_id ORDER BY 1, 2") == [
+        ("child", 2.0),
+        ("parent", 1.0),
+        ("parent", 3.0),
+    ]
+    assert rows(store, "SELECT count(*) FROM sessions") == [(2,)]
+    assert_fits(store)
+
+
+def test_eight_processes_make_one_new_store_at_once(store: Path) -> None:
+    program = """
+        import histhooks
+        with histhooks.start_run("one of many") as run:
+            for step in range(500):
+                run.log({"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0}, step=step)
+    """
+    processes = [start(store, program) for _ in range(8)]
+    for process in processes:
+        _, err = process.communicate(timeout=120)
+        assert (process.returncode, err) == (0, "")
+    assert rows(store, "SELECT count(*), min(count) FROM metric_summaries") == [(32, 500)]
+    assert rows(store, "SELECT count(*) FROM points") == [(16_000,)]
+    assert not store.with_name("histhooks.db.spool").exists()
+    assert_fits(store)
+
+
+def test_a_bad_value_is_refused_and_the_rest_is_kept(store: Path) -> None:
+    program = """
+        import histhooks
+        with histhooks.start_run("mine") as run:
+            run.log({"loss": "word", "acc": 0.5, "": 1.0, "none": None})
+            run.log_artifact("missing.bin")
+            run.link("invents", "x")
+            run.tag("")
+            run.log(["no mapping"])
+        run.log({"late": 1.0})
+    """
+    code, _, err = record(store, program)
+    assert code == 0
+    assert all("histhooks" in line for line in err.splitlines())
+    assert "missing.bin" in err
+    assert rows(store, "SELECT name FROM metric_summaries") == [("acc",)]
+    assert rows(store, "SELECT count(*) FROM events WHERE kind = 'refused'")[0][0] >= 6
+    assert rows(store, "SELECT status FROM runs") == [("finished",)]
+    strict, _, err = record(store, program, HISTHOOKS_STRICT="1")
+    assert strict == 1
+    assert "loss" in err
+
+
+def test_off_does_nothing_and_makes_no_store(store: Path) -> None:
+    program = """
+        import histhooks
+        with histhooks.start_run("mine") as run:
+            run.log({"loss": 1.0})
+        assert run.id is None
+    """
+    assert record(store, program, HISTHOOKS="off")[0] == 0
+    assert not store.exists()
+
+
+def test_paused_hides_what_begins_inside(store: Path) -> None:
+    program = """
+        import histhooks
+        with histhooks.paused():
+            with histhooks.start_run("hidden") as run:
+                assert run.id is None
+        with histhooks.start_run("seen"):
+            pass
+    """
+    record(store, program)
+    assert rows(store, "SELECT name FROM runs") == [("seen",)]
+
+
+def test_random_streams_are_where_they_were(store: Path) -> None:
+    program = """
+        import random
+        random.seed(1)
+        if {flag}:
+            import histhooks
+            with histhooks.start_run("mine") as run:
+                run.log({{"loss": 1.0}})
+            histhooks.flush()
+        print(random.random())
+    """
+    _, with_us, _ = record(store, program.format(flag=True))
+    _, without, _ = record(store, program.format(flag=False))
+    assert with_us == without == f"{random.Random(1).random()}\n"
+
+
+@pytest.mark.parametrize("content", ["not ours", "newer", "noise"])
+def test_a_file_that_is_not_ours_is_left_alone_and_a_spool_takes_the_records(store: Path, content: str) -> None:
+    if content == "noise":
+        store.write_bytes(b"this is no database at all" * 100)
+    else:
+        connection = sqlite3.connect(store)
+        connection.execute("CREATE TABLE theirs (a)")
+        if content == "newer":
+            connection.execute(f"PRAGMA application_id = {0x48495354}")
+            connection.execute("PRAGMA user_version = 2000")
+        connection.commit()
+        connection.close()
+    before = store.read_bytes()
+    code, _, err = record(store, "import histhooks\nwith histhooks.start_run('mine') as run: run.log({'loss': 1.0})")
+    assert code == 0
+    assert store.read_bytes() == before
+    assert len(err.splitlines()) == 1
+    assert str(store) in err
+    (spool,) = store.with_name("histhooks.db.spool").glob("*.db")
+    assert rows(spool, "SELECT name, status FROM runs") == [("mine", "finished")]
+    assert rows(spool, "SELECT value FROM metrics") == [(1.0,)]
+    assert_fits(spool)
+
+
+def test_a_waiting_spool_comes_home_once(store: Path) -> None:
+    store.write_bytes(b"noise" * 1000)
+    record(store, "import histhooks\nwith histhooks.start_run('early') as run: run.log({'loss': 1.0})")
+    store.unlink()
+    record(store, "import histhooks\nwith histhooks.start_run('late'): pass")
+    assert rows(store, "SELECT name, status FROM runs ORDER BY name") == [("early", "finished"), ("late", "finished")]
+    assert rows(store, "SELECT value FROM metrics") == [(1.0,)]
+    assert list(store.with_name("histhooks.db.spool").glob("*.db")) == []
+    assert_fits(store)
+
+
+def test_personal_values_are_in_columns_only_and_states_hold_commitments(store: Path) -> None:
+    record(store, "import histhooks\nwith histhooks.start_run('mine'): pass", HISTHOOKS_ACTOR="Ada Lovelace")
+    assert rows(store, "SELECT actor FROM sessions") == [("Ada Lovelace",)]
+    for (state,) in rows(store, "SELECT state FROM states WHERE subject = 'session'"):
+        assert "Ada" not in state
+    assert json.loads(rows(store, "SELECT state FROM states WHERE subject = 'session'")[0][0])["actor"]["$personal"]
+
+
+def test_a_long_series_has_rollups_that_fit_its_points(store: Path) -> None:
+    program = """
+        import math, histhooks
+        with histhooks.start_run("long") as run:
+            for step in range(5000):
+                run.log({"loss": math.sin(step)}, step=step)
+    """
+    record(store, program)
+    assert rows(store, "SELECT level, count(*) FROM rollups GROUP BY level") == [(1, 78), (2, 4)]
+    low, high, mean = rows(store, "SELECT min, max, mean FROM rollups WHERE level = 2 AND bucket = 1")[0]
+    values = [math.sin(step) for step in range(1024, 2048)]
+    assert (low, high) == (min(values), max(values))
+    assert mean == pytest.approx(sum(values) / 1024)
+    assert_fits(store)
