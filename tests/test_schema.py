@@ -1,6 +1,5 @@
 """The schema: what the migrations build, what the file says of itself, and what its constraints refuse."""
 
-import importlib.util
 import sqlite3
 import subprocess
 import sys
@@ -252,7 +251,3 @@ def test_the_view_of_one_curve_reads_only_that_curve(db: sqlite3.Connection) -> 
     query = "EXPLAIN QUERY PLAN SELECT * FROM metrics WHERE run_id = 'r' AND name = 'loss' ORDER BY n"
     plan = " / ".join(row[3] for row in db.execute(query))
     assert "SCAN" not in plan, plan
-
-
-def test_sqlite_utils_is_not_loaded_by_the_package() -> None:
-    assert importlib.util.find_spec("sqlite_utils") is not None

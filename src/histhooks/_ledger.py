@@ -87,7 +87,7 @@ TABLES: dict[str, TableSpec] = {
     ),
     "contents": TableSpec(("sha256", "kind", "size_bytes", "encoding", "data"), "sha256"),
     "datasets": TableSpec(
-        ("id", "kind", "n_rows", "n_columns", "size_bytes", "coverage", "content_hash", "schema", "profile"), "id", "0"
+        ("id", "kind", "n_rows", "n_columns", "size_bytes", "coverage", "content_hash", "schema", "profile"), "id"
     ),
     "architectures": TableSpec(("id", "framework", "class_name", "n_parameters", "n_trainable", "layers"), "id"),
     "artifacts": TableSpec(("sha256", "size_bytes", "format"), "sha256"),

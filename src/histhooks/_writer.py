@@ -46,7 +46,7 @@ class Writer(threading.Thread):
         self.done = threading.Event()
         self.path = store_path(engine.settings.store)
         self.store: Store | None = None
-        self._stop = threading.Event()
+        self._stopping = threading.Event()
         self._final: dict[str, Any] = {}
         self._assembler = Assembler(engine.session_id, self._refused)
         self._in_flight: Batch | None = None
@@ -59,14 +59,14 @@ class Writer(threading.Thread):
     def finish(self, status: str, signal: str | None, exit_code: int | None) -> None:
         """Ask for the end of the session; :attr:`done` is set when it is written."""
         self._final = {"status": status, "ended_at": iso(now_us()), "signal": signal, "exit_code": exit_code}
-        self._stop.set()
+        self._stopping.set()
         self.wake.set()
 
     def run(self) -> None:
         """Write until the session ends."""
         try:
             self._begin()
-            while not self._stop.is_set():
+            while not self._stopping.is_set():
                 self.wake.wait(_WAIT_S)
                 self.wake.clear()
                 self._flush()
@@ -144,7 +144,7 @@ class Writer(threading.Thread):
             function()
 
     def _commit(self, batch: Batch) -> None:
-        patience = _PATIENCE_AT_END_S if self._stop.is_set() else _PATIENCE_S
+        patience = _PATIENCE_AT_END_S if self._stopping.is_set() else _PATIENCE_S
         deadline = time.monotonic() + patience
         while True:
             try:
@@ -170,7 +170,7 @@ class Writer(threading.Thread):
             except Unwritable as error:
                 return self._spool(str(error))
             except sqlite3.OperationalError as error:
-                if time.monotonic() > deadline or self._stop.is_set():
+                if time.monotonic() > deadline or self._stopping.is_set():
                     return self._spool(str(error))
                 time.sleep(0.05)
 

@@ -1,0 +1,41 @@
+"""What every test has: a folder and an environment of its own, and failures of ours that are raised, not swallowed."""
+
+from pathlib import Path
+
+import pytest
+
+# What a developer's shell, a batch system or CI may have set, and a test must not see.
+OUTSIDE = (
+    "HISTHOOKS",
+    "HISTHOOKS_STORE",
+    "HISTHOOKS_PROJECT",
+    "HISTHOOKS_GROUP",
+    "HISTHOOKS_BUFFER_MB",
+    "HISTHOOKS_ACTOR",
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "SLURM_PROCID",
+    "SLURM_JOB_ID",
+    "SLURM_ARRAY_JOB_ID",
+)
+
+
+@pytest.fixture(autouse=True)
+def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the test, and each process that it starts, in an empty folder with settings of its own."""
+    for name in OUTSIDE:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HISTHOOKS_STRICT", "1")
+    monkeypatch.setenv("HISTHOOKS_QUIET", "1")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home" / "data"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home" / "state"))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> Path:
+    """Where a test may make its store; nothing is there yet."""
+    return tmp_path / "histhooks.db"
