@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from histhooks._run import Run
 
 Entry = tuple[Any, ...]
+_PERSONAL = {"tags": ("value", "author"), "notes": ("body", "author"), "tombstones": ("actor",)}
 _REAL = frozenset({"lr", "duration_s"})
 
 
@@ -176,7 +177,8 @@ class Assembler:
         time = max(now_us(), self._last_time + 1)
         self._last_time = time
         state = canonical(covered).decode("ascii")
-        row = {"subject_id": subject_id, "session_id": self.session_id, "time": time, "subject": subject, "state": state}
+        row = {"subject_id": subject_id, "session_id": self.session_id, "time": time, "subject": subject}
+        row["state"] = state
         pending.setdefault((subject_id, "states"), []).append(row)
         known = self.subjects.get(subject_id)
         if known is not None:
@@ -215,7 +217,7 @@ class Assembler:
         self._seq += 1
 
     def _commit_personal(self, batch: Batch, table: str, scope: str, row: dict[str, Any]) -> None:
-        for column in {"tags": ("value", "author"), "notes": ("body", "author"), "tombstones": ("actor",)}.get(table, ()):
+        for column in _PERSONAL.get(table, ()):
             place = f"{table}/{self.session_id}/{row['ordinal']}/{column}"
             row[f"{column}_sha256"] = self.salted(batch, scope, place, row.get(column))
 

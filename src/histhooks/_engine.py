@@ -12,6 +12,7 @@ import sys
 import threading
 from collections import deque
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from histhooks._ids import new_id
@@ -95,8 +96,8 @@ class Engine:
         self.live.pop(str(run.id), None)
         if run.status == "failed":
             self.n_failed += 1
-        run_id = str(run.id)
-        self.buffer.append(("after", lambda: self.writer and self.writer.forget(run_id)))
+        if self.writer is not None:
+            self.buffer.append(("after", partial(self.writer.forget, str(run.id))))
 
     def event(
         self,

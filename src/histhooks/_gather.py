@@ -79,6 +79,12 @@ def surroundings(session_id: str) -> list[Entry]:
     return entries
 
 
+def not_captured(entries: list[Entry]) -> list[str]:
+    """Names of what was to be gathered and was not."""
+    rows = [entry[3] for entry in entries if entry[:2] == ("row", "captures")]
+    return sorted({row["collector"] for row in rows if row["status"] in ("failed", "skipped")})
+
+
 def content_row(digest: str, kind: str, data: bytes) -> dict[str, Any]:
     """A row of `contents`: compressed where that is smaller."""
     packed = zlib.compress(data, 6)

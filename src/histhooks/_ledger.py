@@ -42,7 +42,9 @@ class TableSpec:
 _RUN_OR_SESSION = "coalesce(run_id, session_id)"
 
 TABLES: dict[str, TableSpec] = {
-    "states": TableSpec(("subject_id", "session_id", "ordinal", "time", "subject", "state"), "subject_id", by_session=True),
+    "states": TableSpec(
+        ("subject_id", "session_id", "ordinal", "time", "subject", "state"), "subject_id", by_session=True
+    ),
     "run_links": TableSpec(
         ("run_id", "session_id", "ordinal", "kind", "other_run_id", "sha256", "time"), "run_id", by_session=True
     ),

@@ -44,7 +44,7 @@ class Metric:
 def direction_of(metric: str) -> int:
     """Which way is better: 1 up, -1 down, 0 unknown."""
     name = metric.lower()
-    if name.startswith("neg_") or name.startswith("neg-"):
+    if name.startswith(("neg_", "neg-")):
         return 1
     if _DOWN.search(name):
         return -1

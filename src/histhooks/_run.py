@@ -289,7 +289,12 @@ class Run:
     ) -> None:
         """Record the settings of one param group, from a step on."""
         lr = settings.get("lr")
-        row = {"optimizer_id": optimizer_id, "run_id": self.id, "position": position, "n_parameters": n_parameters}
+        row: dict[str, Any] = {
+            "optimizer_id": optimizer_id,
+            "run_id": self.id,
+            "position": position,
+            "n_parameters": n_parameters,
+        }
         row |= {"lr": lr if isinstance(lr, (int, float)) else None, "settings": dumps(settings), "step": step}
         self._try("log_optimizer_group", self._row, "optimizer_groups", row)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from histhooks._batch import Batch, Series
+from histhooks._ledger import CONTENT_TABLES
 from histhooks._points import Summary
 from histhooks._time import iso, now_us
 from histhooks.errors import StoreError
@@ -26,7 +27,6 @@ APPLICATION_ID = 0x48495354
 SCHEMA_VERSION = 1000
 
 _SUMMARY = tuple(f.name for f in fields(Summary))
-_IGNORED = frozenset({"environments", "packages", "code_versions", "contents", "datasets", "architectures", "artifacts"})
 
 
 class Unwritable(StoreError):
@@ -89,7 +89,8 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.OperationalError) as error:
-            raise Unwritable(f"{path} cannot be opened ({error}); make its folder writable or name another store") from error
+            text = f"{path} cannot be opened ({error}); make its folder writable or name another store"
+            raise Unwritable(text) from error
         try:
             self._open()
         except sqlite3.OperationalError as error:
@@ -204,7 +205,7 @@ class Store:
             key = self._series(series)
             executemany(
                 "INSERT INTO points (series, n, step, epoch, time, value, special) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(key, n, None if step == n else step, epoch, at, value, what) for n, step, epoch, at, value, what in points],
+                [(key, n, None if step == n else step, *rest) for n, step, *rest in points],
             )
             executemany(
                 "INSERT OR REPLACE INTO rollups (series, level, bucket, first_step, last_step, count, min, max, mean) "
@@ -215,7 +216,8 @@ class Store:
         line = batch.line
         if line is not None:
             executemany(
-                "INSERT INTO ledger (session_id, seq, n_rows, digest, previous, time, heads) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO ledger (session_id, seq, n_rows, digest, previous, time, heads) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [line],
             )
             executemany(
@@ -240,7 +242,7 @@ class Store:
             self.connection.execute(f"UPDATE {table} SET {updates} WHERE id = ?", (*values, subject_id))
 
     def _insert(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
-        verb = "INSERT OR IGNORE" if table in _IGNORED else "INSERT"
+        verb = "INSERT OR IGNORE" if table in CONTENT_TABLES else "INSERT"
         for row in rows:
             names, marks = ", ".join(row), ", ".join("?" * len(row))
             self.connection.execute(f"{verb} INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))

@@ -26,6 +26,7 @@ _HEARTBEAT_S = 15.0
 _SLICE = 2000
 _PATIENCE_S = 30.0
 _PATIENCE_AT_END_S = 5.0
+_LOG_S = 1e-6  # one log() of four scalars, as benchmarks/bench_log.py measures it; timing each would double it
 
 
 class Writer(threading.Thread):
@@ -51,6 +52,9 @@ class Writer(threading.Thread):
         self._assembler = Assembler(engine.session_id, self._refused)
         self._in_flight: Batch | None = None
         self._beat = 0.0
+        self._started = time.perf_counter()
+        self._not_captured: list[str] = []
+        self._n_logs = 0
 
     def forget(self, run_id: str) -> None:
         """Let go of a run that has ended, once its last batch is committed."""
@@ -100,21 +104,26 @@ class Writer(threading.Thread):
             self._write(_settle.dead_sessions(self.store, self.engine.session_id))
             merge_waiting(self.store)
         self._flush()
-        self.engine.buffer.extend(_gather.surroundings(self.engine.session_id))
+        entries = _gather.surroundings(self.engine.session_id)
+        self._not_captured = _gather.not_captured(entries)
+        self.engine.buffer.extend(entries)
 
     def _end(self) -> None:
         engine = self.engine
         final = {key: value for key, value in self._final.items() if value is not None}
-        final |= {"hook_errors": engine.hook_errors, "overhead_s": round(engine.overhead_s, 6)}
+        overhead_s = engine.overhead_s + self._n_logs * _LOG_S
+        final |= {"hook_errors": engine.hook_errors, "overhead_s": round(overhead_s, 6)}
         if self._assembler.previous is not None:
             final["ledger_head"] = self._assembler.previous
         self._write([("state", "session", engine.session_id, final, None)])
         head = (self._assembler.previous or "")[:12]
         failed = f" ({engine.n_failed} failed)" if engine.n_failed else ""
         runs = f"{engine.n_runs} run{'' if engine.n_runs == 1 else 's'}{failed}"
+        share = overhead_s / max(time.perf_counter() - self._started, 1e-9)
+        missing = f" · not captured: {', '.join(self._not_captured)}" if self._not_captured else ""
         if self.store is not None:
-            path = self.store.path
-            say(f"{runs} → {_nearest(path)} · cost {engine.overhead_s:.2g} s · head {head} · histhooks show last")
+            path = _nearest(self.store.path)
+            say(f"{runs} → {path} · cost {share:.1%}{missing} · head {head} · histhooks show last")
             self.store.close()
 
     def _heartbeat(self) -> None:
@@ -130,9 +139,10 @@ class Writer(threading.Thread):
     def _flush(self) -> None:
         buffer = self.engine.buffer
         while buffer:
-            entries = []
+            entries: list[tuple[Any, ...]] = []
             while buffer and len(entries) < _SLICE:
                 entries.append(buffer.popleft())
+            self._n_logs += sum(entry[0].__class__ is not str for entry in entries)
             self._write(entries)
 
     def _write(self, entries: list[tuple[Any, ...]]) -> None:

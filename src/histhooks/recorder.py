@@ -220,7 +220,8 @@ def note_capture(
 ) -> None:
     """Record what came of gathering something."""
     run_id = run.id if run is not None else None
-    row = {"session_id": engine.session_id, "run_id": run_id, "collector": collector, "status": status, "note": note}
+    row: dict[str, Any] = {"session_id": engine.session_id, "run_id": run_id, "collector": collector}
+    row |= {"status": status, "note": note}
     row |= {"duration_s": duration_s, "time": now_us()}
     engine.buffer.append(("row", "captures", run_id or engine.session_id, row))
 

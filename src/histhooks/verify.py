@@ -120,13 +120,18 @@ def verify(path: str | Path, *, head: str | None = None) -> Report:
 
 class _Verifier:
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self.all = lambda sql, *args: connection.execute(sql, args).fetchall()
+        self.connection = connection
         self.report = Report()
         self.is_partial = bool(self.all("SELECT 1 FROM exports LIMIT 1"))
         self.gone = {d for (text,) in self.all("SELECT digests FROM tombstones") for d in json.loads(text)}
         self.covered: dict[str, int] = dict.fromkeys([*TABLES, "points"], 0)
 
+    def all(self, sql: str, *values: Any) -> list[Any]:
+        """Rows of a query."""
+        return self.connection.execute(sql, values).fetchall()
+
     def run(self, head: str | None) -> Report:
+        """Verify everything, in an order that names the first row that does not fit first."""
         for (session_id,) in self.all("SELECT DISTINCT session_id FROM ledger ORDER BY session_id"):
             self._chain(session_id)
         self._heads()
@@ -207,7 +212,8 @@ class _Verifier:
     def _points(self, run_id: str, ranges: list[list[Any]]) -> tuple[int, str]:
         digest, found = hashlib.sha256(), 0
         for name, first, last in ranges:
-            sql = "SELECT series, metric, split, direction, start_time FROM metric_summaries WHERE run_id = ? AND name = ?"
+            columns = "series, metric, split, direction, start_time"
+            sql = f"SELECT {columns} FROM metric_summaries WHERE run_id = ? AND name = ?"
             for series, metric, split, direction, start_time in self.all(sql, run_id, name):
                 points = list(self._series(series, first, last))
                 found += len(points)
@@ -288,7 +294,8 @@ class _Verifier:
                 for run_id, session_id, ordinal, value, promise in self.all(sql):
                     salt = salts.get((run_id, f"{table}/{session_id}/{ordinal}/{column}"))
                     self._commitment(salt, value, promise, f"{table} {ordinal} of run {run_id}: {column}")
-        for session_id, ordinal, value, promise in self.all("SELECT session_id, ordinal, actor, actor_sha256 FROM tombstones"):
+        sql = "SELECT session_id, ordinal, actor, actor_sha256 FROM tombstones"
+        for session_id, ordinal, value, promise in self.all(sql):
             salt = salts.get((session_id, f"tombstones/{session_id}/{ordinal}/actor"))
             self._commitment(salt, value, promise, f"tombstones {ordinal} of session {session_id}: actor")
 
@@ -311,9 +318,8 @@ class _Verifier:
             summary.add(points)
             if [getattr(summary, n) for n in names] != kept:
                 self.report.problem(f"{place}: its summary is not that of its points")
-            rollups = self.all(
-                "SELECT level, bucket, first_step, last_step, count, min, max, mean FROM rollups WHERE series = ?", series
-            )
+            columns = "level, bucket, first_step, last_step, count, min, max, mean"
+            rollups = self.all(f"SELECT {columns} FROM rollups WHERE series = ?", series)
             if sorted(Roller().add(points)) != sorted(rollups):
                 self.report.problem(f"{place}: its rollups are not those of its points")
 

@@ -1,0 +1,80 @@
+"""The write side of a store: made by anyone first, migrated apart, never where it does not belong."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from histhooks._location import find_store, keep_out_of_git, project_name, store_path
+from histhooks._store import SCHEMA_VERSION, Store, Unwritable
+
+
+def test_an_old_store_is_brought_up_to_date_in_a_process_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "histhooks.db"
+    Store(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION - 1}")
+    connection.close()
+    program = f"""
+import sys
+from pathlib import Path
+from histhooks._store import Store
+Store(Path({str(path)!r})).close()
+heavy = {{"sqlite_utils", "numpy", "pandas"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    connection.close()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    blocker = tmp_path / "file"
+    blocker.write_text("here is no folder")
+    with pytest.raises(Unwritable, match="file"):
+        Store(blocker / "histhooks.db")
+
+
+def test_a_new_store_is_readable_by_any_sql_tool(tmp_path: Path) -> None:
+    path = tmp_path / "histhooks.db"
+    store = Store(path)
+    assert store.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    store.close()
+    assert path.read_bytes()[:15] == b"SQLite format 3"
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT count(*) FROM metrics").fetchone() == (0,)
+    connection.close()
+
+
+def test_the_store_is_where_it_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HISTHOOKS_STORE", raising=False)
+    inner = tmp_path / "repository" / "inner"
+    inner.mkdir(parents=True)
+    assert store_path(None, inner) == inner / "histhooks.db"
+    (tmp_path / "repository" / ".git" / "info").mkdir(parents=True)
+    assert store_path(None, inner) == tmp_path / "repository" / "histhooks.db"
+    assert project_name(None, inner) == "repository"
+    assert find_store(None, inner) is None
+    (tmp_path / "repository" / "histhooks.db").touch()
+    assert find_store(None, inner) == tmp_path / "repository" / "histhooks.db"
+    (inner / "pyproject.toml").write_text('[tool.histhooks]\nstore = "named.db"\n')
+    assert store_path(None, inner) == inner / "named.db"
+    monkeypatch.setenv("HISTHOOKS_STORE", str(tmp_path / "variable.db"))
+    assert store_path(None, inner) == tmp_path / "variable.db"
+    assert store_path(tmp_path / "asked.db", inner) == tmp_path / "asked.db"
+
+
+def test_a_store_never_makes_a_work_tree_dirty(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    store = tmp_path / "histhooks.db"
+    store.touch()
+    keep_out_of_git(store)
+    keep_out_of_git(store)
+    done = subprocess.run(["git", "status", "--porcelain"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout == ""
+    assert (tmp_path / ".git" / "info" / "exclude").read_text().count("histhooks.db*") == 1
