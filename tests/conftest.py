@@ -1,5 +1,7 @@
 """What every test has: a folder and an environment of its own, and failures of ours that are raised, not swallowed."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ OUTSIDE = (
 
 
 @pytest.fixture(autouse=True)
-def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run the test, and each process that it starts, in an empty folder with settings of its own."""
     for name in OUTSIDE:
         monkeypatch.delenv(name, raising=False)
@@ -33,6 +35,24 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
+    yield
+    end_session()
+
+
+def end_session() -> None:
+    """End what the test recorded in this process, so that the next one begins a session and a store of its own."""
+    if "histhooks._engine" not in sys.modules:
+        return
+    import histhooks
+    from histhooks import _messages
+    from histhooks._engine import engine
+    from histhooks._location import Settings
+
+    histhooks.disable()
+    engine.finish("finished")
+    engine.settings = Settings()
+    engine.reset()
+    _messages.forget()
 
 
 @pytest.fixture

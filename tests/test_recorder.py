@@ -21,7 +21,8 @@ from histhooks.verify import verify
 
 
 def start(store: Path, program: str, **variables: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "HISTHOOKS_STORE": str(store), "HISTHOOKS_QUIET": "1", "HISTHOOKS_STRICT": "", **variables}
+    ours = {"HISTHOOKS_STORE": str(store), "HISTHOOKS_QUIET": "1", "HISTHOOKS_STRICT": ""}
+    environment = {**os.environ, **ours, **variables}
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program)],
         cwd=store.parent,
@@ -87,8 +88,8 @@ def test_a_block_keeps_all_that_was_said_of_it(store: Path) -> None:
         (40, 4, 0.2, None),
         (50, None, None, "nan"),
     ]
-    summary = "SELECT metric, split, direction, count, min, min_step, max, last_special, nonfinite FROM metric_summaries"
-    assert rows(store, f"{summary} ORDER BY name") == [
+    columns = "metric, split, direction, count, min, min_step, max, last_special, nonfinite"
+    assert rows(store, f"SELECT {columns} FROM metric_summaries ORDER BY name") == [
         ("loss", "train", -1, 6, 0.2, 40, 1.0, "nan", 1),
         ("acc", "valid", 1, 5, 0.0, 0, 4.0, None, 0),
     ]
@@ -96,7 +97,8 @@ def test_a_block_keeps_all_that_was_said_of_it(store: Path) -> None:
     assert rows(store, "SELECT role, direction, size_bytes FROM run_artifacts JOIN artifacts USING (sha256)") == [
         ("model", "out", 7)
     ]
-    assert rows(store, "SELECT role, n_rows, n_columns FROM run_datasets JOIN datasets ON id = dataset_id") == [("train", 2, 2)]
+    found = rows(store, "SELECT role, n_rows, n_columns FROM run_datasets JOIN datasets ON id = dataset_id")
+    assert found == [("train", 2, 2)]
     assert rows(store, "SELECT position, lr, step FROM optimizer_groups ORDER BY ordinal") == [(0, 1.0, 0), (0, 0.5, 3)]
     assert rows(store, "SELECT key, value FROM tags") == [("team", "red")]
     assert rows(store, "SELECT body FROM notes") == [("all well",)]
@@ -116,7 +118,8 @@ def test_runs_nest_by_block_and_threads_stand_alone(store: Path) -> None:
             thread = threading.Thread(target=work); thread.start(); thread.join()
     """
     record(store, program)
-    found = rows(store, "SELECT r.name, p.name FROM runs AS r LEFT JOIN runs AS p ON p.id = r.parent_id ORDER BY r.name")
+    sql = "SELECT r.name, p.name FROM runs AS r LEFT JOIN runs AS p ON p.id = r.parent_id ORDER BY r.name"
+    found = rows(store, sql)
     assert found == [("alone", None), ("inner", "outer"), ("outer", None)]
 
 

@@ -52,7 +52,7 @@ class Writer(threading.Thread):
         self._assembler = Assembler(engine.session_id, self._refused)
         self._in_flight: Batch | None = None
         self._beat = 0.0
-        self._started = time.perf_counter()
+        self._clock = time.perf_counter()
         self._not_captured: list[str] = []
         self._n_logs = 0
 
@@ -119,7 +119,7 @@ class Writer(threading.Thread):
         head = (self._assembler.previous or "")[:12]
         failed = f" ({engine.n_failed} failed)" if engine.n_failed else ""
         runs = f"{engine.n_runs} run{'' if engine.n_runs == 1 else 's'}{failed}"
-        share = overhead_s / max(time.perf_counter() - self._started, 1e-9)
+        share = overhead_s / max(time.perf_counter() - self._clock, 1e-9)
         missing = f" · not captured: {', '.join(self._not_captured)}" if self._not_captured else ""
         if self.store is not None:
             path = _nearest(self.store.path)

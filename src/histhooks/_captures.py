@@ -1,0 +1,22 @@
+"""What came of gathering something: absence is evidence too."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One row of `captures`.
+
+    Attributes
+    ----------
+    collector : str
+        What was to be gathered.
+    status : str
+        `ok`, `skipped`, `failed`, `truncated` or `off`.
+    note : str or None
+        Why, or how much was cut.
+    """
+
+    collector: str
+    status: str
+    note: str | None = None

@@ -1,0 +1,107 @@
+"""What a session runs on: Python, system, hardware, libraries. Imports no library of the program, looks only."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from histhooks._captures import Capture
+from histhooks._secrets import mask_value
+from histhooks._values import dumps
+
+# Variables that change what a training computes; nothing else of the environment is read.
+VARIABLES = (
+    "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "CUDA_LAUNCH_BLOCKING", "NVIDIA_TF32_OVERRIDE",
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+    "PYTHONHASHSEED", "PYTHONOPTIMIZE", "KERAS_BACKEND", "TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS",
+    "TORCH_COMPILE_DISABLE", "PYTORCH_CUDA_ALLOC_CONF", "LOKY_MAX_CPU_COUNT", "SLURM_JOB_NAME", "SLURM_NNODES",
+)  # fmt: skip
+
+Gathered = tuple[dict[str, Any], list[tuple[str, str]], list[Capture]]
+
+
+def gather() -> Gathered:
+    """Gather what a session runs on.
+
+    Returns
+    -------
+    row : dict
+        Columns of `environments` but for its id; the same on the same machine.
+    packages : list of (name, version)
+    captures : list of Capture
+    """
+    captures = [Capture("environment", "ok")]
+    packages = _packages()
+    captures.append(Capture("packages", "ok", f"{len(packages)} packages"))
+    gpus, told = _gpus()
+    captures.append(told)
+    row = {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "os": platform.platform(),
+        "machine": platform.machine(),
+        "cpu": _cpu(),
+        "memory_bytes": _memory(),
+        "gpus": None if gpus is None else dumps(gpus),
+        "details": dumps(_details()),
+    }
+    return row, packages, captures
+
+
+def _packages() -> list[tuple[str, str]]:
+    found: dict[str, str] = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name:
+            found.setdefault(name, distribution.version)
+    return sorted(found.items())
+
+
+def _cpu() -> str | None:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or None
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def _gpus() -> tuple[list[dict[str, str]] | None, Capture]:
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return None, Capture("gpus", "skipped", "no nvidia-smi on the PATH")
+    fields = ("name", "uuid", "memory.total", "driver_version")
+    try:
+        done = subprocess.run(
+            [command, f"--query-gpu={','.join(fields)}", "--format=csv,noheader"],
+            capture_output=True, text=True, timeout=5, check=True, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        return None, Capture("gpus", "failed", f"nvidia-smi: {type(error).__name__}")
+    rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines() if line.strip()]
+    return [dict(zip(fields, row, strict=False)) for row in rows], Capture("gpus", "ok", f"{len(rows)} found")
+
+
+def _details() -> dict[str, Any]:
+    return {
+        "cpu_count": os.cpu_count(),
+        "cpu_affinity": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "executable": sys.executable,
+        "libc": " ".join(platform.libc_ver()),
+        "hash_randomization": sys.flags.hash_randomization,
+        "optimize": sys.flags.optimize,
+        "variables": {name: mask_value(name, os.environ[name]) for name in VARIABLES if name in os.environ},
+    }

@@ -1,0 +1,130 @@
+"""Where a session comes from: kind of process, command line, who acts, and its place in a job."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from histhooks._captures import Capture
+from histhooks._secrets import mask_argv, mask_text
+
+# Variable with the job's id, and with the array's index, of each batch system.
+_JOBS = (
+    ("SLURM_JOB_ID", "SLURM_ARRAY_TASK_ID"),
+    ("PBS_JOBID", "PBS_ARRAY_INDEX"),
+    ("LSB_JOBID", "LSB_JOBINDEX"),
+    ("AWS_BATCH_JOB_ID", "AWS_BATCH_JOB_ARRAY_INDEX"),
+)
+# Variables in which continuous integration names who set it off.
+_CI_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "CIRCLE_USERNAME", "BUILDKITE_BUILD_CREATOR")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a session says of itself first.
+
+    Attributes
+    ----------
+    row : dict
+        Columns of `sessions`.
+    details : dict
+        Facts that have no column.
+    captures : list of Capture
+    """
+
+    row: dict[str, Any]
+    details: dict[str, Any] = field(default_factory=dict)
+    captures: list[Capture] = field(default_factory=list)
+
+
+def gather() -> Origin:
+    """Gather all of it. Reads the environment and asks git for an e-mail address at most once."""
+    name, source = actor()
+    job_id = _job_id()
+    rank, world_size = _number("RANK"), _number("WORLD_SIZE")
+    row = {
+        "kind": _kind(job_id),
+        "command": _command(),
+        "cwd": _cwd(),
+        "username": _username(),
+        "actor": name,
+        "actor_source": source,
+        "job_id": job_id,
+        "rank": rank if world_size and world_size > 1 else None,
+        "world_size": world_size if world_size and world_size > 1 else None,
+    }
+    captures = [
+        Capture(what, "failed", "the system does not tell") for what in ("cwd", "username") if row[what] is None
+    ]
+    return Origin(row, {}, captures)
+
+
+def actor() -> tuple[str | None, str | None]:
+    """Who acts, and where the name came from: HISTHOOKS_ACTOR, CI, git's user.email, or the account."""
+    for variable in ("HISTHOOKS_ACTOR", *_CI_ACTORS):
+        if os.environ.get(variable):
+            return mask_text(os.environ[variable]), variable
+    try:
+        done = subprocess.run(
+            ["git", "config", "user.email"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if done.stdout.strip():
+            return done.stdout.strip(), "git"
+    except (OSError, subprocess.SubprocessError):
+        pass
+    name = _username()
+    return name, None if name is None else "username"
+
+
+def _kind(job_id: str | None) -> str:
+    if "pytest" in sys.modules and "PYTEST_CURRENT_TEST" in os.environ:
+        return "pytest"
+    shell = sys.modules.get("IPython")
+    if shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell":
+        return "notebook"
+    if job_id is not None:
+        return "job"
+    return "repl" if hasattr(sys, "ps1") or sys.flags.interactive else "script"
+
+
+def _job_id() -> str | None:
+    for variable, index in _JOBS:
+        if os.environ.get(variable):
+            position = os.environ.get(index)
+            return os.environ[variable] + (f"_{position}" if position else "")
+    return None
+
+
+def _command() -> str:
+    return shlex.join(mask_argv(list(sys.orig_argv)))
+
+
+def _cwd() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
+
+
+def _username() -> str | None:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return None
+
+
+def _number(variable: str) -> int | None:
+    try:
+        return int(os.environ[variable])
+    except (KeyError, ValueError):
+        return None

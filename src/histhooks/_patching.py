@@ -1,0 +1,117 @@
+"""Putting a function of ours in the place of another, and taking it out again: twins, by identity.
+
+A wrapper is a plain function (``functools.wraps``): it keeps name, module, signature and documentation, pickles by name,
+and binds as a method. wrapt's proxies refuse pickle and deepcopy, and some frameworks look for plain functions.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import Any
+
+# original, args, kwargs -> result
+Around = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
+_ABSENT = object()
+
+
+class Patch:
+    """One function of one owner, wrapped.
+
+    Parameters
+    ----------
+    owner : class, module or object
+        What holds the function.
+    name : str
+        Its attribute.
+    around : callable
+        Called with the original, the positional and the keyword arguments of each call.
+    """
+
+    def __init__(self, owner: Any, name: str, around: Around) -> None:
+        self.owner = owner
+        self.name = name
+        self.is_active = False
+        raw = vars(owner).get(name, _ABSENT)
+        self.was_inherited = raw is _ABSENT
+        original = getattr(owner, name) if raw is _ABSENT else raw
+        if not isinstance(original, FunctionType):
+            raise TypeError(f"{owner!r}.{name} is no plain function but {type(original).__name__}")
+        self.original: Callable[..., Any] = original
+
+        @functools.wraps(original)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if not self.is_active:
+                return original(*args, **kwargs)
+            return around(original, args, kwargs)
+
+        self.wrapper = wrapper
+
+    def install(self) -> None:
+        """Put the wrapper in place."""
+        self.is_active = True
+        setattr(self.owner, self.name, self.wrapper)
+
+    def undo(self) -> None:
+        """Put the original back; where somebody wrapped ours, theirs stays and ours does nothing any more."""
+        self.is_active = False
+        if vars(self.owner).get(self.name) is not self.wrapper:
+            return
+        if self.was_inherited:
+            delattr(self.owner, self.name)
+        else:
+            setattr(self.owner, self.name, self.original)
+
+
+def rebind(old: object, new: object) -> int:
+    """Replace a function in the globals of all loaded modules, for names that a program bound earlier.
+
+    Parameters
+    ----------
+    old, new : callable
+        The function that is there, and the one to put there.
+
+    Returns
+    -------
+    int
+        How many names were bound anew.
+    """
+    count = 0
+    for module in list(sys.modules.values()):
+        if not isinstance(module, ModuleType) or module.__name__.partition(".")[0] == "histhooks":
+            continue
+        for name, value in list(vars(module).items()):
+            if value is old:
+                setattr(module, name, new)
+                count += 1
+    return count
+
+
+class Patches:
+    """The patches of one integration.
+
+    Methods install at once; :meth:`undo` takes all of them out, the latest first.
+    """
+
+    def __init__(self) -> None:
+        self._patches: list[tuple[Patch, bool]] = []
+
+    def wrap(self, owner: Any, name: str, around: Around, *, rebound: bool = False) -> Patch:
+        """Wrap a function of an owner; with ``rebound`` also under the names that programs bound to it."""
+        patch = Patch(owner, name, around)
+        patch.install()
+        if rebound:
+            rebind(patch.original, patch.wrapper)
+        self._patches.append((patch, rebound))
+        return patch
+
+    def undo(self) -> None:
+        """Put all originals back."""
+        while self._patches:
+            patch, rebound = self._patches.pop()
+            patch.undo()
+            if rebound:
+                rebind(patch.wrapper, patch.original)

@@ -1,0 +1,133 @@
+"""Which frameworks can be recorded, and how each is begun and ended.
+
+A built-in integration is a module of this package, imported only once the program has imported its framework. An
+outside package adds one through the entry-point group ``histhooks.integrations``: the entry's name is the import name
+to wait for, and it leads to an :class:`Integration`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from histhooks._guard import guarded
+from histhooks._imports import no_longer, when_imported
+from histhooks.errors import NotApplicable
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUP = "histhooks.integrations"
+CHOICES = ("sklearn", "xgboost", "keras", "lightning", "torch")
+ALIASES = {"scikit-learn": "sklearn", "pytorch_lightning": "lightning", "pytorch": "torch"}
+# Import names to wait for, where they differ from the choice.
+_IMPORT_NAMES = {"lightning": ("lightning", "pytorch_lightning")}
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """One framework.
+
+    Attributes
+    ----------
+    name : str
+        Its name for ``autolog()``.
+    install : callable
+        Puts the hooks in; raises :class:`NotApplicable` where it cannot.
+    uninstall : callable
+        Takes them out, by identity.
+    """
+
+    name: str
+    install: Callable[[], None]
+    uninstall: Callable[[], None]
+
+
+_installed: dict[str, Integration] = {}
+_wanted: set[str] = set()
+
+
+def available() -> tuple[str, ...]:
+    """Names of the built-in integrations that this version has."""
+    return tuple(name for name in CHOICES if importlib.util.find_spec(f"histhooks.integrations.{name}") is not None)
+
+
+def installed() -> tuple[str, ...]:
+    """Names of the integrations whose hooks are in."""
+    return tuple(_installed)
+
+
+def enable(*names: str) -> None:
+    """Begin to record frameworks; see :func:`histhooks.autolog`."""
+    asked = [ALIASES.get(name, name) for name in names]
+    entries = _entry_points()
+    choices = [*CHOICES, *(name for name in entries if name not in CHOICES)]
+    for name, given in zip(asked, names, strict=True):
+        if name not in choices:
+            raise ValueError(f"unknown framework {given!r}; known are {', '.join(choices)}")
+    for name in asked:
+        _require(name, entries)
+    for name in asked or [*available(), *entries]:
+        _wanted.add(name)
+        for import_name in _IMPORT_NAMES.get(name, (name,)):
+            when_imported(import_name, _installer(name, entries.get(name), is_asked=bool(asked)))
+
+
+def disable_all() -> None:
+    """Take all hooks out and wait for no framework any more."""
+    for name in list(_wanted):
+        for import_name in _IMPORT_NAMES.get(name, (name,)):
+            no_longer(import_name)
+    _wanted.clear()
+    while _installed:
+        _installed.popitem()[1].uninstall()
+
+
+def _require(name: str, entries: dict[str, EntryPoint]) -> None:
+    if name in CHOICES and name not in available():
+        raise NotApplicable(
+            f"this version of histhooks does not record {name} yet; it records {', '.join(available())}"
+        )
+    if not any(_is_importable(import_name) for import_name in _IMPORT_NAMES.get(name, (name,))):
+        raise NotApplicable(f"{name} is not installed here; install it, or leave it out of autolog()")
+
+
+def _is_importable(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def _installer(name: str, entry: EntryPoint | None, *, is_asked: bool) -> Callable[[ModuleType], None]:
+    def install(module: ModuleType) -> None:
+        if name in _installed or name not in _wanted:
+            return
+        try:
+            _load(name, entry)
+        except NotApplicable:
+            if is_asked:
+                raise
+
+    return install if is_asked else guarded(install)
+
+
+def _load(name: str, entry: EntryPoint | None) -> None:
+    integration = entry.load() if entry is not None else _builtin(name)
+    integration.install()
+    _installed[name] = integration
+
+
+def _builtin(name: str) -> Integration:
+    integration: Integration = importlib.import_module(f"histhooks.integrations.{name}").integration
+    return integration
