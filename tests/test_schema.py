@@ -110,7 +110,9 @@ def test_the_package_carries_the_schema_and_every_step() -> None:
 def test_every_table_is_strict(db: sqlite3.Connection) -> None:
     strict = {name: strict for _, name, kind, _, _, strict in db.execute("PRAGMA table_list") if kind == "table"}
     loose = {name for name, is_strict in strict.items() if not is_strict}
-    assert loose == {"_sqlite_migrations", "sqlite_schema", "sqlite_temp_schema"}, "both belong to others: sqlite-utils and SQLite"
+    assert loose == {"_sqlite_migrations", "sqlite_schema", "sqlite_temp_schema"}, (
+        "both belong to others: sqlite-utils and SQLite"
+    )
 
 
 def test_every_column_has_a_comment(db: sqlite3.Connection) -> None:

@@ -93,6 +93,8 @@ def _size(X: Any) -> int | None:
     if hasattr(X, "nnz") and hasattr(X, "data"):
         parts = (getattr(X, name, None) for name in ("data", "indices", "indptr", "row", "col"))
         return sum(int(getattr(p, "nbytes", 0)) for p in parts if p is not None)
+    if hasattr(X, "memory_usage") and hasattr(X, "columns"):
+        return int(X.memory_usage(index=False).sum())
     return None
 
 
@@ -110,6 +112,17 @@ def _buffers(X: Any) -> list[Any] | None:
     return None if inner is None else [inner]
 
 
+def _hash_strided(buffer: Any, digest: Any) -> bool:
+    """Hash a view with gaps, copying 1 MiB at most; give whether that was all of it."""
+    if buffer.nbytes <= _WHOLE_BYTES:
+        digest.update(buffer.tobytes())
+        return True
+    rows = max(1, _SAMPLE_BYTES * len(buffer) // buffer.nbytes)
+    for start in (0, len(buffer) // 2, len(buffer) - rows):
+        digest.update(buffer[start : start + rows].tobytes())
+    return False
+
+
 def _hash(X: Any, digest: Any) -> str:
     try:
         buffers = _buffers(X)
@@ -120,10 +133,11 @@ def _hash(X: Any, digest: Any) -> str:
         for buffer in buffers:
             if buffer.dtype.hasobject:
                 return "none"
+            if not buffer.flags.c_contiguous and buffer.flags.f_contiguous:
+                buffer = buffer.T
             if not buffer.flags.c_contiguous:
-                buffer = buffer.T if buffer.flags.f_contiguous else None
-            if buffer is None:
-                return "none"
+                covers = "all" if _hash_strided(buffer, digest) and covers == "all" else "sample"
+                continue
             view = memoryview(buffer).cast("B") if buffer.nbytes else b""
             if len(view) <= _WHOLE_BYTES:
                 digest.update(view)

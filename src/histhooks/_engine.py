@@ -81,6 +81,7 @@ class Engine:
                 from histhooks import _signals
                 from histhooks._writer import Writer
 
+                self.overhead_s = 0.0  # installing is paid before a session begins
                 self.writer = Writer(self)
                 _register()
                 _signals.install(self)

@@ -1,7 +1,7 @@
-"""Putting a function of ours in the place of another, and taking it out again: twins, by identity.
+"""Putting a function of ours in the place of another, and taking it out again by identity.
 
-A wrapper is a plain function (``functools.wraps``): it keeps name, module, signature and documentation, pickles by name,
-and binds as a method. wrapt's proxies refuse pickle and deepcopy, and some frameworks look for plain functions.
+A wrapper is a plain function (``functools.wraps``): it keeps name, module, signature and documentation, pickles by
+name, and binds as a method. wrapt's proxies refuse pickle and deepcopy, and some frameworks look for plain functions.
 """
 
 from __future__ import annotations

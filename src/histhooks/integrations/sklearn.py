@@ -49,15 +49,12 @@ from contextvars import ContextVar
 from types import FunctionType
 from typing import Any
 
-import joblib.parallel
 import sklearn
-import sklearn.base
-import sklearn.model_selection
-import sklearn.utils.parallel
 from sklearn.base import BaseEstimator
 
 from histhooks import recorder
 from histhooks._guard import guarded
+from histhooks._imports import no_longer, when_imported
 from histhooks._patching import Patches
 from histhooks._run import Run
 from histhooks.errors import NotApplicable
@@ -125,7 +122,7 @@ def _open(original: Callable[..., Any], estimator: Any, args: tuple[Any, ...], k
     framework = kind.__module__.partition(".")[0]
     is_xgboost = framework == "xgboost"
     run = recorder.open_run(
-        kind=_kind_of(estimator, original.__name__),
+        kind=_kind_of(estimator),
         framework="xgboost" if is_xgboost else "sklearn",
         framework_version=getattr(sys.modules.get("xgboost"), "__version__", None)
         if is_xgboost
@@ -164,8 +161,8 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 @functools.lru_cache(maxsize=2048)
-def _defaults(kind: type) -> dict[str, Any]:
-    parameters = inspect.signature(kind.__init__).parameters.values()  # type.__init__ is the constructor's contract
+def _defaults(kind: Callable[..., Any]) -> dict[str, Any]:
+    parameters = inspect.signature(kind).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
@@ -195,11 +192,16 @@ def _is_same(value: Any, default: Any) -> bool:
     return bool(value == default) or (value != value and default != default)
 
 
-def _kind_of(estimator: Any, method: str) -> str:
-    if hasattr(estimator, "cv_results_") or isinstance(estimator, sklearn.model_selection._search.BaseSearchCV):
+def _kind_of(estimator: Any) -> str:
+    if hasattr(estimator, "cv_results_") or _is_search(estimator):
         return "search"
     is_transformer = hasattr(estimator, "transform") and not hasattr(estimator, "predict")
-    return "preprocess" if is_transformer or method == "fit_transform" and not hasattr(estimator, "predict") else "fit"
+    return "preprocess" if is_transformer else "fit"
+
+
+def _is_search(estimator: Any) -> bool:
+    module = sys.modules.get("sklearn.model_selection._search")
+    return module is not None and isinstance(estimator, module.BaseSearchCV)
 
 
 @guarded
@@ -426,18 +428,41 @@ def _wrap_class(kind: type) -> None:
 
 def _wrap_all(kind: type) -> None:
     _wrap_class(kind)
-    for below in kind.__subclasses__():
+    subclasses: list[type] = type.__subclasses__(kind)
+    for below in subclasses:
         _wrap_all(below)
 
 
 def _install_subclass_hook() -> None:
-    def __init_subclass__(cls: type, **kwargs: Any) -> None:
+    def __init_subclass__(cls: type, /, **kwargs: Any) -> None:
         super(BaseEstimator, cls).__init_subclass__(**kwargs)
         guarded(_wrap_class)(cls)
 
     if "__init_subclass__" in vars(BaseEstimator):
         raise NotApplicable("this scikit-learn has a BaseEstimator.__init_subclass__ of its own; update histhooks")
     BaseEstimator.__init_subclass__ = classmethod(__init_subclass__)
+
+
+def _wrap_validations(module: Any) -> None:
+    for name in _VALIDATIONS:
+        _patches.wrap(module, name, _around_validation, rebound=True)
+
+
+def _wrap_batches(module: Any) -> None:
+    _patches.wrap(module.BatchedCalls, "__init__", _around_batch_init)
+    _patches.wrap(module.BatchedCalls, "__call__", _around_batch_call)
+
+
+def _wrap_tasks(module: Any) -> None:
+    _patches.wrap(module._FuncWrapper, "__call__", _around_task)
+
+
+# Modules that the program may import later, or never: their import is not caused here.
+_LATER: dict[str, Callable[[Any], None]] = {
+    "sklearn.model_selection._validation": _wrap_validations,
+    "joblib.parallel": _wrap_batches,
+    "sklearn.utils.parallel": _wrap_tasks,
+}
 
 
 def install() -> None:
@@ -447,16 +472,14 @@ def install() -> None:
         raise NotApplicable(f"scikit-learn {sklearn.__version__} is too old; 1.6 or newer is needed")
     _install_subclass_hook()
     _wrap_all(BaseEstimator)
-    for name in _VALIDATIONS:
-        # The function's own module first: the package's name is found when names are bound anew.
-        _patches.wrap(sys.modules["sklearn.model_selection._validation"], name, _around_validation, rebound=True)
-    _patches.wrap(joblib.parallel.BatchedCalls, "__init__", _around_batch_init)
-    _patches.wrap(joblib.parallel.BatchedCalls, "__call__", _around_batch_call)
-    _patches.wrap(sklearn.utils.parallel._FuncWrapper, "__call__", _around_task)
+    for module, function in _LATER.items():
+        when_imported(module, function)
 
 
 def uninstall() -> None:
     """Put everything back, by identity."""
+    for module in _LATER:
+        no_longer(module)
     if "__init_subclass__" in vars(BaseEstimator):
         del BaseEstimator.__init_subclass__
     _patches.undo()

@@ -1,0 +1,181 @@
+"""``doctor``, ``verify`` and ``demo``: is it working, is it unaltered, what does it look like."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from histhooks.cli import _common as common
+
+_FRAMEWORKS = {
+    "sklearn": "scikit-learn",
+    "xgboost": "xgboost",
+    "keras": "keras",
+    "lightning": "lightning",
+    "torch": "torch",
+}
+
+
+@click.command(epilog="Example: histhooks verify histhooks.db --head 9f31c02ab4d7")
+@click.argument("words", nargs=-1, metavar="[STORE]")
+@common.store_option
+@click.option("--head", metavar="HEX", help="A digest that was kept elsewhere: it must be in the ledger.")
+@common.json_option
+@click.pass_context
+def verify(context: click.Context, words: tuple[str, ...], store: str | None, head: str | None, as_json: bool) -> None:
+    """Check that the history is as it was written. Changes no byte. Exit code 1 where something does not fit."""
+    from histhooks._location import find_store
+    from histhooks.errors import StoreError
+    from histhooks.verify import verify as check
+
+    words, store = common.split_store(words, store)
+    path = find_store(store)
+    if path is None:
+        raise StoreError("no store here; name one with --store PATH")
+    report = check(path, head=head)
+    if as_json:
+        common.print_json(report.as_json())
+        context.exit(0 if report.ok else 1)
+    for problem in report.problems[:20]:
+        click.echo(f"does not fit: {problem}")
+    if len(report.problems) > 20:
+        click.echo(f"... and {len(report.problems) - 20} more")
+    click.echo(
+        f"{path}: {report.lines} lines and {report.rows} rows recomputed: " + ("fits" if report.ok else "ALTERED")
+    )
+    for count, what in (
+        (report.redacted, "personal values were erased (redacted)"),
+        (report.deleted, "parts were deleted, with a tombstone"),
+        (report.not_in_file, "parts are not in this file"),
+        (len(report.sessions_without_end), "sessions left no end of their own"),
+        (report.dropped_points, "points were dropped by recorders"),
+    ):
+        if count:
+            click.echo(f"  {count} {what}")
+    click.echo("It cannot prove:")
+    for text in report.cannot_prove:
+        click.echo(f"  - {text}")
+    context.exit(0 if report.ok else 1)
+
+
+@click.command(epilog="Example: histhooks doctor --json")
+@click.argument("words", nargs=-1, metavar="[STORE]")
+@common.store_option
+@common.json_option
+@click.pass_context
+def doctor(context: click.Context, words: tuple[str, ...], store: str | None, as_json: bool) -> None:
+    """Tell whether the installation works: versions, frameworks, where the store is, what waits."""
+    words, store = common.split_store(words, store)
+    facts = _examine(store)
+    if as_json:
+        common.print_json(facts)
+    else:
+        for name, value in facts.items():
+            if isinstance(value, dict):
+                click.echo(f"{name}:")
+                for key, inner in value.items():
+                    click.echo(f"  {key}: {inner}")
+            elif isinstance(value, list):
+                click.echo(f"{name}: " + (", ".join(value) or "none"))
+            else:
+                click.echo(f"{name}: {value}")
+    context.exit(1 if facts["problems"] else 0)
+
+
+def _examine(store: str | None) -> dict[str, Any]:
+    import platform
+    import sqlite3
+    from importlib import metadata
+
+    from histhooks import __version__, integrations
+    from histhooks._location import is_off, store_path
+    from histhooks.errors import HisthooksError
+    from histhooks.history import History
+
+    path = store_path(store)
+    problems: list[str] = []
+    frameworks = {}
+    for name, distribution in _FRAMEWORKS.items():
+        try:
+            version = metadata.version(distribution)
+            frameworks[name] = f"{version}, {'recorded' if name in integrations.available() else 'not recorded yet'}"
+        except metadata.PackageNotFoundError:
+            frameworks[name] = "not installed"
+    spools = path.with_name(path.name + ".spool")
+    waiting = sorted(str(file) for file in spools.glob("*.db")) if spools.is_dir() else []
+    facts: dict[str, Any] = {
+        "histhooks": __version__,
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "switched": "off by HISTHOOKS" if is_off() else "on",
+        "frameworks": frameworks,
+        "store": f"{path} ({'there' if path.exists() else 'not made yet'})",
+    }
+    if path.exists():
+        try:
+            with History(path) as history:
+                counts = history.sql("SELECT status, count(*) AS n FROM runs GROUP BY status ORDER BY status")
+                facts["runs"] = {row["status"]: row["n"] for row in counts}
+                errors = history.sql("SELECT coalesce(sum(hook_errors), 0) AS n FROM sessions")[0]["n"]
+                if errors:
+                    problems.append(f"{errors} hooks failed; see the events of kind hook_error")
+        except HisthooksError as error:
+            problems.append(str(error))
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        problems.append(f"{path} cannot be written: sessions record in spools")
+    if waiting:
+        problems.append(f"{len(waiting)} spools wait; the next session here merges those that have ended")
+    facts["spools"] = waiting
+    facts["problems"] = problems
+    return facts
+
+
+@click.command(epilog="Example: histhooks demo --store demo.db")
+@click.argument("words", nargs=-1, metavar="[STORE]")
+@common.store_option
+@common.json_option
+@click.pass_context
+def demo(context: click.Context, words: tuple[str, ...], store: str | None, as_json: bool) -> None:
+    """Train real models on data that scikit-learn ships, and show the history they leave."""
+    from importlib.util import find_spec
+
+    from histhooks.errors import HisthooksError
+
+    words, store = common.split_store(words, store)
+    if find_spec("sklearn") is None:
+        raise HisthooksError('the demo trains with scikit-learn, which is missing; pip install "histhooks[sklearn]"')
+    path = Path(
+        store or (words[0] if words else Path(tempfile.mkdtemp(prefix="histhooks-demo-")) / "histhooks.db")
+    ).absolute()
+    program = Path(__file__).parent.parent / "_demo.py"
+    click.echo(f"Running {program}: scikit-learn as anyone writes it, under histhooks.autolog()", err=True)
+    environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS": "", "HISTHOOKS_PROJECT": "demo"}
+    done = subprocess.run([sys.executable, str(program)], env=environment, check=False)
+    if done.returncode != 0:
+        raise HisthooksError(f"the demo's program ended with exit code {done.returncode}; see its traceback above")
+    from histhooks.cli._read import _screen, _table
+
+    with common.open_history(str(path)) as history:
+        found = [run for run in history.runs(is_nested=False) if run.kind != "preprocess"]
+        if as_json:
+            common.print_json([{**run.row, "metrics": run.summaries} for run in found])
+            return
+        click.echo(f"\nThe runs (histhooks runs --store {path}):\n")
+        _table(found)
+        search = next(run for run in found if run.kind == "search")
+        click.echo(f"\nOne of them in full (histhooks show {search.id[-8:]} --store {path}):\n")
+        _screen(search)
+    click.echo("\nTry next:")
+    for line in (
+        f"histhooks show learning --store {path}".replace("learning", '"learning rates"'),
+        f"histhooks verify {path}",
+        f"histhooks runs --all --store {path}",
+        f"sqlite3 {path} 'SELECT name, status, duration_s FROM runs'",
+    ):
+        click.echo(f"  {line}")

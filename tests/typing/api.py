@@ -1,0 +1,84 @@
+"""The public face, frozen: mypy checks this file, nobody runs it.
+
+A line that no longer type-checks is a change that breaks other people's programs.
+"""
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, assert_type
+
+import histhooks
+from histhooks import HisthooksError, NotApplicable, QueryError, Run, StoreError
+
+# Switching on and off.
+histhooks.autolog()
+histhooks.autolog("sklearn")
+histhooks.autolog("sklearn", "xgboost", "keras", "lightning", "torch")
+histhooks.autolog(
+    store="histhooks.db",
+    project="churn",
+    group="sweep-1",
+    tags={"team": "red", "attempt": 2},
+    metric="val_loss",
+    splits={"holdout": "test"},
+)
+histhooks.autolog(store=Path("histhooks.db"), project=None, group=None, tags=None, metric=None, splits=None)
+histhooks.disable()
+
+
+def a_block_that_records_nothing() -> AbstractContextManager[None]:
+    return histhooks.paused()
+
+
+# A run of one's own.
+with histhooks.start_run("name", params={"lr": 0.1}, tags={"team": "red"}) as run:
+    assert_type(run, Run)
+    run.log({"loss": 0.3})
+    run.log({"loss": 0.3, "val_loss": 0.4}, step=10, epoch=1)
+    run.log_params({"optimizer": {"lr": 0.1}})
+    run.log_params({"lr": 0.1}, source="user")
+    run.log_results({"best_iteration": 12})
+    run.log_dataset("train", [[1.0], [2.0]])
+    run.log_dataset("train", [[1.0], [2.0]], [0, 1], name="iris", source="data/iris.csv")
+    run.log_artifact("model.pt")
+    run.log_artifact(Path("model.pt"), role="model", direction="out", step=10)
+    run.tag("team", "red")
+    run.tag({"team": "red"})
+    run.tag(team="red")
+    run.note("worth a second look")
+    run.event("milestone", "halfway", "the whole story", severity="info", step=5)
+    run.declare_metric("score", metric="score", split="valid", direction=1)
+    run.link("resumes", "0190a0b0-0000-7000-8000-000000000000", sha256=None)
+
+run = histhooks.start_run()
+run.end()
+run.end("failed", error=ValueError("why"))
+
+assert_type(run.id, str | None)
+assert_type(run.name, str)
+assert_type(run.kind, str)
+assert_type(run.status, str)
+assert_type(run.parent_id, str | None)
+assert_type(run.framework, str | None)
+assert_type(run.session_id, str | None)
+assert_type(run.started_at, str)
+
+# The current run.
+histhooks.log({"val_loss": 0.2})
+histhooks.log({"val_loss": 0.2}, step=7, epoch=3)
+assert_type(histhooks.current_run(), Run | None)
+assert_type(histhooks.flush(), bool)
+assert_type(histhooks.flush(timeout_s=1.0), bool)
+
+
+def any_mapping_and_any_path_will_do(metrics: Mapping[str, Any], path: os.PathLike[str]) -> None:
+    histhooks.log(metrics)
+    histhooks.autolog(store=path)
+
+
+# Errors have one base.
+errors: list[type[HisthooksError]] = [StoreError, NotApplicable, QueryError]
+base: type[Exception] = HisthooksError
+assert_type(histhooks.__version__, str)
