@@ -339,6 +339,7 @@ _RELATED = {
     "notes": "SELECT body, author, time FROM notes WHERE run_id = ? ORDER BY time",
     "events": "SELECT time, step, kind, severity, title, body, count FROM events WHERE run_id = ? ORDER BY time",
     "links": "SELECT kind, other_run_id, sha256, time FROM run_links WHERE run_id = ? ORDER BY time",
-    "optimizers": "SELECT id, position, class_name, settings, scheduler FROM optimizers WHERE run_id = ? ORDER BY ordinal",
+    "optimizers": "SELECT id, position, class_name, settings, scheduler FROM optimizers "
+    "WHERE run_id = ? ORDER BY ordinal",
     "seeds": "SELECT library, call, value, location, time FROM seeds WHERE run_id = ? ORDER BY time",
 }

@@ -138,28 +138,36 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
     seeds = [f"{s['library']} {s['call']}({s['value']})" for s in run.related("seeds")]
     states = {key: value for key, value in run.params.items() if key.endswith("random_state")}
     seeds += [f"{key}={common.value_text(value)}" for key, value in states.items() if value is not None]
-    dirty = {1: "with changes", 0: "clean"}.get(code.get("dirty"), "")
+    dirty = {1: "with changes", 0: "clean"}.get(code.get("dirty", -1), "")
     commit = " ".join(filter(None, [(code.get("commit_hash") or "")[:10], code.get("branch"), dirty]))
     steps = [
         f"{run.epochs_done} epochs" if run.epochs_done else "",
         f"{run.steps_done} steps" if run.steps_done else "",
     ]
+    release = f"({run.framework} {run.framework_version})" if run.framework_version else None
+    took = [f"{common.when(run.started_at)}, took {common.seconds(run.duration_s)}", *filter(None, steps)]
+    machine = f"on {session['hostname']}" if session["hostname"] else None
+    source = f"(by {session['actor_source']})" if session["actor_source"] else None
     return [
         ("outcome", f"{run.error_type}: {run.error_message}" if run.error_type else ""),
-        ("model", " ".join(filter(None, [run.model_class, run.framework_version and f"({run.framework} {run.framework_version})"]))),
-        ("when", f"{common.when(run.started_at)}, took {common.seconds(run.duration_s)}" + "".join(f", {s}" for s in steps if s)),
-        ("where", " ".join(filter(None, [run.call_site, session["hostname"] and f"on {session['hostname']}"]))),
-        ("who", " ".join(filter(None, [session["actor"], session["actor_source"] and f"(by {session['actor_source']})"]))),
+        ("model", _join(run.model_class, release)),
+        ("when", ", ".join(took)),
+        ("where", _join(run.call_site, machine)),
+        ("who", _join(session["actor"], source)),
         ("command", session["command"] or ""),
         ("data", "\n".join(data)),
         ("seeds", ", ".join(seeds) or "no seed was set"),
-        ("code", " ".join(filter(None, [code.get("repository"), commit, code.get("entry_script")]))),
-        ("environment", ", ".join(filter(None, [environment.get("python"), environment.get("os"), environment.get("cpu")]))),
+        ("code", _join(code.get("repository"), commit, code.get("entry_script"))),
+        ("environment", _join(*(environment.get(name) for name in ("python", "os", "cpu")))),
         ("tags", ", ".join(f"{t['key']}={t['value']}" if t["value"] else t["key"] for t in run.related("tags"))),
         ("notes", "\n".join(n["body"] or "[erased]" for n in run.related("notes"))),
         ("files", "\n".join(f"{a['role']}: {a['path']} {a['sha256'][:12]}" for a in run.related("artifacts"))),
         ("events", "\n".join(f"{e['severity']}: {e['title']}" for e in run.related("events")[-5:])),
-    ]  # fmt: skip
+    ]
+
+
+def _join(*words: str | None) -> str:
+    return "  ".join(word for word in words if word)
 
 
 def _params(run: RunRecord, console: Any) -> None:

@@ -177,7 +177,8 @@ def _log_params(run: Run, estimator: Any, prefix: str = "") -> None:
     for key, value in params.items():
         owner_key, _, name = key.rpartition("__")
         owner = params.get(owner_key) if owner_key else estimator
-        known = _defaults(type(owner))
+        maker: Callable[..., Any] = type(owner)
+        known = _defaults(maker)
         is_default = name in known and _is_same(value, known[name])
         (defaults if is_default else chosen)[prefix + key] = value
     run.log_params(chosen, source="argument")

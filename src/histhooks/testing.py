@@ -1,0 +1,231 @@
+"""The contract that every integration is held to, for its own tests: training is the same with histhooks as without.
+
+A case is a piece of program; each check runs it in fresh processes, with and without ``histhooks.autolog()``, and
+compares bytes. Checks raise AssertionError and need no test framework.
+
+>>> from histhooks.testing import Case, check_all
+>>> case = Case(
+...     name="sklearn",
+...     setup="from sklearn.linear_model import LogisticRegression; X, y = [[0.0], [1.0]], [0, 1]",
+...     train="model = LogisticRegression().fit(X, y); result = model.coef_",
+...     failing="LogisticRegression(C=-1).fit(X, y)",
+...     functions=("sklearn.linear_model._logistic:LogisticRegression.fit",),
+... )
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROLOGUE = """
+import os, pickle, random, sys, threading
+random.seed(7)
+numpy = sys.modules.get("numpy")
+"""
+_EPILOGUE = """
+print(hash_of(result), random.random(), stream())
+"""
+_HELPERS = """
+import hashlib
+def hash_of(value):
+    return hashlib.sha256(pickle.dumps(value)).hexdigest()
+def stream():
+    numpy = sys.modules.get("numpy")
+    return None if numpy is None else numpy.random.random()
+def seed():
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(7)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One integration, as pieces of program.
+
+    Attributes
+    ----------
+    name : str
+        The name for ``autolog()``.
+    setup : str
+        Imports and data.
+    train : str
+        An outer fit that leaves what must be the same in ``result``: a value that pickles.
+    failing : str
+        An outer fit that raises.
+    functions : tuple of str
+        Functions that are wrapped, as ``module:qualified.name``.
+    """
+
+    name: str
+    setup: str
+    train: str
+    failing: str
+    functions: tuple[str, ...]
+
+
+def run_program(program: str, store: Path, **variables: str) -> tuple[int, str, str]:
+    """Run a program in a process of its own; give its exit code, stdout and stderr."""
+    ours = {"HISTHOOKS_STORE": str(store), "HISTHOOKS_QUIET": "1", "HISTHOOKS_STRICT": "1", **variables}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
+        env={**os.environ, **ours}, cwd=store.parent, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def query(store: Path, sql: str) -> list[tuple[object, ...]]:
+    """Rows of a store."""
+    connection = sqlite3.connect(store)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def _program(case: Case, *, is_recorded: bool, body: str, is_late: bool = False) -> str:
+    autolog = f"import histhooks; histhooks.autolog({case.name!r})" if is_recorded else ""
+    first, second = ("", autolog) if is_late else (autolog, "")
+    return "\n".join([_PROLOGUE, _HELPERS, first, case.setup, second, "seed()", body])
+
+
+def _ok(outcome: tuple[int, str, str]) -> str:
+    code, out, err = outcome
+    assert code == 0, f"exit code {code}:\n{err}"
+    return out
+
+
+def check_same_result(case: Case) -> None:
+    """Clause 1: the same bytes, and random streams at the same position, whatever the order of imports."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "histhooks.db"
+        body = case.train + _EPILOGUE
+        plain = _ok(run_program(_program(case, is_recorded=False, body=body), store))
+        assert not store.exists()
+        for is_late in (False, True):
+            recorded = _ok(run_program(_program(case, is_recorded=True, body=body, is_late=is_late), store))
+            assert recorded == plain, f"with histhooks: {recorded}without: {plain}"
+        ((count,),) = query(store, "SELECT count(*) FROM runs WHERE parent_id IS NULL")
+        assert count == 2, f"two processes with one outer fit each left {count} runs"
+
+
+def check_failure_passes_through(case: Case) -> None:
+    """Clause 2: the host's exception is the host's, and the run says what it was."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "histhooks.db"
+        lines = textwrap.indent(case.failing, "    ")
+        body = f"try:\n{lines}\nexcept Exception as error:\n    print(type(error).__qualname__, error)\n"
+        plain = _ok(run_program(_program(case, is_recorded=False, body=body), store))
+        recorded = _ok(run_program(_program(case, is_recorded=True, body=body), store))
+        assert recorded == plain
+        rows = query(store, "SELECT status, error_type FROM runs")
+        assert rows == [("failed", plain.split()[0])], rows
+
+
+def check_functions_stay_functions(case: Case) -> None:
+    """Clauses 3 and 8: a wrapper looks, binds and pickles like the original, which ``disable()`` puts back."""
+    body = f"""
+import importlib, inspect, types
+import histhooks
+def find(place):
+    module, _, name = place.partition(":")
+    found = importlib.import_module(module)
+    for part in name.split("."):
+        owner, found = found, inspect.getattr_static(found, part)
+    return found
+before = {{place: find(place) for place in {case.functions!r}}}
+histhooks.autolog({case.name!r})
+during = {{place: find(place) for place in before}}
+for place, original in before.items():
+    wrapper = during[place]
+    assert wrapper is not original, place
+    assert type(wrapper) is types.FunctionType, place
+    assert str(inspect.signature(wrapper)) == str(inspect.signature(original)), place
+    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+        assert getattr(wrapper, name) == getattr(original, name), (place, name)
+    if "." not in place.partition(":")[2]:
+        assert pickle.loads(pickle.dumps(wrapper)) is wrapper, place
+histhooks.autolog({case.name!r})
+histhooks.disable()
+for place, original in before.items():
+    assert find(place) is original, place
+histhooks.disable()
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "histhooks.db"
+        _ok(run_program(_program(case, is_recorded=False, body=body), store))
+
+
+def check_disabled_records_nothing(case: Case) -> None:
+    """Clause 8: after ``disable()`` nothing is recorded, and ``paused()`` hides what begins inside."""
+    body = f"""
+import histhooks
+with histhooks.paused():
+{textwrap.indent(case.train, "    ")}
+histhooks.disable()
+{case.train}
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "histhooks.db"
+        _ok(run_program(_program(case, is_recorded=True, body=body), store))
+        assert not store.exists()
+
+
+def check_threads_stand_alone(case: Case) -> None:
+    """Clause 6: three threads that the program started and that fit leave three runs."""
+    body = f"""
+def work():
+{textwrap.indent(case.train, "    ")}
+threads = [threading.Thread(target=work) for _ in range(3)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "histhooks.db"
+        _ok(run_program(_program(case, is_recorded=True, body=body), store))
+        rows = query(store, "SELECT status FROM runs WHERE parent_id IS NULL")
+        assert rows == [("finished",)] * 3, rows
+
+
+def check_block_is_parent(case: Case) -> None:
+    """Clause 6: a fit inside a block of the program is a child of it, and the history fits its ledger."""
+    from histhooks.verify import verify
+
+    lines = textwrap.indent(case.train, "    ")
+    body = f"import histhooks\nwith histhooks.start_run('outer'):\n{lines}\n"
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "histhooks.db"
+        _ok(run_program(_program(case, is_recorded=True, body=body), store))
+        sql = "SELECT count(*) FROM runs AS r JOIN runs AS p ON p.id = r.parent_id WHERE p.name = 'outer'"
+        assert query(store, sql) == [(1,)]
+        report = verify(store)
+        assert report.ok, report.problems
+
+
+CHECKS = (
+    check_same_result,
+    check_failure_passes_through,
+    check_functions_stay_functions,
+    check_disabled_records_nothing,
+    check_threads_stand_alone,
+    check_block_is_parent,
+)
+
+
+def check_all(case: Case) -> None:
+    """Hold an integration to every check.
+
+    Raises
+    ------
+    AssertionError
+        At the first that does not hold.
+    """
+    for check in CHECKS:
+        check(case)
