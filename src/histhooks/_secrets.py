@@ -83,7 +83,8 @@ _PEM = re.compile(
     r"(?P<body>.*?(?=-----END [A-Z0-9 ]*PRIVATE KEY)|(?:(?:\\n|\\r|\s)*[+\- ]?[A-Za-z0-9+/=]{16,})+)"
 )
 _PEM_END = re.compile(
-    rf"(?m)(?P<head>^)(?P<body>(?:[+\- ]?[ \t]*[A-Za-z0-9+/=]{{40,}}[{_END}]+)(?:[+\- ]?[ \t]*[A-Za-z0-9+/=]+[{_END}]+)*)"
+    rf"(?m)(?P<head>^)(?P<body>(?:[+\- ]?[ \t]*[A-Za-z0-9+/=]{{40,}}[{_END}]+)"
+    rf"(?:[+\- ]?[ \t]*[A-Za-z0-9+/=]+[{_END}]+)*)"
     r"(?=[+\- ]?[ \t]*-----END [A-Z0-9 ]*PRIVATE KEY)"
 )
 _PEM_LINE = re.compile(rf"(?m)^([+\- ]?[ \t]*)[^\s{_END}][^{_END}]*")

@@ -2,8 +2,9 @@
 
 A handler is set only where the program has none. In C code Python's handler waits until the call returns, but the
 interpreter writes the signal's number to a pipe at once (signal.set_wakeup_fd), so that a thread of ours sees it,
-commits and gives the signal back its default action. A handler that someone set over ours decides alone: called from
-there, ours only commits.
+commits and gives the signal back its default action. (C code that holds the
+interpreter's lock for long delays this until it lets go, since no thread of ours can run before.)
+A handler that someone set over ours decides alone: called from there, ours only commits.
 """
 
 from __future__ import annotations

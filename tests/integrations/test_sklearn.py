@@ -81,7 +81,8 @@ assert alive() is None
 KMeans(2, n_init=1).fit(X)
 """
     record(store, body)
-    rows = query(store, "SELECT kind, n_rows, n_columns, coverage, content_hash IS NOT NULL FROM datasets ORDER BY kind")
+    columns = "kind, n_rows, n_columns, coverage, content_hash IS NOT NULL"
+    rows = query(store, f"SELECT {columns} FROM datasets ORDER BY kind")
     assert rows == [("DataFrame", 150, 4, "all", 1), ("ndarray", 150, 4, "all", 1)]
     (schema,) = query(store, "SELECT schema FROM datasets WHERE kind = 'DataFrame'")[0]
     assert json.loads(str(schema))["X"]["columns"]["sepal length (cm)"] == "float64"
@@ -124,7 +125,8 @@ print(search.best_score_, search.cv_results_["split2_test_score"][1])
     ]
     points = "SELECT value FROM metrics WHERE name = 'test_score' AND step = 2"
     assert (float(split),) in query(store, points)
-    assert query(store, "SELECT DISTINCT split, count FROM metric_summaries WHERE name = 'test_score'") == [("valid", 4)]
+    sql = "SELECT DISTINCT split, count FROM metric_summaries WHERE name = 'test_score'"
+    assert query(store, sql) == [("valid", 4)]
 
 
 def test_names_bound_before_autolog_are_recorded(store: Path) -> None:

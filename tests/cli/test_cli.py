@@ -1,0 +1,134 @@
+"""The command line, run as a person runs it, on a history that was recorded for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import histhooks
+from histhooks.cli import cli
+
+PROGRAM = """
+import histhooks
+for name in ("first", "second"):
+    with histhooks.start_run(name, params={"lr": 0.1}) as run:
+        for step in range(10):
+            run.log({"val_loss": 1.0 / (step + 1)}, epoch=step)
+try:
+    with histhooks.start_run("third"):
+        raise ValueError("no good")
+except ValueError:
+    pass
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("history") / "histhooks.db"
+    environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1"}
+    subprocess.run([sys.executable, "-c", PROGRAM], env=environment, check=True, timeout=60)
+    return path
+
+
+def ask(*words: str, folder: Path | None = None) -> tuple[int, str, str]:
+    environment = {key: value for key, value in os.environ.items() if key != "HISTHOOKS_STORE"}
+    done = subprocess.run(
+        [sys.executable, "-m", "histhooks", *words],
+        env={**environment, "COLUMNS": "100"}, cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "Traceback (most recent call last)" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_runs_lists_the_newest_on_top(store: Path) -> None:
+    code, out, _ = ask("runs", str(store))
+    assert code == 0
+    assert out.index("third") < out.index("second") < out.index("first")
+    assert "ValueError" in out
+    code, out, _ = ask("runs", "--store", str(store), "--status", "failed", "--json")
+    assert [run["name"] for run in json.loads(out)] == ["third"]
+
+
+def test_show_tells_all_of_a_run(store: Path) -> None:
+    code, out, _ = ask("show", "first", "--store", str(store))
+    assert code == 0
+    for word in ("first", "finished", "lr = 0.1", "val_loss", "no seed was set", "valid"):
+        assert word in out
+    code, out, _ = ask("show", "last", "--store", str(store), "--json")
+    record = json.loads(out)
+    assert record["error_message"] == "no good"
+    assert record["session"]["status"] == "ended"
+    assert record["environment"]["python"].startswith("CPython")
+
+
+def test_metrics_prints_points(store: Path) -> None:
+    code, out, _ = ask("metrics", str(store), "second", "val_loss", "--json")
+    assert code == 0
+    assert [point["epoch"] for point in json.loads(out)] == list(range(10))
+    assert ask("metrics", str(store), "second", "nothing")[0] == 2
+
+
+def test_verify_says_yes_or_no_by_its_exit_code(store: Path, tmp_path: Path) -> None:
+    import shutil
+    import sqlite3
+
+    code, out, _ = ask("verify", str(store))
+    assert (code, "fits" in out, "cannot prove" in out) == (0, True, True)
+    copy = tmp_path / "copy.db"
+    shutil.copy(store, copy)
+    connection = sqlite3.connect(copy)
+    connection.execute("UPDATE points SET value = 0 WHERE n = 3")
+    connection.commit()
+    connection.close()
+    code, out, _ = ask("verify", str(copy))
+    assert code == 1
+    assert "points" in out
+    assert ask("verify", str(store), "--head", "0" * 12)[0] == 1
+
+
+def test_doctor_tells_where_the_store_is(store: Path) -> None:
+    code, out, _ = ask("doctor", "--store", str(store), "--json")
+    facts = json.loads(out)
+    assert code == 0, facts
+    assert facts["runs"] == {"failed": 1, "finished": 2}
+
+
+def test_what_cannot_be_answered_is_one_line_and_exit_code_2(store: Path, tmp_path: Path) -> None:
+    code, _, err = ask("show", "nobody", "--store", str(store))
+    assert code == 2
+    assert "nobody" in err
+    assert "third" in err
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    code, _, err = ask("runs", folder=folder)
+    assert code == 2
+    assert "no store" in err
+    assert list(folder.iterdir()) == []
+    (folder / "other.db").write_text("not a database, but long enough to be looked at" * 100)
+    assert ask("runs", "other.db", folder=folder)[0] == 2
+
+
+def test_every_verb_has_help_with_an_example() -> None:
+    for name, command in cli.commands.items():
+        assert command.epilog, name
+        assert command.epilog.startswith(f"Example: histhooks {name}")
+
+
+def test_history_reads_what_the_command_line_shows(store: Path) -> None:
+    with histhooks.History(store) as history:
+        run = history.run("first")
+        assert run.params == {"lr": 0.1}
+        assert run.status == "finished"
+        assert [point["value"] for point in run.metrics("val_loss")][:2] == [1.0, 0.5]
+        assert history.run("last").name == "third"
+        assert history.run("last~2").name == "first"
+        assert history.run(run.id[-8:]).id == run.id
+        with pytest.raises(histhooks.QueryError, match="readonly"):
+            history.sql("DELETE FROM runs")
+        frame = run.to_pandas()
+        assert frame["val_loss"].tolist()[1] == 0.5
