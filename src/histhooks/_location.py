@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +51,8 @@ def _configured(start: Path) -> Path | None:
     path = _pyproject(start)
     if path is None:
         return None
+    import tomllib  # costs what the rest of this module costs, and few projects have the table
+
     try:
         store = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("histhooks", {}).get("store")
     except (OSError, ValueError):

@@ -18,7 +18,7 @@ _UP = re.compile(
     r"acc|auc|r2|f1|fbeta|precision|recall|score|map$|ndcg|jaccard|iou|dice|likelihood|bleu|rouge|gain|reward|kappa|mcc|"
     r"similarity|explained_variance|neg_"
 )
-_PREFIX = re.compile(r"^(train|training|val|valid|validation|eval|dev|test|testing|system)(?:[_./-]|_(\d+)[_./-])(.+)$")
+_PREFIX = re.compile(r"^(train|training|val|valid|validation|eval|dev|test|testing|system)(?:_\d+(?=-))?[_./-](.+)$")
 _SUFFIX = re.compile(r"^(.+)[_./-](train|training|val|valid|validation|eval|test)$")
 
 
@@ -72,7 +72,7 @@ def describe(name: str) -> Metric:
     lowered = name.lower()
     found = _PREFIX.match(lowered)
     if found:
-        metric, split = name[found.start(3) :], _SPLITS[found.group(1)]
+        metric, split = name[found.start(2) :], _SPLITS[found.group(1)]
     elif suffix := _SUFFIX.match(lowered):
         metric, split = name[: suffix.end(1)], _SPLITS[suffix.group(2)]
     else:

@@ -109,7 +109,9 @@ def _to_jsonable(value: Any, depth: int) -> Any:
 def kind_is_plain(value: Any) -> bool:
     """Whether the text of a value is short and says all: dates, enums, decimals, dtypes, devices."""
     module = type(value).__module__.partition(".")[0]
-    return module in {"datetime", "decimal", "fractions", "uuid", "enum"} or type(value).__name__ in {"dtype", "device"}
+    return module in {"datetime", "decimal", "fractions", "uuid", "enum"} or any(
+        base.__name__ in {"dtype", "device"} for base in type(value).__mro__
+    )
 
 
 def _special(value: float) -> str:
@@ -123,16 +125,21 @@ def dumps(value: Any) -> str:
 
 def loads(text: str) -> Any:
     """Read what :func:`dumps` wrote; ``$float`` and ``$dict`` come back as what they stand for."""
-    return json.loads(text, object_hook=_revive)
+    return _revive(json.loads(text))
 
 
-def _revive(mapping: dict[str, Any]) -> Any:
-    if len(mapping) == 1:
-        if "$float" in mapping:
-            return float(mapping["$float"])
-        if "$dict" in mapping:
-            return mapping["$dict"]
-    return mapping
+def _revive(value: Any) -> Any:
+    # From the outside in: what lies in a $dict is the program's own, whatever its keys look like.
+    if isinstance(value, list):
+        return [_revive(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        if "$float" in value:
+            return float(value["$float"])
+        if "$dict" in value:
+            value = value["$dict"]
+    return {k: _revive(v) for k, v in value.items()}
 
 
 def flatten(mapping: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""What a session runs on, and that the same machine is told once."""
+
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+
+from histhooks.testing import query, run_program
+
+PROGRAM = """
+import histhooks
+for name in ("a", "b"):
+    with histhooks.start_run(name):
+        pass
+"""
+
+
+def test_environment_and_packages_are_kept_once_for_all_sessions(store_path: Path) -> None:
+    for _ in range(2):
+        code, _, err = run_program(PROGRAM, store_path, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="", SECRET_SAUCE="x")
+        assert code == 0, err
+    ((key, python, machine, details),) = query(store_path, "SELECT id, python, machine, details FROM environments")
+    assert python == f"{platform.python_implementation()} {platform.python_version()}"
+    assert machine == platform.machine()
+    facts = json.loads(str(details))
+    assert facts["variables"]["OMP_NUM_THREADS"] == "1"
+    assert facts["variables"]["CUDA_VISIBLE_DEVICES"] == ""
+    assert "SECRET_SAUCE" not in facts["variables"]
+    packages = dict(query(store_path, f"SELECT name, version FROM packages WHERE environment_id = '{key}'"))
+    assert packages["numpy"] == metadata.version("numpy")
+    assert query(store_path, "SELECT DISTINCT environment_id FROM sessions") == [(key,)]
+
+
+def test_every_collector_says_what_came_of_it(store_path: Path) -> None:
+    code, _, err = run_program(PROGRAM, store_path)
+    assert code == 0, err
+    told = dict(query(store_path, "SELECT collector, status FROM captures"))
+    assert {"environment", "packages", "gpus", "git"} <= told.keys()
+    assert set(told.values()) <= {"ok", "skipped", "failed", "truncated", "off"}
+    unexplained = query(store_path, "SELECT collector FROM captures WHERE status <> 'ok' AND note IS NULL")
+    assert unexplained == []
+
+
+def test_who_acts_is_what_was_said(store_path: Path) -> None:
+    code, _, err = run_program(PROGRAM, store_path, HISTHOOKS_ACTOR="night build")
+    assert code == 0, err
+    assert query(store_path, "SELECT actor, actor_source FROM sessions") == [("night build", "HISTHOOKS_ACTOR")]
+
+
+def test_a_batch_job_is_told_by_its_number(store_path: Path) -> None:
+    code, _, err = run_program(PROGRAM, store_path, SLURM_JOB_ID="17", SLURM_ARRAY_TASK_ID="3", SLURM_ARRAY_JOB_ID="17")
+    assert code == 0, err
+    assert query(store_path, "SELECT kind, job_id FROM sessions") == [("job", "17_3")]
+    assert query(store_path, "SELECT DISTINCT group_name FROM runs") == [("17",)]
