@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 
 warnings.simplefilter("ignore")
 
-X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+X, y = load_breast_cancer(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 
 model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
