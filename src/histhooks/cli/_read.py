@@ -72,14 +72,14 @@ def _outcome(run: RunRecord) -> str:
     results = run.results
     for key in ("best_score", "mean_test_score"):
         if key in results:
-            return f"{key} {common.number(results[key])}"
+            return f"{common.number(results[key])} {key}"
     ranked = [s for s in run.summaries if s["direction"]] or run.summaries
     preferred = [s for s in ranked if s["name"] == run.main_metric] or [s for s in ranked if s["split"] == "valid"]
     for summary in (preferred or ranked)[:1]:
         best = {1: summary["max"], -1: summary["min"], 0: summary["last"]}[summary["direction"]]
-        return f"{summary['name']} {common.number(best)}"
+        return f"{common.number(best)} {summary['name']}"
     if "n_iter" in results:
-        return f"n_iter {common.value_text(results['n_iter'], 20)}"
+        return f"{common.value_text(results['n_iter'], 20)} n_iter"
     return ""
 
 
