@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 current: ContextVar[Run | None] = ContextVar("histhooks_run", default=None)
 is_paused: ContextVar[bool] = ContextVar("histhooks_paused", default=False)
+# This was dispatched by a host from inside one of its own fits: a search, a validation, an ensemble.
+in_task: ContextVar[bool] = ContextVar("histhooks_task", default=False)
 
 
 class Engine:

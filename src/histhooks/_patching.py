@@ -99,6 +99,9 @@ class Patches:
     def __init__(self) -> None:
         self._patches: list[tuple[Patch, bool]] = []
 
+    def __len__(self) -> int:
+        return len(self._patches)
+
     def wrap(self, owner: Any, name: str, around: Around, *, rebound: bool = False) -> Patch:
         """Wrap a function of an owner; with ``rebound`` also under the names that programs bound to it."""
         patch = Patch(owner, name, around)

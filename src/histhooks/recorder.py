@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from histhooks._engine import current, engine, is_paused, rank
+from histhooks._engine import current, engine, in_task, is_paused, rank
 from histhooks._location import project_name
 from histhooks._messages import warn_once
 from histhooks._run import Run, status_of
@@ -25,7 +25,9 @@ __all__ = [
     "current_run",
     "flush",
     "is_recording",
+    "is_task",
     "log",
+    "main_metric",
     "note_capture",
     "note_event",
     "note_seed",
@@ -33,8 +35,10 @@ __all__ = [
     "paused",
     "rank",
     "scope",
+    "splits",
     "start_run",
     "status_of",
+    "task",
 ]
 
 _inert = Run(None, {"name": "off", "kind": "block"})
@@ -179,6 +183,31 @@ def open_run(
     if settings.tags:
         run.tag(dict(settings.tags))
     return run
+
+
+def is_task() -> bool:
+    """Whether a host dispatched this from inside one of its own fits, so that it is no run of its own."""
+    return in_task.get()
+
+
+@contextmanager
+def task() -> Iterator[None]:
+    """Mark a block as dispatched by a host."""
+    token = in_task.set(True)
+    try:
+        yield
+    finally:
+        in_task.reset(token)
+
+
+def main_metric() -> str | None:
+    """The metric that ``autolog(metric=...)`` ranks runs by."""
+    return engine.settings.metric
+
+
+def splits() -> Mapping[str, str]:
+    """The splits that ``autolog(splits=...)`` gave to names of evaluation sets."""
+    return engine.settings.splits
 
 
 @contextmanager

@@ -32,6 +32,33 @@ result = (model, model.predict_proba(X), X, y)
             "sklearn.model_selection:cross_val_score",
         ),
     ),
+    "xgboost": Case(
+        name="xgboost",
+        setup="""
+import xgboost
+from sklearn.datasets import load_breast_cancer
+X, y = load_breast_cancer(return_X_y=True)
+""",
+        train="""
+train, valid = xgboost.DMatrix(X[:400], y[:400]), xgboost.DMatrix(X[400:], y[400:])
+chosen = {"objective": "binary:logistic", "subsample": 0.5, "seed": 3, "nthread": 1}
+evals = [(train, "train"), (valid, "valid")]
+seen = {}
+model = xgboost.train(
+    chosen, train, 12, evals=evals, early_stopping_rounds=3, evals_result=seen, verbose_eval=False
+)
+result = (model, bytes(model.save_raw()), model.predict(valid), seen, chosen, len(evals))
+""",
+        failing="xgboost.train({}, xgboost.DMatrix(X, y), 3, callbacks=[object()])",
+        functions=(
+            "xgboost:train",
+            "xgboost:cv",
+            "xgboost.training:train",
+            "xgboost.sklearn:train",
+            "xgboost.sklearn:XGBModel.fit",
+            "xgboost.sklearn:XGBClassifier.fit",
+        ),
+    ),
 }
 
 

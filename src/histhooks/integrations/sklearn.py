@@ -45,7 +45,6 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from types import FunctionType
 from typing import Any
 
@@ -58,7 +57,7 @@ from histhooks._imports import no_longer, when_imported
 from histhooks._patching import Patches
 from histhooks._run import Run
 from histhooks.errors import NotApplicable
-from histhooks.integrations import Integration
+from histhooks.integrations import Integration, installed
 
 _MINIMUM = (1, 6)
 _METHODS = ("fit", "fit_predict", "fit_transform", "partial_fit")
@@ -78,8 +77,6 @@ _MAX_CLASSES = 100
 _patches = Patches()
 _seen: weakref.WeakSet[type] = weakref.WeakSet()
 _loops: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
-# In a worker process: this task was dispatched by scikit-learn itself.
-_is_task: ContextVar[bool] = ContextVar("histhooks_sklearn_task", default=False)
 
 
 # --- what is recorded -------------------------------------------------------------------------------------------------
@@ -87,7 +84,13 @@ _is_task: ContextVar[bool] = ContextVar("histhooks_sklearn_task", default=False)
 
 def _is_nested() -> bool:
     run = recorder.current_run()
-    return _is_task.get() or (run is not None and run.is_implicit and run.kind != "loop")
+    return recorder.is_task() or (run is not None and run.is_implicit and run.kind != "loop")
+
+
+def _is_of_another(estimator: Any) -> bool:
+    """Whether the estimator's package has an integration of its own, which knows more of it."""
+    package = type(estimator).__module__.partition(".")[0]
+    return package != "sklearn" and package in installed()
 
 
 @contextmanager
@@ -107,7 +110,7 @@ def _recorded(run: Run | None, finish: Callable[[Run], None]) -> Iterator[None]:
 
 
 def _around_method(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if not args or _is_nested() or not recorder.is_recording():
+    if not args or _is_nested() or _is_of_another(args[0]) or not recorder.is_recording():
         return original(*args, **kwargs)
     if original.__name__ == "partial_fit":
         return _partial_fit(original, args, kwargs)
@@ -405,11 +408,8 @@ def _around_batch_call(original: Callable[..., Any], args: tuple[Any, ...], kwar
 
 
 def _around_task(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    token = _is_task.set(True)
-    try:
+    with recorder.task():
         return original(*args, **kwargs)
-    finally:
-        _is_task.reset(token)
 
 
 # --- seams ------------------------------------------------------------------------------------------------------------
