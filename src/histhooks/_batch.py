@@ -109,6 +109,20 @@ class Assembler:
         self._close(batch, pending, points)
         return batch
 
+    def resume(self, seq: int, previous: str, ordinals: dict[tuple[str, str], int]) -> None:
+        """Go on where a session that is gone stopped.
+
+        Parameters
+        ----------
+        seq : int
+            Number of the next line.
+        previous : str
+            Digest of the line before it.
+        ordinals : dict of (scope, table) to int
+            The next ordinal of each.
+        """
+        self._seq, self.previous, self._ordinals = seq, previous, dict(ordinals)
+
     def forget(self, run_id: str) -> None:
         """Let go of the series of a run that has ended."""
         self._series.pop(run_id, None)
@@ -158,6 +172,9 @@ class Assembler:
         return series
 
     def _row(self, table: str, scope: str, row: dict[str, Any], pending: dict[Any, list[dict[str, Any]]]) -> None:
+        if "run_id" in row and row["run_id"] is None:
+            # What concerns no run belongs to the session that writes it, also where it was said before that began.
+            scope, row = self.session_id, {**row, "session_id": self.session_id}
         pending.setdefault((scope, table), []).append(_plain(row))
 
     def _content(self, table: str, rows: list[dict[str, Any]], pending: dict[Any, list[dict[str, Any]]]) -> None:

@@ -23,8 +23,19 @@ _SUFFIXES = frozenset({".py", ".yaml", ".yml", ".toml", ".json", ".cfg", ".ini",
 Gathered = tuple[dict[str, Any], dict[str, bytes], list[Capture]]
 
 
-def gather() -> Gathered:
+def entry_file() -> str | None:
+    """The file of the program; to be asked while it runs, since the interpreter forgets it at the end."""
+    name = getattr(sys.modules.get("__main__"), "__file__", None)
+    return os.path.abspath(name) if name else None
+
+
+def gather(entry: str | None) -> Gathered:
     """Gather which code this process runs.
+
+    Parameters
+    ----------
+    entry : str or None
+        What :func:`entry_file` said.
 
     Returns
     -------
@@ -37,7 +48,7 @@ def gather() -> Gathered:
     row: dict[str, Any] = dict.fromkeys(("repository", "commit_hash", "branch", "dirty", "diff"))
     details: dict[str, Any] = {}
     contents: dict[str, bytes] = {}
-    script = _entry_script()
+    script = Path(entry) if entry and os.path.isfile(entry) else None
     captures = []
     if script is None:
         captures.append(Capture("entry_script", "skipped", "the program has no file"))
@@ -50,14 +61,6 @@ def gather() -> Gathered:
         captures += _changes(folder, row, details, contents)
     row |= _entry(script, Path(root.strip()) if root else None)
     return {**row, "details": dumps(details)}, contents, captures
-
-
-def _entry_script() -> Path | None:
-    name = getattr(sys.modules.get("__main__"), "__file__", None)
-    if not name:
-        return None
-    path = Path(os.path.abspath(name))
-    return path if path.is_file() else None
 
 
 def _entry(script: Path | None, root: Path | None) -> dict[str, Any]:

@@ -49,8 +49,19 @@ def session_facts() -> tuple[dict[str, Any], dict[str, str | None], str | None]:
     return row, personal, details
 
 
-def surroundings(session_id: str) -> list[Entry]:
-    """Environment and code of a session, as entries for a batch; slow, so it comes after the first commit."""
+def surroundings(session_id: str, entry: str | None) -> list[Entry]:
+    """Environment and code of a session, as entries for a batch; slow, so it comes after the first commit.
+
+    Parameters
+    ----------
+    session_id : str
+    entry : str or None
+        The program's file.
+
+    Returns
+    -------
+    list of tuple
+    """
     entries: list[Entry] = []
     facts: dict[str, Any] = {}
     captures: list[tuple[Capture, float | None]] = [(c, None) for c in _origin.gather().captures]
@@ -64,7 +75,7 @@ def surroundings(session_id: str) -> list[Entry]:
     captures += [(c, time.perf_counter() - start) for c in told]
 
     start = time.perf_counter()
-    row, contents, told = _code.gather()
+    row, contents, told = _code.gather(entry)
     facts["code_version_id"] = key = content_id(row)
     entries.append(("content", "code_versions", [{"id": key, **row}]))
     for digest, data in contents.items():

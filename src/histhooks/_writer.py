@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from histhooks import _gather, _settle
+from histhooks import _code, _gather, _settle, _supervised
 from histhooks._batch import Assembler, Batch
 from histhooks._ids import new_id
 from histhooks._location import keep_out_of_git, store_path, user_folder
@@ -55,6 +55,7 @@ class Writer(threading.Thread):
         self._clock = time.perf_counter()
         self._not_captured: list[str] = []
         self._n_logs = 0
+        self._entry = _code.entry_file()
 
     def forget(self, run_id: str) -> None:
         """Let go of a run that has ended, once its last batch is committed."""
@@ -94,6 +95,7 @@ class Writer(threading.Thread):
             say(f"recording to {self.path}")
             if is_new:
                 keep_out_of_git(self.path)
+        _supervised.tell(self.engine.session_id, self.store.path)
         facts, personal, details = _gather.session_facts()
         self.engine.actor = personal.get("actor")
         self._assembler.heads = self.store.heads()
@@ -104,7 +106,7 @@ class Writer(threading.Thread):
             self._write(_settle.dead_sessions(self.store, self.engine.session_id))
             merge_waiting(self.store)
         self._flush()
-        entries = _gather.surroundings(self.engine.session_id)
+        entries = _gather.surroundings(self.engine.session_id, self._entry)
         self._not_captured = _gather.not_captured(entries)
         self.engine.buffer.extend(entries)
 
@@ -208,6 +210,7 @@ class Writer(threading.Thread):
             raise Unwritable(f"the spool {self.store.path} cannot be written ({reason})")
         self.store.close()
         self.store = self._spool(f"{self.path} cannot be written ({reason})")
+        _supervised.tell(self.engine.session_id, self.store.path)
         for subject_id, (subject, facts) in self._assembler.subjects.items():
             self.store.fold(subject, subject_id, facts)
 

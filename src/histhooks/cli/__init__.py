@@ -8,6 +8,7 @@ import click
 
 from histhooks.cli._care import demo, doctor, verify
 from histhooks.cli._read import metrics, runs, show
+from histhooks.cli._run import run
 from histhooks.errors import HisthooksError
 
 
@@ -19,12 +20,13 @@ def cli() -> None:
     \b
     Example:
       histhooks demo          record real training runs and look at them
+      histhooks run train.py  run a program, unchanged, and record it
       histhooks runs          the latest runs of the store here
       histhooks show last     all that is known of the latest
     """
 
 
-for command in (runs, show, metrics, doctor, verify, demo):
+for command in (run, runs, show, metrics, doctor, verify, demo):
     cli.add_command(command)
 
 

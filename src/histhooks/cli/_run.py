@@ -1,0 +1,232 @@
+"""``run``: any program, unchanged, recorded from its first line.
+
+The program runs under plain Python in a process of its own, so that arguments, ``__main__``, tracebacks, debuggers and
+exit codes are what they are without us. stdin and stdout are inherited; stderr passes through this process byte by
+byte, over a terminal where it was one, so that its last lines are known when the program did not finish.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import tty
+from collections import deque
+from pathlib import Path
+from types import FrameType
+
+import click
+
+_WITH_VALUE = ("--store", "--project", "--group")
+_LINES = 200
+_LINE_BYTES = 10_000
+_FORWARDED = ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCONT")
+
+
+class _Command(click.Command):
+    """Options of ours end at the script, at ``-m MODULE`` or at ``--``: what follows is the program's, unread."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ours, kind, rest = _split(args)
+        super().parse_args(ctx, ours)
+        ctx.params["module"] = rest.pop(0) if kind == "module" and rest else None
+        ctx.params["words"] = tuple(rest)
+        ctx.params["is_command"] = kind == "command"
+        return []
+
+
+def _split(args: list[str]) -> tuple[list[str], str, list[str]]:
+    """Our options, what follows them (`script`, `module` or `command`), and its words."""
+    place = 0
+    while place < len(args):
+        word = args[place]
+        if word == "--":
+            return args[:place], "command", args[place + 1 :]
+        if word.startswith("-m"):
+            return args[:place], "module", [*filter(None, [word[2:]]), *args[place + 1 :]]
+        if not word.startswith("-"):
+            break
+        place += 2 if word in _WITH_VALUE else 1
+    return args[:place], "script", args[place:]
+
+
+@click.command(
+    cls=_Command,
+    epilog="Example: histhooks run train.py --epochs 3; histhooks run -m package.train; histhooks run -- make train",
+)
+@click.option("-m", "module", metavar="MODULE", help="Run a module, as python -m does.")
+@click.option("--store", metavar="PATH", help="The store to record to.")
+@click.option("--project", help="What the runs belong to.")
+@click.option("--group", help="With which others they were started.")
+@click.argument("words", nargs=-1, metavar="SCRIPT [ARGS]... | -- COMMAND...", type=click.UNPROCESSED)
+@click.pass_context
+def run(
+    context: click.Context,
+    words: tuple[str, ...],
+    module: str | None,
+    store: str | None,
+    project: str | None,
+    group: str | None,
+    is_command: bool = False,
+) -> None:
+    """Run a program, unchanged, and record each training in it and in every Python child.
+
+    Exit code and signals are the program's own. SCRIPT runs under this Python; after -- comes any command: torchrun,
+    make, papermill, pytest, jupyter.
+    """
+    command = _command(words, module, is_command=is_command)
+    environment = dict(os.environ)
+    for name, value in (("STORE", store and os.path.abspath(store)), ("PROJECT", project), ("GROUP", group)):
+        if value:
+            environment[f"HISTHOOKS_{name}"] = value
+    folder = Path(tempfile.mkdtemp(prefix="histhooks-run-"))
+    try:
+        environment["HISTHOOKS_RUN"] = str(folder)
+        bootstrap = str(Path(__file__).parent.parent / "_bootstrap")
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [bootstrap, environment.get("PYTHONPATH")]))
+        code = _supervise(command, environment, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if code < 0:
+        _die(-code)
+    context.exit(code)
+
+
+def _command(words: tuple[str, ...], module: str | None, *, is_command: bool) -> list[str]:
+    if module is not None:
+        return [sys.executable, "-m", module, *words]
+    if not words:
+        raise click.UsageError("run takes a script, -m MODULE, or -- COMMAND")
+    if is_command:
+        if shutil.which(words[0]) is None:
+            raise click.UsageError(f"no command {words[0]!r} on the PATH")
+        return list(words)
+    if not os.path.exists(words[0]):
+        hint = (
+            f"; to run the command {words[0]!r}: histhooks run -- {' '.join(words)}" if shutil.which(words[0]) else ""
+        )
+        raise click.UsageError(f"no script {words[0]!r} here{hint}")
+    return [sys.executable, *words]
+
+
+class _Relay(threading.Thread):
+    """Passes the program's stderr on, and keeps its last lines."""
+
+    def __init__(self, source: int) -> None:
+        super().__init__(name="histhooks-stderr", daemon=True)
+        self._source = source
+        self._lines: deque[bytes] = deque(maxlen=_LINES)
+        self._open = b""
+
+    def run(self) -> None:
+        """Relay until the last writer has gone."""
+        while True:
+            try:
+                data = os.read(self._source, 1 << 16)
+            except OSError:  # the other end of a terminal is gone
+                return
+            if not data:
+                return
+            _write_all(data)
+            *whole, self._open = (self._open + data).split(b"\n")
+            self._lines.extend(whole)
+            self._open = self._open[-_LINE_BYTES:]
+
+    def tail(self) -> str:
+        """The last lines, each as it last stood on the screen."""
+        lines = [*self._lines, self._open] if self._open else list(self._lines)
+        shown = [line.rstrip(b"\r").rpartition(b"\r")[2][-_LINE_BYTES:] for line in lines]
+        return b"\n".join(shown).decode("utf-8", "replace")
+
+
+def _write_all(data: bytes) -> None:
+    while data:
+        try:
+            data = data[os.write(2, data) :]
+        except OSError:
+            return
+
+
+def _supervise(command: list[str], environment: dict[str, str], folder: Path) -> int:
+    """Run a command; give its exit code, or less than 0: the signal that ended it."""
+    is_terminal = os.isatty(2)
+    if is_terminal:
+        reading, writing = pty.openpty()
+        tty.setraw(writing)
+        _copy_size(writing)
+    else:
+        reading, writing = os.pipe()
+    process = subprocess.Popen(command, env=environment, stderr=writing)
+    os.close(writing)
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        if process.poll() is None:
+            process.send_signal(number)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        # Ctrl-C reaches every process of the terminal's group by itself.
+        if not _is_in_foreground():
+            forward(number, frame)
+
+    for name in _FORWARDED:
+        signal.signal(getattr(signal, name), forward)
+    signal.signal(signal.SIGINT, interrupt)
+    if is_terminal:
+        signal.signal(signal.SIGWINCH, lambda number, frame: _copy_size(reading))
+    relay = _Relay(reading)
+    relay.start()
+    code = process.wait()
+    relay.join(timeout=1.0)  # a child that lives on may hold the other end
+    _conclude(folder, process.pid, code, relay.tail())
+    return code
+
+
+def _copy_size(terminal: int) -> None:
+    try:
+        termios.tcsetwinsize(terminal, termios.tcgetwinsize(2))
+    except termios.error:
+        return
+
+
+def _is_in_foreground() -> bool:
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+def _conclude(folder: Path, pid: int, code: int, stderr: str) -> None:
+    import sqlite3
+
+    from histhooks import _supervised
+    from histhooks.errors import HisthooksError
+
+    for session in _supervised.told(folder):
+        is_own = session.pid == pid
+        exit_code, number = (code, None) if code >= 0 else (None, -code)
+        try:
+            _supervised.conclude(session, exit_code if is_own else None, number if is_own else None, stderr)
+        except (sqlite3.Error, HisthooksError) as error:
+            click.echo(f"histhooks: how it ended was not recorded: {error}", err=True)
+
+
+def _die(number: int) -> None:
+    """End as the program did, without a core file of our own."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
