@@ -64,6 +64,8 @@ class Engine:
         self.exit_code: int | None = None
         self.ended = False
         self.actor: str | None = None
+        self.known_states: set[str] = set()
+        self.determinism: dict[str, Any] = {}
         self._lock = threading.Lock()
 
     def is_recording(self) -> bool:
@@ -79,6 +81,7 @@ class Engine:
                 self.ended = False
                 self.session_id = new_id()
                 self.writer = None
+                self.known_states, self.determinism = set(), {}
             if self.writer is None:
                 from histhooks import _signals
                 from histhooks._writer import Writer
@@ -216,23 +219,27 @@ def _at_exit() -> None:
     engine.finish()
 
 
+_held: list[threading.Lock] = []
+
+
 def _before_fork() -> None:
     writer = engine.writer
     if writer is not None:
-        # SQLite's own mutexes must not be copied while held.
-        writer.forking = writer.lock.acquire(timeout=2.0)
+        # Locks of SQLite and of modules that are being imported must not be copied while another thread holds them.
+        for lock in (writer.importing, writer.lock):
+            if lock.acquire(timeout=2.0):
+                _held.append(lock)
 
 
 def _after_fork_in_parent() -> None:
-    writer = engine.writer
-    if writer is not None and writer.forking:
-        writer.forking = False
-        writer.lock.release()
+    while _held:
+        _held.pop().release()
 
 
 def _after_fork_in_child() -> None:
     from histhooks._run import _ignore
 
+    _held.clear()
     _inherited.append(engine.writer)
     for run in engine.live.values():
         run._append = _ignore

@@ -103,5 +103,19 @@ def _details() -> dict[str, Any]:
         "libc": " ".join(platform.libc_ver()),
         "hash_randomization": sys.flags.hash_randomization,
         "optimize": sys.flags.optimize,
+        "thread_pools": _thread_pools(),
         "variables": {name: mask_value(name, os.environ[name]) for name in VARIABLES if name in os.environ},
     }
+
+
+def _thread_pools() -> list[dict[str, Any]]:
+    """BLAS and OpenMP as they are loaded now, with their threads; told by what the program brought itself."""
+    pools: list[dict[str, Any]] = []
+    threadpoolctl = sys.modules.get("threadpoolctl")
+    if threadpoolctl is not None:
+        names = ("user_api", "internal_api", "version", "num_threads", "threading_layer", "architecture")
+        pools += [{name: pool[name] for name in names if name in pool} for pool in threadpoolctl.threadpool_info()]
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "get_num_threads"):
+        pools.append({"user_api": "torch", "num_threads": torch.get_num_threads()})
+    return sorted(pools, key=str)

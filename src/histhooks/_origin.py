@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from histhooks._captures import Capture
+from histhooks._notebook import is_notebook
 from histhooks._secrets import mask_argv, mask_text
 
 # Variable with the job's id, and with the array's index, of each batch system.
@@ -89,8 +90,7 @@ def actor() -> tuple[str | None, str | None]:
 def _kind(job_id: str | None) -> str:
     if "pytest" in sys.modules and "PYTEST_CURRENT_TEST" in os.environ:
         return "pytest"
-    shell = sys.modules.get("IPython")
-    if shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell":
+    if is_notebook():
         return "notebook"
     if job_id is not None:
         return "job"

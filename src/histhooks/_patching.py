@@ -29,16 +29,19 @@ class Patch:
         Its attribute.
     around : callable
         Called with the original, the positional and the keyword arguments of each call.
+    of_any_kind : bool
+        Whether it may be a bound method or a function written in C, which a plain function then stands for.
     """
 
-    def __init__(self, owner: Any, name: str, around: Around) -> None:
+    def __init__(self, owner: Any, name: str, around: Around, *, of_any_kind: bool = False) -> None:
         self.owner = owner
         self.name = name
         self.is_active = False
         raw = vars(owner).get(name, _ABSENT)
         self.was_inherited = raw is _ABSENT
         original = getattr(owner, name) if raw is _ABSENT else raw
-        if not isinstance(original, FunctionType):
+        is_plain = isinstance(original, FunctionType)
+        if not is_plain and not (of_any_kind and callable(original)):
             raise TypeError(f"{owner!r}.{name} is no plain function but {type(original).__name__}")
         self.original: Callable[..., Any] = original
 
@@ -48,6 +51,9 @@ class Patch:
                 return original(*args, **kwargs)
             return around(original, args, kwargs)
 
+        if not is_plain:
+            # `random.seed` calls itself Random.seed: this one must pickle by the name that it has here.
+            wrapper.__module__, wrapper.__qualname__ = owner.__name__, name
         self.wrapper = wrapper
 
     def install(self) -> None:
@@ -102,9 +108,9 @@ class Patches:
     def __len__(self) -> int:
         return len(self._patches)
 
-    def wrap(self, owner: Any, name: str, around: Around, *, rebound: bool = False) -> Patch:
+    def wrap(self, owner: Any, name: str, around: Around, *, rebound: bool = False, of_any_kind: bool = False) -> Patch:
         """Wrap a function of an owner; with ``rebound`` also under the names that programs bound to it."""
-        patch = Patch(owner, name, around)
+        patch = Patch(owner, name, around, of_any_kind=of_any_kind)
         patch.install()
         if rebound:
             rebind(patch.original, patch.wrapper)

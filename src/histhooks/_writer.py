@@ -14,8 +14,10 @@ from histhooks._batch import Assembler, Batch
 from histhooks._ids import new_id
 from histhooks._location import keep_out_of_git, store_path, user_folder
 from histhooks._messages import say, warn_once
+from histhooks._notebook import Cells
 from histhooks._spool import merge_waiting
 from histhooks._store import Store, Unwritable, is_busy
+from histhooks._system import Sampler
 from histhooks._time import iso, now_us
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ _HEARTBEAT_S = 15.0
 _SLICE = 2000
 _PATIENCE_S = 30.0
 _PATIENCE_AT_END_S = 5.0
+_GRACE_S = 0.2  # where a signal ends the process
 _LOG_S = 1e-6  # one log() of four scalars, as benchmarks/bench_log.py measures it; timing each would double it
 
 
@@ -41,8 +44,9 @@ class Writer(threading.Thread):
     def __init__(self, engine: Engine) -> None:
         super().__init__(name="histhooks-writer", daemon=True)
         self.engine = engine
+        # Held while we use SQLite, and while we may import: a fork copies neither half done.
         self.lock = threading.Lock()
-        self.forking = False
+        self.importing = threading.Lock()
         self.wake = threading.Event()
         self.done = threading.Event()
         self.path = store_path(engine.settings.store)
@@ -56,6 +60,9 @@ class Writer(threading.Thread):
         self._not_captured: list[str] = []
         self._n_logs = 0
         self._entry = _code.entry_file()
+        self._gathering = threading.Thread(target=self._gather, name="histhooks-gather", daemon=True)
+        self._cells = Cells()
+        self._sampler = Sampler()
 
     def forget(self, run_id: str) -> None:
         """Let go of a run that has ended, once its last batch is committed."""
@@ -76,7 +83,10 @@ class Writer(threading.Thread):
                 self.wake.clear()
                 self._flush()
                 self._heartbeat()
+                self._look_around()
+            self._gathering.join(_GRACE_S if self._final.get("signal") else _PATIENCE_AT_END_S)
             self._flush()
+            self._look_around()
             self._end()
         except Exception as error:
             self.engine.hook_errors += 1
@@ -88,25 +98,43 @@ class Writer(threading.Thread):
 
     def _begin(self) -> None:
         is_new = not self.path.exists()
-        self.store = self._open()
+        with self.importing:
+            self.store = self._open()
+            _supervised.tell(self.engine.session_id, self.store.path)
+            facts, personal, details = _gather.session_facts()
         if self.store.is_spool:
             say(f"recording to {self.store.path} until {self.path} can be written")
         else:
             say(f"recording to {self.path}")
             if is_new:
                 keep_out_of_git(self.path)
-        _supervised.tell(self.engine.session_id, self.store.path)
-        facts, personal, details = _gather.session_facts()
         self.engine.actor = personal.get("actor")
-        self._assembler.heads = self.store.heads()
+        with self.lock:
+            self._assembler.heads = self.store.heads()
         first = {**facts, "status": "running", "started_at": iso(now_us()), "details": details}
         first = {key: value for key, value in first.items() if value is not None}
         self._write([("state", "session", self.engine.session_id, first, personal)])
         if not self.store.is_spool:
-            self._write(_settle.dead_sessions(self.store, self.engine.session_id))
-            merge_waiting(self.store)
+            with self.lock:
+                dead = _settle.dead_sessions(self.store, self.engine.session_id)
+            self._write(dead)
+            with self.lock:
+                merge_waiting(self.store)
         self._flush()
-        entries = _gather.surroundings(self.engine.session_id, self._entry)
+        self._gathering.start()
+
+    def _gather(self) -> None:
+        """Gather what the session runs on.
+
+        In a thread of its own: beside a busy program each file that is read costs a turn of the interpreter's lock,
+        5 ms, which adds up to seconds, and what was logged meanwhile must not wait for it.
+        """
+        try:
+            with self.importing:
+                entries = _gather.surroundings(self.engine.session_id, self._entry)
+        except Exception as error:
+            self.engine.failed("gather", error)
+            return
         self._not_captured = _gather.not_captured(entries)
         self.engine.buffer.extend(entries)
 
@@ -133,8 +161,26 @@ class Writer(threading.Thread):
         if now - self._beat < _HEARTBEAT_S or self.store is None:
             return
         self._beat = now
-        entries = _settle.revived(self.store, self.engine.session_id)
+        with self.lock:
+            entries = _settle.revived(self.store, self.engine.session_id)
         self._write(entries)
+
+    def _look_around(self) -> None:
+        """Cells that ran and use of the machine; written from here, so that no run can be forgotten in between."""
+        if not self.importing.acquire(blocking=False):
+            return
+        try:
+            entries = self._cells.entries(self.engine.session_id)
+            sample = self._sampler.sample()
+        finally:
+            self.importing.release()
+        if sample:
+            now = time.time_ns()
+            entries += [
+                (run, sample, None, None, now) for run in list(self.engine.live.values()) if run.parent_id is None
+            ]
+        if entries:
+            self._write(entries)
 
     # --- batches --------------------------------------------------------------------------------------------------
 

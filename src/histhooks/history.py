@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from histhooks._ids import short_id
 from histhooks._location import find_store
 from histhooks._process import judge
-from histhooks._time import now_us
+from histhooks._time import from_iso, now_us
 from histhooks._values import loads
 from histhooks.errors import QueryError, StoreError
 
@@ -303,6 +303,15 @@ class RunRecord:
         return self._rows(_RELATED[table], self.id)
 
     @property
+    def seeds(self) -> list[dict[str, Any]]:
+        """Seeds that were set in the run, or before it in its process."""
+        sql = (
+            "SELECT library, call, value, location, time FROM seeds "
+            "WHERE run_id = ? OR (session_id = ? AND time <= ?) ORDER BY time"
+        )
+        return self._rows(sql, self.id, self.row["session_id"], from_iso(self.row["started_at"]))
+
+    @property
     def captures(self) -> list[dict[str, Any]]:
         """What came of gathering things, for the run and its session."""
         sql = "SELECT * FROM captures WHERE run_id = ? OR (run_id IS NULL AND session_id = ?) ORDER BY time"
@@ -323,7 +332,7 @@ class RunRecord:
             **self.row, "status": self.status, "params": self.params, "results": self.results,
             "metrics": self.summaries, "children": [{**c.row, "status": c.status} for c in self.children],
             "session": self.session, "environment": self.environment, "code": self.code,
-            "captures": self.captures, **related,
+            "captures": self.captures, "seeds": self.seeds, **related,
         }  # fmt: skip
 
     def __iter__(self) -> Iterator[str]:
@@ -341,5 +350,6 @@ _RELATED = {
     "links": "SELECT kind, other_run_id, sha256, time FROM run_links WHERE run_id = ? ORDER BY time",
     "optimizers": "SELECT id, position, class_name, settings, scheduler FROM optimizers "
     "WHERE run_id = ? ORDER BY ordinal",
-    "seeds": "SELECT library, call, value, location, time FROM seeds WHERE run_id = ? ORDER BY time",
+    "rng_states": "SELECT point, library, device, algorithm, digest, time FROM rng_states WHERE run_id = ? "
+    "ORDER BY ordinal",
 }

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from histhooks import _randomness
 from histhooks._engine import current, engine, in_task, is_paused, rank
 from histhooks._location import project_name
 from histhooks._messages import warn_once
@@ -30,7 +31,6 @@ __all__ = [
     "main_metric",
     "note_capture",
     "note_event",
-    "note_seed",
     "open_run",
     "paused",
     "rank",
@@ -178,6 +178,8 @@ def open_run(
     }
     run = Run(engine, row, is_implicit=implicit)
     engine.run_started(run)
+    if kind != "candidate":
+        _randomness.at_run_start(run)
     if params:
         run.log_params(params)
     if settings.tags:
@@ -233,15 +235,6 @@ def note_event(
         run.event(kind, title, body, severity=severity)
     else:
         engine.event(kind, title, body, severity=severity)
-
-
-def note_seed(library: str, call: str, value: Any, location: str | None) -> None:
-    """Record that a random generator was seeded."""
-    run = current.get()
-    run_id = run.id if run is not None else None
-    row = {"session_id": engine.session_id, "run_id": run_id, "library": library, "call": call, "time": now_us()}
-    row |= {"value": None if value is None else str(value)[:1000], "location": location}
-    engine.buffer.append(("row", "seeds", run_id or engine.session_id, row))
 
 
 def note_capture(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from histhooks import _randomness
 from histhooks._guard import guarded
 from histhooks._imports import no_longer, when_imported
 from histhooks.errors import NotApplicable
@@ -71,6 +72,7 @@ def enable(*names: str) -> None:
             raise ValueError(f"unknown framework {given!r}; known are {', '.join(choices)}")
     for name in asked:
         _require(name, entries)
+    _randomness.install()
     for name in asked or [*available(), *entries]:
         _wanted.add(name)
         for import_name in _IMPORT_NAMES.get(name, (name,)):
@@ -83,6 +85,7 @@ def disable_all() -> None:
         for import_name in _IMPORT_NAMES.get(name, (name,)):
             no_longer(import_name)
     _wanted.clear()
+    _randomness.uninstall()
     while _installed:
         _installed.popitem()[1].uninstall()
 

@@ -1,0 +1,229 @@
+"""Seeds that a program set, and where the global random generators stood. Nothing here draws a number.
+
+Seeding functions are wrapped once their library is imported, also under names that a program bound earlier. States are
+read when hooks go in or a library comes (`process_start`), and at the start of each run (`run_start`); a state is kept
+once, later rows name it by its digest.
+
+Form of a state, before zlib, numbers little-endian:
+
+- `random`, `MT19937`: 625 uint32 (624 words, position), then 0x00, or 0x01 and a float64: the next Gaussian number;
+- `numpy`, `MT19937`: 624 uint32, int32 position, int32 and float64: whether there is a next Gaussian number, and which;
+- `torch`: the bytes of ``torch.Generator.get_state()``, for the CPU and for each GPU that is in use already.
+
+Not seen: generators of a program's own (``random.Random(3)``, ``numpy.random.RandomState(3)``,
+``torch.Generator().manual_seed(3)``), and a seed that is set by writing to an object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from histhooks import _engine
+from histhooks._guard import guarded
+from histhooks._imports import no_longer, when_imported
+from histhooks._location import is_off
+from histhooks._patching import Patches
+from histhooks._time import now_us
+from histhooks._values import dumps
+
+if TYPE_CHECKING:
+    from histhooks._run import Run
+
+# Module with the function, its names, and the library that it seeds.
+_SEEDING = (
+    ("random", ("seed",), "random"),
+    ("numpy.random", ("seed", "default_rng"), "numpy"),
+    ("torch.random", ("manual_seed",), "torch"),
+    ("torch.cuda.random", ("manual_seed", "manual_seed_all"), "torch"),
+    ("jax._src.random", ("key", "PRNGKey"), "jax"),
+    ("keras.src.utils.rng_utils", ("set_random_seed",), "keras"),
+    ("lightning.fabric.utilities.seed", ("seed_everything",), "lightning"),
+    ("lightning_fabric.utilities.seed", ("seed_everything",), "lightning"),
+)
+_MOST = 500
+
+_patches = Patches()
+_noted: set[tuple[Any, ...]] = set()
+_early: dict[str, tuple[Any, ...]] = {}
+
+
+# --- seeds ------------------------------------------------------------------------------------------------------------
+
+
+def _around(library: str) -> Callable[..., Any]:
+    def around(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = original(*args, **kwargs)
+        _note(library, original, args, kwargs)
+        return result
+
+    return around
+
+
+@guarded
+def _note(library: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    value = args[0] if args else next(iter(kwargs.values()), None)
+    if is_off() or value is None:
+        return
+    from histhooks.recorder import call_site
+
+    engine = _engine.engine
+    run = _engine.current.get()
+    run_id = run.id if run is not None and run.status == "running" else None
+    site = call_site()
+    text = str(value)[:1000] if isinstance(value, (int, str)) else dumps(value)[:1000]
+    key = (engine.session_id, run_id, original.__name__, library, text, site)
+    if key in _noted or len(_noted) >= _MOST:
+        return
+    _noted.add(key)
+    row: dict[str, Any] = {
+        "session_id": engine.session_id,
+        "run_id": run_id,
+        "library": library,
+        "call": original.__name__,
+    }
+    row |= {"value": text, "location": site, "time": now_us()}
+    engine.buffer.append(("row", "seeds", run_id or engine.session_id, row))
+    if len(_noted) == _MOST:
+        note = f"{_MOST} different seeds were kept, and no more"
+        row = {"session_id": engine.session_id, "run_id": None, "collector": "seeds", "status": "truncated"}
+        row |= {"note": note, "duration_s": None, "time": now_us()}
+        engine.buffer.append(("row", "captures", engine.session_id, row))
+
+
+# --- states -----------------------------------------------------------------------------------------------------------
+
+State = tuple[str, str | None, str, bytes]  # library, device, algorithm, state
+
+
+def _random_state() -> Iterator[State]:
+    random = sys.modules["random"]
+    _, words, gauss = random.getstate()
+    following = b"\0" if gauss is None else struct.pack("<?d", True, gauss)
+    yield "random", None, "MT19937", struct.pack("<625I", *words) + following
+
+
+def _numpy_state() -> Iterator[State]:
+    found = sys.modules["numpy.random"].get_state(legacy=False)
+    algorithm = str(found["bit_generator"])
+    if algorithm == "MT19937":
+        inner = found["state"]
+        tail = struct.pack("<iid", inner["pos"], found["has_gauss"], found["gauss"])
+        yield "numpy", None, algorithm, inner["key"].astype("<u4").tobytes() + tail
+    else:
+        yield "numpy", None, algorithm, dumps(found).encode("ascii")
+
+
+def _torch_state() -> Iterator[State]:
+    torch = sys.modules["torch"]
+    yield "torch", "cpu", "mt19937", bytes(torch.default_generator.get_state().tolist())
+    if torch.cuda.is_initialized() and not torch.cuda.is_current_stream_capturing():
+        # A GPU's generator is a seed and an offset on the host; reading it waits for no device.
+        for number, generator in enumerate(torch.cuda.default_generators):
+            yield "torch", f"cuda:{number}", "philox", bytes(generator.get_state().tolist())
+
+
+_STATES = {"random": _random_state, "numpy.random": _numpy_state, "torch": _torch_state}
+
+
+def _is_ready(module: str) -> bool:
+    found = sys.modules.get(module)
+    return found is not None and not getattr(getattr(found, "__spec__", None), "_initializing", False)
+
+
+def _states(*modules: str) -> Iterator[State]:
+    for module in modules or tuple(_STATES):
+        if _is_ready(module):
+            yield from _STATES[module]()
+
+
+def _entry(state: State, point: str, run_id: str | None) -> tuple[Any, ...]:
+    library, device, algorithm, data = state
+    engine = _engine.engine
+    digest = hashlib.sha256(data).hexdigest()
+    is_known = digest in engine.known_states
+    engine.known_states.add(digest)
+    row: dict[str, Any] = {
+        "session_id": engine.session_id,
+        "run_id": run_id,
+        "point": point,
+        "library": library,
+        "device": device,
+    }
+    row |= {"algorithm": algorithm, "digest": digest, "state": None if is_known else zlib.compress(data, 1)}
+    return ("row", "rng_states", run_id or engine.session_id, {**row, "time": now_us()})
+
+
+@guarded
+def at_run_start(run: Run) -> None:
+    """Record where the global generators stand, and the determinism flags where they changed."""
+    engine = _engine.engine
+    while _early:
+        _, (point, state) = _early.popitem()
+        engine.buffer.append(_entry(state, point, None))
+    for state in _states():
+        engine.buffer.append(_entry(state, "run_start", run.id))
+    flags = _determinism()
+    if flags and flags != engine.determinism:
+        engine.determinism = flags
+        run.event("determinism", "flags that decide whether the same seed gives the same numbers", dumps(flags))
+
+
+def _determinism() -> dict[str, Any]:
+    torch = sys.modules.get("torch") if _is_ready("torch") else None
+    if torch is None:
+        return {}
+    cudnn = torch.backends.cudnn
+    return {
+        "torch.use_deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "torch.float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "torch.backends.cudnn.deterministic": cudnn.deterministic,
+        "torch.backends.cudnn.benchmark": cudnn.benchmark,
+    }
+
+
+# --- seams ------------------------------------------------------------------------------------------------------------
+
+
+def _installer(names: tuple[str, ...], library: str) -> Callable[[ModuleType], None]:
+    def install(module: ModuleType) -> None:
+        for name in names:
+            if hasattr(module, name):
+                _patches.wrap(module, name, _around(library), rebound=True, of_any_kind=True)
+
+    return install
+
+
+def _keeper(name: str) -> Callable[[ModuleType], None]:
+    @guarded
+    def keep(module: ModuleType) -> None:
+        for state in _STATES[name]():
+            _early.setdefault(f"{name}/{state[1]}", ("process_start", state))
+
+    return keep
+
+
+def install() -> None:
+    """Begin to see seeds, and keep where the generators stand now."""
+    if _patches:
+        return
+    for module, names, library in _SEEDING:
+        when_imported(module, _installer(names, library))
+    for name in _STATES:
+        # A library that comes later is looked at by the first run after it.
+        if _is_ready(name):
+            _keeper(name)(sys.modules[name])
+
+
+def uninstall() -> None:
+    """Put everything back, by identity."""
+    for module, _, _ in _SEEDING:
+        no_longer(module)
+    _patches.undo()
+    _noted.clear()
+    _early.clear()

@@ -1,0 +1,175 @@
+"""Seeds and random states are recorded, and no stream is moved by it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from histhooks.testing import query, run_program
+
+SEEDS = "SELECT library, call, value, run_id IS NULL FROM seeds ORDER BY time"
+
+
+def record(store: Path, program: str) -> str:
+    code, out, err = run_program(program, store)
+    assert code == 0, err
+    return out
+
+
+def test_every_seed_is_kept_with_its_place_also_under_a_name_bound_earlier(store_path: Path) -> None:
+    record(
+        store_path,
+        """
+import random
+from random import seed as bound_earlier
+from numpy.random import seed as numpy_seed
+import histhooks
+histhooks.autolog()
+import numpy
+bound_earlier(1)
+numpy_seed(2)
+numpy.random.default_rng(3)
+numpy.random.default_rng(seed=4)
+numpy.random.default_rng()
+for _ in range(50):
+    random.seed(5)
+with histhooks.start_run("a"):
+    random.seed("six")
+    numpy.random.default_rng([7, 8])
+""",
+    )
+    assert query(store_path, SEEDS) == [
+        ("random", "seed", "1", 1),
+        ("numpy", "seed", "2", 1),
+        ("numpy", "default_rng", "3", 1),
+        ("numpy", "default_rng", "4", 1),
+        ("random", "seed", "5", 1),
+        ("random", "seed", "six", 0),
+        ("numpy", "default_rng", "[7,8]", 0),
+    ]
+    assert query(store_path, "SELECT location FROM seeds")[0] == ("<string>:8",)
+
+
+def test_a_state_is_enough_to_put_a_generator_back(store_path: Path) -> None:
+    out = record(
+        store_path,
+        """
+import json, random
+import numpy
+import histhooks
+histhooks.autolog()
+random.seed(1); numpy.random.seed(1)
+random.gauss(0, 1); numpy.random.normal()
+with histhooks.start_run("a"):
+    pass
+print(json.dumps([random.gauss(0, 1), random.random(), numpy.random.normal(), numpy.random.random()]))
+""",
+    )
+    expected = json.loads(out)
+    sql = "SELECT library, state, digest, algorithm FROM rng_states WHERE point = 'run_start'"
+    found = {str(row[0]): row for row in query(store_path, sql)}
+    states = {name: zlib.decompress(bytes(row[1])) for name, row in found.items()}
+    for name, state in states.items():
+        assert hashlib.sha256(state).hexdigest() == found[name][2]
+        assert found[name][3] == "MT19937"
+    import random
+
+    words, rest = states["random"][:2500], states["random"][2500:]
+    gauss = struct.unpack("<d", rest[1:])[0] if rest[0] else None
+    own = random.Random()
+    own.setstate((3, struct.unpack("<625I", words), gauss))
+    assert [own.gauss(0, 1), own.random()] == expected[:2]
+    position, has_gauss, following = struct.unpack("<iid", states["numpy"][2496:])
+    numpys = np.random.RandomState()
+    key = np.frombuffer(states["numpy"][:2496], "<u4")
+    numpys.set_state(("MT19937", key, position, has_gauss, following))
+    assert [numpys.normal(), numpys.random()] == expected[2:]
+
+
+def test_a_state_is_kept_once_while_it_does_not_change(store_path: Path) -> None:
+    record(
+        store_path,
+        """
+import random
+import histhooks
+histhooks.autolog()
+for name in "abc":
+    with histhooks.start_run(name):
+        pass
+random.random()
+with histhooks.start_run("d"):
+    pass
+""",
+    )
+    sql = "SELECT point, state IS NULL FROM rng_states WHERE library = 'random' ORDER BY time, point"
+    assert query(store_path, sql) == [
+        ("process_start", 0),
+        ("run_start", 1),
+        ("run_start", 1),
+        ("run_start", 1),
+        ("run_start", 0),
+    ]
+
+
+def test_functions_come_back_by_identity_and_pickle_meanwhile(tmp_path: Path) -> None:
+    program = """
+import pickle, random, numpy
+import histhooks
+before = random.seed, numpy.random.seed, numpy.random.default_rng
+histhooks.autolog()
+during = random.seed, numpy.random.seed, numpy.random.default_rng
+assert not any(a is b for a, b in zip(before, during))
+for function in during:
+    assert pickle.loads(pickle.dumps(function)) is function
+assert type(numpy.random.default_rng(1)) is numpy.random.Generator
+try:
+    numpy.random.seed(-1)
+except ValueError as error:
+    print(error)
+histhooks.disable()
+assert (random.seed, numpy.random.seed, numpy.random.default_rng) == before
+assert numpy.random.default_rng is before[2]
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "Seed must be between 0 and 2**32 - 1\n"), done.stderr
+
+
+def test_seeds_that_never_end_are_cut_and_that_is_said(store_path: Path) -> None:
+    record(
+        store_path,
+        """
+import random
+import histhooks
+histhooks.autolog()
+with histhooks.start_run("a"):
+    for number in range(2000):
+        random.seed(number)
+""",
+    )
+    assert query(store_path, "SELECT count(*) FROM seeds") == [(500,)]
+    sql = "SELECT status, note FROM captures WHERE collector = 'seeds'"
+    assert query(store_path, sql) == [("truncated", "500 different seeds were kept, and no more")]
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("pass", "no seed was set"),
+        ("import random; random.seed(7)", "random seed(7)"),
+    ],
+)
+def test_show_says_whether_a_seed_was_set(store_path: Path, program: str, says: str) -> None:
+    record(
+        store_path, f"import random\nimport histhooks\nhisthooks.autolog()\n{program}\nhisthooks.start_run('a').end()"
+    )
+    command = [sys.executable, "-m", "histhooks", "show", "last", "--store", str(store_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert says in done.stdout
