@@ -43,7 +43,7 @@ def test_an_alias_means_the_same() -> None:
     pytest.importorskip("sklearn")
 
     histhooks.autolog("scikit-learn")
-    assert integrations.installed() == ("sklearn",)
+    assert "sklearn" in integrations.installed()
     histhooks.disable()
     assert integrations.installed() == ()
 
@@ -72,7 +72,7 @@ def test_a_version_that_is_too_old_is_left_out_by_autolog_and_an_error_by_name(m
 
     monkeypatch.setattr(sklearn, "__version__", "1.1.0")
     histhooks.autolog()
-    assert integrations.installed() == ()
+    assert "sklearn" not in integrations.installed()
     with pytest.raises(histhooks.NotApplicable, match=r"1\.1\.0 is too old"):
         histhooks.autolog("sklearn")
 

@@ -1,0 +1,262 @@
+"""What a fit, a cross-validation and a loop of ``partial_fit`` leave in the record."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sklearn
+
+from histhooks import recorder
+from histhooks._guard import guarded
+from histhooks._run import Run
+from histhooks.integrations import installed
+from histhooks.integrations.sklearn._search import log_scores, search_results, small
+
+METHODS = ("fit", "fit_predict", "fit_transform", "partial_fit")
+_RESULTS = ("n_iter_", "best_iteration", "n_features_in_", "classes_", "oob_score_", "inertia_", "best_score_")
+_OWN = ("sklearn", "joblib", "threading", "concurrent", "contextlib", "functools")
+
+_loops: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
+
+
+def _is_nested() -> bool:
+    run = recorder.current_run()
+    return recorder.is_task() or (run is not None and run.is_implicit and run.kind != "loop")
+
+
+def _is_of_another(estimator: Any) -> bool:
+    """Whether the estimator's package has an integration of its own, which knows more of it."""
+    package = type(estimator).__module__.partition(".")[0]
+    return package != "sklearn" and package in installed()
+
+
+@contextmanager
+def _recorded(run: Run | None, finish: Callable[[Run], None]) -> Iterator[None]:
+    """The host's call as a run: what it raises passes through untouched, and is what the run ended with."""
+    if run is None:
+        yield
+        return
+    with recorder.scope(run):
+        try:
+            yield
+        except BaseException as error:
+            run.end(error=error)
+            raise
+    finish(run)
+    run.end()
+
+
+def around_method(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if not args or _is_nested() or _is_of_another(args[0]) or not recorder.is_recording():
+        return original(*args, **kwargs)
+    if original.__name__ == "partial_fit":
+        return _partial_fit(original, args, kwargs)
+    estimator = args[0]
+    with _recorded(_open(original, estimator, args, kwargs), functools.partial(_finish, estimator)):
+        return original(*args, **kwargs)
+
+
+@guarded
+def _open(original: Callable[..., Any], estimator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+    kind = type(estimator)
+    framework = kind.__module__.partition(".")[0]
+    is_xgboost = framework == "xgboost"
+    run = recorder.open_run(
+        kind=_kind_of(estimator),
+        framework="xgboost" if is_xgboost else "sklearn",
+        framework_version=getattr(sys.modules.get("xgboost"), "__version__", None)
+        if is_xgboost
+        else sklearn.__version__,
+        model_class=f"{kind.__module__}.{kind.__qualname__}",
+        call_site=recorder.call_site(_OWN),
+    )
+    bound = _bind(original, args, kwargs)
+    _log_params(run, estimator)
+    others = {f"fit.{k}": v for k, v in bound.items() if k not in ("self", "X", "y", "Y") and v is not None}
+    if others:
+        run.log_params(others, source="argument")
+    if bound.get("X") is not None:
+        run.log_dataset("train", bound["X"], bound.get("y"))
+    return run
+
+
+def _bind(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by name, as the host binds them; a call that the host will refuse leaves none."""
+    try:
+        bound = _signature(original).bind(*args, **kwargs)
+    except TypeError:
+        return {}
+    out: dict[str, Any] = {}
+    for name, value in bound.arguments.items():
+        if _signature(original).parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            out.update(value)
+        else:
+            out[name] = value
+    return out
+
+
+@functools.lru_cache(maxsize=2048)
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)
+
+
+@functools.lru_cache(maxsize=2048)
+def _defaults(kind: Callable[..., Any]) -> dict[str, Any]:
+    parameters = inspect.signature(kind).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
+
+def _log_params(run: Run, estimator: Any, prefix: str = "") -> None:
+    try:
+        params = estimator.get_params(deep=True)
+    except (AttributeError, TypeError, ValueError) as error:
+        recorder.note_capture("params", "failed", f"get_params: {type(error).__name__}: {error}"[:300], run=run)
+        return
+    chosen: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+    for key, value in params.items():
+        owner_key, _, name = key.rpartition("__")
+        owner = params.get(owner_key) if owner_key else estimator
+        maker: Callable[..., Any] = type(owner)
+        known = _defaults(maker)
+        is_default = name in known and _is_same(value, known[name])
+        (defaults if is_default else chosen)[prefix + key] = value
+    run.log_params(chosen, source="argument")
+    run.log_params(defaults, source="default")
+
+
+def _is_same(value: Any, default: Any) -> bool:
+    if value is default:
+        return True
+    if type(value) is not type(default) or hasattr(value, "shape"):
+        return False
+    return bool(value == default) or (value != value and default != default)
+
+
+def _kind_of(estimator: Any) -> str:
+    if hasattr(estimator, "cv_results_") or _is_search(estimator):
+        return "search"
+    is_transformer = hasattr(estimator, "transform") and not hasattr(estimator, "predict")
+    return "preprocess" if is_transformer else "fit"
+
+
+def _is_search(estimator: Any) -> bool:
+    module = sys.modules.get("sklearn.model_selection._search")
+    return module is not None and isinstance(estimator, module.BaseSearchCV)
+
+
+@guarded
+def _finish(estimator: Any, run: Run) -> None:
+    found = {name.rstrip("_"): small(vars(estimator)[name]) for name in _RESULTS if name in vars(estimator)}
+    if "cv_results_" in vars(estimator):
+        found |= search_results(estimator, run)
+    if found:
+        run.log_results(found)
+    n_iter = found.get("n_iter")
+    if isinstance(n_iter, int):
+        run.update(steps_done=n_iter)
+
+
+# --- validation -------------------------------------------------------------------------------------------------------
+
+
+def around_validation(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if _is_nested() or not recorder.is_recording():
+        return original(*args, **kwargs)
+    kept: list[Any] = []
+    with _recorded(_open_validation(original, args, kwargs), functools.partial(_finish_validation, original, kept)):
+        result = original(*args, **kwargs)
+        kept.append(result)
+    return result
+
+
+@guarded
+def _open_validation(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+    bound = _bind(original, args, kwargs)
+    estimator = bound.pop("estimator", None)
+    kind = type(estimator)
+    run = recorder.open_run(
+        kind="validate",
+        framework="sklearn",
+        framework_version=sklearn.__version__,
+        model_class=f"{kind.__module__}.{kind.__qualname__}",
+        call_site=recorder.call_site(_OWN),
+    )
+    if hasattr(estimator, "get_params"):
+        _log_params(run, estimator, "estimator__")
+    X, y = bound.pop("X", None), bound.pop("y", None)
+    run.log_params(
+        {"function": original.__name__, **{k: v for k, v in bound.items() if v is not None}}, source="argument"
+    )
+    if X is not None:
+        run.log_dataset("train", X, y)
+    return run
+
+
+@guarded
+def _finish_validation(original: Callable[..., Any], kept: list[Any], run: Run) -> None:
+    (result,) = kept
+    name = original.__name__
+    if name == "cross_validate":
+        columns = {k: v for k, v in result.items() if hasattr(v, "tolist") and getattr(v, "ndim", 0) == 1}
+        columns = {k: v.tolist() for k, v in columns.items() if getattr(v.dtype, "kind", "") in "fiu"}
+    elif name == "cross_val_score":
+        columns = {"test_score": result.tolist()}
+    else:
+        columns = {}
+    for fold, row in enumerate(zip(*columns.values(), strict=True)):
+        log_scores(run, dict(zip(columns, (float(v) for v in row), strict=True)), fold)
+    if name in ("learning_curve", "validation_curve"):
+        sizes, curves = (result[0].tolist(), result[1:3]) if name == "learning_curve" else (None, result[:2])
+        for label, scores in zip(("train_score", "test_score"), curves, strict=True):
+            for point, mean in enumerate(scores.mean(axis=1).tolist()):
+                log_scores(run, {label: mean}, point if sizes is None else int(sizes[point]))
+    elif name == "permutation_test_score":
+        run.log_results({"score": float(result[0]), "pvalue": float(result[2])})
+    for label in columns:
+        if label.startswith("test_"):
+            run.log_results({f"mean_{label}": sum(columns[label]) / len(columns[label])})
+
+
+# --- partial_fit ------------------------------------------------------------------------------------------------------
+
+
+def _partial_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    estimator = args[0]
+    run = _loop(original, estimator, args, kwargs)
+    if run is None:
+        return original(*args, **kwargs)
+    start = time.perf_counter()
+    with recorder.scope(run):
+        try:
+            result = original(*args, **kwargs)
+        except BaseException as error:
+            _loops.pop(estimator, None)
+            run.end(error=error)
+            raise
+    _log_call(run, _bind(original, args, kwargs).get("X"), time.perf_counter() - start)
+    return result
+
+
+@guarded
+def _loop(original: Callable[..., Any], estimator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None:
+    run = _loops.get(estimator)
+    if run is None or run.status != "running":
+        run = _open(original, estimator, args, kwargs)
+        if run is not None and run.is_recorded:
+            _loops[estimator] = run
+            weakref.finalize(estimator, run.end).atexit = False
+    return run
+
+
+@guarded
+def _log_call(run: Run, X: Any, seconds: float) -> None:
+    n = getattr(X, "shape", (0,))[0] if hasattr(X, "shape") else len(X) if hasattr(X, "__len__") else 0
+    run.log({"n_samples": float(n), "call_s": seconds})

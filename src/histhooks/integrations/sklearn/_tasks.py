@@ -1,0 +1,68 @@
+"""Tasks that joblib dispatches: in threads they belong to the run that dispatched them, in processes to none.
+
+``joblib.parallel.BatchedCalls`` is what travels to a worker; what scikit-learn's own ``delayed`` makes of a function is
+``sklearn.utils.parallel._FuncWrapper``, so that a task of scikit-learn is told from one of the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from histhooks import recorder
+from histhooks._imports import no_longer, when_imported
+from histhooks._patching import Patches
+
+_patches = Patches()
+
+
+def _around_batch_init(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    run = recorder.current_run()
+    if run is not None:
+        # BatchedCalls.__reduce__ names what travels to a process, so this stays in threads.
+        args[0]._histhooks_run = run
+    return result
+
+
+def _around_batch_call(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    run = getattr(args[0], "_histhooks_run", None)
+    if run is None or recorder.current_run() is run:
+        return original(*args, **kwargs)
+    with recorder.scope(run):
+        return original(*args, **kwargs)
+
+
+def _around_task(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    with recorder.task():
+        return original(*args, **kwargs)
+
+
+def _wrap_batches(module: Any) -> None:
+    _patches.wrap(module.BatchedCalls, "__init__", _around_batch_init)
+    _patches.wrap(module.BatchedCalls, "__call__", _around_batch_call)
+
+
+def _wrap_tasks(module: Any) -> None:
+    _patches.wrap(module._FuncWrapper, "__call__", _around_task)
+
+
+# Modules that the program may import later, or never: their import is not caused here.
+_LATER: dict[str, Callable[[Any], None]] = {
+    "joblib.parallel": _wrap_batches,
+    "sklearn.utils.parallel": _wrap_tasks,
+}
+
+
+def install() -> None:
+    """Let runs travel with tasks."""
+    if not _patches:
+        for module, function in _LATER.items():
+            when_imported(module, function)
+
+
+def uninstall() -> None:
+    """Put everything back, by identity."""
+    for module in _LATER:
+        no_longer(module)
+    _patches.undo()
