@@ -26,6 +26,73 @@ SECRET_KEYS = (
 )  # fmt: skip
 # What is secret only where the value is long (LONG, or 8 with letters and digits) and has no spaces.
 LONG_VALUE_KEYS = ("token", "api_tokens", "access_tokens", "auth_tokens", "auth", "jwt")
+# Whose token is a key to an account; another lower-case name before it (`eot_token`) is a token of a vocabulary, and
+# masked only where it looks random.
+TOKEN_OWNERS = (
+    "access",
+    "account",
+    "admin",
+    "anthropic",
+    "api",
+    "app",
+    "auth",
+    "aws",
+    "azure",
+    "bearer",
+    "bot",
+    "ci",
+    "client",
+    "cloud",
+    "comet",
+    "csrf",
+    "db",
+    "deploy",
+    "device",
+    "discord",
+    "docker",
+    "gcp",
+    "git",
+    "github",
+    "gitlab",
+    "google",
+    "hf",
+    "hub",
+    "huggingface",
+    "id",
+    "identity",
+    "jwt",
+    "key",
+    "kube",
+    "login",
+    "master",
+    "my",
+    "neptune",
+    "npm",
+    "oauth",
+    "openai",
+    "personal",
+    "private",
+    "pypi",
+    "refresh",
+    "registry",
+    "replicate",
+    "secret",
+    "security",
+    "sentry",
+    "server",
+    "service",
+    "session",
+    "slack",
+    "sso",
+    "telegram",
+    "upload",
+    "user",
+    "vault",
+    "wandb",
+    "web",
+    "write",
+    "xsrf",
+)
 # What is no secret although it holds one of these words: each entry counts at the end of a key.
 EXEMPT_KEYS = (
     "bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token", "oov_token",
@@ -37,7 +104,7 @@ EXEMPT_KEYS = (
     "output_key", "partition_key", "primary_key", "foreign_key", "public_key", "sort_key", "target_key",
     "path", "file", "files", "dir", "folder", "name", "names", "type", "mode", "method", "length", "size", "count",
     "limit", "policy", "manager", "helper", "provider", "expiry", "ttl", "timeout", "required", "enabled", "index",
-    "oldpwd", "attempts",
+    "oldpwd", "attempts", "channel",
 )  # fmt: skip
 LONG = 12
 _NUMBERS_ARE_PLAIN = frozenset({"pass", "pw", "pwd", "cookie", "cookies"})
@@ -149,8 +216,11 @@ def _kind_of(key: str) -> str:
         return "text" if _NUMBERS_ARE_PLAIN.issuperset(found) else "any"
     if any(word.endswith(_JOINED) for word in words):
         return "any"
-    if any(f"_{name}_" in phrase for name in LONG_VALUE_KEYS):
+    if any(f"_{name}_" in phrase for name in LONG_VALUE_KEYS[1:]):
         return "long"
+    if "token" in words:
+        is_owned = words[-1] == "token" and (len(words) == 1 or words[-2] in TOKEN_OWNERS)
+        return "long" if is_owned or key.isupper() else "random"
     return "random" if words and words[-1] == "key" else ""
 
 
