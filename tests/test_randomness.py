@@ -173,3 +173,34 @@ def test_show_says_whether_a_seed_was_set(store_path: Path, program: str, says: 
     command = [sys.executable, "-m", "histhooks", "show", "last", "--store", str(store_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert says in done.stdout
+
+
+def test_torch_seeds_states_and_flags_are_kept(store_path: Path) -> None:
+    pytest.importorskip("torch")
+    out = record(
+        store_path,
+        """
+from torch import manual_seed as bound_earlier
+import histhooks
+histhooks.autolog()
+import torch
+bound_earlier(11)
+with histhooks.start_run("a"):
+    pass
+torch.backends.cudnn.benchmark = True
+with histhooks.start_run("b"):
+    torch.manual_seed(seed=12)
+torch.manual_seed(11)
+print(torch.default_generator.get_state().numpy().tobytes().hex())
+""",
+    )
+    assert [row[:3] for row in query(store_path, SEEDS)] == [
+        ("torch", "manual_seed", "11"),
+        ("torch", "manual_seed", "12"),
+        ("torch", "manual_seed", "11"),
+    ]
+    sql = "SELECT state FROM rng_states WHERE library = 'torch' AND point = 'run_start' AND state IS NOT NULL"
+    ((state,),) = query(store_path, sql)
+    assert zlib.decompress(bytes(state)).hex() == out.strip()
+    flags = [json.loads(str(body)) for (body,) in query(store_path, "SELECT body FROM events ORDER BY time")]
+    assert [f["torch.backends.cudnn.benchmark"] for f in flags] == [False, True]

@@ -21,6 +21,7 @@ import struct
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ _MOST = 500
 _patches = Patches()
 _noted: set[tuple[Any, ...]] = set()
 _early: dict[str, tuple[Any, ...]] = {}
+_seeding: ContextVar[str | None] = ContextVar("histhooks_seeding", default=None)
 
 
 # --- seeds ------------------------------------------------------------------------------------------------------------
@@ -58,7 +60,13 @@ _early: dict[str, tuple[Any, ...]] = {}
 
 def _around(library: str) -> Callable[..., Any]:
     def around(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        result = original(*args, **kwargs)
+        if _seeding.get() == library:
+            return original(*args, **kwargs)  # torch.manual_seed seeds the GPUs by functions that stand here too
+        token = _seeding.set(library)
+        try:
+            result = original(*args, **kwargs)
+        finally:
+            _seeding.reset(token)
         _note(library, original, args, kwargs)
         return result
 

@@ -311,6 +311,12 @@ class RunRecord:
         )
         return self._rows(sql, self.id, self.row["session_id"], from_iso(self.row["started_at"]))
 
+    def session_events(self, kind: str) -> list[dict[str, Any]]:
+        """Events of one kind in the run's process, up to its start."""
+        sql = "SELECT time, title, body FROM events WHERE session_id = ? AND kind = ? AND time <= ? ORDER BY time"
+        second = 1_000_000  # what belongs to the start of a run is noted just after it
+        return self._rows(sql, self.row["session_id"], kind, from_iso(self.row["started_at"]) + second)
+
     @property
     def captures(self) -> list[dict[str, Any]]:
         """What came of gathering things, for the run and its session."""

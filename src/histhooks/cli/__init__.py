@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from histhooks._location import is_strict
 from histhooks.cli._care import demo, doctor, verify
 from histhooks.cli._read import metrics, runs, show
 from histhooks.cli._run import run
@@ -42,6 +43,17 @@ def main() -> None:
         sys.exit(130)
     except HisthooksError as error:
         click.echo(f"histhooks: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()  # who read our output has left
+        sys.exit(0)
+    except Exception as error:
+        if is_strict():
+            raise
+        click.echo(
+            f"histhooks: a failure of ours: {type(error).__name__}: {error}; with HISTHOOKS_STRICT=1 it shows where",
+            err=True,
+        )
         sys.exit(2)
 
 

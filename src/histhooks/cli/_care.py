@@ -88,12 +88,28 @@ def doctor(context: click.Context, words: tuple[str, ...], store: str | None, as
     context.exit(1 if facts["problems"] else 0)
 
 
+def _hooked(name: str) -> str:
+    """Whether the hooks of a framework go in here; tried in a process of its own, since it imports the framework."""
+    from histhooks import integrations
+
+    if name not in integrations.available():
+        return "not recorded yet"
+    program = f"import {name}, histhooks; histhooks.autolog({name!r}); histhooks.disable()"
+    environment = {**os.environ, "HISTHOOKS": "", "HISTHOOKS_STRICT": "1"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return f"hooked (tested with {integrations.TESTED[name]})"
+    return f"NOT HOOKED: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
+
+
 def _examine(store: str | None) -> dict[str, Any]:
     import platform
+    import shutil
     import sqlite3
     from importlib import metadata
+    from importlib.util import find_spec
 
-    from histhooks import __version__, integrations
+    from histhooks import __version__
     from histhooks._location import is_off, store_path
     from histhooks.errors import HisthooksError
     from histhooks.history import History
@@ -104,9 +120,10 @@ def _examine(store: str | None) -> dict[str, Any]:
     for name, distribution in _FRAMEWORKS.items():
         try:
             version = metadata.version(distribution)
-            frameworks[name] = f"{version}, {'recorded' if name in integrations.available() else 'not recorded yet'}"
+            frameworks[name] = f"{version}, {_hooked(name)}"
         except metadata.PackageNotFoundError:
             frameworks[name] = "not installed"
+    problems += [f"{name} is not hooked" for name, text in frameworks.items() if "NOT HOOKED" in text]
     spools = path.with_name(path.name + ".spool")
     waiting = sorted(str(file) for file in spools.glob("*.db")) if spools.is_dir() else []
     facts: dict[str, Any] = {
@@ -115,6 +132,11 @@ def _examine(store: str | None) -> dict[str, Any]:
         "sqlite": sqlite3.sqlite_version,
         "switched": "off by HISTHOOKS" if is_off() else "on",
         "frameworks": frameworks,
+        "optional": {
+            "GPU use (nvidia-ml-py)": "installed" if find_spec("pynvml") else "not installed",
+            "pandas": "installed" if find_spec("pandas") else "not installed",
+            "git": shutil.which("git") or "not on the PATH: code versions are not recorded",
+        },
         "store": f"{path} ({'there' if path.exists() else 'not made yet'})",
     }
     if path.exists():

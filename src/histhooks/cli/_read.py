@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -121,6 +122,10 @@ def _screen(run: RunRecord) -> None:
     if run.traceback:
         console.print("\n[bold]Traceback[/]")
         console.print("\n".join(run.traceback.strip().splitlines()[-6:]), style="red", markup=False)
+    stderr = next((e["body"] for e in run.related("events") if e["kind"] == "stderr"), None)
+    if stderr:
+        console.print("\n[bold]Last lines of stderr[/]")
+        console.print("\n".join(stderr.rstrip().splitlines()[-_FEW:]), style="dim", markup=False)
     missed = [c for c in run.captures if c["status"] != "ok"]
     if missed:
         console.print("\n[bold]Not captured[/]")
@@ -147,9 +152,14 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
     release = f"({run.framework} {run.framework_version})" if run.framework_version else None
     took = [f"{common.when(run.started_at)}, took {common.seconds(run.duration_s)}", *filter(None, steps)]
     machine = f"on {session['hostname']}" if session["hostname"] else None
+    details = environment.get("details", {})
+    pools = [f"{p.get('internal_api', p['user_api'])} {p.get('num_threads')}" for p in details.get("thread_pools", [])]
+    gpus = [gpu["name"] for gpu in json.loads(environment.get("gpus") or "[]")]
+    numbers = [f"{r['library']} {r['digest'][:8]}" for r in run.related("rng_states")]
+    flags = next((e["body"] for e in reversed(run.session_events("determinism"))), None)
     source = f"(by {session['actor_source']})" if session["actor_source"] else None
     return [
-        ("outcome", f"{run.error_type}: {run.error_message}" if run.error_type else ""),
+        ("outcome", _outcome_in_full(run)),
         ("model", _join(run.model_class, release)),
         ("when", ", ".join(took)),
         ("where", _join(run.call_site, machine)),
@@ -157,13 +167,30 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
         ("command", session["command"] or ""),
         ("data", "\n".join(data)),
         ("seeds", ", ".join(seeds) or "no seed was set"),
+        ("random state", ", ".join(numbers)),
+        ("determinism", ", ".join(f"{k}={v}" for k, v in json.loads(flags).items()) if flags else ""),
         ("code", _join(code.get("repository"), commit, code.get("entry_script"))),
-        ("environment", _join(*(environment.get(name) for name in ("python", "os", "cpu")))),
+        ("environment", _join(*(environment.get(name) for name in ("python", "os", "cpu")), *gpus)),
+        ("threads", ", ".join(dict.fromkeys(pools))),
+        ("session", _session(session)),
         ("tags", ", ".join(f"{t['key']}={t['value']}" if t["value"] else t["key"] for t in run.related("tags"))),
         ("notes", "\n".join(n["body"] or "[erased]" for n in run.related("notes"))),
         ("files", "\n".join(f"{a['role']}: {a['path']} {a['sha256'][:12]}" for a in run.related("artifacts"))),
         ("events", "\n".join(f"{e['severity']}: {e['title']}" for e in run.related("events")[-5:])),
     ]
+
+
+def _outcome_in_full(run: RunRecord) -> str:
+    lines = f"{run.error_type}: {run.error_message or ''}".strip().splitlines() if run.error_type else []
+    return "\n".join([*lines[:_FEW], f"… {len(lines) - _FEW} more lines"] if len(lines) > _FEW else lines)
+
+
+def _session(session: dict[str, Any]) -> str:
+    """What kind of process it was, and how it ended."""
+    rank = f"rank {session['rank']} of {session['world_size']}" if session["world_size"] else None
+    job = f"job {session['job_id']}" if session["job_id"] else None
+    code = f"exit code {session['exit_code']}" if session["exit_code"] is not None else session["signal"]
+    return _join(session["kind"], f"pid {session['pid']}", job, rank, session["status"], code)
 
 
 def _join(*words: str | None) -> str:
