@@ -52,3 +52,41 @@ def test_a_batch_job_is_told_by_its_number(store_path: Path) -> None:
     assert code == 0, err
     assert query(store_path, "SELECT kind, job_id FROM sessions") == [("job", "17_3")]
     assert query(store_path, "SELECT DISTINCT group_name FROM runs") == [("17",)]
+
+
+def test_nothing_is_gathered_on_the_thread_that_trains(store_path: Path) -> None:
+    program = """
+import threading
+from histhooks import _code, _environment, _origin
+seen = []
+def watched(module):
+    gather = module.gather
+    def watching(*args):
+        seen.append((module.__name__, threading.current_thread() is threading.main_thread()))
+        return gather(*args)
+    module.gather = watching
+for module in (_code, _environment, _origin):
+    watched(module)
+import histhooks
+with histhooks.start_run("a"):
+    histhooks.flush()
+import time
+time.sleep(1)
+assert {name for name, _ in seen} == {"histhooks._code", "histhooks._environment", "histhooks._origin"}, seen
+assert not any(is_main for _, is_main in seen), seen
+"""
+    code, _, err = run_program(program, store_path)
+    assert code == 0, err
+
+
+def test_thread_pools_are_told_by_what_the_program_brought(store_path: Path) -> None:
+    program = "import sklearn.linear_model\nfrom threadpoolctl import threadpool_limits\n" + (
+        "with threadpool_limits(1):\n    import histhooks\n    histhooks.start_run('a').end()\n    histhooks.flush()\n"
+        "    import time\n    time.sleep(1.5)\n"
+    )
+    code, _, err = run_program(program, store_path)
+    assert code == 0, err
+    ((details,),) = query(store_path, "SELECT details FROM environments")
+    pools = json.loads(str(details))["thread_pools"]
+    assert {pool["user_api"] for pool in pools} == {"blas", "openmp"}
+    assert {pool["num_threads"] for pool in pools} == {1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import shutil
@@ -41,6 +42,8 @@ def gather() -> Gathered:
     captures.append(Capture("packages", "ok", f"{len(packages)} packages"))
     gpus, told = _gpus()
     captures.append(told)
+    if gpus and importlib.util.find_spec("pynvml") is None:
+        captures.append(Capture("gpu_use", "skipped", 'nvidia-ml-py is missing: pip install "histhooks[gpu]"'))
     row = {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "os": platform.platform(),
