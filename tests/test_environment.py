@@ -89,4 +89,4 @@ def test_thread_pools_are_told_by_what_the_program_brought(store_path: Path) -> 
     ((details,),) = query(store_path, "SELECT details FROM environments")
     pools = json.loads(str(details))["thread_pools"]
     assert {pool["user_api"] for pool in pools} == {"blas", "openmp"}
-    assert {pool["num_threads"] for pool in pools} == {1}
+    assert {pool["num_threads"] for pool in pools if pool["user_api"] == "blas"} == {1}

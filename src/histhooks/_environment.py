@@ -112,7 +112,10 @@ def _details() -> dict[str, Any]:
 
 
 def _thread_pools() -> list[dict[str, Any]]:
-    """BLAS and OpenMP as they are loaded now, with their threads; told by what the program brought itself."""
+    """BLAS and OpenMP as they are loaded now, with their threads; told by what the program brought itself.
+
+    OpenMP counts for each thread apart: its number here is what a new thread gets, not what the program's thread set.
+    """
     pools: list[dict[str, Any]] = []
     threadpoolctl = sys.modules.get("threadpoolctl")
     if threadpoolctl is not None:
