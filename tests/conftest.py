@@ -1,10 +1,14 @@
 """What every test has: a folder and an environment of its own, and failures of ours that are raised, not swallowed."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Keras reads it once, when it is imported; constraints.txt holds the version of torch.
+os.environ["KERAS_BACKEND"] = "torch"
 
 # What a developer's shell, a batch system or CI may have set, and a test must not see.
 OUTSIDE = (

@@ -86,6 +86,7 @@ class Assembler:
         self._seq = 0
         self._ordinals: dict[tuple[str, str], int] = {}
         self._series: dict[str, dict[str, Series]] = {}
+        self._gone: dict[str, frozenset[str]] = {}
         self._known: set[tuple[str, str]] = set()
         self._last_time = 0
 
@@ -124,8 +125,8 @@ class Assembler:
         self._seq, self.previous, self._ordinals = seq, previous, dict(ordinals)
 
     def forget(self, run_id: str) -> None:
-        """Let go of the series of a run that has ended."""
-        self._series.pop(run_id, None)
+        """Let go of the series of a run that has ended, but for their names."""
+        self._gone[run_id] = frozenset(self._series.pop(run_id, ()))
 
     def salted(self, batch: Batch, subject_id: str, field_name: str, value: str | None) -> str:
         """Commit to a personal value and keep its salt apart."""
@@ -148,6 +149,9 @@ class Assembler:
         for name, value in metrics.items():
             slot = of_run.get(name)
             if slot is None:
+                if name in self._gone.get(run.id, ()):
+                    self._report(run, f"metric {name!r} was refused: the run had it before it ended")
+                    continue
                 series = self._series_of(run, name)
                 slot = of_run[name] = (series, [])
             series, new = slot

@@ -76,8 +76,8 @@ def _around(library: str) -> Callable[..., Any]:
 @guarded
 def _note(library: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     value = args[0] if args else next(iter(kwargs.values()), None)
-    if is_off() or value is None:
-        return
+    if is_off() or not (isinstance(value, (int, float, str, bytes, list, tuple)) or hasattr(value, "dtype")):
+        return  # None, or a generator that is handed on
     from histhooks.recorder import call_site
 
     engine = _engine.engine

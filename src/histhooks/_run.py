@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -333,6 +334,20 @@ class Run:
         if self._engine is not None:
             self._engine.run_ended(self)
         self._append = self._late
+
+    @contextmanager
+    def reopened(self) -> Iterator[None]:
+        """For integrations: add to a run that has ended, such as a score on data that came later.
+
+        Its end stays as it was. A metric that it had before its end cannot go on.
+        """
+        engine, before = self._engine, self._append
+        if engine is not None and engine.session_id == self.session_id and not engine.ended:
+            self._append = engine.buffer.append
+        try:
+            yield
+        finally:
+            self._append = before
 
     def __enter__(self) -> Run:
         from histhooks._engine import current

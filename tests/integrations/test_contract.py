@@ -32,6 +32,31 @@ result = (model, model.predict_proba(X), X, y)
             "sklearn.model_selection:cross_val_score",
         ),
     ),
+    "keras": Case(
+        name="keras",
+        setup="""
+import keras
+import numpy as np
+x = np.linspace(0, 1, 400, dtype="float32").reshape(100, 4)
+y = x.sum(axis=1, keepdims=True)
+""",
+        train="""
+keras.utils.set_random_seed(3)
+model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)])
+model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
+callbacks = [keras.callbacks.EarlyStopping(patience=2)]
+history = model.fit(x, y, epochs=3, batch_size=16, validation_split=0.2, verbose=0, callbacks=callbacks)
+weights = [w.tobytes() for w in model.get_weights()]
+result = (weights, history.history, model.predict(x, verbose=0), len(callbacks), sorted(vars(model)))
+""",
+        failing="model = keras.Sequential([keras.layers.Dense(1)]); model.compile('sgd', 'mse'); model.fit(x, y[:3])",
+        functions=(
+            "keras.src.backend.torch.trainer:TorchTrainer.fit",
+            "keras.src.backend.torch.trainer:TorchTrainer.evaluate",
+            "keras.src.backend.torch.trainer:TorchTrainer.train_on_batch",
+            "keras.src.callbacks.callback_list:CallbackList.__init__",
+        ),
+    ),
     "xgboost": Case(
         name="xgboost",
         setup="""

@@ -1,0 +1,229 @@
+"""What Keras's own calls leave in the store, on the torch backend."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from histhooks.testing import query, run_program
+from histhooks.verify import verify
+
+pytest.importorskip("keras")
+
+DATA = """
+import json
+import keras
+import numpy as np
+keras.utils.set_random_seed(3)
+x = np.linspace(0, 1, 400, dtype="float32").reshape(100, 4)
+y = x.sum(axis=1, keepdims=True)
+def build(optimizer="sgd"):
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)])
+    model.compile(optimizer, "mse", metrics=["mae"])
+    return model
+"""
+SETUP = "import histhooks\nhisthooks.autolog()\n" + DATA
+
+
+def record(store: Path, body: str, setup: str = SETUP) -> str:
+    code, out, err = run_program(setup + body, store)
+    assert code == 0, err
+    report = verify(store)
+    assert report.ok, report.problems
+    return out
+
+
+def params(store: Path) -> dict[str, tuple[object, object]]:
+    found = query(store, "SELECT key, value, source FROM params")
+    return {str(key): (json.loads(str(value)), source) for key, value, source in found}
+
+
+def results(store: Path) -> dict[str, object]:
+    return {str(key): json.loads(str(value)) for key, value in query(store, "SELECT key, value FROM results")}
+
+
+def points(store: Path, name: str) -> list[tuple[object, ...]]:
+    return query(store, f"SELECT step, epoch, value FROM metrics WHERE name = '{name}' ORDER BY n")
+
+
+def test_every_epoch_is_a_point_at_its_last_step_and_all_else_is_told(store_path: Path) -> None:
+    body = """
+schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.5)
+model = build(keras.optimizers.SGD(schedule, momentum=0.5))
+history = model.fit(x, y, 16, 4, verbose=0, validation_split=0.2, initial_epoch=1, class_weight=None)
+print(json.dumps([history.history, [float(schedule(n)) for n in range(15)]]))
+"""
+    seen, rates = json.loads(record(store_path, body))
+    for name in ("loss", "mae", "val_loss", "val_mae"):
+        expected = [(5 * n + 4, n + 1, value) for n, value in enumerate(seen[name])]
+        assert points(store_path, name) == expected, name
+    # The rate of the last update of each epoch, not of the one to come.
+    assert points(store_path, "lr") == [(5 * n + 4, n + 1, pytest.approx(rates[5 * n + 4])) for n in range(3)]
+    sql = "SELECT kind, status, framework, epochs_planned, epochs_done, steps_done FROM runs"
+    assert query(store_path, sql) == [("fit", "finished", "keras", 3, 3, 15)]
+    found = params(store_path)
+    assert found["batch_size"] == (16, "argument")
+    assert found["epochs"] == (4, "argument")
+    assert found["shuffle"] == (True, "default")
+    assert found["compile.loss"] == ("mse", "argument")
+    assert found["optimizer.name"] == ("SGD", "argument")
+    assert found["optimizer.momentum"] == (0.5, "argument")
+    assert found["optimizer.schedule.decay_steps"] == (5, "argument")
+    assert found["backend"] == ("torch", "resolved")
+    assert found["data.class_weight"] == (False, "argument")
+    ((class_name, settings, scheduler, lr),) = query(
+        store_path,
+        "SELECT class_name, o.settings, scheduler, lr FROM optimizers AS o JOIN optimizer_groups ON optimizer_id = id",
+    )
+    assert (class_name, lr) == ("SGD", pytest.approx(0.1))
+    assert json.loads(str(scheduler))["class"] == "ExponentialDecay"
+    assert json.loads(str(settings))["momentum"] == 0.5
+    ((layers, n_parameters, n_trainable),) = query(
+        store_path, "SELECT layers, n_parameters, n_trainable FROM architectures"
+    )
+    assert (n_parameters, n_trainable) == (49, 49)
+    assert [layer["class"] for layer in json.loads(str(layers))] == ["InputLayer", "Dense", "Dense"]
+    assert [layer["output"] for layer in json.loads(str(layers))] == [[None, 4], [None, 8], [None, 1]]
+    assert query(store_path, "SELECT role, n_rows FROM run_datasets JOIN datasets ON id = dataset_id") == [
+        ("train", 100)
+    ]
+    assert query(store_path, "SELECT call, value FROM seeds WHERE library = 'keras'") == [("set_random_seed", "3")]
+
+
+def test_callbacks_tell_what_stopped_and_which_files_they_left(store_path: Path) -> None:
+    body = """
+from keras import callbacks as kc
+open("old-1-0.00.keras", "w").close()
+import os
+os.utime("old-1-0.00.keras", (0, 0))
+stopping = kc.EarlyStopping("val_loss", patience=1, min_delta=10.0, restore_best_weights=True)
+given = [stopping, kc.ModelCheckpoint("old-{epoch}-{loss:.2f}.keras"), kc.ReduceLROnPlateau(patience=1, min_delta=10.0)]
+build().fit(x, y, epochs=9, verbose=0, validation_data=(x, y), callbacks=given)
+assert len(given) == 3
+"""
+    record(store_path, body)
+    found = results(store_path)
+    assert (found["best_epoch"], found["stopped_epoch"], found["restored_best"]) == (0, 1, True)
+    assert params(store_path)["early_stopping.patience"] == (1, "argument")
+    names = params(store_path)["callbacks"][0]
+    assert isinstance(names, list)
+    assert [name.rpartition(".")[2] for name in names][:3] == ["EarlyStopping", "ModelCheckpoint", "ReduceLROnPlateau"]
+    assert query(store_path, "SELECT main_metric, epochs_planned, epochs_done FROM runs") == [("val_loss", 9, 2)]
+    paths = [str(row[0]) for row in query(store_path, "SELECT path FROM run_artifacts WHERE role = 'checkpoint'")]
+    assert sorted(Path(path).name[:6] for path in paths) == ["old-1-", "old-2-"]
+    assert not any(path.endswith("old-1-0.00.keras") for path in paths)
+    assert [epoch for _, epoch, _ in points(store_path, "lr")] == [0, 1]
+    assert len({value for _, _, value in points(store_path, "lr")}) == 1  # moved after the last epoch's updates
+    roles = query(store_path, "SELECT role FROM run_datasets ORDER BY ordinal")
+    assert roles == [("train",), ("valid",)]
+
+
+def test_evaluations_belong_to_the_run_that_trained_the_model(store_path: Path) -> None:
+    body = """
+model = build()
+model.fit(x, y, epochs=1, verbose=0, validation_split=0.5)
+scores = [model.evaluate(x, y, verbose=0, return_dict=True), model.evaluate(x[:50], y[:50], verbose=0)]
+assert list(scores[0]) == ["loss", "mae"] and len(scores[1]) == 2
+other = build()
+other.evaluate(x, y, verbose=0)
+print(json.dumps([scores[0]["mae"], scores[1][1]]))
+"""
+    first, second = json.loads(record(store_path, body))
+    sql = (
+        "SELECT r.kind, m.value, m.split FROM metrics AS m JOIN runs AS r ON r.id = m.run_id WHERE m.name = 'test_mae'"
+    )
+    found = query(store_path, sql + " ORDER BY r.started_at, m.n")
+    assert found[:2] == [("fit", pytest.approx(first), "test"), ("fit", pytest.approx(second), "test")]
+    assert found[2][0] == "evaluate"
+    assert query(store_path, "SELECT kind, status FROM runs ORDER BY started_at") == [
+        ("fit", "finished"),
+        ("evaluate", "finished"),
+    ]
+    sql = "SELECT role, n_rows FROM run_datasets JOIN datasets ON id = dataset_id WHERE role = 'test' ORDER BY n_rows"
+    assert query(store_path, sql) == [("test", 50), ("test", 100), ("test", 100)]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "error_type"),
+    [("RuntimeError('odd')", "failed", "RuntimeError"), ("KeyboardInterrupt()", "interrupted", None)],
+)
+def test_epochs_before_a_failure_or_an_interrupt_are_kept(
+    store_path: Path, error: str, status: str, error_type: str | None
+) -> None:
+    body = f"""
+class Stop(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 2:
+            raise {error}
+try:
+    build().fit(x, y, epochs=9, verbose=0, callbacks=[Stop()])
+except BaseException as error:
+    print(type(error).__name__)
+"""
+    assert record(store_path, body).strip() == error.partition("(")[0]
+    assert query(store_path, "SELECT status, error_type, epochs_done FROM runs") == [(status, error_type, 3)]
+    assert len(points(store_path, "loss")) == 3
+
+
+@pytest.mark.parametrize("beside", ["", "histhooks.autolog()"])
+def test_a_callback_records_alone_and_beside_autolog_once(store_path: Path, beside: str) -> None:
+    body = f"""
+import histhooks
+from histhooks.integrations.keras import HistoryCallback
+{beside}
+callbacks = [HistoryCallback(every=2)]
+before = list(callbacks)
+for _ in range(2):
+    build().fit(x, y, epochs=1, verbose=0, callbacks=callbacks)
+assert callbacks == before
+if not {beside!r}:
+    build().fit(x, y, epochs=1, verbose=0)
+"""
+    record(store_path, body, DATA)
+    assert query(store_path, "SELECT kind, status FROM runs") == [("fit", "finished")] * 2
+    sql = "SELECT count FROM metric_summaries WHERE name = 'batch_loss'"
+    assert query(store_path, sql) == [(2,), (2,)]
+    assert query(store_path, "SELECT count FROM metric_summaries WHERE name = 'loss'") == [(1,), (1,)]
+
+
+def test_a_loop_of_batches_is_one_run_and_a_second_fit_another_with_a_link(store_path: Path) -> None:
+    body = """
+model = build()
+for _ in range(3):
+    loss, mae = model.train_on_batch(x, y)
+with histhooks.start_run("outer"):
+    other = build()
+    other.fit(x, y, epochs=1, verbose=0)
+    other.fit(x, y, epochs=1, verbose=0)
+print(loss, mae)
+"""
+    mae = float(record(store_path, body).split()[1])
+    sql = "SELECT step, epoch, value FROM metrics JOIN runs ON id = run_id WHERE metrics.name = 'mae' AND kind = 'loop'"
+    assert query(store_path, f"{sql} ORDER BY n")[2:] == [(2, None, pytest.approx(mae))]
+    sql = "SELECT kind, status, parent_id IS NULL FROM runs ORDER BY started_at"
+    assert query(store_path, sql) == [
+        ("loop", "ended", 1),
+        ("block", "finished", 1),
+        ("fit", "finished", 0),
+        ("fit", "finished", 0),
+    ]
+    links = query(store_path, "SELECT l.kind, r.kind FROM run_links AS l JOIN runs AS r ON r.id = l.other_run_id")
+    assert links == [("continues", "fit")]
+
+
+def test_a_seam_that_moves_is_noticed() -> None:
+    import inspect
+
+    import keras
+
+    source = inspect.getsource(keras.callbacks.CallbackList)
+    assert "self.callbacks = tree.flatten(callbacks)" in source
+    assert "self._configure_async_dispatch(callbacks)" in source
+    trainer = next(kind for kind in keras.Model.__mro__ if "fit" in vars(kind))
+    assert "isinstance(callbacks, callbacks_module.CallbackList)" in inspect.getsource(vars(trainer)["evaluate"])
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    assert model._compile_config.config["loss"] == "mse"
+    assert "_learning_rate" in vars(keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 5)))
