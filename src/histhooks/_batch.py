@@ -6,6 +6,7 @@ An entry is a tuple; what it is, its first item says:
 - ``("row", table, scope, row)``: a row of an append-only table, without its ordinal;
 - ``("state", subject, subject_id, facts, personal)``: what became of a run or a session;
 - ``("content", table, rows)``: what many runs share;
+- ``("forget", run_id)``: a run has ended, and its series can be let go;
 - ``("after", function)``: called once what came before it is committed.
 """
 
@@ -105,6 +106,8 @@ class Assembler:
                 self._state(entry, batch, pending)
             elif kind == "content":
                 self._content(entry[1], entry[2], pending)
+            elif kind == "forget":
+                self._forget(entry[1])
             else:
                 batch.after.append(entry[1])
         self._close(batch, pending, points)
@@ -124,8 +127,8 @@ class Assembler:
         """
         self._seq, self.previous, self._ordinals = seq, previous, dict(ordinals)
 
-    def forget(self, run_id: str) -> None:
-        """Let go of the series of a run that has ended, but for their names."""
+    def _forget(self, run_id: str) -> None:
+        # All but their names: one that came back would begin at 0 again.
         self._gone[run_id] = frozenset(self._series.pop(run_id, ()))
 
     def salted(self, batch: Batch, subject_id: str, field_name: str, value: str | None) -> str:

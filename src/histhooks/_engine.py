@@ -12,7 +12,6 @@ import sys
 import threading
 from collections import deque
 from contextvars import ContextVar
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from histhooks._ids import new_id
@@ -103,7 +102,7 @@ class Engine:
         if run.status == "failed":
             self.n_failed += 1
         if self.writer is not None:
-            self.buffer.append(("after", partial(self.writer.forget, str(run.id))))
+            self.buffer.append(("forget", str(run.id)))
 
     def event(
         self,

@@ -15,6 +15,7 @@ from histhooks._guard import guarded
 
 _waiting: dict[str, Callable[[ModuleType], None]] = {}
 _hooked: set[str] = set()
+_arrived: set[str] = set()
 
 
 def when_imported(name: str, function: Callable[[ModuleType], None]) -> None:
@@ -29,7 +30,7 @@ def when_imported(name: str, function: Callable[[ModuleType], None]) -> None:
     """
     module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
-    if module is not None and not getattr(spec, "_initializing", False):
+    if module is not None and (name in _arrived or not getattr(spec, "_initializing", False)):
         function(module)
         return
     _waiting[name] = function
@@ -48,6 +49,7 @@ def no_longer(name: str) -> None:
 
 @guarded
 def _imported(module: ModuleType) -> None:
+    _arrived.add(module.__name__)  # Python still calls it initializing while this runs
     function = _waiting.pop(module.__name__, None)
     if function is not None:
         function(module)

@@ -64,10 +64,6 @@ class Writer(threading.Thread):
         self._cells = Cells()
         self._sampler = Sampler()
 
-    def forget(self, run_id: str) -> None:
-        """Let go of a run that has ended, once its last batch is committed."""
-        self._assembler.forget(run_id)
-
     def finish(self, status: str, signal: str | None, exit_code: int | None) -> None:
         """Ask for the end of the session; :attr:`done` is set when it is written."""
         self._final = {"status": status, "ended_at": iso(now_us()), "signal": signal, "exit_code": exit_code}

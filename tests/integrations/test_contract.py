@@ -57,6 +57,51 @@ result = (weights, history.history, model.predict(x, verbose=0), len(callbacks),
             "keras.src.callbacks.callback_list:CallbackList.__init__",
         ),
     ),
+    "lightning": Case(
+        name="lightning",
+        setup="""
+import logging, warnings
+warnings.simplefilter("ignore")
+import lightning
+import torch
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+class Net(lightning.LightningModule):
+    def __init__(self, width=4):
+        super().__init__()
+        self.save_hyperparameters()
+        self.layer = torch.nn.Linear(3, 1)
+    def training_step(self, batch, index):
+        loss = torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1])
+        self.log("train_loss", loss, on_step=True, on_epoch=True)
+        return loss
+    def validation_step(self, batch, index):
+        self.log("val_loss", torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1]))
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), 0.01)
+def trainer():
+    return lightning.Trainer(
+        max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        accelerator="cpu", devices=1,
+    )
+""",
+        train="""
+torch.manual_seed(3)
+x = torch.linspace(0, 1, 96).reshape(32, 3)
+data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, x.sum(1, keepdim=True)), 8, shuffle=True)
+net, fitter = Net(), trainer()
+callbacks = len(fitter.callbacks)
+fitter.fit(net, data, data)
+assert len(fitter.callbacks) == callbacks
+weights = [p.detach().numpy().tobytes() for p in net.parameters()]
+result = (weights, {k: float(v) for k, v in fitter.callback_metrics.items()}, torch.rand(1).item(), callbacks)
+""",
+        failing="trainer().fit(Net(), 3, 4)",
+        functions=(
+            "lightning.pytorch.trainer.trainer:Trainer.fit",
+            "lightning.pytorch.trainer.trainer:Trainer.test",
+            "lightning.pytorch.trainer.trainer:Trainer.validate",
+        ),
+    ),
     "xgboost": Case(
         name="xgboost",
         setup="""

@@ -1,0 +1,220 @@
+"""What Lightning's own calls leave in the store, under both of its names."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from histhooks.testing import query, run_program
+from histhooks.verify import verify
+
+pytest.importorskip("lightning")
+
+DATA = """
+import json, logging, warnings
+warnings.simplefilter("ignore")
+import {root} as pl
+import torch
+logging.getLogger("{root}").setLevel(logging.ERROR)
+pl.seed_everything(3, verbose=False)
+x = torch.linspace(0, 1, 96).reshape(32, 3)
+data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, x.sum(1, keepdim=True)), 8, shuffle=True)
+class Net(pl.LightningModule):
+    def __init__(self, width=4):
+        super().__init__()
+        self.save_hyperparameters()
+        self.layer = torch.nn.Linear(3, 1)
+        self.late = 0.0
+    def training_step(self, batch, index):
+        loss = torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1])
+        self.log("train_loss", loss, on_step=True, on_epoch=True)
+        return loss
+    def on_train_epoch_end(self):
+        self.late += 1.0
+        self.log("late", self.late)
+    def validation_step(self, batch, index):
+        self.log("val_loss", torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1]))
+    def test_step(self, batch, index):
+        self.log("test_loss", torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1]))
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), 0.1, momentum=0.5)
+        return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)]
+def trainer(**more):
+    quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
+    known = dict(max_epochs=3, accelerator="cpu", devices=1, log_every_n_steps=2)
+    return pl.Trainer(**{{**quiet, **known, **more}})
+"""
+BOTH = ("lightning.pytorch", "pytorch_lightning")
+
+
+def setup(root: str = "lightning.pytorch", *, is_recorded: bool = True) -> str:
+    return ("import histhooks\nhisthooks.autolog()\n" if is_recorded else "") + DATA.format(root=root)
+
+
+def record(store: Path, body: str, program: str | None = None) -> str:
+    code, out, err = run_program((program or setup()) + body, store)
+    assert code == 0, err
+    report = verify(store)
+    assert report.ok, report.problems
+    return out
+
+
+def params(store: Path) -> dict[str, tuple[object, object]]:
+    found = query(store, "SELECT key, value, source FROM params")
+    return {str(key): (json.loads(str(value)), source) for key, value, source in found}
+
+
+def points(store: Path, name: str) -> list[tuple[object, ...]]:
+    return query(store, f"SELECT step, epoch, value FROM metrics WHERE name = '{name}' ORDER BY n")
+
+
+@pytest.mark.parametrize("root", BOTH)
+def test_epochs_steps_rates_and_settings_are_told(store_path: Path, root: str) -> None:
+    body = """
+class Keep(pl.Callback):
+    def __init__(self): self.rows = []
+    def on_train_epoch_start(self, trainer, module): self.keep(trainer)
+    def on_train_end(self, trainer, module): self.keep(trainer)
+    def keep(self, trainer):
+        self.rows.append({k: float(v) for k, v in trainer.callback_metrics.items()})
+keep = Keep()
+trainer(callbacks=[keep]).fit(Net(width=7), data, data)
+print(json.dumps(keep.rows[1:]))
+"""
+    rows = json.loads(record(store_path, body, setup(root)))
+    assert len(rows) == 3
+    for name in ("val_loss", "train_loss_epoch", "late"):
+        expected = [(4 * n + 3, n, row[name]) for n, row in enumerate(rows)]
+        assert points(store_path, name) == expected, name
+    assert [step for step, _, _ in points(store_path, "train_loss_step")] == [1, 3, 5, 7, 9, 11]
+    rates = {epoch: value for _, epoch, value in points(store_path, "lr")}
+    assert rates == {0: 0.1, 1: 0.05, 2: 0.025}
+    sql = "SELECT kind, status, framework, epochs_planned, epochs_done, steps_done FROM runs"
+    assert query(store_path, sql) == [("fit", "finished", "lightning", 3, 3, 12)]
+    found = params(store_path)
+    assert found["width"] == (7, "argument")
+    assert found["trainer.max_epochs"] == (3, "resolved")
+    assert found["trainer.accumulate_grad_batches"] == (1, "resolved")
+    assert found["data.batch_size"] == (8, "argument")
+    assert found["data.shuffle"] == (True, "argument")
+    ((name, scheduler, lr, n_parameters),) = query(
+        store_path,
+        "SELECT class_name, scheduler, lr, n_parameters FROM optimizers JOIN optimizer_groups ON optimizer_id = id",
+    )
+    assert (name, lr, n_parameters) == ("SGD", 0.1, 4)
+    assert json.loads(str(scheduler))["class"] == "StepLR"
+    assert query(store_path, "SELECT n_parameters, n_trainable FROM architectures") == [(4, 4)]
+    sql = "SELECT role, kind, n_rows FROM run_datasets JOIN datasets ON id = dataset_id ORDER BY role"
+    assert query(store_path, sql) == [("train", "TensorDataset", 32), ("valid", "TensorDataset", 32)]
+    assert ("lightning", "seed_everything", "3") in query(store_path, "SELECT library, call, value FROM seeds")
+
+
+def test_checkpoints_are_kept_and_a_resumed_fit_links_to_who_wrote_them(store_path: Path) -> None:
+    body = """
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+saving = ModelCheckpoint("kept", monitor="val_loss", save_top_k=2)
+stopping = EarlyStopping("val_loss", patience=1, min_delta=10.0)
+net = Net()
+trainer(enable_checkpointing=True, max_epochs=9, callbacks=[saving, stopping]).fit(net, data, data)
+state = torch.load(saving.best_model_path, weights_only=False)
+assert not any("istory" in key for key in state["callbacks"]), state["callbacks"]
+trainer(max_epochs=12).fit(Net(), data, data, ckpt_path=saving.best_model_path)
+print(saving.best_model_path)
+"""
+    best = record(store_path, body).strip()
+    runs = [row[0] for row in query(store_path, "SELECT id FROM runs ORDER BY started_at")]
+    results = dict(query(store_path, f"SELECT key, value FROM results WHERE run_id = '{runs[0]}'"))
+    assert json.loads(str(results["best_model_path"])) == best
+    assert json.loads(str(results["stopped_epoch"])) == 1
+    assert query(store_path, f"SELECT main_metric FROM runs WHERE id = '{runs[0]}'") == [("val_loss",)]
+    written = query(store_path, f"SELECT path FROM run_artifacts WHERE run_id = '{runs[0]}' AND direction = 'out'")
+    assert len(written) == 2
+    links = query(store_path, "SELECT run_id, kind, other_run_id FROM run_links")
+    assert links == [(runs[1], "resumes", runs[0])]
+    read = query(store_path, "SELECT run_id, path FROM run_artifacts WHERE direction = 'in'")
+    assert read == [(runs[1], best)]
+
+
+def test_evaluations_belong_to_the_run_that_trained_the_module(store_path: Path) -> None:
+    body = """
+net, fitter = Net(), trainer(max_epochs=1)
+fitter.fit(net, data, data)
+tested = [fitter.test(net, data, verbose=False)[0]["test_loss"] for _ in range(2)]
+fitter.validate(net, data, verbose=False)
+trainer().test(Net(), data, verbose=False)
+print(json.dumps(tested))
+"""
+    tested = json.loads(record(store_path, body))
+    sql = "SELECT kind, status FROM runs ORDER BY started_at"
+    assert query(store_path, sql) == [("fit", "finished"), ("evaluate", "finished")]
+    sql = "SELECT value, split FROM metrics JOIN runs ON id = run_id WHERE metrics.name = 'test_loss' AND kind = 'fit'"
+    assert query(store_path, sql) == [(value, "test") for value in tested]
+    sql = "SELECT split, count FROM metric_summaries WHERE name = 'validate_val_loss'"
+    assert query(store_path, sql) == [("valid", 1)]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "seen"),
+    [("RuntimeError('odd')", "failed", "RuntimeError"), ("KeyboardInterrupt()", "interrupted", "SystemExit")],
+)
+def test_epochs_before_a_failure_or_an_interrupt_are_kept(store_path: Path, error: str, status: str, seen: str) -> None:
+    body = f"""
+class Stop(pl.Callback):
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if trainer.current_epoch == 2:
+            raise {error}
+try:
+    trainer(max_epochs=9, callbacks=[Stop()]).fit(Net(), data, data)
+except BaseException as error:
+    print(type(error).__name__)
+"""
+    assert record(store_path, body).strip() == seen
+    assert query(store_path, "SELECT status, epochs_done FROM runs") == [(status, 2)]
+    assert [epoch for _, epoch, _ in points(store_path, "late")] == [0, 1]
+
+
+@pytest.mark.parametrize("root", BOTH)
+@pytest.mark.parametrize("beside", ["", "histhooks.autolog()"])
+def test_a_callback_records_alone_and_beside_autolog_once(store_path: Path, root: str, beside: str) -> None:
+    body = f"""
+import histhooks
+from histhooks.integrations.lightning import HistoryCallback
+{beside}
+callbacks = [HistoryCallback()]
+before = list(callbacks)
+for _ in range(2):
+    trainer(max_epochs=1, callbacks=callbacks).fit(Net(), data, data)
+assert callbacks[0] is before[0]
+if not {beside!r}:
+    trainer(max_epochs=1).fit(Net(), data)
+"""
+    record(store_path, body, setup(root, is_recorded=False))
+    assert query(store_path, "SELECT kind, status, epochs_done FROM runs") == [("fit", "finished", 1)] * 2
+
+
+def test_two_processes_of_one_training_leave_one_run(store_path: Path) -> None:
+    program = setup() + "trainer(devices=2, strategy='ddp', max_epochs=2).fit(Net(), data, data)\n"
+    Path("train.py").write_text(program)
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store_path), "PL_TORCH_DISTRIBUTED_BACKEND": "gloo"}
+    done = subprocess.run([sys.executable, "train.py"], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert query(store_path, "SELECT kind, status, epochs_done FROM runs") == [("fit", "finished", 2)]
+    assert len(points(store_path, "val_loss")) == 2
+    assert verify(store_path).problems == []
+
+
+def test_a_seam_that_moves_is_noticed() -> None:
+    import inspect
+
+    from lightning.pytorch.loops.fit_loop import _FitLoop
+    from lightning.pytorch.trainer import call
+
+    source = inspect.getsource(_FitLoop.on_advance_end)
+    assert source.index("on_train_epoch_end") < source.index("update_train_epoch_metrics")
+    assert "callbacks = trainer.callbacks" in inspect.getsource(call._call_callback_hooks)
+    assert "on_exception" in inspect.getsource(call._interrupt)
