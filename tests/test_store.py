@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from histhooks._location import find_store, keep_out_of_git, project_name, store_path
-from histhooks._store import SCHEMA_VERSION, Store, Unwritable
+from histhooks._spool import merge_waiting
+from histhooks._store import APPLICATION_ID, SCHEMA_VERSION, Store, Unwritable, check
 
 
 def test_an_old_store_is_brought_up_to_date_in_a_process_of_its_own(tmp_path: Path) -> None:
@@ -78,3 +80,38 @@ def test_a_store_never_makes_a_work_tree_dirty(tmp_path: Path) -> None:
     done = subprocess.run(["git", "status", "--porcelain"], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert done.stdout == ""
     assert (tmp_path / ".git" / "info" / "exclude").read_text().count("histhooks.db*") == 1
+
+
+def test_a_store_in_the_making_is_not_taken_for_a_strangers(tmp_path: Path) -> None:
+    # Each question about the file sees what another connection commits meanwhile, but for a snapshot.
+    path = tmp_path / "histhooks.db"
+    maker = sqlite3.connect(path, isolation_level=None)
+    maker.execute("PRAGMA journal_mode = WAL")
+    reader = sqlite3.connect(path, isolation_level=None)
+
+    class Interleaved:
+        """The reader's connection; the maker commits a table and its mark between two of its questions."""
+
+        in_transaction = property(lambda self: reader.in_transaction)
+
+        def execute(self, sql: str) -> sqlite3.Cursor:
+            cursor = reader.execute(sql)
+            if "user_version" in sql:
+                maker.executescript(f"BEGIN; CREATE TABLE t (a); PRAGMA application_id = {APPLICATION_ID}; COMMIT;")
+            return cursor
+
+    assert check(path, Interleaved()) == 0
+    reader.close()
+    maker.close()
+
+
+def test_a_spool_that_was_just_made_is_left_to_its_session(tmp_path: Path) -> None:
+    store = Store(tmp_path / "histhooks.db")
+    spool = tmp_path / "histhooks.db.spool" / "one.db"
+    Store(spool, is_spool=True).close()
+    assert merge_waiting(store) == []
+    assert spool.exists()
+    os.utime(spool, (0, 0))
+    assert merge_waiting(store) == ["one.db"]
+    assert not spool.exists()
+    store.close()

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from histhooks._process import judge
+from histhooks._process import STALE_US, judge
 from histhooks._time import now_us
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _merge(connection: sqlite3.Connection, path: Path) -> bool:
     try:
         execute("BEGIN IMMEDIATE")
         try:
-            if _is_live(connection):
+            if _is_live(connection, path):
                 execute("ROLLBACK")
                 return False
             if execute("SELECT 1 FROM merged_spools WHERE name = ?", (path.name,)).fetchone() is None:
@@ -66,10 +66,14 @@ def _merge(connection: sqlite3.Connection, path: Path) -> bool:
     return True
 
 
-def _is_live(connection: sqlite3.Connection) -> bool:
-    cursor = connection.execute("SELECT * FROM spool.sessions WHERE status = 'running'")
+def _is_live(connection: sqlite3.Connection, path: Path) -> bool:
+    cursor = connection.execute("SELECT * FROM spool.sessions")
     names = [column[0] for column in cursor.description]
-    return any(judge(dict(zip(names, row, strict=True)), now_us()) == "running" for row in cursor.fetchall())
+    sessions = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    if not sessions:
+        # Just made: its session comes with the first commit.
+        return now_us() - path.stat().st_mtime_ns // 1000 < STALE_US
+    return any(row["status"] == "running" and judge(row, now_us()) == "running" for row in sessions)
 
 
 def _copy(connection: sqlite3.Connection) -> None:

@@ -46,8 +46,17 @@ def check(path: Path, connection: sqlite3.Connection) -> int:
     Unwritable
         Where it is somebody else's, or of a newer major version.
     """
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    # One snapshot: another process may be making the tables between two of these questions.
+    is_own = not connection.in_transaction
+    if is_own:
+        connection.execute("BEGIN")
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    finally:
+        if is_own and connection.in_transaction:
+            connection.execute("COMMIT")
     if application == APPLICATION_ID:
         if version // 1000 > SCHEMA_VERSION // 1000:
             raise Unwritable(
@@ -55,7 +64,7 @@ def check(path: Path, connection: sqlite3.Connection) -> int:
                 "which this histhooks knows; update histhooks"
             )
         return int(version)
-    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if tables:
         raise Unwritable(f"{path} is an SQLite file of another program; name another store")
     return 0
 
