@@ -10,16 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from histhooks._secrets import (
-    EXEMPT_KEYS,
-    LONG_VALUE_KEYS,
-    MASK,
-    SECRET_KEYS,
-    is_secret_key,
-    mask_argv,
-    mask_text,
-    mask_value,
-)
+from histhooks._secret_keys import EXEMPT_KEYS, LONG_VALUE_KEYS, SECRET_KEYS, TOKEN_OWNERS
+from histhooks._secrets import MASK, is_secret_key, mask_argv, mask_text, mask_value
 
 WORD = "q8Zt" + "Xw93LmVb27Rk"
 PLANTED = [
@@ -116,5 +108,5 @@ with histhooks.start_run("mine", params={{"db": {{"password": "{WORD}"}}}}, tags
 
 def test_the_page_for_users_names_every_entry_of_the_lists() -> None:
     page = (Path(__file__).parent.parent / "docs" / "secrets.md").read_text(encoding="utf-8")
-    for name in (*SECRET_KEYS, *LONG_VALUE_KEYS, *EXEMPT_KEYS):
+    for name in (*SECRET_KEYS, *LONG_VALUE_KEYS, *TOKEN_OWNERS, *EXEMPT_KEYS):
         assert f"`{name}`" in page, f"docs/secrets.md does not name {name}"

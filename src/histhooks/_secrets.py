@@ -12,100 +12,10 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+from histhooks._secret_keys import EXEMPT_KEYS, LONG_VALUE_KEYS, SECRET_KEYS, TOKEN_OWNERS
+
 MASK = "[masked]"
 
-# What is secret whatever the value: each entry counts where its words stand together anywhere in a key, or, written
-# as one word, at the end of one (PGPASSWORD).
-SECRET_KEYS = (
-    "password", "passwd", "passphrase", "passcode", "passkey", "secret", "secrets", "credential", "credentials",
-    "api_key", "api_keys", "app_key", "application_key", "access_key", "account_key", "auth_key", "client_key",
-    "consumer_key", "deploy_key", "encryption_key", "fernet_key", "hmac_key", "license_key", "master_key",
-    "private_key", "sas_key", "secret_key", "service_key", "service_account_key", "shared_key", "signing_key",
-    "ssh_key", "storage_key", "subscription_key", "write_key", "authorization", "bearer", "connection_string",
-    "connstr", "seed_phrase", "webhook", "webhook_url", "pass", "pw", "pwd", "cookie", "cookies",
-)  # fmt: skip
-# What is secret only where the value is long (LONG, or 8 with letters and digits) and has no spaces.
-LONG_VALUE_KEYS = ("token", "api_tokens", "access_tokens", "auth_tokens", "auth", "jwt")
-# Whose token is a key to an account; another lower-case name before it (`eot_token`) is a token of a vocabulary, and
-# masked only where it looks random.
-TOKEN_OWNERS = (
-    "access",
-    "account",
-    "admin",
-    "anthropic",
-    "api",
-    "app",
-    "auth",
-    "aws",
-    "azure",
-    "bearer",
-    "bot",
-    "ci",
-    "client",
-    "cloud",
-    "comet",
-    "csrf",
-    "db",
-    "deploy",
-    "device",
-    "discord",
-    "docker",
-    "gcp",
-    "git",
-    "github",
-    "gitlab",
-    "google",
-    "hf",
-    "hub",
-    "huggingface",
-    "id",
-    "identity",
-    "jwt",
-    "key",
-    "kube",
-    "login",
-    "master",
-    "my",
-    "neptune",
-    "npm",
-    "oauth",
-    "openai",
-    "personal",
-    "private",
-    "pypi",
-    "refresh",
-    "registry",
-    "replicate",
-    "secret",
-    "security",
-    "sentry",
-    "server",
-    "service",
-    "session",
-    "slack",
-    "sso",
-    "telegram",
-    "upload",
-    "user",
-    "vault",
-    "wandb",
-    "web",
-    "write",
-    "xsrf",
-)
-# What is no secret although it holds one of these words: each entry counts at the end of a key.
-EXEMPT_KEYS = (
-    "bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token", "oov_token",
-    "start_token", "end_token", "stop_token", "blank_token", "special_token", "prefix_token", "suffix_token",
-    "middle_token", "bod_token", "boi_token", "eoi_token", "image_token", "audio_token", "video_token",
-    "language_token", "delimiter_token", "decoder_start_token", "separator_token", "word_boundary_token",
-    "token_pattern", "token_level", "token_type", "token_id", "token_ids", "token_strategy",
-    "cache_key", "dataset_key", "feature_key", "group_key", "image_key", "index_key", "input_key", "label_key",
-    "output_key", "partition_key", "primary_key", "foreign_key", "public_key", "sort_key", "target_key",
-    "path", "file", "files", "dir", "folder", "name", "names", "type", "mode", "method", "length", "size", "count",
-    "limit", "policy", "manager", "helper", "provider", "expiry", "ttl", "timeout", "required", "enabled", "index",
-    "oldpwd", "attempts", "channel",
-)  # fmt: skip
 LONG = 12
 _NUMBERS_ARE_PLAIN = frozenset({"pass", "pw", "pwd", "cookie", "cookies"})
 _JOINED = tuple(key.replace("_", "") for key in SECRET_KEYS if len(key) > 5 and key not in _NUMBERS_ARE_PLAIN)

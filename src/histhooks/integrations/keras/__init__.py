@@ -41,16 +41,11 @@ or a ``PyDataset`` but for its kind, since reading it would use it up. Tested wi
 
 from __future__ import annotations
 
-import functools
-import inspect
-import json
-import os
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -63,13 +58,21 @@ from histhooks._patching import Patches
 from histhooks._run import Run
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
+from histhooks.integrations.keras._facts import (
+    bind,
+    files_of,
+    learning_rate,
+    log_architecture,
+    log_arguments,
+    log_compiled,
+    log_data,
+    names_of,
+    step_of,
+)
 
 _MINIMUM = (3, 6)
 _OWN = ("keras", "torch", "jax", "tensorflow", "threading", "concurrent", "functools")
-_DATA = ("self", "x", "y", "validation_data", "callbacks", "class_weight", "sample_weight")
 _EARLY_STOPPING = ("monitor", "min_delta", "patience", "baseline", "restore_best_weights", "start_from_epoch")
-_COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution", "jit_compile")
-_MOST_LAYERS = 500
 
 _patches = Patches()
 _is_automatic = False
@@ -187,9 +190,9 @@ class _Fit:
     @guarded
     def epoch_ended(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Record an epoch, at its last optimizer step."""
-        step = _step_of(self._model)
+        step = step_of(self._model)
         self.run.log(dict(logs), step=step, epoch=epoch)
-        rate = _learning_rate(self._model, step)
+        rate = learning_rate(self._model, step)
         if rate is not None:
             self.run.log({"lr": rate}, step=step, epoch=epoch)
         self._done += 1
@@ -199,7 +202,7 @@ class _Fit:
     def batch_ended(self, batch: int, logs: Mapping[str, Any]) -> None:
         """Record a batch, where it is its turn."""
         if self.every and (batch + 1) % self.every == 0:
-            self.run.log({f"batch_{name}": value for name, value in logs.items()}, step=_step_of(self._model))
+            self.run.log({f"batch_{name}": value for name, value in logs.items()}, step=step_of(self._model))
 
     @guarded
     def train_ended(self) -> None:
@@ -216,162 +219,9 @@ class _Fit:
     def ended(self) -> None:
         """Record the files that callbacks left; also after a failure."""
         for callback in self._others:
-            for path, role in _files_of(callback):
+            for path, role in files_of(callback):
                 if path.is_file() and path.stat().st_mtime >= self._begin - 1:
                     self.run.log_artifact(path, role=role)
-
-
-# --- what is recorded -------------------------------------------------------------------------------------------------
-
-
-def _files_of(callback: Any) -> Iterator[tuple[Path, str]]:
-    if isinstance(callback, keras.callbacks.ModelCheckpoint):
-        # Of `{epoch:02d}-{val_loss:.2f}.keras` all that fits is looked at; what is older than the fit is not ours.
-        pattern = Path(os.path.abspath(callback.filepath))
-        name = pattern.name
-        while "{" in name:
-            head, _, rest = name.partition("{")
-            name = f"{head}*{rest.partition('}')[2]}"
-        for path in sorted(pattern.parent.glob(name)) if "{" not in str(pattern.parent) else []:
-            yield path, "checkpoint"
-    elif isinstance(callback, keras.callbacks.BackupAndRestore):
-        folder = Path(os.path.abspath(callback.backup_dir))
-        for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
-            yield path, "backup"
-
-
-def _step_of(model: Any) -> int | None:
-    """The last optimizer step, 0-based; the count lies on the device where that is not the CPU, once an epoch."""
-    iterations = getattr(getattr(model, "optimizer", None), "iterations", None)
-    if iterations is None:
-        return None
-    steps = int(_number(iterations))
-    return steps - 1 if steps else None
-
-
-def _number(value: Any) -> Any:
-    """The number in a variable or a tensor; ``keras.ops.convert_to_numpy`` warns on some backends."""
-    value = getattr(value, "value", value)
-    value = value.detach() if hasattr(value, "detach") else value
-    value = value.numpy() if not hasattr(value, "item") and hasattr(value, "numpy") else value
-    return value.item() if hasattr(value, "item") else value
-
-
-def _learning_rate(model: Any, step: int | None = None) -> float | None:
-    """The learning rate that was in force for a step; a schedule's own value has moved on to the next one already."""
-    optimizer = getattr(model, "optimizer", None)
-    schedule = _schedule_of(optimizer)
-    rate = getattr(optimizer, "learning_rate", None) if schedule is None else schedule(step or 0)
-    return None if rate is None else float(_number(rate))
-
-
-def _schedule_of(optimizer: Any) -> Any:
-    schedule = getattr(optimizer, "_learning_rate", None)
-    return schedule if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule) else None
-
-
-def _names_of(model: Any) -> list[str]:
-    """Names of what ``train_on_batch`` gives as a list, in its order (``Trainer._flatten_metrics_in_order``)."""
-    names: list[str] = []
-    for metric in model.metrics:
-        inner = getattr(metric, "metrics", None)
-        names += [metric.name] if inner is None else [m.name for m in inner]
-    return names
-
-
-@functools.lru_cache(maxsize=64)
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    return inspect.signature(function)
-
-
-def _bind(original: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        bound = _signature(original).bind(*args, **kwargs)
-    except TypeError:
-        return {}
-    return dict(bound.arguments)
-
-
-def _log_arguments(run: Run, original: Callable[..., Any], bound: Mapping[str, Any]) -> None:
-    run.log_params({k: v for k, v in bound.items() if k not in _DATA}, source="argument")
-    parameters = _signature(original).parameters.values()
-    rest = {p.name: p.default for p in parameters if p.name not in bound and p.default is not inspect.Parameter.empty}
-    run.log_params({k: v for k, v in rest.items() if k not in _DATA}, source="default")
-    weights = {f"data.{k}": bound.get(k) is not None for k in ("class_weight", "sample_weight")}
-    run.log_params(weights, source="argument")
-
-
-def _log_compiled(run: Run, model: Any) -> None:
-    optimizer = getattr(model, "optimizer", None)
-    # As they were given; get_compile_config() would serialize the optimizer, which warns on some backends.
-    config = getattr(getattr(model, "_compile_config", None), "config", {})
-    run.log_params({f"compile.{k}": config[k] for k in _COMPILED if k in config}, source="argument")
-    run.log_params({"backend": keras.backend.backend(), "dtype_policy": model.dtype_policy.name}, source="resolved")
-    if isinstance(optimizer, keras.optimizers.Optimizer):
-        settings = {k: v for k, v in vars(optimizer).items() if not k.startswith("_") and _is_setting(v)}
-        settings["learning_rate"] = _learning_rate(model)
-        schedule = _schedule_of(optimizer)
-        scheduler = None if schedule is None else {"class": type(schedule).__name__, **schedule.get_config()}
-        if scheduler is not None:
-            settings = {**settings, "learning_rate": scheduler["class"], "schedule": scheduler}
-        group = {"lr": _learning_rate(model), "n_parameters": len(model.trainable_variables)}
-        run.log_optimizer(0, type(optimizer).__name__, settings, [group], scheduler)
-        run.log_params({"optimizer": {**settings, "name": type(optimizer).__name__}}, source="argument")
-
-
-def _is_setting(value: Any) -> bool:
-    return value is None or isinstance(value, (bool, int, float, str))
-
-
-def _log_data(run: Run, role: str, x: Any, y: Any) -> None:
-    if x is not None:
-        # Of several inputs, the first is described; of what can be read once only, the kind.
-        first = next(iter(x.values())) if isinstance(x, dict) and x else x[0] if _is_several(x) else x
-        run.log_dataset(role, first, y if hasattr(y, "shape") else None)
-
-
-def _is_several(x: Any) -> bool:
-    return isinstance(x, (list, tuple)) and bool(x) and hasattr(x[0], "shape")
-
-
-@guarded
-def _log_architecture(run: Run, model: Any) -> None:
-    if not model.built:
-        return
-    layers = [
-        {
-            "name": layer.name,
-            "class": type(layer).__name__,
-            "parameters": layer.count_params() if layer.built else None,
-            "output": _shape_of(layer),
-            "trainable": layer.trainable,
-            "config": layer.get_config() if _has_config(layer) else None,
-        }
-        for layer in list(model._flatten_layers(include_self=False))[:_MOST_LAYERS]
-    ]
-    trainable = sum(int(_size(v)) for v in model.trainable_weights)
-    kind = type(model)
-    run.log_architecture(
-        "keras", f"{kind.__module__}.{kind.__qualname__}", layers, int(model.count_params()), trainable
-    )
-
-
-def _has_config(layer: Any) -> bool:
-    return not list(layer._flatten_layers(include_self=False))
-
-
-def _shape_of(layer: Any) -> Any:
-    try:
-        return json.loads(json.dumps(layer.output.shape, default=str))
-    except (AttributeError, ValueError, TypeError):
-        return None
-
-
-def _size(variable: Any) -> int:
-    size = 1
-    for n in variable.shape:
-        size *= int(n)
-    return size
 
 
 def _is_nested() -> bool:
@@ -413,20 +263,20 @@ def _begin(original: Callable[..., Any], bound: dict[str, Any]) -> _Fit | None:
 
 @guarded
 def _describe(run: Run, original: Callable[..., Any], bound: dict[str, Any], model: Any) -> None:
-    _log_arguments(run, original, bound)
-    _log_compiled(run, model)
-    _log_data(run, "train", bound.get("x"), bound.get("y"))
+    log_arguments(run, original, bound)
+    log_compiled(run, model)
+    log_data(run, "train", bound.get("x"), bound.get("y"))
     validation = bound.get("validation_data")
     if isinstance(validation, (tuple, list)) and len(validation) >= 2:
-        _log_data(run, "valid", validation[0], validation[1])
+        log_data(run, "valid", validation[0], validation[1])
     elif validation is not None:
-        _log_data(run, "valid", validation, None)
+        log_data(run, "valid", validation, None)
     if model in _trained:
         run.link("continues", _trained[model])
 
 
 def _around_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    fit = _begin(original, _bind(original, args, kwargs))
+    fit = _begin(original, bind(original, args, kwargs))
     if fit is None:
         return original(*args, **kwargs)
     token = _fitting.set(fit)
@@ -447,7 +297,7 @@ def _around_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 @guarded
 def _conclude(fit: _Fit, model: Any) -> None:
     fit.ended()
-    _log_architecture(fit.run, model)
+    log_architecture(fit.run, model)
     _trained[model] = str(fit.run.id)
     _runs[model] = fit.run
 
@@ -471,7 +321,7 @@ def _enter(callbacks: Any) -> None:
 
 
 def _around_evaluate(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    bound = _bind(original, args, kwargs)
+    bound = bind(original, args, kwargs)
     is_inner = isinstance(bound.get("callbacks"), CallbackList) or _is_nested()
     if is_inner or "self" not in bound or not _may_record(bound.get("callbacks")):
         return original(*args, **kwargs)
@@ -508,9 +358,9 @@ def _begin_evaluation(bound: dict[str, Any]) -> Run | None:
     run = _runs.get(model) or _loops.get(model)
     if run is None:
         run = _open("evaluate", model)
-        _log_architecture(run, model)
+        log_architecture(run, model)
     with run.reopened():
-        _log_data(run, "test", bound.get("x"), bound.get("y"))
+        log_data(run, "test", bound.get("x"), bound.get("y"))
     return run
 
 
@@ -519,7 +369,7 @@ def _log_scores(run: Run | None, model: Any, scores: Mapping[str, Any]) -> None:
     if run is None:
         return
     with run.reopened():
-        run.log({f"test_{name}": float(value) for name, value in scores.items()}, step=_step_of(model))
+        run.log({f"test_{name}": float(value) for name, value in scores.items()}, step=step_of(model))
 
 
 # --- train_on_batch ---------------------------------------------------------------------------------------------------
@@ -547,7 +397,7 @@ def _loop(model: Any) -> Run | None:
     run = _loops.get(model)
     if run is None or run.status != "running":
         run = _open("loop", model)
-        _log_compiled(run, model)
+        log_compiled(run, model)
         if run.is_recorded:
             _loops[model] = run
             weakref.finalize(model, run.end).atexit = False
@@ -557,8 +407,8 @@ def _loop(model: Any) -> Run | None:
 @guarded
 def _log_batch(run: Run, model: Any, result: Any) -> None:
     values = result if isinstance(result, (list, tuple)) else [result]
-    logs = result if isinstance(result, dict) else dict(zip(_names_of(model), values, strict=False))
-    run.log(dict(logs), step=_step_of(model))
+    logs = result if isinstance(result, dict) else dict(zip(names_of(model), values, strict=False))
+    run.log(dict(logs), step=step_of(model))
 
 
 # --- seams ------------------------------------------------------------------------------------------------------------
