@@ -1,4 +1,4 @@
-"""What a session knows of itself, gathered on the writer thread, never on the program's."""
+"""What a session knows of itself, gathered on threads of ours, never on the program's."""
 
 from __future__ import annotations
 
