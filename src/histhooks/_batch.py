@@ -7,6 +7,7 @@ An entry is a tuple; what it is, its first item says:
 - ``("state", subject, subject_id, facts, personal)``: what became of a run or a session;
 - ``("content", table, rows)``: what many runs share;
 - ``("forget", run_id)``: a run has ended, and its series can be let go;
+- ``("later", reading)``: a point whose value lies on a device (:mod:`histhooks._device`); the writer takes it out;
 - ``("after", function)``: called once what came before it is committed.
 """
 

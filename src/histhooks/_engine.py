@@ -68,8 +68,13 @@ class Engine:
         self._lock = threading.Lock()
 
     def is_recording(self) -> bool:
-        """Whether a fit that begins now leaves a run."""
-        return not is_off() and not is_paused.get() and rank() == 0
+        """Whether a fit that begins now leaves a run; another rank than 0 leaves a session without runs."""
+        if is_off() or is_paused.get():
+            return False
+        if rank() == 0:
+            return True
+        self.start()
+        return False
 
     def start(self) -> None:
         """Start the writer thread, once."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from histhooks import _data
+from histhooks import _data, _device
 from histhooks._ids import new_id
 from histhooks._ledger import canonical
 from histhooks._location import is_strict
@@ -73,6 +73,8 @@ class Run:
         self.status = "running"
         self._metrics: dict[str, Metric] = {}
         self._tokens: list[Token[Run | None]] = []
+        # What an integration still has to say when the run ends: called with the status, gives columns of `runs`.
+        self.before_end: Callable[[str], dict[str, Any]] | None = None
         self._append: Callable[[Any], None] = engine.buffer.append if engine is not None else _ignore
         if engine is not None:
             self._state({**facts, "session_id": engine.session_id, "status": "running", "started_at": self.started_at})
@@ -97,21 +99,38 @@ class Run:
         try:
             for value in metrics.values():
                 if value.__class__ is not float:
-                    metrics = self._read(metrics)
+                    elsewhere = {name: value for name, value in metrics.items() if _device.is_elsewhere(value)}
+                    metrics = self._read(metrics, elsewhere)
                     break
             else:
-                metrics = dict(metrics)
+                metrics, elsewhere = dict(metrics), None
             if step.__class__ is not int and step is not None:
                 step = int(step)
             if epoch.__class__ is not int and epoch is not None:
                 epoch = int(epoch)
-            self._append((self, metrics, step, epoch, time.time_ns()))
+            now = time.time_ns()
+            if metrics:
+                self._append((self, metrics, step, epoch, now))
+            if elsewhere:
+                self._log_later(elsewhere, step, epoch, now)
         except Exception as error:
             self._refuse("log", error)
 
-    def _read(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    def _log_later(self, metrics: dict[str, Any], step: int | None, epoch: int | None, now: int) -> None:
+        """Record numbers that lie on a device, without waiting for it."""
+        for name, value in metrics.items():
+            try:
+                reading = _device.Reading(self, clean_text(name), [_device.OnDevice(value)], step, epoch, now)
+            except TypeError as error:
+                self._refuse("log", error)
+                continue
+            self._append(("later", reading))
+
+    def _read(self, metrics: Mapping[str, Any], elsewhere: Mapping[str, Any]) -> dict[str, Any]:
         out = {}
         for name, value in metrics.items():
+            if name in elsewhere:
+                continue
             if not isinstance(name, str) or not name:
                 self._refuse("log", ValueError(f"the name of a metric is a word, not {name!r}"))
                 continue
@@ -321,7 +340,11 @@ class Run:
             self._try("end", self._end, status, error, facts)
 
     def _end(self, status: str, error: BaseException | None, facts: dict[str, Any]) -> None:
-        self.status = status_of(error) if error is not None else status
+        status = status_of(error) if error is not None else status
+        if self.before_end is not None:
+            facts = {**self.before_end(status), **facts}
+            self.before_end = None
+        self.status = status
         duration = time.perf_counter() - self._clock
         final = {"status": self.status, "ended_at": iso(now_us()), "duration_s": round(duration, 6), **facts}
         if error is not None and not isinstance(error, (KeyboardInterrupt, SystemExit)):

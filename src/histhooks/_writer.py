@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks import _code, _gather, _settle, _supervised
 from histhooks._batch import Assembler, Batch
+from histhooks._device import Waiting
 from histhooks._ids import new_id
 from histhooks._location import keep_out_of_git, store_path, user_folder
 from histhooks._messages import say, warn_once
@@ -62,6 +63,7 @@ class Writer(threading.Thread):
         self._entry = _code.entry_file()
         self._gathering = threading.Thread(target=self._gather, name="histhooks-gather", daemon=True)
         self._cells = Cells()
+        self._waiting = Waiting()
         self._sampler = Sampler()
 
     def finish(self, status: str, signal: str | None, exit_code: int | None) -> None:
@@ -82,6 +84,7 @@ class Writer(threading.Thread):
                 self._look_around()
             self._gathering.join(_GRACE_S if self._final.get("signal") else _PATIENCE_AT_END_S)
             self._flush()
+            self._last_readings()
             self._look_around()
             self._end()
         except Exception as error:
@@ -182,12 +185,31 @@ class Writer(threading.Thread):
 
     def _flush(self) -> None:
         buffer = self.engine.buffer
+        again: list[tuple[Any, ...]] = []
         while buffer:
             entries: list[tuple[Any, ...]] = []
             while buffer and len(entries) < _SLICE:
                 entries.append(buffer.popleft())
             self._n_logs += sum(entry[0].__class__ is not str for entry in entries)
-            self._write(entries)
+            entries = self._waiting.sift(entries, again.append)
+            if entries:
+                self._write(entries)
+        if self._waiting:
+            entries = self._waiting.ready()
+            if entries:
+                self._write(entries)
+        buffer.extend(again)
+
+    def _last_readings(self) -> None:
+        """Give a device a moment to compute what was recorded last."""
+        deadline = time.monotonic() + (_GRACE_S if self._final.get("signal") else _PATIENCE_AT_END_S)
+        while self._waiting and time.monotonic() < deadline:
+            time.sleep(0.01)
+            self._flush()
+        lost = self._waiting.give_up()
+        if lost:
+            self.engine.event("points_lost", f"{lost} numbers never came from their device", severity="warning")
+        self._flush()
 
     def _write(self, entries: list[tuple[Any, ...]]) -> None:
         with self.lock:

@@ -62,6 +62,9 @@ class Case:
         An outer fit that raises.
     functions : tuple of str
         Functions that are wrapped, as ``module:qualified.name``.
+    is_loop : bool
+        Whether training is a loop of the program, which no call of a host encloses: an exception is seen where it
+        ends the program, and inside a block the loop is that block's run.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Case:
     train: str
     failing: str
     functions: tuple[str, ...]
+    is_loop: bool = False
 
 
 def run_program(program: str, store: Path, **variables: str) -> tuple[int, str, str]:
@@ -122,11 +126,24 @@ def check_failure_passes_through(case: Case) -> None:
         store = Path(folder) / "histhooks.db"
         lines = textwrap.indent(case.failing, "    ")
         body = f"try:\n{lines}\nexcept Exception as error:\n    print(type(error).__qualname__, error)\n"
+        if case.is_loop:
+            _check_loop_fails(case, store)
+            return
         plain = _ok(run_program(_program(case, is_recorded=False, body=body), store))
         recorded = _ok(run_program(_program(case, is_recorded=True, body=body), store))
         assert recorded == plain
         rows = query(store, "SELECT status, error_type FROM runs")
         assert rows == [("failed", plain.split()[0])], rows
+
+
+def _check_loop_fails(case: Case, store: Path) -> None:
+    plain = run_program(_program(case, is_recorded=False, body=case.failing), store)
+    recorded = run_program(_program(case, is_recorded=True, body=case.failing), store)
+    assert recorded[:2] == plain[:2]
+    last, expected = recorded[2].splitlines()[-1], plain[2].splitlines()[-1]
+    assert last == expected, recorded[2]
+    rows = query(store, "SELECT status, error_type FROM runs")
+    assert rows == [("failed", expected.partition(":")[0])], rows
 
 
 def check_functions_stay_functions(case: Case) -> None:
@@ -195,7 +212,7 @@ for thread in threads: thread.join()
 
 
 def check_block_is_parent(case: Case) -> None:
-    """Clause 6: a fit inside a block of the program is a child of it, and the history fits its ledger."""
+    """Clause 6: a fit inside a block is a child of it, a loop is the block's own, and the history fits its ledger."""
     from histhooks.verify import verify
 
     lines = textwrap.indent(case.train, "    ")
@@ -204,6 +221,8 @@ def check_block_is_parent(case: Case) -> None:
         store = Path(folder) / "histhooks.db"
         _ok(run_program(_program(case, is_recorded=True, body=body), store))
         sql = "SELECT count(*) FROM runs AS r JOIN runs AS p ON p.id = r.parent_id WHERE p.name = 'outer'"
+        if case.is_loop:
+            sql = "SELECT count(*) FROM runs JOIN optimizers ON run_id = runs.id WHERE runs.name = 'outer'"
         assert query(store, sql) == [(1,)]
         report = verify(store)
         assert report.ok, report.problems

@@ -102,6 +102,56 @@ result = (weights, {k: float(v) for k, v in fitter.callback_metrics.items()}, to
             "lightning.pytorch.trainer.trainer:Trainer.validate",
         ),
     ),
+    "torch": Case(
+        name="torch",
+        is_loop=True,
+        setup="""
+import torch
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.drop, self.out = torch.nn.Linear(3, 8), torch.nn.Dropout(0.2), torch.nn.Linear(8, 1)
+    def forward(self, x):
+        return self.out(self.drop(torch.relu(self.hidden(x))))
+def train(fails=False):
+    generator = torch.Generator().manual_seed(3)
+    x = torch.linspace(0, 1, 96).reshape(32, 3)
+    data = torch.utils.data.TensorDataset(x, x.sum(1, keepdim=True))
+    loader = torch.utils.data.DataLoader(data, 8, shuffle=True, generator=generator)
+    net = Net()
+    optimizer = torch.optim.AdamW(net.parameters(), 0.01)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=12)
+    losses = []
+    for epoch in range(3):
+        for inputs, targets in loader:
+            optimizer.zero_grad()
+            loss = torch.nn.functional.mse_loss(net(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+            losses.append(loss.item())
+            if fails and len(losses) == 5:
+                raise ArithmeticError("odd")
+    weights = [p.detach().numpy().tobytes() for p in net.parameters()]
+    moments = [(sorted(s), float(s["step"]), s["exp_avg"].numpy().tobytes()) for s in optimizer.state.values()]
+    return weights, moments, losses, sorted(vars(optimizer)), sorted(optimizer.state_dict()["param_groups"][0])
+""",
+        train="""
+torch.manual_seed(3)
+result = (train(), torch.rand(1).item())
+""",
+        failing="train(fails=True)",
+        functions=(
+            "torch.autograd:backward",
+            "torch.serialization:save",
+            "torch.serialization:load",
+            "torch:save",
+            "torch.optim.optimizer:Optimizer.__init__",
+            "torch.optim.lr_scheduler:LRScheduler.__init__",
+            "torch.utils.data.dataloader:DataLoader.__iter__",
+            "torch.amp.grad_scaler:GradScaler.step",
+        ),
+    ),
     "xgboost": Case(
         name="xgboost",
         setup="""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GROUP = "histhooks.integrations"
 CHOICES = ("sklearn", "xgboost", "keras", "lightning", "torch")
 # The newest version that the tests of each passed with.
-TESTED = {"sklearn": "1.9.1", "xgboost": "3.2.0", "keras": "3.15.1", "lightning": "2.6.6"}
+TESTED = {"sklearn": "1.9.1", "xgboost": "3.2.0", "keras": "3.15.1", "lightning": "2.6.6", "torch": "2.13.0"}
 ALIASES = {"scikit-learn": "sklearn", "pytorch_lightning": "lightning", "pytorch": "torch"}
 # Import names to wait for, where they differ from the choice.
 _IMPORT_NAMES = {"lightning": ("lightning", "pytorch_lightning")}

@@ -15,7 +15,7 @@ Lightning                                   record
 settings of the Trainer                     params `trainer.<name>`
 optimizers, all groups; schedulers          `optimizers`, `optimizer_groups`
 ``callback_metrics`` after an epoch         points under the host's names, at the last step of the epoch
-``logged_metrics`` as the Trainer logs      points at that step; of values that lie on the CPU
+``logged_metrics`` as the Trainer logs      points at that step
 learning rates                              `lr`, or `lr/<optimizer>.<group>`: as it was in the last step
 ``EarlyStopping``; ``ModelCheckpoint``      results `stopped_epoch`, `best_model_path`, `best_model_score`; the files
                                             that are there at the end, as artifacts of role `checkpoint`
@@ -34,8 +34,8 @@ recorded when the next batch begins, each ``log_every_n_steps``, by the identity
 which a module's ``log`` replaces. Ctrl-C becomes SystemExit in ``_call_and_handle_interrupt``; ``on_exception`` has
 heard of it before. The sanity check is no epoch.
 
-Not recorded: values of steps that lie on a device, since reading them would wait for it; Fabric; ``predict``; a run
-whose rank 0 is a process that Lightning spawns or forks (``ddp_spawn``, ``ddp_notebook``). Tested with 2.6.
+Not recorded: ``predict``; a run whose rank 0 is a process that Lightning spawns or forks (``ddp_spawn``,
+``ddp_notebook``). With Fabric the loop is the program's own, and the integration of PyTorch records it. Tested with 2.6.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ from histhooks._guard import guarded
 from histhooks._imports import no_longer, when_imported
 from histhooks._patching import Patches
 from histhooks._run import Run
+from histhooks._torch_objects import group_settings, log_architecture, log_loader, scheduler_settings
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
 
@@ -73,7 +74,6 @@ _TRAINER = (
     "gradient_clip_algorithm", "num_devices", "num_nodes", "log_every_n_steps", "check_val_every_n_epoch",
     "val_check_interval", "limit_train_batches", "limit_val_batches", "fast_dev_run", "overfit_batches",
 )  # fmt: skip
-_LOADER = ("batch_size", "num_workers", "drop_last", "pin_memory", "persistent_workers", "prefetch_factor")
 
 _patches = Patches()
 _is_automatic = False
@@ -160,14 +160,14 @@ class _Fit:
         trainer = self._trainer
         schedulers = {id(c.scheduler.optimizer): c for c in trainer.lr_scheduler_configs if _has_optimizer(c)}
         for position, optimizer in enumerate(trainer.optimizers):
-            groups: list[Mapping[str, Any]] = [_group(group) for group in optimizer.param_groups]
+            groups: list[Mapping[str, Any]] = [group_settings(group) for group in optimizer.param_groups]
             config = schedulers.get(id(optimizer))
             self.run.log_optimizer(
-                position, type(optimizer).__name__, _group(optimizer.defaults), groups, _told(config)
+                position, type(optimizer).__name__, group_settings(optimizer.defaults), groups, _told(config)
             )
-        _log_loader(self.run, "train", trainer.train_dataloader)
-        _log_loader(self.run, "valid", trainer.val_dataloaders)
-        _log_architecture(self.run, self._module)
+        _log_loaders(self.run, "train", trainer.train_dataloader)
+        _log_loaders(self.run, "valid", trainer.val_dataloaders)
+        log_architecture(self.run, "lightning", [self._module])
         self._seen = dict(trainer.logged_metrics)
 
     @guarded
@@ -196,10 +196,8 @@ class _Fit:
         if not new:
             return
         self._seen.update(new)
-        values = {name: float(value) for name, value in new.items() if _is_on_cpu(value)}
-        if values:
-            self._step_names.update(values)
-            self.run.log({**values, **self._rates}, step=step, epoch=epoch)
+        self._step_names.update(new)
+        self.run.log({**new, **self._rates}, step=step, epoch=epoch)
 
     @guarded
     def epoch_ended(self) -> None:
@@ -213,7 +211,7 @@ class _Fit:
         if self._pending is None:
             return
         (epoch, step), self._pending = self._pending, None
-        values = {k: float(v) for k, v in self._trainer.callback_metrics.items() if k not in self._step_names}
+        values = {k: v for k, v in self._trainer.callback_metrics.items() if k not in self._step_names}
         self.run.log({**values, **self._rates}, step=step, epoch=epoch)
         self._seen = dict(self._trainer.logged_metrics)
         self._done += 1
@@ -241,27 +239,15 @@ class _Fit:
 # --- what is recorded -------------------------------------------------------------------------------------------------
 
 
-def _is_on_cpu(value: Any) -> bool:
-    return not hasattr(value, "device") or value.device.type == "cpu"
-
-
 def _has_optimizer(config: Any) -> bool:
     return hasattr(config.scheduler, "optimizer")
-
-
-def _group(group: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a param group, without the parameters, which are counted."""
-    known = {k: v for k, v in group.items() if k != "params"}
-    return {**known, "n_parameters": sum(p.numel() for p in group["params"])} if "params" in group else known
 
 
 def _told(config: Any) -> dict[str, Any] | None:
     if config is None:
         return None
-    state = {k: v for k, v in vars(config.scheduler).items() if isinstance(v, (int, float, str, list))}
-    public = {k: v for k, v in state.items() if not k.startswith("_")}
     facts = {name: getattr(config, name, None) for name in ("interval", "frequency", "monitor", "name")}
-    return {"class": type(config.scheduler).__name__, **facts, **public}
+    return scheduler_settings(config.scheduler, **facts)
 
 
 def _checkpoints_of(callback: Any) -> Iterator[str]:
@@ -270,30 +256,9 @@ def _checkpoints_of(callback: Any) -> Iterator[str]:
     yield from sorted(path for path in paths if path and Path(path).is_file())
 
 
-def _log_loader(run: Run, role: str, loaders: Any) -> None:
-    """Record settings of a loader; it is never iterated."""
+def _log_loaders(run: Run, role: str, loaders: Any) -> None:
     for loader in loaders if isinstance(loaders, (list, tuple)) else [loaders]:
-        if not hasattr(loader, "batch_size") or not hasattr(loader, "dataset"):
-            continue
-        if role == "train":
-            facts: dict[str, Any] = {name: getattr(loader, name, None) for name in _LOADER}
-            facts["sampler"] = type(loader.sampler).__name__
-            facts["shuffle"] = "Random" in facts["sampler"]
-            run.log_params({"data": facts}, source="argument")
-        dataset = loader.dataset
-        sized = {"shape": (len(dataset),)} if hasattr(type(dataset), "__len__") else {}
-        run.log_dataset(role, type(type(dataset).__name__, (), sized)())
-
-
-def _log_architecture(run: Run, module: Any) -> None:
-    layers = [
-        {"name": name, "class": type(child).__name__, "parameters": sum(p.numel() for p in child.parameters())}
-        for name, child in module.named_children()
-    ]
-    counts = [(p.numel(), p.requires_grad) for p in module.parameters()]
-    kind = type(module)
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    run.log_architecture("lightning", name, layers, sum(n for n, _ in counts), sum(n for n, on in counts if on))
+        log_loader(run, role, loader)
 
 
 @lru_cache(maxsize=64)
@@ -427,7 +392,7 @@ def _log_scores(run: Run, trainer: Any, verb: str) -> None:
         for name in scores:
             run.declare_metric(name, metric=run.what_is(name[len(prefix) :]).metric, split=split)
         run.log(scores, step=max(0, trainer.global_step - 1))
-        _log_loader(run, split, trainer.test_dataloaders if verb == "test" else trainer.val_dataloaders)
+        _log_loaders(run, split, trainer.test_dataloaders if verb == "test" else trainer.val_dataloaders)
 
 
 def _hook(module: ModuleType) -> None:

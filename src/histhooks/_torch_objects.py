@@ -1,0 +1,75 @@
+"""What objects of PyTorch say about themselves, for every integration that meets them. Imports no framework."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from histhooks._run import Run
+
+_LOADER = ("batch_size", "num_workers", "drop_last", "pin_memory", "persistent_workers", "prefetch_factor")
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def group_settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a param group, without the parameters, which are counted."""
+    known = {k: _readable(v) for k, v in group.items() if k not in ("params", "param_names")}
+    return {**known, "n_parameters": sum(p.numel() for p in group["params"])} if "params" in group else known
+
+
+def _readable(value: Any) -> Any:
+    """A tensor's number; where it lies on a device, reading it would wait for that."""
+    device = getattr(value, "device", None)
+    if device is None:
+        return value
+    return value.item() if device.type == "cpu" and value.numel() == 1 else f"a tensor on {device}"
+
+
+def scheduler_settings(scheduler: Any, **facts: Any) -> dict[str, Any]:
+    """Class and public settings of a learning-rate scheduler; those inside it by class."""
+    state = {k: v for k, v in vars(scheduler).items() if not k.startswith("_") and _is_plain(v)}
+    inner = getattr(scheduler, "_schedulers", None)
+    inside = {"schedulers": [scheduler_settings(one) for one in inner]} if inner else {}
+    return {"class": type(scheduler).__name__, **facts, **state, **inside}
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, _PLAIN) or (isinstance(value, list) and all(isinstance(v, _PLAIN) for v in value))
+
+
+def log_loader(run: Run, role: str, loader: Any) -> None:
+    """Record the settings of a DataLoader where it feeds training, and its dataset; it is never iterated."""
+    if not hasattr(loader, "batch_size") or not hasattr(loader, "dataset"):
+        return
+    if role == "train":
+        facts: dict[str, Any] = {name: getattr(loader, name, None) for name in _LOADER}
+        facts["sampler"] = type(loader.sampler).__name__
+        facts["shuffle"] = "Random" in facts["sampler"]
+        run.log_params({"data": facts}, source="argument")
+    dataset = loader.dataset
+    sized = {"shape": (len(dataset),)} if hasattr(type(dataset), "__len__") else {}
+    run.log_dataset(role, type(type(dataset).__name__, (), sized)())
+
+
+def class_name(module: Any) -> str:
+    """The full name of a module's class."""
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def log_architecture(run: Run, framework: str, modules: Iterable[Any]) -> None:
+    """Record the children, classes and parameter counts of a model, or of several that train together."""
+    modules = list(modules)
+    layers = [
+        {
+            "name": name if len(modules) == 1 else f"{type(module).__name__}.{name}".rstrip("."),
+            "class": type(child).__name__,
+            "parameters": sum(p.numel() for p in child.parameters()),
+        }
+        for module in modules
+        for name, child in [*module.named_children()] or [("", module)]
+    ]
+    parameters = {id(p): p for module in modules for p in module.parameters()}.values()
+    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    name = " + ".join(class_name(module) for module in modules)
+    run.log_architecture(framework, name, layers, sum(p.numel() for p in parameters), trainable)

@@ -1,0 +1,365 @@
+"""Hand-written PyTorch loops: optimizers that step together leave a run, without a change to the loop.
+
+    import histhooks, torch
+    histhooks.autolog("torch")
+    for x, y in loader:
+        optimizer.zero_grad(); loss = criterion(model(x), y); loss.backward(); optimizer.step()
+
+    with record(optimizer, model):  # without autolog(): this loop and no other
+        ...
+
+==========================================  ==========================================================================
+PyTorch                                     record
+==========================================  ==========================================================================
+the first step of an optimizer              a run of kind `loop`; inside ``start_run()``, the loop is that run's
+``loss.backward()``                         `loss` at each step, as backward saw it; unscaled under a GradScaler; the
+                                            mean where several led to a step, the first where ``step`` has a closure
+several optimizers that step together       one run; `loss/<optimizer>`, `lr/<optimizer>.<group>` by order of first step
+param groups                                `optimizers`; `optimizer_groups` at the start and at each change (the first
+                                            100); `lr` at each step; changed numbers as series (`momentum`, `betas.0`)
+schedulers                                  class and settings of the outermost one
+passes over the DataLoader that feeds it    epochs; params `data.<name>`; a dataset of role `train` by kind and size
+another loader, between steps               a dataset of role `valid`
+the module behind the parameters            `model_class`; an architecture; an event where parameters freeze or thaw
+``torch.save``, ``torch.load``              artifacts of role `checkpoint`, written and read
+steps that a GradScaler leaves out          events of kind `step_skipped`
+an optimizer over parameters trained before a link `continues` to the run that trained them
+==========================================  ==========================================================================
+
+A run ends when its optimizers are gone (`finished`; `ended` where a batch had been fetched and no step followed), with
+its cell in a notebook, and else with the process. An exception that the program catches itself outside of
+``record()`` or ``start_run()`` is not seen. Where the program logs `loss` or `lr` itself in that run, each step, ours
+stay out. The first point waits for the second step or the next backward, which tell how it is called.
+
+Seams. ``register_optimizer_step_post_hook`` is the official, global registration; it is called for each optimizer
+whose class calls ``Optimizer.__init__``. ``Tensor.backward`` calls ``torch.autograd.backward``, which is wrapped: a
+loss on the CPU is read there, one on a CUDA device is cloned there and read later by the writer. A backward belongs to
+the optimizers whose first parameter it gave a gradient; cleared gradients make earlier ones void.
+``Optimizer.__init__`` and those of schedulers tell what was made for what. No module is hooked and nothing of ours runs inside a compiled
+graph: torch.compile makes as many graphs as without us. ``_BaseDataLoaderIter.__next__`` is private and held by a test.
+
+Not recorded: steps that a CUDA graph replays, for which no Python runs; losses on devices other than CUDA; steps inside
+a run of Lightning, Keras or scikit-learn (with skorch), which are theirs; updates without an optimizer; which of
+several processes' gradients were averaged. Tested with 2.13, on the CPU.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.optim import lr_scheduler
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+from torch.utils.data import dataloader
+
+from histhooks import _device
+from histhooks._engine import current, is_paused
+from histhooks._guard import guarded
+from histhooks._patching import Patches
+from histhooks._run import Run
+from histhooks.errors import NotApplicable
+from histhooks.integrations import Integration
+from histhooks.integrations.torch import _models
+from histhooks.integrations.torch._loops import Here, forget_cells, on_step, open_explicit, state
+from histhooks.integrations.torch._optimizers import Loss
+
+__all__ = ["install", "integration", "record", "uninstall"]
+
+_MINIMUM = (2, 4)
+_SCHEDULERS = ("LRScheduler", "ReduceLROnPlateau", "SequentialLR", "ChainedScheduler")
+_MOST_FILES = 50
+
+_patches = Patches()
+_handles: list[Any] = []
+
+
+@contextmanager
+def record(
+    optimizer: Optimizer | Sequence[Optimizer],
+    model: torch.nn.Module | Sequence[torch.nn.Module] | None = None,
+    *,
+    name: str | None = None,
+) -> Iterator[Run]:
+    """Record a loop without ``autolog()``; beside it, once.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer or sequence of them
+        What steps.
+    model : torch.nn.Module or sequence of them, optional
+        What trains; by default the module that the parameters belong to.
+    name : str, optional
+        For people; need not be unique.
+
+    Yields
+    ------
+    Run
+        Also for metrics of one's own: ``run.log({"accuracy": 0.9}, epoch=1)``.
+
+    Raises
+    ------
+    TypeError
+        Where ``optimizer`` is no optimizer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from histhooks.integrations.torch import record
+    >>> model = torch.nn.Linear(3, 1)
+    >>> optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    >>> with record(optimizer, model) as run:
+    ...     model(torch.ones(1, 3)).sum().backward()
+    ...     optimizer.step()
+    """
+    optimizers = list(optimizer) if isinstance(optimizer, Sequence) else [optimizer]
+    for one in optimizers:
+        if not isinstance(getattr(one, "param_groups", None), list):
+            raise TypeError(f"record() takes an optimizer of torch.optim, or a list of them, not {type(one).__name__}")
+    models = list(model) if isinstance(model, Sequence) else [] if model is None else [model]
+    guarded(_arm)()
+    opened = guarded(open_explicit)(optimizers, models, name)
+    run = opened[0] if opened is not None else Run(None, {"name": "off", "kind": "loop"})
+    with run:
+        yield run
+
+
+# --- seams ------------------------------------------------------------------------------------------------------------
+
+
+_stepped = guarded(on_step)
+
+
+def _around_backward(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    run = current.get()
+    if (run is not None and run.kind not in ("block", "loop")) or is_paused.get():
+        return original(*args, **kwargs)
+    before = _before_backward(args, kwargs)
+    if before is None:
+        return original(*args, **kwargs)
+    here, loss, marks = before
+    here.loss = loss
+    try:
+        result = original(*args, **kwargs)
+    finally:
+        here.loss = None
+    _after_backward(here, loss, marks)
+    return result
+
+
+@guarded
+def _before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Here, Loss, list[Any]] | None:
+    here = state.here()
+    if here.loop is not None and here.loop.is_holding:
+        here.loop.release()
+    # A backward inside a backward, as of a checkpointed layer, is a part of it.
+    loss = None if here.loss is not None else _loss_of(here, args, kwargs)
+    if loss is None:
+        return None
+    here.had_backward = here.is_midway = True
+    return here, loss, [(tracked, tracked.mark()) for tracked in state.candidates(here)]
+
+
+@guarded
+def _after_backward(here: Here, loss: Loss, marks: list[Any]) -> None:
+    claimed = False
+    for tracked, mark in marks:
+        claimed = tracked.note(loss, mark) or claimed
+    if not claimed:
+        here.unclaimed.append(loss)
+
+
+def _loss_of(here: Here, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Loss | None:
+    """The number that backward starts from; None where it is no scalar, or gradients are given."""
+    tensors = args[0] if args else kwargs.get("tensors")
+    if (args[1] if len(args) > 1 else kwargs.get("grad_tensors")) is not None:
+        return None
+    if isinstance(tensors, torch.Tensor):
+        return _number(here, tensors)
+    if not isinstance(tensors, Sequence):
+        return None
+    numbers = [_number(here, tensor) for tensor in tensors]
+    if len(numbers) == 1:
+        return numbers[0]
+    return sum(n for n in numbers if isinstance(n, float)) if all(isinstance(n, float) for n in numbers) else None
+
+
+def _number(here: Here, tensor: Any) -> Loss | None:
+    if here.scaled:
+        ref, loss = here.scaled.pop(id(tensor), (None, None))
+        if ref is not None and ref() is tensor:
+            return loss
+    if tensor.numel() != 1:
+        return None
+    if tensor.is_cpu:
+        return float(tensor.item())
+    try:
+        return _device.OnDevice(tensor)
+    except TypeError:
+        return None
+
+
+def _around_scale(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    given = args[1] if len(args) > 1 else kwargs.get("outputs")
+    if result is not given:
+        _note_scaled(given, result)
+    return result
+
+
+@guarded
+def _note_scaled(given: Any, result: Any) -> None:
+    """Keep what a loss was before it was scaled."""
+    here = state.here()
+    if len(here.scaled) > 64:
+        here.scaled.clear()
+    if not isinstance(given, (list, tuple)):
+        given, result = [given], [result]
+    for before, after in zip(given, result, strict=True):
+        if isinstance(after, torch.Tensor):
+            loss = _number(here, before)
+            if loss is not None:
+                here.scaled[id(after)] = (weakref.ref(after), loss)
+
+
+def _around_scaler_step(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    optimizer = args[1] if len(args) > 1 else kwargs.get("optimizer")
+    tracked = state.tracked.get(id(optimizer))
+    before = None if tracked is None else tracked.steps
+    result = original(*args, **kwargs)
+    if tracked is not None and tracked.loop is not None and tracked.steps == before:
+        tracked.losses.clear()
+        tracked.loop.run.event("step_skipped", "the gradient scaler found gradients that are not finite", step=before)
+    return result
+
+
+def _around_optimizer(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    modules = guarded(_models.named_by)(args[1] if len(args) > 1 else kwargs.get("params"))
+    original(*args, **kwargs)
+    guarded(state.track)(args[0], is_new=True, modules=modules)
+
+
+def _around_scheduler(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    original(*args, **kwargs)
+    _note_scheduler(args[0])
+
+
+@guarded
+def _note_scheduler(scheduler: Any) -> None:
+    optimizer = getattr(scheduler, "optimizer", None)
+    if optimizer is None:
+        return
+    tracked = state.known(optimizer)
+    tracked.schedulers.append(weakref.ref(scheduler))
+    if tracked.loop is not None and tracked.loop.is_open:
+        title = f"{type(scheduler).__name__} drives optimizer {tracked.position} from here on"
+        tracked.loop.run.event("scheduler", title, step=tracked.steps)
+
+
+def _around_iter(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    iterator = original(*args, **kwargs)
+    guarded(state.here().passes.begin)(args[0], iterator)
+    return iterator
+
+
+def _around_next(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    here = state.here()
+    try:
+        batch = original(*args, **kwargs)
+    except StopIteration:
+        found = here.passes.of(args[0])
+        if found is not None:
+            found.is_used_up = True
+        here.is_midway = False
+        raise
+    here.is_midway = True
+    return batch
+
+
+def _around_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    _note_file(args[1] if len(args) > 1 else kwargs.get("f"), "out")
+    return result
+
+
+def _around_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    _note_file(args[0] if args else kwargs.get("f"), "in")
+    return result
+
+
+@guarded
+def _note_file(file: Any, direction: str) -> None:
+    path = file if isinstance(file, (str, os.PathLike)) else getattr(file, "name", None)
+    run = current.get()
+    if not isinstance(path, (str, os.PathLike)) or is_paused.get() or not os.path.isfile(path):
+        return
+    loop = state.of_run.get(str(run.id)) if run is not None else state.here().loop
+    if loop is not None and loop.is_open:
+        loop.run.log_artifact(path, role="checkpoint", direction=direction, step=max(0, loop.steps - 1))
+    elif run is not None and run.kind == "block":
+        run.log_artifact(path, role="checkpoint", direction=direction)
+    elif run is None and direction == "in" and len(state.files_read) < _MOST_FILES:
+        state.files_read.append(os.path.abspath(path))
+
+
+def _around_capture_begin(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    _device.capturing.acquire()
+    try:
+        return original(*args, **kwargs)
+    except BaseException:
+        _device.capturing.release()
+        raise
+
+
+def _around_capture_end(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        return original(*args, **kwargs)
+    finally:
+        if _device.capturing.locked():
+            _device.capturing.release()
+
+
+def _arm() -> None:
+    """Put the hooks in, once."""
+    if _patches:
+        return
+    _handles.append(register_optimizer_step_post_hook(_stepped))
+    _patches.wrap(torch.autograd, "backward", _around_backward, rebound=True)
+    _patches.wrap(Optimizer, "__init__", _around_optimizer)
+    for name in _SCHEDULERS:
+        _patches.wrap(getattr(lr_scheduler, name), "__init__", _around_scheduler)
+    _patches.wrap(dataloader.DataLoader, "__iter__", _around_iter)
+    _patches.wrap(dataloader._BaseDataLoaderIter, "__next__", _around_next)
+    _patches.wrap(torch.amp.GradScaler, "scale", _around_scale)
+    _patches.wrap(torch.amp.GradScaler, "step", _around_scaler_step)
+    _patches.wrap(torch.serialization, "save", _around_save, rebound=True)
+    _patches.wrap(torch.serialization, "load", _around_load, rebound=True)
+    _patches.wrap(torch.cuda.CUDAGraph, "capture_begin", _around_capture_begin)
+    _patches.wrap(torch.cuda.CUDAGraph, "capture_end", _around_capture_end)
+
+
+def install() -> None:
+    """Record every loop from here on."""
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    if version < _MINIMUM:
+        raise NotApplicable(f"PyTorch {torch.__version__} is too old; 2.4 or newer is needed")
+    _arm()
+    state.is_automatic = True
+
+
+def uninstall() -> None:
+    """Put everything back, by identity."""
+    state.is_automatic = False
+    for loop in [loop for loop in state.of_run.values() if loop.is_own]:
+        loop.run.end("ended")
+    while _handles:
+        _handles.pop().remove()
+    forget_cells()
+    _patches.undo()
+
+
+integration = Integration("torch", install, uninstall)

@@ -1,0 +1,506 @@
+"""From steps to runs: which optimizers make one run, when it begins, what each step leaves, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from histhooks import recorder
+from histhooks._device import OnDevice, Reading
+from histhooks._engine import current, is_paused
+from histhooks._guard import guarded
+from histhooks._run import Run
+from histhooks._time import iso
+from histhooks._torch_objects import class_name, group_settings, log_architecture, log_loader, scheduler_settings
+from histhooks.integrations.torch import _models
+from histhooks.integrations.torch._optimizers import Group, Loss, Tracked
+from histhooks.integrations.torch._passes import Pass, Passes
+
+_OWN = ("torch", "accelerate", "functools", "contextlib", "threading", "concurrent")
+_PATIENCE = 16  # steps for which names wait for another optimizer that may step too
+_Point = tuple[Tracked, list[Loss], list[float | None], int, int | None, int]
+
+
+class Here:
+    """What one thread does."""
+
+    def __init__(self) -> None:
+        self.passes = Passes()
+        self.loop: Loop | None = None
+        self.loss: Loss | None = None  # of the backward that runs now
+        self.unclaimed: deque[Loss] = deque(maxlen=4096)  # of backwards that reached no optimizer that is known
+        self.scaled: dict[int, tuple[weakref.ref[Any], Loss]] = {}
+        self.had_backward = False  # since the last step
+        self.is_midway = False  # a batch was fetched, or a backward ran, and no step came yet
+
+
+class State:
+    """What the process knows.
+
+    Attributes
+    ----------
+    is_automatic : bool
+        Whether loops are recorded that nobody passed to ``record()``.
+    tracked : dict
+        Optimizers by identity.
+    unstepped : dict
+        Those of them that have not stepped.
+    """
+
+    def __init__(self) -> None:
+        self.is_automatic = False
+        self.tracked: dict[int, Tracked] = {}
+        self.unstepped: dict[int, Tracked] = {}
+        self.of_run: dict[str, Loop] = {}
+        # Which run trained a parameter, and which files were read before any loop began.
+        self.trained: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self.files_read: list[str] = []
+        self._local = threading.local()
+
+    def here(self) -> Here:
+        """What this thread does."""
+        try:
+            found: Here = self._local.here
+        except AttributeError:
+            found = self._local.here = Here()
+        return found
+
+    def track(self, optimizer: Any, *, is_new: bool, modules: list[weakref.ref[Any]] | None = None) -> Tracked:
+        """Know an optimizer."""
+        key = id(optimizer)
+        tracked = Tracked(optimizer, is_new=is_new, modules=modules)
+        self.tracked[key] = self.unstepped[key] = tracked
+        weakref.finalize(optimizer, self._forget, key, tracked).atexit = False
+        return tracked
+
+    def known(self, optimizer: Any) -> Tracked:
+        """What is known of an optimizer."""
+        tracked = self.tracked.get(id(optimizer))
+        return tracked if tracked is not None else self.track(optimizer, is_new=False)
+
+    def _forget(self, key: int, tracked: Tracked) -> None:
+        for table in (self.tracked, self.unstepped):
+            if table.get(key) is tracked:
+                del table[key]
+
+    def candidates(self, here: Here) -> list[Tracked]:
+        """The optimizers that a backward of this thread may lead to."""
+        members = here.loop.members if here.loop is not None else []
+        return [*members, *list(self.unstepped.values())[-8:]] if self.unstepped else members
+
+
+state = State()
+
+
+class Loop:
+    """The optimizers that step together, and their run.
+
+    Parameters
+    ----------
+    run : Run
+    here : Here
+        The thread that steps.
+    is_own : bool
+        Whether the run was opened for this loop by a hook, and so ends with it.
+    """
+
+    def __init__(self, run: Run, here: Here, *, is_own: bool) -> None:
+        self.run, self.is_own, self._here = run, is_own, here
+        self.members: list[Tracked] = []
+        self.epoch: int | None = None
+        self.steps = 0
+        self.pass_: Pass | None = None
+        self.first_number = 0
+        self._alive = 0
+        self._has_valid = False
+        self._seen_passes = 0
+        self._held: list[_Point] | None = []
+        self._names: dict[str, str | None] = {}  # ours, and what it became where the program logs that name itself
+        self._emitted: set[str] = set()
+        self._models: list[weakref.ref[Any]] = []
+        self._n_trainable = -1
+        self._last_ns = 0
+        self._clock = time.perf_counter()
+        state.of_run[str(run.id)] = self
+        run.before_end = self._concluded
+        self._watch()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its run still takes points."""
+        return self.run.status == "running"
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether the first points wait for their names."""
+        return self._held is not None
+
+    # --- who belongs to it ----------------------------------------------------------------------------------------
+
+    def add(self, tracked: Tracked, optimizer: Any, models: Iterable[Any] = ()) -> None:
+        """Take in an optimizer: its settings, its schedule, its model."""
+        tracked.loop, tracked.position, tracked.steps = self, len(self.members), 0
+        self.members.append(tracked)
+        self._alive += 1
+        state.unstepped.pop(id(optimizer), None)
+        groups = [group_settings(group) for group in optimizer.param_groups]
+        scheduler = tracked.scheduler()
+        told = None if scheduler is None else scheduler_settings(scheduler)
+        name = type(optimizer).__name__
+        optimizer_id = self.run.log_optimizer(
+            tracked.position, name, group_settings(optimizer.defaults), list(groups), told
+        )
+        tracked.groups = [Group(group, optimizer_id, n) for n, group in enumerate(optimizer.param_groups)]
+        role = "optimizer" if tracked.position == 0 else f"optimizer.{tracked.position}"
+        first = {k: v for k, v in groups[0].items() if k not in ("n_parameters", "initial_lr")} if groups else {}
+        self.run.log_params({role: {"class": name, **first}}, source="resolved")
+        self._log_models([*models] or _models.of(optimizer, tracked.modules))
+        self._log_origin(tracked)
+
+    def _log_models(self, found: list[Any]) -> None:
+        known = [module for module in (ref() for ref in self._models) if module is not None]
+        new = [module for module in found if all(module is not other for other in known)]
+        if not new:
+            return
+        self._models += [weakref.ref(module) for module in new]
+        if self.is_own or self.run.kind == "loop" or not known:
+            self.run.update(model_class=" + ".join(class_name(module) for module in [*known, *new]))
+        log_architecture(self.run, "torch", [*known, *new])
+        self._n_trainable = _count_trainable([*known, *new])
+
+    def _log_origin(self, tracked: Tracked) -> None:
+        """A link to the run that trained the same parameters before."""
+        first = tracked.first()
+        if first is None:
+            return
+        ref, run_id = state.trained.get(id(first), (None, ""))
+        if ref is not None and ref() is first and run_id != self.run.id:
+            self.run.link("continues", run_id)
+        state.trained[id(first)] = (weakref.ref(first), str(self.run.id))
+
+    def group_added(self, tracked: Tracked, group: dict[str, Any], position: int) -> None:
+        """A param group that came after the first step."""
+        optimizer_id = tracked.groups[0].optimizer_id if tracked.groups else ""
+        known = Group(group, optimizer_id, position)
+        tracked.groups.append(known)
+        facts = dict(known.settings)
+        count = facts.pop("n_parameters", None)
+        self.run.log_optimizer_group(optimizer_id, position, facts, step=tracked.steps, n_parameters=count)
+
+    def optimizer_gone(self, tracked: Tracked) -> None:
+        """An optimizer was let go; with the last one the run of a loop ends."""
+        self._alive -= 1
+        if self._alive == 0 and self.is_own and self.is_open:
+            # A batch was fetched and no step followed: an exception, or a break, which nobody can tell apart here.
+            self.run.end("ended" if self._here.is_midway else "finished")
+
+    # --- steps ----------------------------------------------------------------------------------------------------
+
+    def stepped(self, tracked: Tracked, optimizer: Any, here: Here, *, has_closure: bool) -> None:
+        """Record a step.
+
+        Parameters
+        ----------
+        tracked : Tracked
+        optimizer : torch.optim.Optimizer
+        here : Here
+        has_closure : bool
+            Whether the optimizer evaluated the loss itself; the first value is the one before the update, which
+            ``step`` returns.
+        """
+        if tracked.losses:
+            losses = list(tracked.losses)
+            tracked.losses.clear()
+        elif here.unclaimed:
+            losses = list(here.unclaimed)
+        else:
+            losses = [] if here.loss is None else [here.loss]
+        if here.unclaimed:
+            here.unclaimed.clear()
+        if has_closure:
+            losses = losses[:1]
+        epoch = self.epoch if here.passes.count == self._seen_passes else self._turn(here.passes)
+        rates = tracked.rates(optimizer, self)
+        step, now = tracked.steps, time.time_ns()
+        tracked.steps = step + 1
+        if step >= self.steps:
+            self.steps = step + 1
+        self._last_ns = now
+        if self._held is None:
+            self._emit((tracked, losses, rates, step, epoch, now))
+        else:
+            self._held.append((tracked, losses, rates, step, epoch, now))
+            if len(self._held) > 1:
+                self.release()
+
+    def release(self, *, is_last: bool = False) -> None:
+        """Let the first points go, once it is clear how they are called.
+
+        ``loss`` becomes ``loss/0`` where a second optimizer steps too, and the program may log a name itself.
+        """
+        if self._held is None:
+            return
+        peers = any(0 < other.number < self.first_number for other in state.unstepped.values())
+        if peers and len(self._held) < _PATIENCE and not is_last:
+            return
+        held, self._held = self._held, None
+        for point in held:
+            self._emit(point)
+
+    def _emit(self, point: _Point) -> None:
+        tracked, losses, rates, step, epoch, now = point
+        metrics: dict[str, float] = {}
+        run = self.run
+        is_single = len(self.members) == 1
+        loss_name = self._name("loss" if is_single else f"loss/{tracked.position}")
+        if losses and loss_name is not None:
+            numbers = [loss for loss in losses if not isinstance(loss, OnDevice)]
+            if len(numbers) == len(losses):
+                metrics[loss_name] = sum(numbers) / len(numbers)
+            else:
+                run._append(("later", Reading(run, loss_name, losses, step, epoch, now)))
+        is_plain = is_single and len(rates) == 1
+        for position, rate in enumerate(rates):
+            name = self._name("lr" if is_plain else f"lr/{tracked.position}.{position}")
+            if rate is not None and name is not None:
+                metrics[name] = rate
+        if metrics:
+            run._append((run, metrics, step, epoch, now))
+
+    def settings_changed(self, tracked: Tracked, position: int, numbers: dict[str, float]) -> None:
+        """Record the new values of settings other than the learning rate, as points of this step."""
+        is_plain = len(self.members) == 1 and len(tracked.groups) == 1
+        place = "" if is_plain else f"/{tracked.position}.{position}"
+        values = {f"{key}{place}": value for key, value in numbers.items()}
+        self.run._append((self.run, values, tracked.steps, self.epoch, time.time_ns()))
+
+    # --- names that the program logs itself -----------------------------------------------------------------------
+
+    def _name(self, name: str) -> str | None:
+        self._emitted.add(name)
+        return self._names.get(name, name)
+
+    def _watch(self) -> None:
+        """See which of our names the program logs in this run, so that nothing is there twice."""
+        run, log = self.run, self.run.log
+
+        def watching(metrics: Any, *, step: int | None = None, epoch: int | None = None) -> None:
+            for name in metrics:
+                if name.__class__ is str and name not in self._names and name.startswith(("loss", "lr")):
+                    # Before our first point is out, the program logs each step; later, it logs something else.
+                    self._names[name] = f"{name}/step" if name in self._emitted else None
+            log(metrics, step=step, epoch=epoch)
+
+        setattr(run, "log", watching)  # noqa: B010
+
+    # --- epochs ---------------------------------------------------------------------------------------------------
+
+    def _turn(self, passes: Passes) -> int | None:
+        """Passes began since the last step: the epoch that this step is in."""
+        new = passes.since(self._seen_passes)
+        self._seen_passes = passes.count
+        loader = None if self.pass_ is None else self.pass_.loader()
+        found = passes.latest(lambda p: p.loader() is loader) if loader is not None else None
+        if found is None or not (found is not self.pass_ or found.is_open()):
+            found = passes.latest(Pass.is_open) or found
+        if found is None or found is self.pass_:
+            self._note_others(new)
+            return self.epoch
+        if found.loader() is not loader:
+            log_loader(self.run, "train", found.loader())
+        self.pass_ = found
+        self._note_others(new)
+        if self.epoch is None:
+            self.epoch = 0
+        else:
+            self.epoch += 1
+            self.run.update(epochs_done=self.epoch, steps_done=self.steps)
+            self._look_at_frozen()
+        return self.epoch
+
+    def _note_others(self, new: list[Pass]) -> None:
+        """Loaders that were passed over between steps, and led to none: the data that training is judged by."""
+        training = None if self.pass_ is None else self.pass_.loader()
+        for other in new:
+            loader = other.loader()
+            if loader is not None and loader is not training and not self._has_valid:
+                self._has_valid = True
+                log_loader(self.run, "valid", loader)
+
+    def _look_at_frozen(self) -> None:
+        models = [module for module in (ref() for ref in self._models) if module is not None]
+        if models and len(models) == len(self._models):
+            count = _count_trainable(models)
+            if count != self._n_trainable:
+                title = f"{self._n_trainable} parameters were trainable, now {count} are"
+                self.run.event("trainable", title, step=self.steps)
+                self._n_trainable = count
+                log_architecture(self.run, "torch", models)
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _concluded(self, status: str) -> dict[str, Any]:
+        self.release(is_last=True)
+        state.of_run.pop(str(self.run.id), None)
+        facts: dict[str, Any] = {"steps_done": self.steps}
+        if self.epoch is not None:
+            is_through = self.pass_ is not None and self.pass_.is_used_up
+            is_left = status == "finished" and (self.pass_ is None or not self.pass_.is_open())
+            facts["epochs_done"] = self.epoch + (1 if is_through or is_left else 0)
+        if self.is_own and self._last_ns:
+            facts["ended_at"] = iso(self._last_ns // 1000)
+            facts["duration_s"] = round((self._last_ns // 1000 - self.run.start_us) / 1e6, 6)
+        return facts
+
+
+def _count_trainable(models: list[Any]) -> int:
+    return sum(p.numel() for model in models for p in model.parameters() if p.requires_grad)
+
+
+# --- which loop a step belongs to -------------------------------------------------------------------------------------
+
+
+def on_step(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Called by PyTorch after each step of each optimizer."""
+    here = state.here()
+    tracked = state.tracked.get(id(optimizer)) or state.known(optimizer)
+    run, loop = current.get(), tracked.loop
+    if loop is None or not loop.is_open or (run is not None and run is not loop.run) or is_paused.get():
+        loop = _find_loop(tracked, optimizer, here, run)
+    if loop is not None:
+        here.loop = loop
+        loop.stepped(tracked, optimizer, here, has_closure=bool(args or kwargs))
+    else:
+        tracked.losses.clear()
+        here.unclaimed.clear()
+    here.had_backward = here.is_midway = False
+
+
+@guarded
+def _find_loop(tracked: Tracked, optimizer: Any, here: Here, run: Run | None) -> Loop | None:
+    if tracked.is_echo or is_paused.get() or recorder.is_task():
+        return None
+    if run is not None:
+        return _loop_of_run(tracked, optimizer, here, run)
+    if not state.is_automatic or not recorder.is_recording():
+        return None
+    before = here.loop
+    if before is not None and before.is_open and not here.had_backward and _shares(tracked, before):
+        tracked.is_echo = True  # an optimizer around another one
+        return None
+    if before is not None and before.is_open and before.is_own and _steps_along(tracked, before, here):
+        before.add(tracked, optimizer)
+        return before
+    return _open(tracked, optimizer, here)
+
+
+def _loop_of_run(tracked: Tracked, optimizer: Any, here: Here, run: Run) -> Loop | None:
+    """Inside a run: that of a block or of ``record()`` takes the step, that of a host has its own ways."""
+    loop = state.of_run.get(str(run.id))
+    if run.kind == "block" and state.is_automatic and run.is_recorded:
+        if loop is None:
+            loop = Loop(run, here, is_own=False)
+            loop.first_number = tracked.number
+            run.update(framework="torch", framework_version=torch.__version__)
+            _attach_files(run)
+    elif run.kind != "loop" or loop is None or not state.is_automatic:
+        return None
+    loop.add(tracked, optimizer)
+    return loop
+
+
+def _shares(tracked: Tracked, loop: Loop) -> bool:
+    first = tracked.first()
+    return first is not None and any(other.first() is first for other in loop.members)
+
+
+def _steps_along(tracked: Tracked, loop: Loop, here: Here) -> bool:
+    """Whether an optimizer that steps for the first time belongs to the loop that stepped before."""
+    if _shares(tracked, loop):
+        return False
+    if not here.had_backward:
+        return True
+    is_in_pass = loop.pass_ is not None and loop.pass_.is_open() and here.passes.count == loop._seen_passes
+    was_there = tracked.number < loop.first_number and loop.epoch is None and loop.steps <= _PATIENCE
+    return is_in_pass or was_there
+
+
+def _open(tracked: Tracked, optimizer: Any, here: Here) -> Loop:
+    models = _models.of(optimizer, tracked.modules)
+    run = recorder.open_run(
+        kind="loop",
+        framework="torch",
+        framework_version=torch.__version__,
+        model_class=class_name(models[0]) if models else None,
+        call_site=recorder.call_site(_OWN),
+    )
+    loop = Loop(run, here, is_own=True)
+    # Optimizers made before this moment may belong to it; whoever is made later does not.
+    loop.first_number = max((t.number for t in state.tracked.values()), default=0) + 1
+    loop.add(tracked, optimizer, models)
+    _attach_files(run)
+    _watch_cells()
+    return loop
+
+
+def open_explicit(optimizers: list[Any], models: list[Any], name: str | None) -> tuple[Run, Loop | None]:
+    """Open the run of ``record()``."""
+    here = state.here()
+    run = recorder.open_run(
+        kind="loop",
+        framework="torch",
+        framework_version=torch.__version__,
+        name=name,
+        model_class=class_name(_models.unwrapped(models[0])) if models else None,
+        call_site=recorder.call_site(_OWN),
+        implicit=False,
+    )
+    if not run.is_recorded:
+        return run, None
+    loop = Loop(run, here, is_own=False)
+    for optimizer in optimizers:
+        loop.add(state.known(optimizer), optimizer, [_models.unwrapped(model) for model in models])
+    _attach_files(run)
+    return run, loop
+
+
+def _attach_files(run: Run) -> None:
+    files, state.files_read = state.files_read, []
+    for path in files:
+        run.log_artifact(path, role="checkpoint", direction="in")
+
+
+# --- notebooks --------------------------------------------------------------------------------------------------------
+
+_cells: list[Any] = []
+
+
+def _watch_cells() -> None:
+    """In a notebook, a loop ends with its cell."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None and shell not in _cells:
+        _cells.append(shell)
+        shell.events.register("post_run_cell", cell_ended)
+
+
+def forget_cells() -> None:
+    """Take our listener out."""
+    while _cells:
+        _cells.pop().events.unregister("post_run_cell", cell_ended)
+
+
+def cell_ended(result: Any) -> None:
+    """Called by IPython after each cell."""
+    error = getattr(result, "error_in_exec", None) or getattr(result, "error_before_exec", None)
+    for loop in [loop for loop in state.of_run.values() if loop.is_own]:
+        if error is not None:
+            loop.run.end(error=error)
+        else:
+            loop.run.end("finished")

@@ -1,0 +1,153 @@
+"""One optimizer: the losses that lead to its next step, and the settings of its groups as they change."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections import deque
+from operator import is_
+from typing import TYPE_CHECKING, Any
+
+from histhooks._device import OnDevice
+from histhooks._torch_objects import group_settings
+
+if TYPE_CHECKING:
+    from histhooks.integrations.torch._loops import Loop
+
+Loss = float | OnDevice
+# A schedule that moves each step would leave a row each step; its series has all of it.
+_MOST_ROWS = 100
+_numbers = itertools.count(1)
+
+
+class Group:
+    """The settings of one param group, as they were at the last step."""
+
+    __slots__ = ("_values", "n_rows", "optimizer_id", "position", "rate", "rate_tensor", "settings")
+
+    def __init__(self, group: dict[str, Any], optimizer_id: str, position: int) -> None:
+        self.optimizer_id, self.position = optimizer_id, position
+        self.n_rows = 1
+        self.look(group)
+
+    def is_same(self, group: dict[str, Any]) -> bool:
+        """Whether nothing was assigned since the last look; compares no values, so no device is waited for."""
+        values = self._values
+        return len(values) == len(group) and all(map(is_, group.values(), values))
+
+    def look(self, group: dict[str, Any]) -> None:
+        """Keep the settings as they are."""
+        self._values = tuple(value if name != "params" else group["params"] for name, value in group.items())
+        self.settings = group_settings(group)
+        rate = group.get("lr")
+        is_number = isinstance(rate, (int, float))
+        self.rate: float | None = float(rate) if rate is not None and is_number else None
+        is_on_cpu = not is_number and getattr(getattr(rate, "device", None), "type", None) == "cpu"
+        self.rate_tensor = rate if is_on_cpu else None
+
+    def current_rate(self) -> float | None:
+        """The learning rate; None where it lies on a device."""
+        return self.rate if self.rate_tensor is None else float(self.rate_tensor)
+
+
+class Tracked:
+    """An optimizer, held weakly, and what is known of it before its next step.
+
+    Attributes
+    ----------
+    number : int
+        In the order of construction, from 1; 0 where nobody saw that.
+    steps : int
+        Steps that were recorded in its loop.
+    losses : deque
+        What backwards saw since the gradients were cleared, or since the last step.
+    """
+
+    __slots__ = (
+        "__weakref__", "_first", "groups", "is_echo", "loop", "losses", "modules", "number", "position", "ref",
+        "schedulers", "steps",
+    )  # fmt: skip
+
+    def __init__(self, optimizer: Any, *, is_new: bool, modules: list[weakref.ref[Any]] | None = None) -> None:
+        self.ref = weakref.ref(optimizer, self._gone)
+        self.number = next(_numbers) if is_new else 0
+        self.loop: Loop | None = None
+        self.position = 0
+        self.steps = 0
+        self.losses: deque[Loss] = deque(maxlen=4096)
+        self.groups: list[Group] = []
+        self.schedulers: list[weakref.ref[Any]] = []
+        self.modules = modules or []
+        self.is_echo = False
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        first = next((p for p in parameters if p.requires_grad), parameters[0] if parameters else None)
+        self._first = None if first is None else weakref.ref(first)
+
+    def _gone(self, _: Any) -> None:
+        if self.loop is not None:
+            self.loop.optimizer_gone(self)
+
+    def first(self) -> Any:
+        """The first parameter that trains, which stands for all when gradients are looked at."""
+        return None if self._first is None else self._first()
+
+    def mark(self) -> tuple[int, int] | None:
+        """What tells whether a gradient came; None where there is none at all."""
+        first = self.first()
+        gradient = None if first is None else first.grad
+        return None if gradient is None else (id(gradient), gradient._version)
+
+    def note(self, loss: Loss, before: tuple[int, int] | None) -> bool:
+        """Take the loss of a backward that reached this optimizer's parameters; give whether it did."""
+        if self.mark() == before:
+            return False
+        if before is None:
+            self.losses.clear()  # gradients were cleared: what came before leads to no step
+        self.losses.append(loss)
+        return True
+
+    def scheduler(self) -> Any:
+        """The scheduler that was made last, which holds those made for it."""
+        return next((found for found in (ref() for ref in reversed(self.schedulers)) if found is not None), None)
+
+    def rates(self, optimizer: Any, loop: Loop) -> list[float | None]:
+        """The learning rate of each group in force for this step; what else changed is recorded."""
+        found = []
+        param_groups = optimizer.param_groups
+        for position in range(len(self.groups), len(param_groups)):
+            loop.group_added(self, param_groups[position], position)
+        for group, known in zip(param_groups, self.groups):
+            if not known.is_same(group):
+                self._changed(group, known, loop)
+            found.append(known.current_rate())
+        return found
+
+    def _changed(self, group: dict[str, Any], known: Group, loop: Loop) -> None:
+        before = known.settings
+        known.look(group)
+        after = known.settings
+        changed = {k: v for k, v in after.items() if k not in before or before[k] != v}
+        if not changed.keys() - {"initial_lr"}:
+            return
+        numbers = {k: v for k, v in _numbers_in(changed) if k not in ("lr", "initial_lr", "n_parameters")}
+        if numbers:
+            loop.settings_changed(self, known.position, numbers)
+        if known.n_rows < _MOST_ROWS:
+            known.n_rows += 1
+            facts = dict(after)
+            count = facts.pop("n_parameters", None)
+            loop.run.log_optimizer_group(known.optimizer_id, known.position, facts, step=self.steps, n_parameters=count)
+        elif known.n_rows == _MOST_ROWS:
+            known.n_rows += 1
+            text = f"settings of param group {known.position} change all the time: `optimizer_groups` has the first"
+            loop.run.event("truncated", f"{text} {_MOST_ROWS}, the series have all", step=self.steps)
+
+
+def _numbers_in(settings: dict[str, Any]) -> list[tuple[str, float]]:
+    found: list[tuple[str, float]] = []
+    for key, value in settings.items():
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            found.append((key, float(value)))
+        elif isinstance(value, (tuple, list)) and all(isinstance(v, (int, float)) for v in value):
+            found += [(f"{key}.{number}", float(v)) for number, v in enumerate(value)]
+    return found
