@@ -67,13 +67,17 @@ def read(values: Iterable[OnDevice]) -> dict[int, float]:
         groups.setdefault((value.copy.device, value.copy.dtype), []).append(value)
     found: dict[int, float] = {}
     for (device, _), group in groups.items():
-        stream = _streams.get(str(device))
-        if stream is None:
-            stream = _streams[str(device)] = torch.cuda.Stream(device)
-        with torch.no_grad(), torch.cuda.stream(stream):
+        with torch.no_grad(), torch.cuda.stream(_stream_of(device)):
             numbers = torch.stack([value.copy for value in group]).cpu().tolist()
         found |= {id(value): float(number) for value, number in zip(group, numbers, strict=True)}
     return found
+
+
+def _stream_of(device: Any) -> Any:
+    """A stream of our own on a CUDA device, so that a copy waits for nothing that the program does."""
+    if device.type == "cuda" and str(device) not in _streams:
+        _streams[str(device)] = sys.modules["torch"].cuda.Stream(device)
+    return _streams.get(str(device))
 
 
 class Reading:

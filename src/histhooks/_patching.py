@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 # original, args, kwargs -> result
@@ -45,12 +45,13 @@ class Patch:
             raise TypeError(f"{owner!r}.{name} is no plain function but {type(original).__name__}")
         self.original: Callable[..., Any] = original
 
-        @functools.wraps(original)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             if not self.is_active:
                 return original(*args, **kwargs)
             return around(original, args, kwargs)
 
+        self.code = wrapper.__code__
+        functools.update_wrapper(wrapper, original)
         if not is_plain:
             # `random.seed` calls itself Random.seed: this one must pickle by the name that it has here.
             wrapper.__module__, wrapper.__qualname__ = owner.__name__, name
@@ -116,6 +117,10 @@ class Patches:
             rebind(patch.original, patch.wrapper)
         self._patches.append((patch, rebound))
         return patch
+
+    def wrapper_code(self) -> CodeType:
+        """The code that all wrappers share, for compilers that must leave it alone."""
+        return self._patches[0][0].code
 
     def undo(self) -> None:
         """Put all originals back."""

@@ -35,7 +35,7 @@ which a module's ``log`` replaces. Ctrl-C becomes SystemExit in ``_call_and_hand
 heard of it before. The sanity check is no epoch.
 
 Not recorded: ``predict``; a run whose rank 0 is a process that Lightning spawns or forks (``ddp_spawn``,
-``ddp_notebook``). With Fabric the loop is the program's own, and the integration of PyTorch records it. Tested with 2.6.
+``ddp_notebook``). With Fabric the loop is the program's own, which the integration of PyTorch records. Tested with 2.6.
 """
 
 from __future__ import annotations

@@ -35,8 +35,9 @@ Seams. ``register_optimizer_step_post_hook`` is the official, global registratio
 whose class calls ``Optimizer.__init__``. ``Tensor.backward`` calls ``torch.autograd.backward``, which is wrapped: a
 loss on the CPU is read there, one on a CUDA device is cloned there and read later by the writer. A backward belongs to
 the optimizers whose first parameter it gave a gradient; cleared gradients make earlier ones void.
-``Optimizer.__init__`` and those of schedulers tell what was made for what. No module is hooked and nothing of ours runs inside a compiled
-graph: torch.compile makes as many graphs as without us. ``_BaseDataLoaderIter.__next__`` is private and held by a test.
+``Optimizer.__init__`` and those of schedulers tell what was made for what. No module is hooked and nothing of ours runs
+inside a compiled graph: torch.compile makes as many graphs as without us. ``_BaseDataLoaderIter.__next__`` is private
+and held by a test.
 
 Not recorded: steps that a CUDA graph replays, for which no Python runs; losses on devices other than CUDA; steps inside
 a run of Lightning, Keras or scikit-learn (with skorch), which are theirs; updates without an optimizer; which of
@@ -49,16 +50,18 @@ import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch.optim import lr_scheduler
-from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.data import dataloader
 
 from histhooks import _device
 from histhooks._engine import current, is_paused
 from histhooks._guard import guarded
+from histhooks._imports import no_longer, when_imported
 from histhooks._patching import Patches
 from histhooks._run import Run
 from histhooks.errors import NotApplicable
@@ -72,6 +75,7 @@ __all__ = ["install", "integration", "record", "uninstall"]
 _MINIMUM = (2, 4)
 _SCHEDULERS = ("LRScheduler", "ReduceLROnPlateau", "SequentialLR", "ChainedScheduler")
 _MOST_FILES = 50
+_COMPILER = "torch._dynamo.eval_frame"
 
 _patches = Patches()
 _handles: list[Any] = []
@@ -133,6 +137,15 @@ def record(
 _stepped = guarded(on_step)
 
 
+@guarded
+def _step_begins(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Called by PyTorch before each step of each optimizer."""
+    here = state.here()
+    if here.in_closure:  # of a step that an exception left
+        here.unclaimed.extend(here.in_closure)
+    here.in_closure = [] if args or kwargs else None
+
+
 def _around_backward(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     run = current.get()
     if (run is not None and run.kind not in ("block", "loop")) or is_paused.get():
@@ -165,6 +178,9 @@ def _before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Her
 
 @guarded
 def _after_backward(here: Here, loss: Loss, marks: list[Any]) -> None:
+    if here.in_closure is not None:
+        here.in_closure.append(loss)
+        return
     claimed = False
     for tracked, mark in marks:
         claimed = tracked.note(loss, mark) or claimed
@@ -323,10 +339,19 @@ def _around_capture_end(original: Callable[..., Any], args: tuple[Any, ...], kwa
             _device.capturing.release()
 
 
+def _keep_out_of_graphs(eval_frame: ModuleType) -> None:
+    """Have torch.compile run our frames as they are; those of the program below them are its own as before."""
+    eval_frame.skip_code(_patches.wrapper_code())
+    eval_frame.skip_code(_around_backward.__code__)
+    skip = eval_frame.FrameAction.SKIP
+    eval_frame.set_code_exec_strategy(_stepped.__code__, eval_frame.FrameExecStrategy(skip, skip))
+
+
 def _arm() -> None:
     """Put the hooks in, once."""
     if _patches:
         return
+    _handles.append(register_optimizer_step_pre_hook(_step_begins))
     _handles.append(register_optimizer_step_post_hook(_stepped))
     _patches.wrap(torch.autograd, "backward", _around_backward, rebound=True)
     _patches.wrap(Optimizer, "__init__", _around_optimizer)
@@ -340,6 +365,7 @@ def _arm() -> None:
     _patches.wrap(torch.serialization, "load", _around_load, rebound=True)
     _patches.wrap(torch.cuda.CUDAGraph, "capture_begin", _around_capture_begin)
     _patches.wrap(torch.cuda.CUDAGraph, "capture_end", _around_capture_end)
+    when_imported(_COMPILER, guarded(_keep_out_of_graphs))
 
 
 def install() -> None:
@@ -359,6 +385,7 @@ def uninstall() -> None:
     while _handles:
         _handles.pop().remove()
     forget_cells()
+    no_longer(_COMPILER)
     _patches.undo()
 
 

@@ -37,6 +37,7 @@ class Here:
         self.loss: Loss | None = None  # of the backward that runs now
         self.unclaimed: deque[Loss] = deque(maxlen=4096)  # of backwards that reached no optimizer that is known
         self.scaled: dict[int, tuple[weakref.ref[Any], Loss]] = {}
+        self.in_closure: list[Loss] | None = None  # of backwards inside a step that evaluates the loss itself
         self.had_backward = False  # since the last step
         self.is_midway = False  # a batch was fetched, or a backward ran, and no step came yet
 
@@ -203,19 +204,12 @@ class Loop:
 
     # --- steps ----------------------------------------------------------------------------------------------------
 
-    def stepped(self, tracked: Tracked, optimizer: Any, here: Here, *, has_closure: bool) -> None:
-        """Record a step.
-
-        Parameters
-        ----------
-        tracked : Tracked
-        optimizer : torch.optim.Optimizer
-        here : Here
-        has_closure : bool
-            Whether the optimizer evaluated the loss itself; the first value is the one before the update, which
-            ``step`` returns.
-        """
-        if tracked.losses:
+    def stepped(self, tracked: Tracked, optimizer: Any, here: Here) -> None:
+        """Record a step. Of the losses of a closure, the first is that before the update, which ``step`` returns."""
+        if here.in_closure:
+            losses = here.in_closure[:1]
+            tracked.losses.clear()
+        elif tracked.losses:
             losses = list(tracked.losses)
             tracked.losses.clear()
         elif here.unclaimed:
@@ -224,8 +218,6 @@ class Loop:
             losses = [] if here.loss is None else [here.loss]
         if here.unclaimed:
             here.unclaimed.clear()
-        if has_closure:
-            losses = losses[:1]
         epoch = self.epoch if here.passes.count == self._seen_passes else self._turn(here.passes)
         rates = tracked.rates(optimizer, self)
         step, now = tracked.steps, time.time_ns()
@@ -376,10 +368,11 @@ def on_step(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
         loop = _find_loop(tracked, optimizer, here, run)
     if loop is not None:
         here.loop = loop
-        loop.stepped(tracked, optimizer, here, has_closure=bool(args or kwargs))
+        loop.stepped(tracked, optimizer, here)
     else:
         tracked.losses.clear()
         here.unclaimed.clear()
+    here.in_closure = None
     here.had_backward = here.is_midway = False
 
 

@@ -1,0 +1,620 @@
+"""What hand-written PyTorch loops leave in the store."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from histhooks.testing import query, run_program
+from histhooks.verify import verify
+
+pytest.importorskip("torch")
+
+AUTOLOG = "import histhooks\nhisthooks.autolog('torch')\n"
+DATA = """
+import json, sys
+import torch
+torch.manual_seed(3)
+x = torch.randn(64, 3)
+data = torch.utils.data.TensorDataset(x, x.sum(1, keepdim=True))
+loader = torch.utils.data.DataLoader(data, 8, shuffle=True)
+valid = torch.utils.data.DataLoader(data, 16)
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
+    def forward(self, x):
+        return self.out(torch.relu(self.hidden(x)))
+def step(net, optimizer, inputs, targets):
+    optimizer.zero_grad()
+    loss = torch.nn.functional.mse_loss(net(inputs), targets)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+"""
+
+
+def record(store: Path, body: str, *, is_automatic: bool = True) -> str:
+    code, out, err = run_program((AUTOLOG if is_automatic else "") + DATA + body, store)
+    assert code == 0, err
+    report = verify(store)
+    assert report.ok, report.problems
+    return out
+
+
+def points(store: Path, name: str, run: str = "") -> list[tuple[object, ...]]:
+    where = f" AND run_id = '{run}'" if run else ""
+    return query(store, f"SELECT step, epoch, value FROM metrics WHERE name = '{name}'{where} ORDER BY run_id, n")
+
+
+def values(store: Path, name: str, run: str = "") -> list[float]:
+    return [float(str(value)) for _, _, value in points(store, name, run)]
+
+
+def names(store: Path) -> list[str]:
+    sql = "SELECT DISTINCT name FROM metrics WHERE split != 'system' ORDER BY name"
+    return [str(name) for (name,) in query(store, sql)]
+
+
+def ids(store: Path) -> list[str]:
+    return [str(name) for (name,) in query(store, "SELECT id FROM runs ORDER BY started_at, id")]
+
+
+def test_a_loop_leaves_losses_rates_epochs_settings_and_its_model(store_path: Path) -> None:
+    body = """
+def train():
+    net, losses, rates = Net(), [], []
+    optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
+    for epoch in range(3):
+        for inputs, targets in loader:
+            rates.append(optimizer.param_groups[0]["lr"])
+            losses.append(step(net, optimizer, inputs, targets))
+        with torch.no_grad():
+            for inputs, targets in valid:
+                net(inputs)
+        scheduler.step()
+        histhooks.log({"accuracy": epoch / 10}, epoch=epoch)
+    return losses, rates
+print(json.dumps(train()))
+"""
+    losses, rates = json.loads(record(store_path, body))
+    steps = [(n, n // 8) for n in range(24)]
+    assert points(store_path, "loss") == [(*place, loss) for place, loss in zip(steps, losses, strict=True)]
+    assert points(store_path, "lr") == [(*place, rate) for place, rate in zip(steps, rates, strict=True)]
+    assert [(epoch, value) for _, epoch, value in points(store_path, "accuracy")] == [(0, 0.0), (1, 0.1), (2, 0.2)]
+    sql = "SELECT kind, status, framework, model_class, epochs_done, steps_done FROM runs"
+    assert query(store_path, sql) == [("loop", "finished", "torch", "__main__.Net", 3, 24)]
+    params = {key: json.loads(str(value)) for key, value in query(store_path, "SELECT key, value FROM params")}
+    assert (params["optimizer.class"], params["optimizer.momentum"], params["data.batch_size"]) == ("SGD", 0.9, 8)
+    assert params["data.shuffle"] is True
+    ((class_name, scheduler),) = query(store_path, "SELECT class_name, scheduler FROM optimizers")
+    assert (class_name, json.loads(str(scheduler))["class"]) == ("SGD", "StepLR")
+    sql = "SELECT step, lr, n_parameters FROM optimizer_groups ORDER BY step"
+    assert query(store_path, sql) == [(0, 0.1, 21), (16, 0.05, 21)]
+    ((layers, total),) = query(store_path, "SELECT layers, n_parameters FROM architectures")
+    assert [layer["name"] for layer in json.loads(str(layers))] == ["hidden", "out"]
+    assert total == 21
+    sql = "SELECT role, kind, n_rows FROM run_datasets JOIN datasets ON id = dataset_id ORDER BY role"
+    assert query(store_path, sql) == [("train", "TensorDataset", 64), ("valid", "TensorDataset", 64)]
+
+
+def test_models_trained_one_after_the_other_are_runs_of_their_own(store_path: Path) -> None:
+    body = """
+def train(net, optimizer, steps=8):
+    for inputs, targets in loader:
+        step(net, optimizer, inputs, targets)
+def plain(net, optimizer):
+    for _ in range(20):
+        step(net, optimizer, *data[:])
+nets = [Net() for _ in range(4)]
+optimizers = [torch.optim.SGD(net.parameters(), 0.1) for net in nets]
+for way in (train, plain):
+    for _ in range(2):
+        way(nets.pop(0), optimizers.pop(0))
+net = Net()
+for _ in range(2):
+    train(net, torch.optim.Adam(net.parameters(), 0.1))
+"""
+    record(store_path, body)
+    sql = "SELECT status, steps_done, epochs_done FROM runs ORDER BY started_at, id"
+    expected = [("finished", 8, 1)] * 2 + [("finished", 20, None)] * 2 + [("finished", 8, 1)] * 2
+    assert query(store_path, sql) == expected
+    assert names(store_path) == ["loss", "lr"]
+    runs = ids(store_path)
+    assert query(store_path, "SELECT run_id, kind, other_run_id FROM run_links") == [(runs[5], "continues", runs[4])]
+
+
+def test_optimizers_that_step_together_are_one_run_with_a_loss_each(store_path: Path) -> None:
+    body = """
+def train(inputs_of):
+    maker, judge = torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)
+    for_judge = torch.optim.Adam(judge.parameters(), 1e-3)
+    for_maker = torch.optim.Adam(list(maker.parameters()), 2e-3)
+    losses = [], []
+    for real in inputs_of():
+        fake = maker(torch.randn(len(real), 2))
+        for_judge.zero_grad()
+        loss = judge(fake.detach()).mean() - judge(real).mean()
+        loss.backward()
+        for_judge.step()
+        losses[0].append(loss.item())
+        for_maker.zero_grad()
+        loss = -judge(fake).mean()
+        loss.backward()
+        for_maker.step()
+        losses[1].append(loss.item())
+    return losses
+print(json.dumps([train(lambda: (a for a, _ in loader)), train(lambda: [x] * 5)]))
+parts = torch.nn.Linear(3, 3), torch.nn.Linear(3, 1)
+both = [torch.optim.SGD(part.parameters(), 0.1 * (n + 1)) for n, part in enumerate(parts)]
+for _ in range(3):
+    parts[1](parts[0](x)).pow(2).mean().backward()
+    for one in both:
+        one.step()
+        one.zero_grad()
+"""
+    expected = json.loads(record(store_path, body))
+    runs = ids(store_path)
+    assert len(runs) == 3
+    for run, losses in zip(runs, expected):
+        assert values(store_path, "loss/0", run) == losses[0]
+        assert values(store_path, "loss/1", run) == losses[1]
+        assert set(values(store_path, "lr/1.0", run)) == {2e-3}
+    assert len(values(store_path, "loss/1", runs[2])) == 3
+    assert values(store_path, "loss/0", runs[2]) == values(store_path, "loss/1", runs[2])
+    assert "loss" not in names(store_path)
+    sql = "SELECT count(*) FROM optimizers GROUP BY run_id"
+    assert query(store_path, sql) == [(2,)] * 3
+    assert query(store_path, "SELECT DISTINCT status FROM runs WHERE steps_done != 3") == [("finished",)]
+
+
+def test_accumulation_closures_and_changed_losses_are_what_backward_saw(store_path: Path) -> None:
+    body = """
+seen = {"accumulated": [], "closure": [], "changed": []}
+def accumulated():
+    net, parts = Net(), []
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    for number, (inputs, targets) in enumerate(loader):
+        loss = torch.nn.functional.mse_loss(net(inputs), targets) / 4
+        loss.backward()
+        parts.append(loss.item())
+        if number % 4 == 3:
+            optimizer.step()
+            optimizer.zero_grad()
+            seen["accumulated"].append(sum(parts) / 4)
+            parts.clear()
+def closure():
+    net = Net()
+    optimizer = torch.optim.LBFGS(net.parameters(), 0.5, max_iter=4)
+    def evaluate():
+        optimizer.zero_grad()
+        loss = torch.nn.functional.mse_loss(net(x), data.tensors[1])
+        loss.backward()
+        return loss
+    for _ in range(5):
+        seen["closure"].append(optimizer.step(evaluate).item())
+def changed():
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    for inputs, targets in loader:
+        attack = inputs.clone().requires_grad_()
+        net(attack).sum().backward()  # for the inputs' gradient; leads to no step
+        optimizer.zero_grad()
+        loss = torch.nn.functional.mse_loss(net(inputs), targets)
+        seen["changed"].append(loss.item())
+        loss.backward()
+        with torch.no_grad():
+            loss /= 4
+        optimizer.step()
+for way in (accumulated, closure, changed):
+    way()
+print(json.dumps(seen))
+"""
+    seen = json.loads(record(store_path, body))
+    for run, expected in zip(ids(store_path), seen.values(), strict=True):
+        assert values(store_path, "loss", run) == expected
+    assert query(store_path, "SELECT steps_done FROM runs ORDER BY started_at, id") == [(2,), (5,), (8,)]
+
+
+def test_a_scaled_loss_is_told_unscaled_and_a_step_left_out_is_told(store_path: Path) -> None:
+    body = """
+net, losses = Net(), []
+optimizer = torch.optim.SGD(net.parameters(), 0.1)
+scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+for number, (inputs, targets) in enumerate(loader):
+    optimizer.zero_grad()
+    loss = torch.nn.functional.mse_loss(net(inputs), targets)
+    if number == 3:
+        loss = loss * float("inf")
+    else:
+        losses.append(loss.item())
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+print(json.dumps(losses))
+"""
+    losses = json.loads(record(store_path, body))
+    assert values(store_path, "loss") == losses
+    assert query(store_path, "SELECT kind, step FROM events WHERE kind = 'step_skipped'") == [("step_skipped", 3)]
+
+
+def test_settings_that_change_are_told_at_the_step_that_uses_them(store_path: Path) -> None:
+    body = """
+net = Net()
+net.hidden.requires_grad_(False)
+optimizer = torch.optim.SGD(net.out.parameters(), 0.1, momentum=0.5)
+for epoch in range(3):
+    for number, batch in enumerate(loader):
+        if (epoch, number) == (0, 5):
+            optimizer.param_groups[0]["momentum"] = 0.25
+            optimizer.param_groups[0]["nesterov"] = True
+        if (epoch, number) == (1, 0):
+            net.hidden.requires_grad_(True)
+            optimizer.add_param_group({"params": net.hidden.parameters(), "lr": 0.01})
+        step(net, optimizer, *batch)
+"""
+    record(store_path, body)
+    sql = "SELECT position, step, lr, n_parameters, settings FROM optimizer_groups ORDER BY step"
+    rows = query(store_path, sql)
+    assert [row[:4] for row in rows] == [(0, 0, 0.1, 5), (0, 5, 0.1, 5), (1, 8, 0.01, 16)]
+    assert json.loads(str(rows[1][4]))["nesterov"] is True
+    assert points(store_path, "momentum") == [(5, 0, 0.25)]
+    assert [place[0] for place in points(store_path, "lr")] == list(range(8))
+    assert [place[0] for place in points(store_path, "lr/0.1")] == list(range(8, 24))
+
+
+def test_a_schedule_that_moves_each_step_leaves_series_and_few_rows(store_path: Path) -> None:
+    body = """
+net, rates, momenta = Net(), [], []
+optimizer = torch.optim.Adam(net.parameters(), 0.1)
+scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=300)
+for _ in range(300):
+    rates.append(optimizer.param_groups[0]["lr"])
+    momenta.append(optimizer.param_groups[0]["betas"][0])
+    step(net, optimizer, *data[:8])
+    if _ < 299: scheduler.step()
+print(json.dumps([rates, momenta]))
+"""
+    rates, momenta = json.loads(record(store_path, body))
+    assert values(store_path, "lr") == rates
+    changes = [(n, b) for n, (a, b) in enumerate(itertools.pairwise(momenta), start=1) if a != b]
+    assert [(step, value) for step, _, value in points(store_path, "betas.0")] == changes
+    assert query(store_path, "SELECT count(*) FROM optimizer_groups") == [(100,)]
+    assert query(store_path, "SELECT count(*) FROM events WHERE kind = 'truncated'") == [(1,)]
+
+
+def test_frozen_parameters_are_counted_and_a_thaw_is_told(store_path: Path) -> None:
+    body = """
+net = Net()
+net.hidden.requires_grad_(False)
+optimizer = torch.optim.SGD(net.parameters(), 0.1)
+for epoch in range(2):
+    for batch in loader:
+        step(net, optimizer, *batch)
+    net.hidden.requires_grad_(True)
+"""
+    record(store_path, body)
+    counts = query(store_path, "SELECT n_parameters, n_trainable FROM architectures ORDER BY n_trainable")
+    assert counts == [(21, 5), (21, 21)]
+    sql = "SELECT title, step FROM events WHERE kind = 'trainable'"
+    assert query(store_path, sql) == [("5 parameters were trainable, now 21 are", 8)]
+
+
+def test_inside_a_block_the_loop_is_the_blocks_and_nothing_is_there_twice(store_path: Path) -> None:
+    body = """
+net, losses = Net(), []
+optimizer = torch.optim.SGD(net.parameters(), 0.1)
+with histhooks.start_run("mine") as run:
+    for number, batch in enumerate(loader):
+        losses.append(step(net, optimizer, *batch))
+        run.log({"loss": losses[-1]}, step=number)
+for batch in loader:
+    step(net, optimizer, *batch)
+print(json.dumps(losses))
+"""
+    losses = json.loads(record(store_path, body))
+    sql = "SELECT kind, name, framework, steps_done FROM runs ORDER BY started_at, id"
+    mine, other = query(store_path, sql)
+    assert mine == ("block", "mine", "torch", 8)
+    assert (other[0], other[3]) == ("loop", 8)
+    run = ids(store_path)[0]
+    assert points(store_path, "loss", run) == [(n, None, loss) for n, loss in enumerate(losses)]
+    assert len(values(store_path, "lr", run)) == 8
+
+
+@pytest.mark.parametrize("beside", ["", "histhooks.autolog()"])
+def test_a_loop_is_recorded_on_request_alone_and_beside_autolog_once(store_path: Path, beside: str) -> None:
+    body = f"""
+import histhooks
+from histhooks.integrations.torch import record
+{beside}
+net, other = Net(), Net()
+optimizer = torch.optim.SGD(net.parameters(), 0.1)
+for_other = torch.optim.SGD(other.parameters(), 0.1)
+losses = []
+with record(optimizer, net) as run:
+    for epoch in range(2):
+        for batch in loader:
+            losses.append(step(net, optimizer, *batch))
+            if not {beside!r}:
+                step(other, for_other, *batch)
+        run.log({{"accuracy": 0.5}}, epoch=epoch)
+try:
+    with record(optimizer) as run:
+        step(net, optimizer, *data[:8])
+        raise ArithmeticError("odd")
+except ArithmeticError:
+    pass
+try:
+    with record(3) as run: pass
+except TypeError as error:
+    print(json.dumps([losses, str(error)]))
+"""
+    losses, refusal = json.loads(record(store_path, body, is_automatic=False))
+    assert "not int" in refusal
+    sql = "SELECT kind, status, model_class, epochs_done, steps_done, error_type FROM runs ORDER BY started_at, id"
+    first, second = query(store_path, sql)
+    assert first == ("loop", "finished", "__main__.Net", 2, 16, None)
+    assert second == ("loop", "failed", "__main__.Net", None, 1, "ArithmeticError")
+    runs = ids(store_path)
+    steps = [(n, n // 8) for n in range(16)]
+    assert points(store_path, "loss", runs[0]) == [(*place, loss) for place, loss in zip(steps, losses, strict=True)]
+    assert query(store_path, "SELECT DISTINCT class_name FROM optimizers") == [("SGD",)]
+
+
+def test_files_that_are_saved_and_loaded_are_told(store_path: Path) -> None:
+    body = """
+net = Net()
+torch.save(net.state_dict(), "start.pt")
+net.load_state_dict(torch.load("start.pt"))
+optimizer = torch.optim.SGD(net.parameters(), 0.1)
+for batch in loader:
+    step(net, optimizer, *batch)
+torch.save({"net": net.state_dict()}, f="end.pt")
+import io
+torch.save(net.state_dict(), io.BytesIO())
+"""
+    record(store_path, body)
+    sql = "SELECT path, role, direction, step FROM run_artifacts ORDER BY time"
+    found = [(Path(str(path)).name, *rest) for path, *rest in query(store_path, sql)]
+    assert found == [("start.pt", "checkpoint", "in", None), ("end.pt", "checkpoint", "out", 7)]
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "status"),
+    [
+        ("raise ArithmeticError('odd')", 1, "failed"),
+        ("raise KeyboardInterrupt", 1, "interrupted"),
+        ("import os, signal, time; time.sleep(1.5); os.kill(os.getpid(), signal.SIGKILL)", -9, "killed"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", -15, "killed"),
+    ],
+)
+def test_steps_before_a_bad_end_are_kept_and_the_status_is_true(
+    store_path: Path, end: str, code: int, status: str
+) -> None:
+    body = f"""
+net, losses = Net(), []
+optimizer = torch.optim.SGD(net.parameters(), 0.1)
+for epoch in range(3):
+    for number, batch in enumerate(loader):
+        losses.append(step(net, optimizer, *batch))
+        if (epoch, number) == (1, 3):
+            print(json.dumps(losses), flush=True)
+            {end}
+"""
+    found, out, err = run_program(AUTOLOG + DATA + body, store_path)
+    assert found == code, err
+    assert values(store_path, "loss") == json.loads(out)
+    import histhooks
+
+    (run,) = histhooks.History(store_path).runs()
+    assert run.status == status
+    assert verify(store_path).ok
+    if status in ("failed", "interrupted"):
+        assert query(store_path, "SELECT epochs_done FROM runs") == [(1,)]
+
+
+def test_a_loop_whose_exception_the_program_catches_is_not_called_finished(store_path: Path) -> None:
+    body = """
+def train():
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    for number, batch in enumerate(loader):
+        if number == 4:
+            net(torch.ones(1, 7))
+        step(net, optimizer, *batch)
+try:
+    train()
+except RuntimeError:
+    pass
+"""
+    record(store_path, body)
+    assert query(store_path, "SELECT status, steps_done FROM runs") == [("ended", 4)]
+
+
+def test_steps_inside_a_host_are_the_hosts(store_path: Path) -> None:
+    pytest.importorskip("lightning")
+    body = """
+import logging, warnings
+warnings.simplefilter("ignore")
+import lightning, sklearn.base
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+histhooks.autolog()
+class Module(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.net = Net()
+    def training_step(self, batch, index):
+        return torch.nn.functional.mse_loss(self.net(batch[0]), batch[1])
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), 0.01)
+lightning.Trainer(
+    max_epochs=2, logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu"
+).fit(Module(), loader)
+class Estimator(sklearn.base.BaseEstimator):
+    def fit(self, X, y):
+        net = Net()
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        for _ in range(5):
+            step(net, optimizer, X, y)
+        return self
+Estimator().fit(x, data.tensors[1])
+with histhooks.paused():
+    net = Net()
+    step(net, torch.optim.SGD(net.parameters(), 0.1), *data[:8])
+"""
+    record(store_path, body)
+    sql = "SELECT kind, framework, status FROM runs ORDER BY started_at, id"
+    assert query(store_path, sql) == [("fit", "lightning", "finished"), ("fit", "sklearn", "finished")]
+    assert "loss" not in names(store_path)
+
+
+def test_compiling_makes_as_many_graphs_as_without_us(store_path: Path) -> None:
+    body = """
+import torch._dynamo
+from torch._dynamo.testing import CompileCounter
+net = Net()
+optimizer = torch.optim.Adam(net.parameters(), 0.01)
+def of_all(inputs, targets):
+    optimizer.zero_grad()
+    loss = torch.nn.functional.mse_loss(net(inputs), targets)
+    loss.backward()
+    optimizer.step()
+    return loss
+counts = []
+for what in ("model", "loop", "optimizer"):
+    torch._dynamo.reset()
+    counter = CompileCounter()
+    compiled = torch.compile({"model": net, "loop": of_all, "optimizer": optimizer.step}[what], backend=counter)
+    for inputs, targets in loader:
+        if what == "loop":
+            compiled(inputs, targets)
+            continue
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss((compiled if what == "model" else net)(inputs), targets).backward()
+        (compiled if what == "optimizer" else optimizer.step)()
+    counts.append([counter.frame_count, counter.op_count])
+print(json.dumps(counts))
+"""
+    plain = run_program(DATA + body, store_path)[1]
+    assert record(store_path, body) == plain
+    assert query(store_path, "SELECT steps_done FROM runs") == [(24,)]
+    assert len(values(store_path, "loss")) == 24
+
+
+def test_two_processes_of_one_training_leave_one_run_and_two_sessions(store_path: Path) -> None:
+    program = (
+        AUTOLOG
+        + DATA
+        + """
+torch.distributed.init_process_group("gloo")
+rank = torch.distributed.get_rank()
+net = torch.nn.parallel.DistributedDataParallel(Net())
+optimizer = torch.optim.SGD(net.parameters(), 0.1)
+sampler = torch.utils.data.DistributedSampler(data)
+for epoch in range(2):
+    for batch in torch.utils.data.DataLoader(data, 8, sampler=sampler):
+        step(net, optimizer, *batch)
+torch.distributed.destroy_process_group()
+"""
+    )
+    Path("train.py").write_text(program)
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store_path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "train.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    sql = "SELECT runs.kind, model_class, epochs_done, steps_done, rank FROM runs JOIN sessions s ON s.id = session_id"
+    assert query(store_path, sql) == [("loop", "__main__.Net", 2, 8, 0)]
+    assert query(store_path, "SELECT rank, world_size FROM sessions ORDER BY rank") == [(0, 2), (1, 2)]
+    assert len(values(store_path, "loss")) == 8
+    assert verify(store_path).problems == []
+
+
+def test_a_loop_in_a_notebook_ends_with_its_cell(store_path: Path) -> None:
+    pytest.importorskip("IPython")
+    body = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.user_ns.update(globals())
+cells = [
+    "net = Net(); optimizer = torch.optim.SGD(net.parameters(), 0.1)",
+    "for batch in loader: step(net, optimizer, *batch)",
+    "for batch in loader: step(net, optimizer, *batch)\\n1 / 0",
+]
+for cell in cells:
+    shell.run_cell(cell)
+"""
+    record(store_path, body)
+    sql = "SELECT kind, status, steps_done, error_type FROM runs ORDER BY started_at, id"
+    expected = [("loop", "finished", 8, None), ("loop", "failed", 8, "ZeroDivisionError")]
+    assert query(store_path, sql) == expected
+    runs = ids(store_path)
+    assert query(store_path, "SELECT run_id, kind, other_run_id FROM run_links") == [(runs[1], "continues", runs[0])]
+
+
+def test_numbers_on_their_way_keep_their_order_and_what_must_not_overtake_them() -> None:
+    import torch
+
+    from histhooks._device import OnDevice, Reading, Waiting
+    from histhooks._run import Run
+
+    class Slow(OnDevice):
+        """A number whose arrival the test decides; a CPU tensor has no event."""
+
+        __slots__ = ("here",)
+
+        def __init__(self, number: float) -> None:
+            self.copy, self.here = torch.tensor(number), False
+
+        def is_ready(self) -> bool:
+            return self.here
+
+    with pytest.raises(TypeError, match="of type meta"):
+        OnDevice(torch.empty((), device="meta"))
+    run = Run(None, {"name": "any"})
+    run.id = "a"
+    first, second = Slow(1.0), Slow(3.0)
+    entries = [
+        ("later", Reading(run, "loss", [first, 2.0], 0, None, 5)),
+        ("later", Reading(run, "loss", [second], 1, None, 6)),
+        ("row", "events", "a", {}),
+        ("forget", "a"),
+        ("after", print),
+        ("forget", "b"),
+    ]
+    waiting, again = Waiting(), []
+    assert waiting.sift(entries, again.append) == [("row", "events", "a", {}), ("forget", "b")]
+    assert again == [("forget", "a"), ("after", print)]
+    second.here = True
+    assert waiting.ready() == []
+    first.here = True
+    assert waiting.ready() == [(run, {"loss": 1.5}, 0, None, 5), (run, {"loss": 3.0}, 1, None, 6)]
+    assert len(waiting) == 0
+    assert waiting.sift(again, print) == again
+
+
+def test_a_seam_that_moves_is_noticed() -> None:
+    import inspect
+
+    import torch
+    from torch.optim.optimizer import Optimizer
+    from torch.utils.data import dataloader
+
+    assert "torch.autograd.backward(" in inspect.getsource(torch.Tensor.backward)
+    assert "_global_optimizer_post_hooks" in inspect.getsource(Optimizer.profile_hook_step)
+    assert "__next__" in vars(dataloader._BaseDataLoaderIter)
+    for kind in (dataloader._SingleProcessDataLoaderIter, dataloader._MultiProcessingDataLoaderIter):
+        assert issubclass(kind, dataloader._BaseDataLoaderIter)
+        assert "__next__" not in vars(kind)
+    for name in ("ReduceLROnPlateau", "SequentialLR", "ChainedScheduler"):
+        assert "__init__" in vars(getattr(torch.optim.lr_scheduler, name))
+    assert torch.cuda.amp.GradScaler.step is torch.amp.GradScaler.step
+    for name in ("capture_begin", "capture_end"):
+        assert inspect.isfunction(vars(torch.cuda.CUDAGraph)[name])
