@@ -7,7 +7,8 @@ import sys
 import click
 
 from histhooks._location import is_strict
-from histhooks.cli._care import demo, doctor, verify
+from histhooks.cli._care import doctor, verify
+from histhooks.cli._demo import demo
 from histhooks.cli._read import metrics, runs, show
 from histhooks.cli._run import run
 from histhooks.errors import HisthooksError

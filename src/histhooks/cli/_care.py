@@ -1,12 +1,10 @@
-"""``doctor``, ``verify`` and ``demo``: is it working, is it unaltered, what does it look like."""
+"""``doctor`` and ``verify``: is it working, is it unaltered."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import click
@@ -156,48 +154,3 @@ def _examine(store: str | None) -> dict[str, Any]:
     facts["spools"] = waiting
     facts["problems"] = problems
     return facts
-
-
-@click.command(epilog="Example: histhooks demo --store demo.db")
-@click.argument("words", nargs=-1, metavar="[STORE]")
-@common.store_option
-@common.json_option
-@click.pass_context
-def demo(context: click.Context, words: tuple[str, ...], store: str | None, as_json: bool) -> None:
-    """Train real models on data that scikit-learn ships, and show the history they leave."""
-    from importlib.util import find_spec
-
-    from histhooks.errors import HisthooksError
-
-    words, store = common.split_store(words, store)
-    if find_spec("sklearn") is None:
-        raise HisthooksError('the demo trains with scikit-learn, which is missing; pip install "histhooks[sklearn]"')
-    path = Path(
-        store or (words[0] if words else Path(tempfile.mkdtemp(prefix="histhooks-demo-")) / "histhooks.db")
-    ).absolute()
-    program = Path(__file__).parent.parent / "_demo.py"
-    click.echo(f"Running {program}: scikit-learn as anyone writes it, under histhooks.autolog()", err=True)
-    environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS": "", "HISTHOOKS_PROJECT": "demo"}
-    done = subprocess.run([sys.executable, str(program)], env=environment, check=False)
-    if done.returncode != 0:
-        raise HisthooksError(f"the demo's program ended with exit code {done.returncode}; see its traceback above")
-    from histhooks.cli._read import _screen, _table
-
-    with common.open_history(str(path)) as history:
-        found = [run for run in history.runs(is_nested=False) if run.kind != "preprocess"]
-        if as_json:
-            common.print_json([{**run.row, "metrics": run.summaries} for run in found])
-            return
-        click.echo(f"\nThe runs (histhooks runs --store {path}):\n")
-        _table(found)
-        search = next(run for run in found if run.kind == "search")
-        click.echo(f"\nOne of them in full (histhooks show {search.id[-8:]} --store {path}):\n")
-        _screen(search)
-    click.echo("\nTry next:")
-    for line in (
-        f"histhooks show learning --store {path}".replace("learning", '"learning rates"'),
-        f"histhooks verify {path}",
-        f"histhooks runs --all --store {path}",
-        f"sqlite3 {path} 'SELECT name, status, duration_s FROM runs'",
-    ):
-        click.echo(f"  {line}")

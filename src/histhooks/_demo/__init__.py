@@ -1,0 +1,1 @@
+"""The programs that ``histhooks demo`` runs, one for each framework, as anyone writes them."""

@@ -1,0 +1,78 @@
+"""``demo``: what a history looks like, with whatever frameworks are here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from histhooks.cli import _common as common
+
+_PROGRAMS = (
+    ("classics", ("sklearn",), "scikit-learn, with a search, a validation and a fit that fails"),
+    ("trees", ("xgboost", "sklearn"), "XGBoost with early stopping"),
+    ("layers", ("keras", "torch", "sklearn"), "Keras with a callback of its own"),
+    ("modules", ("lightning", "torch", "sklearn"), "Lightning"),
+    ("loop", ("torch", "sklearn"), "a PyTorch loop that knows nothing of histhooks, under `histhooks run`"),
+)
+
+
+@click.command(epilog="Example: histhooks demo --store demo.db")
+@click.argument("words", nargs=-1, metavar="[STORE]")
+@common.store_option
+@common.json_option
+def demo(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
+    """Train real models on data that scikit-learn ships, with each framework that is here; show their history."""
+    from histhooks.errors import HisthooksError
+
+    words, store = common.split_store(words, store)
+    if find_spec("sklearn") is None:
+        raise HisthooksError(
+            'the demo needs the data of scikit-learn, which is missing; pip install "histhooks[sklearn]"'
+        )
+    folder = Path(tempfile.mkdtemp(prefix="histhooks-demo-"))
+    path = Path(store or (words[0] if words else folder / "histhooks.db")).absolute()
+    environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS": "", "HISTHOOKS_PROJECT": "demo"}
+    environment["HISTHOOKS_QUIET"] = "1"
+    for name, needed, what in _PROGRAMS:
+        missing = [framework for framework in needed if find_spec(framework) is None]
+        if missing:
+            click.echo(f"left out: {what}, since {missing[0]} is not installed", err=True)
+            continue
+        click.echo(f"running {what}", err=True)
+        program = Path(__file__).parent.parent / "_demo" / f"{name}.py"
+        command = [sys.executable, str(program)]
+        if name == "loop":
+            command = [sys.executable, "-m", "histhooks", "run", str(program), "--save", str(folder / "digits.pt")]
+        code = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
+        if code != 0:
+            raise HisthooksError(f"{program} ended with exit code {code}; see its traceback above")
+    _show(path, as_json=as_json)
+
+
+def _show(path: Path, *, as_json: bool) -> None:
+    from histhooks.cli._read import _screen, _table
+
+    with common.open_history(str(path)) as history:
+        found = [run for run in history.runs(is_nested=False) if run.kind != "preprocess"]
+        if as_json:
+            common.print_json([{**run.row, "metrics": run.summaries} for run in found])
+            return
+        click.echo(f"\nThe runs (histhooks runs --store {path}):\n")
+        _table(found)
+        chosen = next((run for run in found if run.kind == "loop"), found[-1])
+        click.echo(f"\nOne of them in full (histhooks show {str(chosen.id)[-8:]} --store {path}):\n")
+        _screen(chosen)
+    click.echo("\nTry next:")
+    for line in (
+        f'histhooks show "learning rates" --store {path}',
+        f"histhooks verify {path}",
+        f"histhooks runs --all --store {path}",
+        f"sqlite3 {path} 'SELECT name, status, duration_s FROM runs'",
+    ):
+        click.echo(f"  {line}")
