@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from histhooks import _data, _device
+from histhooks._artifacts import Found, with_hash
 from histhooks._ids import new_id
 from histhooks._ledger import canonical
 from histhooks._location import is_strict
@@ -199,7 +200,7 @@ class Run:
     def log_artifact(
         self, path: str | os.PathLike[str], *, role: str = "file", direction: str = "out", step: int | None = None
     ) -> None:
-        """Record a file by its content hash.
+        """Record a file by its content hash; that of a file above 8 MiB is computed beside the program.
 
         Parameters
         ----------
@@ -218,11 +219,21 @@ class Run:
             raise ValueError(f"direction is 'in' or 'out', not {direction!r}")
         if not Path(path).is_file():
             raise FileNotFoundError(f"no file {os.fspath(path)!r} to record")
-        sha256, size = _data.hash_file(Path(path))
-        suffix = Path(path).suffix.lstrip(".").lower() or None
-        self._content("artifacts", {"sha256": sha256, "size_bytes": size, "format": suffix})
-        row = {"run_id": self.id, "sha256": sha256, "path": os.path.abspath(path), "role": role}
-        self._row("run_artifacts", {**row, "direction": direction, "step": step})
+        put, place, engine = self._append, os.path.abspath(path), self._engine
+
+        def use(found: Found) -> None:
+            if found is None:
+                title = f"{place} was written again before its content was hashed"
+                if engine is not None:
+                    engine.event("not_hashed", title, severity="warning", step=step, run_id=self.id, put=put)
+                return
+            suffix = Path(place).suffix.lstrip(".").lower() or None
+            put(("content", "artifacts", [{"sha256": found[0], "size_bytes": found[1], "format": suffix}]))
+            row = {"run_id": self.id, "sha256": found[0], "path": place, "role": role}
+            put(("row", "run_artifacts", self.id, {**row, "direction": direction, "step": step, "time": now}))
+
+        now = now_us()
+        with_hash(Path(place), use)
 
     def tag(self, *pairs: Any, **tags: Any) -> None:
         """Tag a run: ``tag("key", "value")``, ``tag("word")``, ``tag({"key": "value"})`` or ``tag(key="value")``."""
