@@ -14,12 +14,13 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from histhooks._batch import Batch, Series
 from histhooks._ledger import CONTENT_TABLES
-from histhooks._points import Summary
+from histhooks._points import Point, Summary
 from histhooks._time import iso, now_us
 from histhooks.errors import StoreError
 
@@ -27,6 +28,10 @@ APPLICATION_ID = 0x48495354
 SCHEMA_VERSION = 1000
 
 _SUMMARY = tuple(f.name for f in fields(Summary))
+_AT_ONCE = 50
+_INSERT = "INSERT INTO points (series, n, step, epoch, time, value, special) VALUES "
+_INSERT_ONE = _INSERT + "(?, ?, ?, ?, ?, ?, ?)"
+_INSERT_MANY = _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * _AT_ONCE)
 
 
 class Unwritable(StoreError):
@@ -212,10 +217,7 @@ class Store:
         executemany = self.connection.executemany
         for series, points, rollups in batch.points:
             key = self._series(series)
-            executemany(
-                "INSERT INTO points (series, n, step, epoch, time, value, special) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(key, n, None if step == n else step, *rest) for n, step, *rest in points],
-            )
+            self._insert_points(key, points)
             executemany(
                 "INSERT OR REPLACE INTO rollups (series, level, bucket, first_step, last_step, count, min, max, mean) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -234,6 +236,18 @@ class Store:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [(line[0], line[1], *part) for part in batch.parts],
             )
+
+    def _insert_points(self, key: int, points: list[Point]) -> None:
+        """Insert points, many with each statement.
+
+        sqlite3 lets go of the interpreter's lock for each statement, and getting it back takes it from a busy training
+        thread: with a row a statement, that costs training about twice as much.
+        """
+        rows = [(key, n, None if step == n else step, *rest) for n, step, *rest in points]
+        whole = len(rows) - len(rows) % _AT_ONCE
+        for start in range(0, whole, _AT_ONCE):
+            self.connection.execute(_INSERT_MANY, list(chain.from_iterable(rows[start : start + _AT_ONCE])))
+        self.connection.executemany(_INSERT_ONE, rows[whole:])
 
     def fold(self, subject: str, subject_id: str, facts: dict[str, Any]) -> None:
         """Bring a row of `sessions` or `runs` up to its latest state."""

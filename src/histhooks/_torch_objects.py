@@ -12,10 +12,12 @@ _LOADER = ("batch_size", "num_workers", "drop_last", "pin_memory", "persistent_w
 _PLAIN = (bool, int, float, str, type(None))
 
 
-def group_settings(group: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a param group, without the parameters, which are counted."""
+def group_settings(group: Mapping[str, Any], n_parameters: int | None = None) -> dict[str, Any]:
+    """The settings of a param group, without the parameters, which are counted where that is not known already."""
     known = {k: _readable(v) for k, v in group.items() if k not in ("params", "param_names")}
-    return {**known, "n_parameters": sum(p.numel() for p in group["params"])} if "params" in group else known
+    if "params" in group:
+        known["n_parameters"] = n_parameters or sum(p.numel() for p in group["params"])
+    return known
 
 
 def _readable(value: Any) -> Any:

@@ -134,19 +134,37 @@ def record(
 # --- seams ------------------------------------------------------------------------------------------------------------
 
 
-_stepped = guarded(on_step)
-
-
-@guarded
 def _step_begins(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Called by PyTorch before each step of each optimizer."""
-    here = state.here()
-    if here.in_closure:  # of a step that an exception left
-        here.unclaimed.extend(here.in_closure)
-    here.in_closure = [] if args or kwargs else None
+    """Called by PyTorch before each step of each optimizer, which is the first of the arguments."""
+    state.here().in_closure = [] if len(args) > 1 or kwargs else None
 
 
 def _around_backward(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    here = state.here()
+    steady = here.steady
+    if (
+        steady is not None
+        and not steady.losses
+        and here.in_closure is None
+        and here.loss is None
+        and not state.unstepped
+        and not here.scaled
+        and args
+        and (tensor := args[0]).__class__ is torch.Tensor
+        and tensor.is_cpu
+        and tensor.numel() == 1
+        and (len(args) == 1 or args[1] is None)
+        and not kwargs.get("grad_tensors")
+    ):
+        # The only backward since the step: if a step follows, this is what led to it.
+        here.loss = number = float(tensor.item())
+        here.had_backward = here.is_midway = True
+        try:
+            result = original(*args, **kwargs)
+        finally:
+            here.loss = None
+        steady.losses.append(number)
+        return result
     run = current.get()
     if (run is not None and run.kind not in ("block", "loop")) or is_paused.get():
         return original(*args, **kwargs)
@@ -168,8 +186,12 @@ def _before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Her
     here = state.here()
     if here.loop is not None and here.loop.is_holding:
         here.loop.release()
-    # A backward inside a backward, as of a checkpointed layer, is a part of it.
-    loss = None if here.loss is not None else _loss_of(here, args, kwargs)
+    if here.loss is not None:
+        return None  # a backward inside a backward, as of a checkpointed layer, is a part of it
+    tensor = args[0] if args else kwargs.get("tensors")
+    if (args[1] if len(args) > 1 else kwargs.get("grad_tensors")) is not None:
+        return None
+    loss = _number(here, tensor) if isinstance(tensor, torch.Tensor) else _sum(here, tensor)
     if loss is None:
         return None
     here.had_backward = here.is_midway = True
@@ -188,22 +210,8 @@ def _after_backward(here: Here, loss: Loss, marks: list[Any]) -> None:
         here.unclaimed.append(loss)
 
 
-def _loss_of(here: Here, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Loss | None:
-    """The number that backward starts from; None where it is no scalar, or gradients are given."""
-    tensors = args[0] if args else kwargs.get("tensors")
-    if (args[1] if len(args) > 1 else kwargs.get("grad_tensors")) is not None:
-        return None
-    if isinstance(tensors, torch.Tensor):
-        return _number(here, tensors)
-    if not isinstance(tensors, Sequence):
-        return None
-    numbers = [_number(here, tensor) for tensor in tensors]
-    if len(numbers) == 1:
-        return numbers[0]
-    return sum(n for n in numbers if isinstance(n, float)) if all(isinstance(n, float) for n in numbers) else None
-
-
 def _number(here: Here, tensor: Any) -> Loss | None:
+    """The number in a tensor; None where it is no scalar, or cannot be read without waiting."""
     if here.scaled:
         ref, loss = here.scaled.pop(id(tensor), (None, None))
         if ref is not None and ref() is tensor:
@@ -216,6 +224,15 @@ def _number(here: Here, tensor: Any) -> Loss | None:
         return _device.OnDevice(tensor)
     except TypeError:
         return None
+
+
+def _sum(here: Here, tensors: Any) -> Loss | None:
+    """Where backward starts from several losses: their sum, which has the same gradient."""
+    numbers = [_number(here, tensor) for tensor in tensors] if isinstance(tensors, Sequence) else []
+    if len(numbers) == 1:
+        return numbers[0]
+    plain = [number for number in numbers if isinstance(number, float)]
+    return sum(plain) if plain and len(plain) == len(numbers) else None
 
 
 def _around_scale(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -344,7 +361,8 @@ def _keep_out_of_graphs(eval_frame: ModuleType) -> None:
     eval_frame.skip_code(_patches.wrapper_code())
     eval_frame.skip_code(_around_backward.__code__)
     skip = eval_frame.FrameAction.SKIP
-    eval_frame.set_code_exec_strategy(_stepped.__code__, eval_frame.FrameExecStrategy(skip, skip))
+    for ours in (on_step, _before_backward, _step_begins):
+        eval_frame.set_code_exec_strategy(ours.__code__, eval_frame.FrameExecStrategy(skip, skip))
 
 
 def _arm() -> None:
@@ -352,7 +370,7 @@ def _arm() -> None:
     if _patches:
         return
     _handles.append(register_optimizer_step_pre_hook(_step_begins))
-    _handles.append(register_optimizer_step_post_hook(_stepped))
+    _handles.append(register_optimizer_step_post_hook(on_step))
     _patches.wrap(torch.autograd, "backward", _around_backward, rebound=True)
     _patches.wrap(Optimizer, "__init__", _around_optimizer)
     for name in _SCHEDULERS:

@@ -34,6 +34,9 @@ class Here:
     def __init__(self) -> None:
         self.passes = Passes()
         self.loop: Loop | None = None
+        # The one optimizer that steps here, in this run, with all settled: the short way of most steps.
+        self.steady: Tracked | None = None
+        self.context: Run | None = None
         self.loss: Loss | None = None  # of the backward that runs now
         self.unclaimed: deque[Loss] = deque(maxlen=4096)  # of backwards that reached no optimizer that is known
         self.scaled: dict[int, tuple[weakref.ref[Any], Loss]] = {}
@@ -147,8 +150,10 @@ class Loop:
 
     def add(self, tracked: Tracked, optimizer: Any, models: Iterable[Any] = ()) -> None:
         """Take in an optimizer: its settings, its schedule, its model."""
+        self._here.steady = None
         tracked.loop, tracked.position, tracked.steps = self, len(self.members), 0
         self.members.append(tracked)
+        self._forget_names()
         self._alive += 1
         state.unstepped.pop(id(optimizer), None)
         groups = [group_settings(group) for group in optimizer.param_groups]
@@ -191,6 +196,7 @@ class Loop:
         optimizer_id = tracked.groups[0].optimizer_id if tracked.groups else ""
         known = Group(group, optimizer_id, position)
         tracked.groups.append(known)
+        self._forget_names()
         facts = dict(known.settings)
         count = facts.pop("n_parameters", None)
         self.run.log_optimizer_group(optimizer_id, position, facts, step=tracked.steps, n_parameters=count)
@@ -232,6 +238,32 @@ class Loop:
             if len(self._held) > 1:
                 self.release()
 
+    def stepped_on(self, tracked: Tracked, group: dict[str, Any]) -> bool:
+        """Record a step of the only optimizer, with one param group, if nothing but the loss is new; else say no."""
+        known, losses, names = tracked.groups[0], tracked.losses, tracked.names
+        if (
+            len(losses) != 1
+            or losses[0].__class__ is not float
+            or names is None
+            or not known.is_same(group)
+            or self._here.passes.count != self._seen_passes
+        ):
+            return False
+        step, now = tracked.steps, time.time_ns()
+        self.steps = tracked.steps = step + 1
+        self._last_ns = now
+        metrics: dict[Any, Any] = {names[0]: losses.pop(), names[1]: known.current_rate()}
+        self.run._append((self.run, metrics, step, self.epoch, now))
+        return True
+
+    def settle(self, tracked: Tracked, context: Run | None) -> None:
+        """Take the short way from here on, where it is one."""
+        names = tracked.names
+        is_single = len(self.members) == 1 and len(tracked.groups) == 1 and not state.unstepped
+        is_named = self._held is None and names is not None and None not in names
+        if is_single and is_named and tracked.groups[0].current_rate() is not None:
+            self._here.steady, self._here.context = tracked, context
+
     def release(self, *, is_last: bool = False) -> None:
         """Let the first points go, once it is clear how they are called.
 
@@ -248,23 +280,40 @@ class Loop:
 
     def _emit(self, point: _Point) -> None:
         tracked, losses, rates, step, epoch, now = point
+        names = tracked.names
+        if names is None or len(names) != len(rates) + 1:
+            names = tracked.names = self._names_of(tracked, len(rates))
+        run, loss_name = self.run, names[0]
         metrics: dict[str, float] = {}
-        run = self.run
-        is_single = len(self.members) == 1
-        loss_name = self._name("loss" if is_single else f"loss/{tracked.position}")
         if losses and loss_name is not None:
-            numbers = [loss for loss in losses if not isinstance(loss, OnDevice)]
-            if len(numbers) == len(losses):
-                metrics[loss_name] = sum(numbers) / len(numbers)
-            else:
+            loss = losses[0]
+            if len(losses) == 1 and loss.__class__ is float:
+                metrics[loss_name] = loss
+            elif any(isinstance(loss, OnDevice) for loss in losses):
                 run._append(("later", Reading(run, loss_name, losses, step, epoch, now)))
-        is_plain = is_single and len(rates) == 1
-        for position, rate in enumerate(rates):
-            name = self._name("lr" if is_plain else f"lr/{tracked.position}.{position}")
+            else:
+                metrics[loss_name] = sum(loss for loss in losses if isinstance(loss, float)) / len(losses)
+        for name, rate in zip(names[1:], rates):
             if rate is not None and name is not None:
                 metrics[name] = rate
         if metrics:
             run._append((run, metrics, step, epoch, now))
+
+    def _names_of(self, tracked: Tracked, n_groups: int) -> list[str | None]:
+        """How the loss and the rates of an optimizer are called; None where the program logs that name itself."""
+        if len(self.members) == 1 and n_groups == 1:
+            names = ["loss", "lr"]
+        else:
+            is_single = len(self.members) == 1
+            names = ["loss" if is_single else f"loss/{tracked.position}"]
+            names += [f"lr/{tracked.position}.{position}" for position in range(n_groups)]
+        self._emitted.update(names)
+        return [self._names.get(name, name) for name in names]
+
+    def _forget_names(self) -> None:
+        self._here.steady = None
+        for member in self.members:
+            member.names = None
 
     def settings_changed(self, tracked: Tracked, position: int, numbers: dict[str, float]) -> None:
         """Record the new values of settings other than the learning rate, as points of this step."""
@@ -275,10 +324,6 @@ class Loop:
 
     # --- names that the program logs itself -----------------------------------------------------------------------
 
-    def _name(self, name: str) -> str | None:
-        self._emitted.add(name)
-        return self._names.get(name, name)
-
     def _watch(self) -> None:
         """See which of our names the program logs in this run, so that nothing is there twice."""
         run, log = self.run, self.run.log
@@ -288,6 +333,7 @@ class Loop:
                 if name.__class__ is str and name not in self._names and name.startswith(("loss", "lr")):
                     # Before our first point is out, the program logs each step; later, it logs something else.
                     self._names[name] = f"{name}/step" if name in self._emitted else None
+                    self._forget_names()
             log(metrics, step=step, epoch=epoch)
 
         setattr(run, "log", watching)  # noqa: B010
@@ -340,6 +386,7 @@ class Loop:
 
     def _concluded(self, status: str) -> dict[str, Any]:
         self.release(is_last=True)
+        self._here.steady = None
         state.of_run.pop(str(self.run.id), None)
         facts: dict[str, Any] = {"steps_done": self.steps}
         if self.epoch is not None:
@@ -362,6 +409,24 @@ def _count_trainable(models: list[Any]) -> int:
 def on_step(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Called by PyTorch after each step of each optimizer."""
     here = state.here()
+    tracked, groups = here.steady, optimizer.param_groups
+    if (
+        tracked is not None
+        and tracked.ref() is optimizer
+        and here.in_closure is None
+        and current.get() is here.context
+        and not is_paused.get()
+        and len(groups) == 1
+        and tracked.loop is not None
+        and tracked.loop.stepped_on(tracked, groups[0])
+    ):
+        here.had_backward = here.is_midway = False
+    else:
+        _on_step(optimizer, here)
+
+
+@guarded
+def _on_step(optimizer: Any, here: Here) -> None:
     tracked = state.tracked.get(id(optimizer)) or state.known(optimizer)
     run, loop = current.get(), tracked.loop
     if loop is None or not loop.is_open or (run is not None and run is not loop.run) or is_paused.get():
@@ -369,6 +434,7 @@ def on_step(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
     if loop is not None:
         here.loop = loop
         loop.stepped(tracked, optimizer, here)
+        loop.settle(tracked, run)
     else:
         tracked.losses.clear()
         here.unclaimed.clear()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections import deque
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
@@ -17,33 +16,45 @@ if TYPE_CHECKING:
 Loss = float | OnDevice
 # A schedule that moves each step would leave a row each step; its series has all of it.
 _MOST_ROWS = 100
+_MOST_LOSSES = 4096
+_PLAIN = (bool, int, float, str, tuple, type(None))
 _numbers = itertools.count(1)
 
 
 class Group:
     """The settings of one param group, as they were at the last step."""
 
-    __slots__ = ("_values", "n_rows", "optimizer_id", "position", "rate", "rate_tensor", "settings")
+    __slots__ = (
+        "_count", "_values", "is_plain", "n_rows", "optimizer_id", "position", "rate", "rate_tensor", "settings",
+    )  # fmt: skip
 
     def __init__(self, group: dict[str, Any], optimizer_id: str, position: int) -> None:
         self.optimizer_id, self.position = optimizer_id, position
         self.n_rows = 1
+        self._count: tuple[int, int | None] = (-1, None)  # how many tensors, and how many numbers in them
         self.look(group)
 
     def is_same(self, group: dict[str, Any]) -> bool:
-        """Whether nothing was assigned since the last look; compares no values, so no device is waited for."""
-        values = self._values
-        return len(values) == len(group) and all(map(is_, group.values(), values))
+        """Whether nothing was assigned since the last look; compares no tensors, so no device is waited for."""
+        if self.is_plain:
+            return tuple(group.values()) == self._values
+        return len(self._values) == len(group) and all(map(is_, group.values(), self._values))
 
     def look(self, group: dict[str, Any]) -> None:
         """Keep the settings as they are."""
-        self._values = tuple(value if name != "params" else group["params"] for name, value in group.items())
-        self.settings = group_settings(group)
+        self._values = tuple(group.values())
+        n_tensors = len(group["params"])
+        self.settings = group_settings(group, self._count[1] if self._count[0] == n_tensors else None)
+        self._count = (n_tensors, self.settings["n_parameters"])
         rate = group.get("lr")
         is_number = isinstance(rate, (int, float))
         self.rate: float | None = float(rate) if rate is not None and is_number else None
         is_on_cpu = not is_number and getattr(getattr(rate, "device", None), "type", None) == "cpu"
         self.rate_tensor = rate if is_on_cpu else None
+        # Comparing values where a list or a tensor may have changed in place, or lies on a device, tells nothing.
+        self.is_plain = is_number and all(
+            isinstance(value, _PLAIN) for name, value in group.items() if name not in ("params", "param_names")
+        )
 
     def current_rate(self) -> float | None:
         """The learning rate; None where it lies on a device."""
@@ -59,26 +70,27 @@ class Tracked:
         In the order of construction, from 1; 0 where nobody saw that.
     steps : int
         Steps that were recorded in its loop.
-    losses : deque
+    losses : list
         What backwards saw since the gradients were cleared, or since the last step.
     """
 
     __slots__ = (
-        "__weakref__", "_first", "groups", "is_echo", "loop", "losses", "modules", "number", "position", "ref",
+        "__weakref__", "_first", "groups", "is_echo", "loop", "losses", "modules", "names", "number", "position", "ref",
         "schedulers", "steps",
     )  # fmt: skip
 
     def __init__(self, optimizer: Any, *, is_new: bool, modules: list[weakref.ref[Any]] | None = None) -> None:
-        self.ref = weakref.ref(optimizer, self._gone)
+        self.ref: weakref.ref[Any] = weakref.ref(optimizer, self._gone)
         self.number = next(_numbers) if is_new else 0
         self.loop: Loop | None = None
         self.position = 0
         self.steps = 0
-        self.losses: deque[Loss] = deque(maxlen=4096)
+        self.losses: list[Loss] = []
         self.groups: list[Group] = []
         self.schedulers: list[weakref.ref[Any]] = []
         self.modules = modules or []
         self.is_echo = False
+        self.names: list[str | None] | None = None  # of its series, until somebody else steps along
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         first = next((p for p in parameters if p.requires_grad), parameters[0] if parameters else None)
         self._first = None if first is None else weakref.ref(first)
@@ -103,7 +115,8 @@ class Tracked:
             return False
         if before is None:
             self.losses.clear()  # gradients were cleared: what came before leads to no step
-        self.losses.append(loss)
+        if len(self.losses) < _MOST_LOSSES:
+            self.losses.append(loss)
         return True
 
     def scheduler(self) -> Any:
