@@ -293,6 +293,36 @@ def test_a_bad_value_is_refused_and_the_rest_is_kept(store: Path) -> None:
     assert "loss" in err
 
 
+def test_a_module_that_is_half_imported_does_not_stop_the_writer(store: Path) -> None:
+    program = """
+import sys, time, types
+import histhooks
+sys.modules["IPython"] = types.ModuleType("IPython")  # as another thread sees it at the beginning of its import
+with histhooks.start_run("first") as run:
+    time.sleep(0.6)
+    run.log({"loss": 1.0})
+histhooks.recorder.flush()
+from histhooks._engine import engine
+engine.writer._sampler.sample = lambda: 1 / 0
+with histhooks.start_run("second") as run:
+    time.sleep(0.6)
+    run.log({"loss": 2.0})
+raise ArithmeticError("odd")
+"""
+    code, _, _ = record(store, program)
+    assert code == 1
+    assert rows(store, "SELECT name, status FROM runs ORDER BY name") == [
+        ("first", "finished"),
+        ("second", "finished"),
+    ]
+    assert rows(store, "SELECT value FROM metrics WHERE name = 'loss' ORDER BY value") == [(1.0,), (2.0,)]
+    ((status, errors),) = rows(store, "SELECT status, hook_errors FROM sessions")
+    assert status == "failed"
+    assert errors > 0
+    ((title,),) = rows(store, "SELECT DISTINCT title FROM events WHERE kind = 'hook_error'")
+    assert "ZeroDivisionError" in str(title)
+
+
 def test_off_does_nothing_and_makes_no_store(store: Path) -> None:
     program = """
         import histhooks

@@ -186,7 +186,9 @@ def _status_of(error: BaseException) -> str:
 
 def uncaught() -> BaseException | None:
     """The exception that ended the main program, where the interpreter told (sys.last_value); None in a console."""
-    if hasattr(sys, "ps1") or sys.flags.interactive or "IPython" in sys.modules:
+    from histhooks._notebook import shell
+
+    if hasattr(sys, "ps1") or sys.flags.interactive or shell() is not None:
         return None
     error = getattr(sys, "last_value", None)
     return error if isinstance(error, BaseException) else None

@@ -14,10 +14,15 @@ from histhooks._secrets import mask_text
 from histhooks._time import now_us
 
 
+def shell() -> Any:
+    """IPython's shell that runs this program; None where there is none, or while IPython is being imported."""
+    get = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return None if get is None else get()
+
+
 def is_notebook() -> bool:
     """Whether this process serves a notebook."""
-    shell = sys.modules.get("IPython")
-    return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
+    return type(shell()).__name__ == "ZMQInteractiveShell"
 
 
 class Cells:
@@ -30,7 +35,7 @@ class Cells:
         """Events of kind `cell`, as entries for a batch."""
         if not is_notebook():
             return []
-        ran = sys.modules["IPython"].get_ipython().history_manager.input_hist_raw
+        ran = shell().history_manager.input_hist_raw
         out = []
         for number in range(self._next, len(ran)):
             row = {"id": new_id(), "session_id": session_id, "run_id": None, "time": now_us(), "step": None}

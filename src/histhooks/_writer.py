@@ -22,6 +22,8 @@ from histhooks._system import Sampler
 from histhooks._time import iso, now_us
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from histhooks._engine import Engine
 
 _WAIT_S = 0.25
@@ -80,12 +82,12 @@ class Writer(threading.Thread):
                 self.wake.wait(_WAIT_S)
                 self.wake.clear()
                 self._flush()
-                self._heartbeat()
-                self._look_around()
+                self._attempt(self._heartbeat)
+                self._attempt(self._look_around)
             self._gathering.join(_GRACE_S if self._final.get("signal") else _PATIENCE_AT_END_S)
             self._flush()
             self._last_readings()
-            self._look_around()
+            self._attempt(self._look_around)
             self._end()
         except Exception as error:
             self.engine.hook_errors += 1
@@ -113,14 +115,19 @@ class Writer(threading.Thread):
         first = {**facts, "status": "running", "started_at": iso(now_us()), "details": details}
         first = {key: value for key, value in first.items() if value is not None}
         self._write([("state", "session", self.engine.session_id, first, personal)])
+        self._attempt(self._look_after_others)
+        self._flush()
+        self._gathering.start()
+
+    def _look_after_others(self) -> None:
+        """Settle sessions that died, and bring home what spools hold."""
+        assert self.store is not None
         if not self.store.is_spool:
             with self.lock:
                 dead = _settle.dead_sessions(self.store, self.engine.session_id)
             self._write(dead)
             with self.lock:
                 merge_waiting(self.store)
-        self._flush()
-        self._gathering.start()
 
     def _gather(self) -> None:
         """Gather what the session runs on.
@@ -154,6 +161,13 @@ class Writer(threading.Thread):
             path = _nearest(self.store.path)
             say(f"{runs} → {path} · cost {share:.1%}{missing} · head {head} · histhooks show last")
             self.store.close()
+
+    def _attempt(self, function: Callable[[], None]) -> None:
+        """What is done beside writing must never stop it."""
+        try:
+            function()
+        except Exception as error:
+            self.engine.failed(f"writer.{function.__name__}", error)
 
     def _heartbeat(self) -> None:
         now = time.monotonic()

@@ -67,8 +67,9 @@ from histhooks._run import Run
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
 from histhooks.integrations.torch import _models
-from histhooks.integrations.torch._loops import Here, forget_cells, on_step, open_explicit, state
+from histhooks.integrations.torch._loops import Here, state
 from histhooks.integrations.torch._optimizers import Loss
+from histhooks.integrations.torch._steps import forget_cells, on_step, open_explicit
 
 __all__ = ["install", "integration", "record", "uninstall"]
 

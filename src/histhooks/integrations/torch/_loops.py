@@ -1,8 +1,7 @@
-"""From steps to runs: which optimizers make one run, when it begins, what each step leaves, and how it ends."""
+"""A loop and its run: who steps in it, what each step leaves, and how it ends."""
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 import weakref
@@ -10,12 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-import torch
-
-from histhooks import recorder
 from histhooks._device import OnDevice, Reading
-from histhooks._engine import current, is_paused
-from histhooks._guard import guarded
 from histhooks._run import Run
 from histhooks._time import iso
 from histhooks._torch_objects import class_name, group_settings, log_architecture, log_loader, scheduler_settings
@@ -23,8 +17,7 @@ from histhooks.integrations.torch import _models
 from histhooks.integrations.torch._optimizers import Group, Loss, Tracked
 from histhooks.integrations.torch._passes import Pass, Passes
 
-_OWN = ("torch", "accelerate", "functools", "contextlib", "threading", "concurrent")
-_PATIENCE = 16  # steps for which names wait for another optimizer that may step too
+PATIENCE = 16  # steps for which names wait for another optimizer that may step too
 _Point = tuple[Tracked, list[Loss], list[float | None], int, int | None, int]
 
 
@@ -124,7 +117,7 @@ class Loop:
         self.first_number = 0
         self._alive = 0
         self._has_valid = False
-        self._seen_passes = 0
+        self.seen_passes = 0
         self._held: list[_Point] | None = []
         self._names: dict[str, str | None] = {}  # ours, and what it became where the program logs that name itself
         self._emitted: set[str] = set()
@@ -224,7 +217,7 @@ class Loop:
             losses = [] if here.loss is None else [here.loss]
         if here.unclaimed:
             here.unclaimed.clear()
-        epoch = self.epoch if here.passes.count == self._seen_passes else self._turn(here.passes)
+        epoch = self.epoch if here.passes.count == self.seen_passes else self._turn(here.passes)
         rates = tracked.rates(optimizer, self)
         step, now = tracked.steps, time.time_ns()
         tracked.steps = step + 1
@@ -246,7 +239,7 @@ class Loop:
             or losses[0].__class__ is not float
             or names is None
             or not known.is_same(group)
-            or self._here.passes.count != self._seen_passes
+            or self._here.passes.count != self.seen_passes
         ):
             return False
         step, now = tracked.steps, time.time_ns()
@@ -272,7 +265,7 @@ class Loop:
         if self._held is None:
             return
         peers = any(0 < other.number < self.first_number for other in state.unstepped.values())
-        if peers and len(self._held) < _PATIENCE and not is_last:
+        if peers and len(self._held) < PATIENCE and not is_last:
             return
         held, self._held = self._held, None
         for point in held:
@@ -342,8 +335,8 @@ class Loop:
 
     def _turn(self, passes: Passes) -> int | None:
         """Passes began since the last step: the epoch that this step is in."""
-        new = passes.since(self._seen_passes)
-        self._seen_passes = passes.count
+        new = passes.since(self.seen_passes)
+        self.seen_passes = passes.count
         loader = None if self.pass_ is None else self.pass_.loader()
         found = passes.latest(lambda p: p.loader() is loader) if loader is not None else None
         if found is None or not (found is not self.pass_ or found.is_open()):
@@ -401,165 +394,3 @@ class Loop:
 
 def _count_trainable(models: list[Any]) -> int:
     return sum(p.numel() for model in models for p in model.parameters() if p.requires_grad)
-
-
-# --- which loop a step belongs to -------------------------------------------------------------------------------------
-
-
-def on_step(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Called by PyTorch after each step of each optimizer."""
-    here = state.here()
-    tracked, groups = here.steady, optimizer.param_groups
-    if (
-        tracked is not None
-        and tracked.ref() is optimizer
-        and here.in_closure is None
-        and current.get() is here.context
-        and not is_paused.get()
-        and len(groups) == 1
-        and tracked.loop is not None
-        and tracked.loop.stepped_on(tracked, groups[0])
-    ):
-        here.had_backward = here.is_midway = False
-    else:
-        _on_step(optimizer, here)
-
-
-@guarded
-def _on_step(optimizer: Any, here: Here) -> None:
-    tracked = state.tracked.get(id(optimizer)) or state.known(optimizer)
-    run, loop = current.get(), tracked.loop
-    if loop is None or not loop.is_open or (run is not None and run is not loop.run) or is_paused.get():
-        loop = _find_loop(tracked, optimizer, here, run)
-    if loop is not None:
-        here.loop = loop
-        loop.stepped(tracked, optimizer, here)
-        loop.settle(tracked, run)
-    else:
-        tracked.losses.clear()
-        here.unclaimed.clear()
-    here.in_closure = None
-    here.had_backward = here.is_midway = False
-
-
-@guarded
-def _find_loop(tracked: Tracked, optimizer: Any, here: Here, run: Run | None) -> Loop | None:
-    if tracked.is_echo or is_paused.get() or recorder.is_task():
-        return None
-    if run is not None:
-        return _loop_of_run(tracked, optimizer, here, run)
-    if not state.is_automatic or not recorder.is_recording():
-        return None
-    before = here.loop
-    if before is not None and before.is_open and not here.had_backward and _shares(tracked, before):
-        tracked.is_echo = True  # an optimizer around another one
-        return None
-    if before is not None and before.is_open and before.is_own and _steps_along(tracked, before, here):
-        before.add(tracked, optimizer)
-        return before
-    return _open(tracked, optimizer, here)
-
-
-def _loop_of_run(tracked: Tracked, optimizer: Any, here: Here, run: Run) -> Loop | None:
-    """Inside a run: that of a block or of ``record()`` takes the step, that of a host has its own ways."""
-    loop = state.of_run.get(str(run.id))
-    if run.kind == "block" and state.is_automatic and run.is_recorded:
-        if loop is None:
-            loop = Loop(run, here, is_own=False)
-            loop.first_number = tracked.number
-            run.update(framework="torch", framework_version=torch.__version__)
-            _attach_files(run)
-    elif run.kind != "loop" or loop is None or not state.is_automatic:
-        return None
-    loop.add(tracked, optimizer)
-    return loop
-
-
-def _shares(tracked: Tracked, loop: Loop) -> bool:
-    first = tracked.first()
-    return first is not None and any(other.first() is first for other in loop.members)
-
-
-def _steps_along(tracked: Tracked, loop: Loop, here: Here) -> bool:
-    """Whether an optimizer that steps for the first time belongs to the loop that stepped before."""
-    if _shares(tracked, loop):
-        return False
-    if not here.had_backward:
-        return True
-    is_in_pass = loop.pass_ is not None and loop.pass_.is_open() and here.passes.count == loop._seen_passes
-    was_there = tracked.number < loop.first_number and loop.epoch is None and loop.steps <= _PATIENCE
-    return is_in_pass or was_there
-
-
-def _open(tracked: Tracked, optimizer: Any, here: Here) -> Loop:
-    models = _models.of(optimizer, tracked.modules)
-    run = recorder.open_run(
-        kind="loop",
-        framework="torch",
-        framework_version=torch.__version__,
-        model_class=class_name(models[0]) if models else None,
-        call_site=recorder.call_site(_OWN),
-    )
-    loop = Loop(run, here, is_own=True)
-    # Optimizers made before this moment may belong to it; whoever is made later does not.
-    loop.first_number = max((t.number for t in state.tracked.values()), default=0) + 1
-    loop.add(tracked, optimizer, models)
-    _attach_files(run)
-    _watch_cells()
-    return loop
-
-
-def open_explicit(optimizers: list[Any], models: list[Any], name: str | None) -> tuple[Run, Loop | None]:
-    """Open the run of ``record()``."""
-    here = state.here()
-    run = recorder.open_run(
-        kind="loop",
-        framework="torch",
-        framework_version=torch.__version__,
-        name=name,
-        model_class=class_name(_models.unwrapped(models[0])) if models else None,
-        call_site=recorder.call_site(_OWN),
-        implicit=False,
-    )
-    if not run.is_recorded:
-        return run, None
-    loop = Loop(run, here, is_own=False)
-    for optimizer in optimizers:
-        loop.add(state.known(optimizer), optimizer, [_models.unwrapped(model) for model in models])
-    _attach_files(run)
-    return run, loop
-
-
-def _attach_files(run: Run) -> None:
-    files, state.files_read = state.files_read, []
-    for path in files:
-        run.log_artifact(path, role="checkpoint", direction="in")
-
-
-# --- notebooks --------------------------------------------------------------------------------------------------------
-
-_cells: list[Any] = []
-
-
-def _watch_cells() -> None:
-    """In a notebook, a loop ends with its cell."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is not None and shell not in _cells:
-        _cells.append(shell)
-        shell.events.register("post_run_cell", cell_ended)
-
-
-def forget_cells() -> None:
-    """Take our listener out."""
-    while _cells:
-        _cells.pop().events.unregister("post_run_cell", cell_ended)
-
-
-def cell_ended(result: Any) -> None:
-    """Called by IPython after each cell."""
-    error = getattr(result, "error_in_exec", None) or getattr(result, "error_before_exec", None)
-    for loop in [loop for loop in state.of_run.values() if loop.is_own]:
-        if error is not None:
-            loop.run.end(error=error)
-        else:
-            loop.run.end("finished")

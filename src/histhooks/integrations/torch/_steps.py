@@ -1,0 +1,179 @@
+"""Which loop a step belongs to, and where a loop begins: the first step that belongs to none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from histhooks import recorder
+from histhooks._engine import current, is_paused
+from histhooks._guard import guarded
+from histhooks._notebook import shell
+from histhooks._run import Run
+from histhooks._torch_objects import class_name
+from histhooks.integrations.torch import _models
+from histhooks.integrations.torch._loops import PATIENCE, Here, Loop, state
+from histhooks.integrations.torch._optimizers import Tracked
+
+# Frames of these are no place of the program.
+_OWN = ("torch", "accelerate", "functools", "contextlib", "threading", "concurrent")
+
+
+def on_step(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Called by PyTorch after each step of each optimizer."""
+    here = state.here()
+    tracked, groups = here.steady, optimizer.param_groups
+    if (
+        tracked is not None
+        and tracked.ref() is optimizer
+        and here.in_closure is None
+        and current.get() is here.context
+        and not is_paused.get()
+        and len(groups) == 1
+        and tracked.loop is not None
+        and tracked.loop.stepped_on(tracked, groups[0])
+    ):
+        here.had_backward = here.is_midway = False
+    else:
+        _on_step(optimizer, here)
+
+
+@guarded
+def _on_step(optimizer: Any, here: Here) -> None:
+    tracked = state.tracked.get(id(optimizer)) or state.known(optimizer)
+    run, loop = current.get(), tracked.loop
+    if loop is None or not loop.is_open or (run is not None and run is not loop.run) or is_paused.get():
+        loop = _find_loop(tracked, optimizer, here, run)
+    if loop is not None:
+        here.loop = loop
+        loop.stepped(tracked, optimizer, here)
+        loop.settle(tracked, run)
+    else:
+        tracked.losses.clear()
+        here.unclaimed.clear()
+    here.in_closure = None
+    here.had_backward = here.is_midway = False
+
+
+@guarded
+def _find_loop(tracked: Tracked, optimizer: Any, here: Here, run: Run | None) -> Loop | None:
+    if tracked.is_echo or is_paused.get() or recorder.is_task():
+        return None
+    if run is not None:
+        return _loop_of_run(tracked, optimizer, here, run)
+    if not state.is_automatic or not recorder.is_recording():
+        return None
+    before = here.loop
+    if before is not None and before.is_open and not here.had_backward and _shares(tracked, before):
+        tracked.is_echo = True  # an optimizer around another one
+        return None
+    if before is not None and before.is_open and before.is_own and _steps_along(tracked, before, here):
+        before.add(tracked, optimizer)
+        return before
+    return _open(tracked, optimizer, here)
+
+
+def _loop_of_run(tracked: Tracked, optimizer: Any, here: Here, run: Run) -> Loop | None:
+    """Inside a run: that of a block or of ``record()`` takes the step, that of a host has its own ways."""
+    loop = state.of_run.get(str(run.id))
+    if run.kind == "block" and state.is_automatic and run.is_recorded:
+        if loop is None:
+            loop = Loop(run, here, is_own=False)
+            loop.first_number = tracked.number
+            run.update(framework="torch", framework_version=torch.__version__)
+            _attach_files(run)
+    elif run.kind != "loop" or loop is None or not state.is_automatic:
+        return None
+    loop.add(tracked, optimizer)
+    return loop
+
+
+def _shares(tracked: Tracked, loop: Loop) -> bool:
+    first = tracked.first()
+    return first is not None and any(other.first() is first for other in loop.members)
+
+
+def _steps_along(tracked: Tracked, loop: Loop, here: Here) -> bool:
+    """Whether an optimizer that steps for the first time belongs to the loop that stepped before."""
+    if _shares(tracked, loop):
+        return False
+    if not here.had_backward:
+        return True
+    is_in_pass = loop.pass_ is not None and loop.pass_.is_open() and here.passes.count == loop.seen_passes
+    was_there = tracked.number < loop.first_number and loop.epoch is None and loop.steps <= PATIENCE
+    return is_in_pass or was_there
+
+
+def _open(tracked: Tracked, optimizer: Any, here: Here) -> Loop:
+    models = _models.of(optimizer, tracked.modules)
+    run = recorder.open_run(
+        kind="loop",
+        framework="torch",
+        framework_version=torch.__version__,
+        model_class=class_name(models[0]) if models else None,
+        call_site=recorder.call_site(_OWN),
+    )
+    loop = Loop(run, here, is_own=True)
+    # Optimizers made before this moment may belong to it; whoever is made later does not.
+    loop.first_number = max((t.number for t in state.tracked.values()), default=0) + 1
+    loop.add(tracked, optimizer, models)
+    _attach_files(run)
+    _watch_cells()
+    return loop
+
+
+def open_explicit(optimizers: list[Any], models: list[Any], name: str | None) -> tuple[Run, Loop | None]:
+    """Open the run of ``record()``."""
+    here = state.here()
+    run = recorder.open_run(
+        kind="loop",
+        framework="torch",
+        framework_version=torch.__version__,
+        name=name,
+        model_class=class_name(_models.unwrapped(models[0])) if models else None,
+        call_site=recorder.call_site(_OWN),
+        implicit=False,
+    )
+    if not run.is_recorded:
+        return run, None
+    loop = Loop(run, here, is_own=False)
+    for optimizer in optimizers:
+        loop.add(state.known(optimizer), optimizer, [_models.unwrapped(model) for model in models])
+    _attach_files(run)
+    return run, loop
+
+
+def _attach_files(run: Run) -> None:
+    files, state.files_read = state.files_read, []
+    for path in files:
+        run.log_artifact(path, role="checkpoint", direction="in")
+
+
+# --- notebooks --------------------------------------------------------------------------------------------------------
+
+_cells: list[Any] = []
+
+
+def _watch_cells() -> None:
+    """In a notebook, a loop ends with its cell."""
+    found = shell()
+    if found is not None and found not in _cells:
+        _cells.append(found)
+        found.events.register("post_run_cell", cell_ended)
+
+
+def forget_cells() -> None:
+    """Take our listener out."""
+    while _cells:
+        _cells.pop().events.unregister("post_run_cell", cell_ended)
+
+
+def cell_ended(result: Any) -> None:
+    """Called by IPython after each cell."""
+    error = getattr(result, "error_in_exec", None) or getattr(result, "error_before_exec", None)
+    for loop in [loop for loop in state.of_run.values() if loop.is_own]:
+        if error is not None:
+            loop.run.end(error=error)
+        else:
+            loop.run.end("finished")
