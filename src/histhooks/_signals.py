@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +49,30 @@ def install(engine: Engine) -> None:
             return
         _pipe = (reading, writing)
         threading.Thread(target=_watch, args=(reading,), name="histhooks-signals", daemon=True).start()
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """Have a host find the handlers that it would find without us; ours come back where it set none."""
+    ours = []
+    if threading.current_thread() is threading.main_thread():
+        ours = [number for number in _installed if signal.getsignal(number) is handle]
+    for number in ours:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number in ours:
+            if signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, handle)
+
+
+def again() -> None:
+    """Watch once more what a host has given back to its default."""
+    if threading.current_thread() is threading.main_thread():
+        for number in _installed:
+            if signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, handle)
 
 
 def forget() -> None:

@@ -208,13 +208,65 @@ def test_two_processes_of_one_training_leave_one_run(store_path: Path) -> None:
     assert verify(store_path).problems == []
 
 
+@pytest.mark.parametrize(
+    ("plugin", "number", "status"),
+    [("", "SIGTERM", "interrupted"), ("SIGTERM", "SIGTERM", "interrupted"), ("SIGUSR1", "SIGUSR1", "finished")],
+)
+def test_signals_that_lightning_handles_end_as_without_us(
+    store_path: Path, plugin: str, number: str, status: str
+) -> None:
+    body = f"""
+import os, signal, sys
+plugins = None
+if {plugin!r}:
+    os.environ.update(SLURM_JOB_ID="7", SLURM_NTASKS="1", SLURM_JOB_NAME="train", SLURM_PROCID="0")
+    os.environ.update(SLURM_NODELIST="localhost", SLURM_LOCALID="0", SLURM_NODEID="0")
+    from lightning.pytorch.plugins.environments import SLURMEnvironment
+    plugins = [SLURMEnvironment(requeue_signal=signal.{plugin or "SIGTERM"})]
+class Told(pl.Callback):
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if trainer.global_step == 6:
+            os.kill(os.getpid(), signal.{number})
+    def on_train_epoch_end(self, trainer, module):
+        print("epoch", trainer.current_epoch, flush=True)
+try:
+    trainer(plugins=plugins, callbacks=[Told()]).fit(Net(), data, data)
+finally:
+    print(os.path.exists("hpc_ckpt_1.ckpt"), flush=True)
+"""
+    outcomes = []
+    for is_recorded in (False, True):
+        outcome = run_program(setup(is_recorded=is_recorded) + body, store_path)
+        outcomes.append(outcome[:2])
+        (store_path.parent / "hpc_ckpt_1.ckpt").unlink(missing_ok=True)
+    assert outcomes[0] == outcomes[1]
+    assert ("True" in outcomes[1][1]) == bool(plugin)
+    assert query(store_path, "SELECT status FROM runs") == [(status,)]
+
+
+def test_a_signal_after_a_fit_is_ours_again(store_path: Path) -> None:
+    body = """
+import os, signal
+trainer(max_epochs=1).fit(Net(), data, data)
+with histhooks.start_run("after"):
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+    code, _, _ = run_program(setup() + body, store_path)
+    assert code == -15
+    sql = "SELECT status FROM runs ORDER BY started_at, id"
+    assert query(store_path, sql) == [("finished",), ("killed",)]
+
+
 def test_a_seam_that_moves_is_noticed() -> None:
     import inspect
 
     from lightning.pytorch.loops.fit_loop import _FitLoop
     from lightning.pytorch.trainer import call
+    from lightning.pytorch.trainer.connectors import signal_connector
 
     source = inspect.getsource(_FitLoop.on_advance_end)
     assert source.index("on_train_epoch_end") < source.index("update_train_epoch_metrics")
     assert "callbacks = trainer.callbacks" in inspect.getsource(call._call_callback_hooks)
     assert "on_exception" in inspect.getsource(call._interrupt)
+    source = inspect.getsource(signal_connector._SignalConnector.register_signal_handlers)
+    assert "self._has_already_handler(sigusr)" in source

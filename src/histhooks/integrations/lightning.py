@@ -32,7 +32,8 @@ so that checkpoints stay last; it has no state, so no checkpoint carries it. Wha
 (``_FitLoop.on_advance_end``): an epoch is recorded when the next one begins, or training ends. Values of a step are
 recorded when the next batch begins, each ``log_every_n_steps``, by the identity of the tensors in ``logged_metrics``,
 which a module's ``log`` replaces. Ctrl-C becomes SystemExit in ``_call_and_handle_interrupt``; ``on_exception`` has
-heard of it before. The sanity check is no epoch.
+heard of it before. The sanity check is no epoch. Where a signal has a handler already, ``_SignalConnector`` requeues no
+job by it and restores that handler later, so ours step aside while it looks (private, held by a test).
 
 Not recorded: ``predict``; a run whose rank 0 is a process that Lightning spawns or forks (``ddp_spawn``,
 ``ddp_notebook``). With Fabric the loop is the program's own, which the integration of PyTorch records. Tested with 2.6.
@@ -56,7 +57,7 @@ if "pytorch_lightning" in sys.modules and "lightning" not in sys.modules:
 else:
     from lightning.pytorch import Callback, __version__
 
-from histhooks import recorder
+from histhooks import _signals, recorder
 from histhooks._data import hash_file
 from histhooks._guard import guarded
 from histhooks._imports import no_longer, when_imported
@@ -342,6 +343,7 @@ def _around_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         ours._fit = None
         fit.conclude()
         fit.run.end(error=fit.error)
+        guarded(_signals.again)()
         _remember(bound["model"], fit.run)
     return result
 
@@ -395,8 +397,15 @@ def _log_scores(run: Run, trainer: Any, verb: str) -> None:
         _log_loaders(run, split, trainer.test_dataloaders if verb == "test" else trainer.val_dataloaders)
 
 
+def _around_signals(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    with _signals.unseen():
+        return original(*args, **kwargs)
+
+
 def _hook(module: ModuleType) -> None:
     trainer = module.Trainer
+    connector = sys.modules[f"{module.__name__}.trainer.connectors.signal_connector"]._SignalConnector
+    _patches.wrap(connector, "register_signal_handlers", _around_signals)
     _patches.wrap(trainer, "fit", _around_fit)
     for verb in ("validate", "test"):
         _patches.wrap(trainer, verb, _around_evaluation)
