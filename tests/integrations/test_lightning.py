@@ -244,6 +244,37 @@ finally:
     assert query(store_path, "SELECT status FROM runs") == [(status,)]
 
 
+def test_fits_of_a_tuner_are_runs_that_say_what_they_found(store_path: Path) -> None:
+    body = """
+from lightning.pytorch.tuner import Tuner
+class Sized(Net):
+    def __init__(self, batch_size=2):
+        super().__init__()
+        self.batch_size, self.lr = batch_size, 0.1
+    def train_dataloader(self):
+        return torch.utils.data.DataLoader(data.dataset, self.batch_size)
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), self.lr)
+    validation_step = None
+fitter, net = trainer(max_epochs=1), Sized()
+tuner = Tuner(fitter)
+size = tuner.scale_batch_size(net, max_trials=2)
+rates = tuner.lr_find(net, num_training=12, update_attr=False).results["lr"]
+fitter.fit(net)
+print(json.dumps([size, rates]))
+"""
+    size, rates = json.loads(record(store_path, body).splitlines()[-1])
+    runs = query(store_path, "SELECT id, status FROM runs ORDER BY started_at, id")
+    assert [status for _, status in runs] == ["finished"] * 3
+    found = {
+        (run, key): json.loads(str(value))
+        for run, key, value in query(store_path, "SELECT run_id, key, value FROM results")
+    }
+    assert found[runs[0][0], "batch_size"] == size
+    assert found[runs[1][0], "tried_lr"] == rates
+    assert (runs[2][0], "tuner") not in found
+
+
 def test_a_signal_after_a_fit_is_ours_again(store_path: Path) -> None:
     body = """
 import os, signal

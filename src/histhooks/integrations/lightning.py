@@ -17,6 +17,8 @@ optimizers, all groups; schedulers          `optimizers`, `optimizer_groups`
 ``callback_metrics`` after an epoch         points under the host's names, at the last step of the epoch
 ``logged_metrics`` as the Trainer logs      points at that step
 learning rates                              `lr`, or `lr/<optimizer>.<group>`: as it was in the last step
+``Tuner``                                   a run for each of its fits, with results `tuner`, `batch_size`, `tried_lr`,
+                                            `tried_lr_loss`
 ``EarlyStopping``; ``ModelCheckpoint``      results `stopped_epoch`, `best_model_path`, `best_model_score`; the files
                                             that are there at the end, as artifacts of role `checkpoint`
 ``ckpt_path``                               an artifact that was read, and a link `resumes` to the run that wrote it
@@ -231,6 +233,7 @@ class _Fit:
                 score = callback.best_model_score
                 results["best_model_path"] = callback.best_model_path
                 results["best_model_score"] = None if score is None else float(score)
+            results |= _found_by_tuner(callback)
             for path in _checkpoints_of(callback):
                 self.run.log_artifact(path, role="checkpoint")
                 _wrote[os.path.realpath(path)] = str(self.run.id)
@@ -249,6 +252,17 @@ def _told(config: Any) -> dict[str, Any] | None:
         return None
     facts = {name: getattr(config, name, None) for name in ("interval", "frequency", "monitor", "name")}
     return scheduler_settings(config.scheduler, **facts)
+
+
+def _found_by_tuner(callback: Any) -> dict[str, Any]:
+    """What a fit of a Tuner was for: the callback that it puts in, and what that found."""
+    kind = type(callback).__name__
+    if kind == "BatchSizeFinder":
+        return {"tuner": kind, "batch_size": callback.optimal_batch_size}
+    if kind == "LearningRateFinder":
+        found = getattr(callback.optimal_lr, "results", {})  # its suggestion() speaks where it has none
+        return {"tuner": kind, "tried_lr": found.get("lr"), "tried_lr_loss": found.get("loss")}
+    return {}
 
 
 def _checkpoints_of(callback: Any) -> Iterator[str]:

@@ -109,7 +109,10 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 @functools.lru_cache(maxsize=2048)
 def _defaults(kind: Callable[..., Any]) -> dict[str, Any]:
-    parameters = inspect.signature(kind).parameters.values()
+    try:
+        parameters = inspect.signature(kind).parameters.values()
+    except (TypeError, ValueError):
+        return {}  # a name such as skorch's `callbacks__print_log` may lead to None
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
