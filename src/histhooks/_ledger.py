@@ -8,17 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from struct import Struct
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from histhooks._points import Point
+if TYPE_CHECKING:
+    from histhooks._points import Point
 
 FORM = "histhooks-ledger-1"
 
 
-@dataclass(frozen=True, slots=True)
-class TableSpec:
+class TableSpec(NamedTuple):
     """How the rows of one table enter the ledger.
 
     Attributes

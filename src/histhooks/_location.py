@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STORE_NAME = "histhooks.db"
 
 
-@dataclass(slots=True)
 class Settings:
     """What a program or its surroundings asked of histhooks. None: not asked."""
 
-    store: str | None = None
-    project: str | None = None
-    group: str | None = None
-    tags: dict[str, Any] = field(default_factory=dict)
-    metric: str | None = None
-    splits: dict[str, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.store: str | None = None
+        self.project: str | None = None
+        self.group: str | None = None
+        self.tags: dict[str, Any] = {}
+        self.metric: str | None = None
+        self.splits: dict[str, str] = {}
 
 
 def is_off() -> bool:
@@ -75,6 +76,8 @@ def find_store(explicit: str | os.PathLike[str] | None = None, start: Path | Non
     Path or None
         None where there is none.
     """
+    from pathlib import Path
+
     named = explicit or os.environ.get("HISTHOOKS_STORE")
     if named:
         return Path(named).expanduser()
@@ -93,6 +96,8 @@ def find_store(explicit: str | os.PathLike[str] | None = None, start: Path | Non
 
 def store_path(explicit: str | os.PathLike[str] | None = None, start: Path | None = None) -> Path:
     """Where a session records: a store that is there, else where a new one belongs."""
+    from pathlib import Path
+
     start = start or Path.cwd()
     found = find_store(explicit, start)
     if found is not None:
@@ -108,12 +113,16 @@ def store_path(explicit: str | os.PathLike[str] | None = None, start: Path | Non
 
 def user_folder(variable: str, default: str) -> Path:
     """This user's folder of data or state for histhooks."""
+    from pathlib import Path
+
     base = os.environ.get(variable)
     return (Path(base) if base else Path.home() / default) / "histhooks"
 
 
 def project_name(explicit: str | None = None, start: Path | None = None) -> str:
     """The project: as asked, else the repository's or the folder's name."""
+    from pathlib import Path
+
     named = explicit or os.environ.get("HISTHOOKS_PROJECT")
     if named:
         return named

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
+from typing import TYPE_CHECKING
 
-logger = logging.getLogger("histhooks")
+if TYPE_CHECKING:
+    import logging
+
 _said: set[str] = set()
 _lock = threading.Lock()
 
 
-class _Handler(logging.Handler):
+class _Stderr:
     """Writes to whatever stderr is now, so that a program that replaced it sees our lines there."""
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def write(self, text: str) -> None:
         try:
-            sys.stderr.write(f"histhooks: {record.getMessage()}\n")
+            sys.stderr.write(text)
             sys.stderr.flush()
         except (OSError, ValueError, AttributeError):
             return
 
 
 def _ready() -> logging.Logger:
+    import logging  # costs what the rest of an import costs, and most programs bring it in themselves
+
+    logger = logging.getLogger("histhooks")
     if not logger.handlers:
-        logger.addHandler(_Handler())
+        handler = logging.StreamHandler(_Stderr())
+        handler.setFormatter(logging.Formatter("histhooks: %(message)s"))
+        logger.addHandler(handler)
         logger.propagate = False
         if logger.level == logging.NOTSET:
             logger.setLevel(logging.INFO)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 _SPLITS = {
     "train": "train", "training": "train", "tr": "train",
@@ -22,8 +22,7 @@ _PREFIX = re.compile(r"^(train|training|val|valid|validation|eval|dev|test|testi
 _SUFFIX = re.compile(r"^(.+)[_./-](train|training|val|valid|validation|eval|test)$")
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """What is measured.
 
     Attributes

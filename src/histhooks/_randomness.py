@@ -16,10 +16,7 @@ Not seen: generators of a program's own (``random.Random(3)``, ``numpy.random.Ra
 
 from __future__ import annotations
 
-import hashlib
-import struct
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import ModuleType
@@ -84,6 +81,8 @@ def _note(library: str, original: Callable[..., Any], args: tuple[Any, ...], kwa
     run = _engine.current.get()
     run_id = run.id if run is not None and run.status == "running" else None
     site = call_site()
+    if original.__name__ == "default_rng" and site is not None and "site-packages" in site:
+        return  # a generator that a library made for itself
     text = str(value)[:1000] if isinstance(value, (int, str)) else dumps(value)[:1000]
     key = (engine.session_id, run_id, original.__name__, library, text, site)
     if key in _noted or len(_noted) >= _MOST:
@@ -110,6 +109,8 @@ State = tuple[str, str | None, str, bytes]  # library, device, algorithm, state
 
 
 def _random_state() -> Iterator[State]:
+    import struct
+
     random = sys.modules["random"]
     _, words, gauss = random.getstate()
     following = b"\0" if gauss is None else struct.pack("<?d", True, gauss)
@@ -120,6 +121,8 @@ def _numpy_state() -> Iterator[State]:
     found = sys.modules["numpy.random"].get_state(legacy=False)
     algorithm = str(found["bit_generator"])
     if algorithm == "MT19937":
+        import struct
+
         inner = found["state"]
         tail = struct.pack("<iid", inner["pos"], found["has_gauss"], found["gauss"])
         yield "numpy", None, algorithm, inner["key"].astype("<u4").tobytes() + tail
@@ -151,6 +154,9 @@ def _states(*modules: str) -> Iterator[State]:
 
 
 def _entry(state: State, point: str, run_id: str | None) -> tuple[Any, ...]:
+    import hashlib
+    import zlib
+
     library, device, algorithm, data = state
     engine = _engine.engine
     digest = hashlib.sha256(data).hexdigest()

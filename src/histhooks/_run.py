@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from histhooks import _data, _device
-from histhooks._artifacts import Found, with_hash
+from histhooks import _device
 from histhooks._ids import new_id
-from histhooks._ledger import canonical
 from histhooks._location import is_strict
 from histhooks._messages import warn_once
 from histhooks._metrics import Metric, describe
@@ -22,9 +18,11 @@ from histhooks._secrets import mask_text, mask_value
 from histhooks._time import iso, now_us
 from histhooks._values import as_float, clean_text, dumps, flatten
 
+# An import costs what it brings in: what only some runs need, the methods that need it import.
 if TYPE_CHECKING:
     from contextvars import Token
 
+    from histhooks._artifacts import Found
     from histhooks._engine import Engine
 
 _LINK_KINDS = ("resumes", "continues", "fine-tunes", "reproduces", "uses")
@@ -193,6 +191,8 @@ class Run:
         self._try("log_dataset", self._log_dataset, role, X, y, name, source)
 
     def _log_dataset(self, role: str, X: Any, y: Any, name: str | None, source: str | None) -> None:
+        from histhooks import _data
+
         dataset_id = self._content("datasets", _data.describe(X, y))
         row = {"run_id": self.id, "dataset_id": dataset_id, "role": role, "name": name, "source": source}
         self._row("run_datasets", row)
@@ -215,6 +215,10 @@ class Run:
         self._try("log_artifact", self._log_artifact, path, role, direction, step)
 
     def _log_artifact(self, path: str | os.PathLike[str], role: str, direction: str, step: int | None) -> None:
+        from pathlib import Path
+
+        from histhooks._artifacts import with_hash
+
         if direction not in _DIRECTIONS:
             raise ValueError(f"direction is 'in' or 'out', not {direction!r}")
         if not Path(path).is_file():
@@ -359,6 +363,8 @@ class Run:
         duration = time.perf_counter() - self._clock
         final = {"status": self.status, "ended_at": iso(now_us()), "duration_s": round(duration, 6), **facts}
         if error is not None and not isinstance(error, (KeyboardInterrupt, SystemExit)):
+            import traceback
+
             trace = "".join(traceback.format_exception(error))
             final |= {"error_type": type(error).__qualname__, "error_message": mask_text(str(error))[:10_000]}
             final["traceback"] = mask_text(trace)[-50_000:]
@@ -413,7 +419,10 @@ class Run:
     def _content(self, table: str, row: dict[str, Any]) -> str:
         key = "sha256" if "sha256" in row else "id"
         if key not in row:
-            row = {"id": _data.sha256(canonical(row)), **row}
+            from histhooks._data import sha256
+            from histhooks._ledger import canonical
+
+            row = {"id": sha256(canonical(row)), **row}
         self._append(("content", table, [row]))
         return str(row[key])
 

@@ -10,11 +10,29 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 from histhooks._secret_keys import EXEMPT_KEYS, LONG_VALUE_KEYS, SECRET_KEYS, TOKEN_OWNERS
 
 MASK = "[masked]"
+
+
+class _Lazy:
+    """A pattern that is compiled when it is first used: all of them take longer than the rest of an import."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __getattr__(self, name: str) -> Any:
+        pattern = re.compile(self._text)
+        for method in ("match", "search", "sub", "findall"):
+            setattr(self, method, getattr(pattern, method))
+        return getattr(pattern, name)
+
+
+def _lazily(text: str) -> re.Pattern[str]:
+    return cast("re.Pattern[str]", _Lazy(text))
+
 
 LONG = 12
 _NUMBERS_ARE_PLAIN = frozenset({"pass", "pw", "pwd", "cookie", "cookies"})
@@ -22,10 +40,10 @@ _JOINED = tuple(key.replace("_", "") for key in SECRET_KEYS if len(key) > 5 and 
 
 # Where lines end, as str.splitlines sees it.
 _END = r"\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
-_FILLED = re.compile(rf"[^{_END}]+")
+_FILLED = _lazily(rf"[^{_END}]+")
 
 # The published prefixes of tokens and keys: GitHub, GitLab, AWS, Google, Slack, Stripe, OpenAI, Anthropic and so on.
-_SHAPES = re.compile(
+_SHAPES = _lazily(
     r"(?<![A-Za-z0-9])(?:"
     r"A(?:KI|SI|BI|CC)A[A-Z0-9]{16}(?![A-Za-z0-9])"
     r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|gl(?:pat|ptt|dt|rt|cbt|oas)-[\w.-]{16,}"
@@ -44,7 +62,7 @@ _SHAPES = re.compile(
     r"|\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}|\$6\$[^\s$]{1,40}\$[./A-Za-z0-9]{40,}"
     r")"
 )
-_AFTER = re.compile(  # a known beginning, which stays, and the secret behind it
+_AFTER = _lazily(  # a known beginning, which stays, and the secret behind it
     r"(?P<head>hooks\.slack\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/"
     r"|(?i:[?&](?:sig|(?:x-(?:amz|goog)-)?(?:signature|credential|security-token))=)"
     r"|(?i:(?<![\w])bearer[ \t]+(?=[^\s\"'`]{0,200}\d)(?=[^\s\"'`]{12}))"
@@ -52,31 +70,31 @@ _AFTER = re.compile(  # a known beginning, which stays, and the secret behind it
     r"|(?<![\w])sshpass[ \t]+-p[ \t]*|(?<![\w])(?:-u|--user)[ =](?=[^\s\"':]+:[^\s\"'])"
     r"|(?<![\w])(?:docker|podman)[ \t]+login[^\n]{0,200}?[ \t]-p[ \t]*)(?P<value>[^\s\"'`<>&\\]+)"
 )
-_URL = re.compile(
+_URL = _lazily(
     r"://(?P<info>[^\s/?#\"'`<>\\]+|[^\s/:@\"'`<>\[\]\\]*:(?!\d{1,5}(?:[^\w]|$))[^\s@\"'`<>\\]+)@(?=[^\s@/\"'`])"
 )
-_PEM = re.compile(
+_PEM = _lazily(
     r"(?s)(?P<head>-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)"
     r"(?P<body>.*?(?=-----END [A-Z0-9 ]*PRIVATE KEY)|(?:(?:\\n|\\r|\s)*[+\- ]?[A-Za-z0-9+/=]{16,})+)"
 )
-_PEM_END = re.compile(
+_PEM_END = _lazily(
     rf"(?m)(?P<head>^)(?P<body>(?:[+\- ]?[ \t]*[A-Za-z0-9+/=]{{40,}}[{_END}]+)"
     rf"(?:[+\- ]?[ \t]*[A-Za-z0-9+/=]+[{_END}]+)*)"
     r"(?=[+\- ]?[ \t]*-----END [A-Z0-9 ]*PRIVATE KEY)"
 )
-_PEM_LINE = re.compile(rf"(?m)^([+\- ]?[ \t]*)[^\s{_END}][^{_END}]*")
+_PEM_LINE = _lazily(rf"(?m)^([+\- ]?[ \t]*)[^\s{_END}][^{_END}]*")
 
 _KEY_HINT = r"(?i:pass|pwd|pw\b|secret|token|key|cred|auth|cookie|bearer|jwt|conn|webhook|seed_phrase)"
-_HINT = re.compile(_KEY_HINT)
+_HINT = _lazily(_KEY_HINT)
 # Text in which this finds nothing holds nothing that any rule masks.
-_PREFILTER = re.compile(
+_PREFILTER = _lazily(
     _KEY_HINT + r"|://|(?i:sig|user|login)|-u |sshpass|eyJ|LS0t|PRIVATE|\$[26]|:AA|EAAC|SG\.|SK[0-9a-f]|dapi|hv[sbr]\."
     r"|(?:A(?:KI|SI|BI|CC)A)|gh[pousr]_|_pat_|gl[a-z]{2,4}-|AIza|ya29|GOC|xox|xapp|[sr]k[_-]|whsec|hf_|_org_|wandb_|gsk_"
     r"|r8_|xai-|pplx|nvapi|lsv2|npm_|pypi-|_oat_|_v1_|shp|pul-|sbp_|gl(?:sa|c)_|lin_|ntn_|sntry|dp\.|AGE-"
 )
 
 _QUOTE = r"(?P<quote>\\*(?:\"\"\"|'''|[\"'`]))"
-_QUOTED = re.compile(
+_QUOTED = _lazily(
     rf"(?P<head>[rbfuRBFU]{{0,2}}{_QUOTE})(?:(?<=\"\"\"|''')(?P<long>(?s:.)*?)(?=(?P=quote))"
     rf"|(?P<value>(?:(?!(?P=quote))(?:\\[^{_END}]|[^\\{_END}]|\\(?=[{_END}])|\\\Z))*))(?P<tail>(?P=quote))?"
 )
@@ -84,33 +102,33 @@ _TYPE = (
     r"(?:\w+\.)?(?:Optional|Union|Annotated|Final|ClassVar|SecretStr|str|string|bytes|Any)\b"
     r"(?:\[[^\]\n]*\])?(?:[ \t]*\|[ \t]*\w+)*"
 )
-_KEY = re.compile(r"(?P<key>[\w.\-]+)(?P<close>\\*[\"'`])?\]?")
-_ASSIGN = re.compile(rf"(?P<gap>[ \t]*:[ \t]*{_TYPE}[ \t]*=|\s*(?:[=!]=|:=|=>|=)|\s*:(?![:/=]))[ \t]*")
-_NAME_VALUE = re.compile(r"\s*,?\s*(?:\\*[\"'])?(?i:value)(?:\\*[\"'])?\s*[:=]\s*")
-_COMMA, _SPACES, _TAG = re.compile(r"\s*,\s*"), re.compile(r"[ \t]+"), re.compile(r"[^<>]*>")
-_OPENED = re.compile(r"\s*[\[(]?\s*(?=[rbfuRBFU]{0,2}\\*[\"'`])")
-_NEXT = re.compile(r"\s*[,+]?\s*(?=[rbfuRBFU]{0,2}\\*[\"'`])")
-_BLOCK = re.compile(r"[|>][+\-\d]*[ \t]*\r?\n")
+_KEY = _lazily(r"(?P<key>[\w.\-]+)(?P<close>\\*[\"'`])?\]?")
+_ASSIGN = _lazily(rf"(?P<gap>[ \t]*:[ \t]*{_TYPE}[ \t]*=|\s*(?:[=!]=|:=|=>|=)|\s*:(?![:/=]))[ \t]*")
+_NAME_VALUE = _lazily(r"\s*,?\s*(?:\\*[\"'])?(?i:value)(?:\\*[\"'])?\s*[:=]\s*")
+_COMMA, _SPACES, _TAG = _lazily(r"\s*,\s*"), _lazily(r"[ \t]+"), _lazily(r"[^<>]*>")
+_OPENED = _lazily(r"\s*[\[(]?\s*(?=[rbfuRBFU]{0,2}\\*[\"'`])")
+_NEXT = _lazily(r"\s*[,+]?\s*(?=[rbfuRBFU]{0,2}\\*[\"'`])")
+_BLOCK = _lazily(r"[|>][+\-\d]*[ \t]*\r?\n")
 _SCHEME = r"(?:(?i:Bearer|Basic|Token|Digest|Negotiate|ApiKey|AWS4-HMAC-SHA256)[ \t]+)?"
-_PLAIN = re.compile(rf"{_SCHEME}(?:\[masked\]|(?:[^\s\"'`;&,<>]|,(?![\s\"']|$|[\w.\-]*\s*[=:]))+)")
-_HEADER_VALUE = re.compile(rf"[^\"'`{_END}]+")
-_LINE_VALUE = re.compile(rf"[^{_END}]+?(?=[ \t]*,?(?:[ \t]+#[^{_END}]*)?(?:[{_END}]|\Z))")
-_LINE_START = re.compile(r"[+\- ]?\s*(?:-\s+)?(?:export\s+|set\s+|const\s+|let\s+|var\s+)?[\"']?\Z")
-_STATEMENT = re.compile(r"[+\- ]?\s*(?:if|elif|else|while|for|with|except|lambda|return|assert|case|class|async|def)\b")
+_PLAIN = _lazily(rf"{_SCHEME}(?:\[masked\]|(?:[^\s\"'`;&,<>]|,(?![\s\"']|$|[\w.\-]*\s*[=:]))+)")
+_HEADER_VALUE = _lazily(rf"[^\"'`{_END}]+")
+_LINE_VALUE = _lazily(rf"[^{_END}]+?(?=[ \t]*,?(?:[ \t]+#[^{_END}]*)?(?:[{_END}]|\Z))")
+_LINE_START = _lazily(r"[+\- ]?\s*(?:-\s+)?(?:export\s+|set\s+|const\s+|let\s+|var\s+)?[\"']?\Z")
+_STATEMENT = _lazily(r"[+\- ]?\s*(?:if|elif|else|while|for|with|except|lambda|return|assert|case|class|async|def)\b")
 
-_PLACEHOLDER = re.compile(
+_PLACEHOLDER = _lazily(
     r"(?:\s|[,;:|/@.-]|\$\{[^{}]*\}|\$[A-Z_][A-Z0-9_]*|\$\([^()]*\)|\{[^{}]*\}|\{\{[^{}]*\}\}|%\(\w+\)s|%[sr]|<[^<>]*>"
     r"|\*+|(?i:\[masked\]|\[redacted\]|bearer|basic|none|null|true|false)(?!\w))*\Z"
 )
-_CODE = re.compile(
+_CODE = _lazily(
     r"(?:\$\{|\$\(|\{\{|%\().*\Z|(?:None|True|False|null|none|true|false|str|bytes|int|bool|float|string|Any|object|self"
     rf"|raise|return|pass|continue|break|yield|print|not|await)\b(?:\W.*)?\Z|{_TYPE}\W*\Z"
     r"|[A-Za-z_][\w.]*(?:\(.*\)|\[.*\])[\w.()\[\]\"']*[,:]?\Z|[A-Za-z_][\w.]*\(\Z"
 )
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\Z")
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_RANDOM = re.compile(r"(?=[^\d]*\d)(?=[^A-Za-z]*[A-Za-z])[\w+/=.~-]{16,}\Z")
-_SWITCH = re.compile(r"[a-z](?=[A-Z0-9])|[A-Z](?=[0-9])|[0-9](?=[A-Za-z])")
+_NUMBER = _lazily(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\Z")
+_WORDS = _lazily(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_RANDOM = _lazily(r"(?=[^\d]*\d)(?=[^A-Za-z]*[A-Za-z])[\w+/=.~-]{16,}\Z")
+_SWITCH = _lazily(r"[a-z](?=[A-Z0-9])|[A-Z](?=[0-9])|[0-9](?=[A-Za-z])")
 _CHUNK = 1 << 16
 
 

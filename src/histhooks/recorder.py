@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from histhooks import _randomness
@@ -275,6 +274,8 @@ def call_site(skip: tuple[str, ...] = ()) -> str | None:
 def _relative(filename: str) -> str:
     if filename.startswith("<") or not filename.startswith("/"):
         return filename
+    from pathlib import Path
+
     try:
         return str(Path(filename).relative_to(Path.cwd()))
     except (ValueError, OSError):
@@ -283,7 +284,7 @@ def _relative(filename: str) -> str:
 
 def _default_name(model_class: str | None) -> str:
     main = getattr(sys.modules.get("__main__"), "__file__", None)
-    stem = Path(main).stem if main else "session"
+    stem = os.path.splitext(os.path.basename(main))[0] if main else "session"
     return f"{stem}·{model_class.rpartition('.')[2]}" if model_class else stem
 
 
