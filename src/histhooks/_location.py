@@ -87,7 +87,7 @@ def find_store(explicit: str | os.PathLike[str] | None = None, start: Path | Non
         return configured
     root = repository_root(start)
     for folder in (start, *start.parents):
-        if (folder / STORE_NAME).is_file():
+        if (folder / STORE_NAME).is_file() or (folder / f"{STORE_NAME}.spool").is_dir():
             return folder / STORE_NAME
         if folder == root:
             break

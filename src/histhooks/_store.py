@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from histhooks._batch import Batch, Series
+from histhooks._filesystem import is_network
 from histhooks._ledger import CONTENT_TABLES
 from histhooks._points import Point, Summary
 from histhooks._time import iso, now_us
@@ -97,6 +98,7 @@ class Store:
     def __init__(self, path: Path, *, is_spool: bool = False, timeout_s: float = 1.0) -> None:
         self.path = path
         self.is_spool = is_spool
+        self.has_log = not is_spool and not is_network(path)
         self._local: dict[Series, int] = {}
         self._columns: dict[str, str] = {}
         try:
@@ -128,12 +130,12 @@ class Store:
             self._make()
         elif version < SCHEMA_VERSION:
             self._migrate()
-        execute(f"PRAGMA journal_mode = {'DELETE' if self.is_spool else 'WAL'}")
+        execute(f"PRAGMA journal_mode = {'WAL' if self.has_log else 'DELETE'}")
         execute("PRAGMA synchronous = NORMAL")
 
     def _make(self) -> None:
         """Make the tables, whoever else is trying to at the same moment."""
-        if not self.is_spool:
+        if self.has_log:
             self._until_free("PRAGMA journal_mode = WAL")
         self._until_free("BEGIN IMMEDIATE")
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from histhooks import _code, _gather, _settle, _supervised
 from histhooks._batch import Assembler, Batch
 from histhooks._device import Waiting
+from histhooks._filesystem import is_network
 from histhooks._ids import new_id
 from histhooks._location import keep_out_of_git, store_path, user_folder
 from histhooks._messages import say, warn_once
@@ -103,7 +104,9 @@ class Writer(threading.Thread):
             self.store = self._open()
             _supervised.tell(self.engine.session_id, self.store.path)
             facts, personal, details = _gather.session_facts()
-        if self.store.is_spool:
+        if self.store.is_spool and is_network(self.path):
+            say(f"recording to {self.store.path}, since {self.path} is on a network; `histhooks sync` brings it home")
+        elif self.store.is_spool:
             say(f"recording to {self.store.path} until {self.path} can be written")
         else:
             say(f"recording to {self.path}")
@@ -256,7 +259,11 @@ class Writer(threading.Thread):
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
-                return Store(self.path)
+                store = Store(self.path)
+                if store.has_log:
+                    return store
+                store.close()  # readers find it, and the spools beside it
+                return self._spool("")
             except Unwritable as error:
                 return self._spool(str(error))
             except sqlite3.OperationalError as error:
@@ -268,7 +275,8 @@ class Writer(threading.Thread):
         name = f"{self.engine.session_id}.db"
         beside = self.path.with_name(self.path.name + ".spool") / name
         elsewhere = user_folder("XDG_STATE_HOME", ".local/state") / "spool" / self.path.name / name
-        warn_once(f"spool/{self.path}", f"{reason}; this session records in a spool")
+        if reason:
+            warn_once(f"spool/{self.path}", f"{reason}; this session records in a spool")
         failure: Exception | None = None
         for path in (beside, elsewhere):
             try:

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 from histhooks._ids import short_id
 from histhooks._location import find_store
 from histhooks._process import judge
+from histhooks._spool import waiting
 from histhooks._time import from_iso, now_us
+from histhooks._union import show_spools
 from histhooks._values import loads
 from histhooks.errors import QueryError, StoreError
 
@@ -41,6 +43,11 @@ class History:
     store : str or path, optional
         By default the store that recording would use here.
 
+    Attributes
+    ----------
+    spools : list of Path
+        Spools that wait beside the store; what is in them is read as if it had come home already.
+
     Raises
     ------
     StoreError
@@ -51,9 +58,10 @@ class History:
         path = find_store(store)
         if path is None:
             raise StoreError("no store here; name one with --store PATH, or record something first (histhooks demo)")
-        if not path.is_file():
+        if not path.is_file() and not waiting(path):
             raise StoreError(f"no store at {path}; name another with --store PATH")
         self.path = path
+        self.spools: list[Path] = []
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         self._connection = self._open(path)
         self._connection.row_factory = sqlite3.Row
@@ -74,6 +82,13 @@ class History:
             self._copy.cleanup()
 
     def _open(self, path: Path) -> sqlite3.Connection:
+        if not path.is_file():
+            # Nothing came home yet: spools beside an empty store.
+            connection = sqlite3.connect(":memory:", uri=True, isolation_level=None)
+            connection.executescript(Path(__file__).with_name("schema.sql").read_text(encoding="utf-8"))
+            self.spools = show_spools(connection, path)
+            connection.execute("PRAGMA query_only = ON")
+            return connection
         uri = path.absolute().as_uri()
         wal = path.with_name(path.name + "-wal")
         if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-shm").exists():
@@ -85,9 +100,10 @@ class History:
                 uri = (Path(self._copy.name) / path.name).as_uri()
             else:
                 uri += "?immutable=1"
-        connection = sqlite3.connect(uri + ("&" if "?" in uri else "?") + "mode=ro", uri=True, timeout=10)
+        connection = sqlite3.connect(
+            uri + ("&" if "?" in uri else "?") + "mode=ro", uri=True, timeout=10, isolation_level=None
+        )
         try:
-            connection.execute("PRAGMA query_only = ON")
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
         except sqlite3.DatabaseError as error:
@@ -97,6 +113,8 @@ class History:
             connection.close()
             fact = "is not a store of histhooks" if application != APPLICATION_ID else "is of a newer version"
             raise StoreError(f"{path} {fact}; name another with --store PATH, or update histhooks")
+        self.spools = show_spools(connection, path)
+        connection.execute("PRAGMA query_only = ON")
         return connection
 
     def sql(self, query: str, *values: Any) -> list[dict[str, Any]]:

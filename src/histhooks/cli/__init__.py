@@ -11,6 +11,7 @@ from histhooks.cli._care import doctor, verify
 from histhooks.cli._demo import demo
 from histhooks.cli._read import metrics, runs, show
 from histhooks.cli._run import run
+from histhooks.cli._sync import sync
 from histhooks.errors import HisthooksError
 
 
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (run, runs, show, metrics, doctor, verify, demo):
+for command in (run, runs, show, metrics, doctor, verify, sync, demo):
     cli.add_command(command)
 
 

@@ -1,0 +1,142 @@
+"""A store and the spools that wait beside it, shown as one: so that a live run on a network file system is visible.
+
+The spools are copied into a database in memory, and temporary views of the same names lie over the tables of the
+store. Where there is no spool, nothing of this happens.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+# Tables that both may hold a row of, the spool the later one.
+_FOLDS = ("sessions", "runs")
+_SERIES = ("points", "rollups")
+_LOCAL = ("_sqlite_migrations", "merged_spools", "exports", "metric_summaries", *_FOLDS, *_SERIES)
+
+
+def show_spools(connection: sqlite3.Connection, store: Path) -> list[Path]:
+    """Lay the records of waiting spools over those of a store.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        To the store, not yet `query_only`.
+    store : Path
+
+    Returns
+    -------
+    list of Path
+        The spools that are shown.
+    """
+    folder = store.with_name(store.name + ".spool")
+    if not folder.is_dir():
+        return []
+    merged = {name for (name,) in connection.execute("SELECT name FROM merged_spools")}
+    waiting = [path for path in sorted(folder.glob("*.db")) if path.name not in merged]
+    if not waiting:
+        return []
+    connection.execute("ATTACH DATABASE ':memory:' AS spools")
+    tables = _make_tables(connection)
+    shown = [path for path in waiting if _copy(connection, path, tables)]
+    if shown:
+        _lay_over(connection, tables)
+    return shown
+
+
+def _make_tables(connection: sqlite3.Connection) -> list[str]:
+    """The tables of this version, without their constraints: a spool is only looked at."""
+    scratch = sqlite3.connect(":memory:")
+    try:
+        scratch.executescript(resources.files("histhooks").joinpath("schema.sql").read_text(encoding="utf-8"))
+        rows = scratch.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        tables = [name for (name,) in rows]
+        for table in tables:
+            columns = ", ".join(row[1] for row in scratch.execute(f"PRAGMA table_info({table})"))
+            connection.execute(f"CREATE TABLE spools.{table} ({columns})")
+    finally:
+        scratch.close()
+    for table, columns in (("points", "series, n"), ("rollups", "series, level"), ("metric_summaries", "run_id, name")):
+        connection.execute(f"CREATE INDEX spools.{table}_by_key ON {table} ({columns})")
+    return tables
+
+
+def _columns(connection: sqlite3.Connection, schema: str, table: str) -> list[str]:
+    return [row[1] for row in connection.execute(f"PRAGMA {schema}.table_info({table})")]
+
+
+def _copy(connection: sqlite3.Connection, path: Path, tables: list[str]) -> bool:
+    """Copy one spool; where it was cut short in a commit, what SQLite makes of a copy of it and its journal."""
+    if _copy_as_it_is(connection, f"{path.absolute().as_uri()}?mode=ro", tables):
+        return True
+    with tempfile.TemporaryDirectory(prefix="histhooks-") as folder:
+        try:
+            for file in (path, path.with_name(path.name + "-journal")):
+                if file.exists():
+                    shutil.copy(file, folder)
+        except OSError:
+            return False
+        return _copy_as_it_is(connection, (Path(folder) / path.name).as_uri(), tables)
+
+
+def _copy_as_it_is(connection: sqlite3.Connection, uri: str, tables: list[str]) -> bool:
+    try:
+        connection.execute("ATTACH DATABASE ? AS one", (uri,))
+    except sqlite3.Error:
+        return False
+    try:
+        connection.execute("BEGIN")
+        for table in tables:
+            if table in ("_sqlite_migrations", "merged_spools", "exports", "metric_summaries", *_SERIES):
+                continue
+            names = ", ".join(_columns(connection, "one", table))
+            connection.execute(f"INSERT INTO spools.{table} ({names}) SELECT {names} FROM one.{table}")
+        _copy_series(connection)
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return False
+    finally:
+        connection.execute("DETACH DATABASE one")
+    return True
+
+
+def _copy_series(connection: sqlite3.Connection) -> None:
+    """Series have keys of their own in each file: those the store knows keep its key, the others go below zero."""
+    (lowest,) = connection.execute("SELECT coalesce(min(series), 0) FROM spools.metric_summaries").fetchone()
+    sql = (
+        "SELECT o.series, m.series FROM one.metric_summaries AS o "
+        "LEFT JOIN main.metric_summaries AS m ON m.run_id = o.run_id AND m.name = o.name"
+    )
+    lowest = min(0, lowest)
+    for number, (theirs, ours) in enumerate(connection.execute(sql).fetchall(), start=1):
+        key = lowest - number if ours is None else ours
+        for table in ("metric_summaries", *_SERIES):
+            names = [name for name in _columns(connection, "one", table) if name != "series"]
+            listed = ", ".join(names)
+            connection.execute(
+                f"INSERT INTO spools.{table} (series, {listed}) SELECT ?, {listed} FROM one.{table} WHERE series = ?",
+                (key, theirs),
+            )
+
+
+def _lay_over(connection: sqlite3.Connection, tables: list[str]) -> None:
+    for table in tables:
+        names = ", ".join(_columns(connection, "main", table))
+        both = f"SELECT {names} FROM main.{table}{{}} UNION ALL SELECT {names} FROM spools.{table}"
+        if table in _FOLDS:
+            both = both.format(f" WHERE id NOT IN (SELECT id FROM spools.{table})")
+        elif table == "metric_summaries":
+            both = both.format(" WHERE series NOT IN (SELECT series FROM spools.metric_summaries)")
+        elif table not in _LOCAL or table in _SERIES:
+            # Shared content may lie in both; UNION keeps one.
+            both = both.format("") if table in (*_SERIES, "ledger_parts") else both.format("").replace(" ALL", "", 1)
+        else:
+            continue
+        connection.execute(f"CREATE TEMP VIEW {table} AS {both}")
+    for (sql,) in connection.execute("SELECT sql FROM main.sqlite_master WHERE type = 'view'").fetchall():
+        connection.execute(str(sql).replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
