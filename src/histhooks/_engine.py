@@ -43,6 +43,8 @@ class Engine:
         Time spent in hooks of ours on training threads.
     hook_errors : int
         Failures of ours that training never saw.
+    dropped_points : int
+        Points that neither the store nor a spool had room for.
     """
 
     def __init__(self) -> None:
@@ -59,6 +61,7 @@ class Engine:
         self.n_runs = 0
         self.n_failed = 0
         self.hook_errors = 0
+        self.dropped_points = 0
         self.overhead_s = 0.0
         self.exit_code: int | None = None
         self.ended = False

@@ -10,9 +10,9 @@ from pathlib import Path
 
 VARIABLE = "HISTHOOKS_NETWORK"
 _NETWORK = frozenset(
-    "9p acfs afp afpfs afs beegfs ceph cephfs cifs coda curlftpfs davfs davfs2 dvs efs eos exafs fhgfs gfs gfs2 glusterfs"
-    " gpfs ibrix isilon lustre mfs moosefs ncp ncpfs nfs nfs3 nfs4 ocfs2 orangefs panfs prl_fs pvfs2 quobyte smb smb2 smb3"
-    " smbfs vboxsf vmhgfs webdav wekafs xtreemfs".split()
+    "9p acfs afp afpfs afs beegfs ceph cephfs cifs coda curlftpfs davfs davfs2 dvs efs eos exafs fhgfs gfs gfs2 "
+    "glusterfs gpfs ibrix isilon lustre mfs moosefs ncp ncpfs nfs nfs3 nfs4 ocfs2 orangefs panfs prl_fs pvfs2 quobyte "
+    "smb smb2 smb3 smbfs vboxsf vmhgfs webdav wekafs xtreemfs".split()
 )
 # File systems of FUSE that lie on a disk of this host.
 _LOCAL_FUSE = frozenset({"fuseblk", "fuse.ntfs", "fuse.ntfs-3g", "fuse.ext4", "fuse.overlayfs", "fuse.fuse-overlayfs"})

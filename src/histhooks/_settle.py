@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from histhooks._process import judge
+from histhooks._spool import waiting
 from histhooks._time import iso, now_us
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ def dead_sessions(store: Store, own_session_id: str) -> list[tuple[Any, ...]]:
     """
     entries: list[tuple[Any, ...]] = []
     now = now_us()
+    # A session that went on in a spool says itself how it ended, once that comes home.
+    elsewhere = {path.stem for path in waiting(store.path)}
     for row in store.open_sessions(own_session_id):
+        if row["id"] in elsewhere:
+            continue
         status = judge(row, now)
         if status == "running":
             continue

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 _GRACE_S = 0.45
+_MARK = b"\xff"  # no signal has this number
+_marks = 0
 _installed: set[int] = set()
 _pipe: tuple[int, int] | None = None
 _engine: Engine | None = None
@@ -62,17 +64,24 @@ def unseen() -> Iterator[None]:
     try:
         yield
     finally:
-        for number in ours:
-            if signal.getsignal(number) == signal.SIG_DFL:
-                signal.signal(number, handle)
+        _take_back(ours)
 
 
 def again() -> None:
     """Watch once more what a host has given back to its default."""
     if threading.current_thread() is threading.main_thread():
-        for number in _installed:
-            if signal.getsignal(number) == signal.SIG_DFL:
-                signal.signal(number, handle)
+        _take_back(list(_installed))
+
+
+def _take_back(numbers: list[int]) -> None:
+    global _marks
+    if _pipe is not None:
+        # What came before this mark was the host's to handle, however late the watching thread reads of it.
+        _marks += 1
+        os.write(_pipe[1], _MARK)
+    for number in numbers:
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, handle)
 
 
 def forget() -> None:
@@ -103,7 +112,7 @@ def handle(number: int, frame: FrameType | None) -> Any:
 
 
 def _watch(reading: int) -> None:
-    pid = os.getpid()
+    pid, seen = os.getpid(), _marks
     while True:
         try:
             data = os.read(reading, 64)
@@ -112,7 +121,9 @@ def _watch(reading: int) -> None:
         if not data or os.getpid() != pid:
             return
         for number in data:
-            if number in _installed and signal.getsignal(number) is handle:
+            if number == _MARK[0]:
+                seen += 1
+            elif seen == _marks and number in _installed and signal.getsignal(number) is handle:
                 _end(number)
 
 

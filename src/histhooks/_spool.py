@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from histhooks._location import user_folder
 from histhooks._process import STALE_US, judge
 from histhooks._time import now_us
 
@@ -19,10 +22,18 @@ _BY_SESSION = (
 )  # fmt: skip
 
 
+def folders(store: Path) -> tuple[Path, Path]:
+    """Where the spools of a store lie: beside it, or where that cannot be written, in this user's folder of state."""
+    store = store.absolute()
+    digest = hashlib.sha256(os.fsencode(store)).hexdigest()[:12]
+    own = user_folder("XDG_STATE_HOME", ".local/state") / "spool" / f"{store.name}-{digest}"
+    return store.with_name(store.name + ".spool"), own
+
+
 def waiting(store: Path) -> list[Path]:
-    """The spools beside a store."""
-    folder = store.with_name(store.name + ".spool")
-    return sorted(folder.glob("*.db")) if folder.is_dir() else []
+    """The spools that wait for a store, in the order in which their sessions began."""
+    found = [path for folder in folders(store) if folder.is_dir() for path in folder.glob("*.db")]
+    return sorted(found, key=lambda path: path.name)
 
 
 def merge_waiting(store: Store) -> list[str]:

@@ -121,6 +121,21 @@ class Store:
             self.connection.close()
             raise
 
+    def is_there(self) -> bool:
+        """Whether the file is where it was opened: one that was deleted, moved or replaced takes writes silently."""
+        try:
+            now = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # nobody can tell
+        return (now.st_dev, now.st_ino) == self._place
+
+    def save_into(self, path: Path) -> None:
+        """Copy all that the connection still sees into a new file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.connection.execute("VACUUM INTO ?", (str(path),))
+
     def _open(self) -> None:
         execute = self.connection.execute
         version = check(self.path, self.connection)
@@ -132,6 +147,8 @@ class Store:
             self._migrate()
         execute(f"PRAGMA journal_mode = {'WAL' if self.has_log else 'DELETE'}")
         execute("PRAGMA synchronous = NORMAL")
+        place = os.stat(self.path)
+        self._place = (place.st_dev, place.st_ino)
 
     def _make(self) -> None:
         """Make the tables, whoever else is trying to at the same moment."""

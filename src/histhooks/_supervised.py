@@ -75,7 +75,7 @@ def conclude(session: Session, exit_code: int | None, signal_number: int | None,
     """
     from histhooks._store import Store
 
-    store = Store(session.store, is_spool=session.store.parent.name.endswith(".spool"))
+    store = Store(session.store, is_spool=session.store.stem == session.id)
     try:
         entries = _entries(store, session, exit_code, signal_number, stderr)
         if entries:

@@ -12,6 +12,8 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
+from histhooks._spool import waiting
+
 # Tables that both may hold a row of, the spool the later one.
 _FOLDS = ("sessions", "runs")
 _SERIES = ("points", "rollups")
@@ -32,16 +34,16 @@ def show_spools(connection: sqlite3.Connection, store: Path) -> list[Path]:
     list of Path
         The spools that are shown.
     """
-    folder = store.with_name(store.name + ".spool")
-    if not folder.is_dir():
+    found = waiting(store)
+    if not found:
         return []
     merged = {name for (name,) in connection.execute("SELECT name FROM merged_spools")}
-    waiting = [path for path in sorted(folder.glob("*.db")) if path.name not in merged]
-    if not waiting:
+    found = [path for path in found if path.name not in merged]
+    if not found:
         return []
     connection.execute("ATTACH DATABASE ':memory:' AS spools")
     tables = _make_tables(connection)
-    shown = [path for path in waiting if _copy(connection, path, tables)]
+    shown = [path for path in found if _copy(connection, path, tables)]
     if shown:
         _lay_over(connection, tables)
     return shown

@@ -14,10 +14,10 @@ from histhooks._batch import Assembler, Batch
 from histhooks._device import Waiting
 from histhooks._filesystem import is_network
 from histhooks._ids import new_id
-from histhooks._location import keep_out_of_git, store_path, user_folder
+from histhooks._location import keep_out_of_git, store_path
 from histhooks._messages import say, warn_once
 from histhooks._notebook import Cells
-from histhooks._spool import merge_waiting
+from histhooks._spool import folders, merge_waiting
 from histhooks._store import Store, Unwritable, is_busy
 from histhooks._system import Sampler
 from histhooks._time import iso, now_us
@@ -32,6 +32,7 @@ _HEARTBEAT_S = 15.0
 _SLICE = 2000
 _PATIENCE_S = 30.0
 _PATIENCE_AT_END_S = 5.0
+_ENTRY_BYTES = 400  # of memory, of a point of a few numbers that waits
 _GRACE_S = 0.2  # where a signal ends the process
 _LOG_S = 1e-6  # one log() of four scalars, as benchmarks/bench_log.py measures it; timing each would double it
 
@@ -123,14 +124,13 @@ class Writer(threading.Thread):
         self._gathering.start()
 
     def _look_after_others(self) -> None:
-        """Settle sessions that died, and bring home what spools hold."""
+        """Bring home what spools hold, and settle sessions that died."""
         assert self.store is not None
         if not self.store.is_spool:
             with self.lock:
+                merge_waiting(self.store)
                 dead = _settle.dead_sessions(self.store, self.engine.session_id)
             self._write(dead)
-            with self.lock:
-                merge_waiting(self.store)
 
     def _gather(self) -> None:
         """Gather what the session runs on.
@@ -152,6 +152,8 @@ class Writer(threading.Thread):
         final = {key: value for key, value in self._final.items() if value is not None}
         overhead_s = engine.overhead_s + self._n_logs * _LOG_S
         final |= {"hook_errors": engine.hook_errors, "overhead_s": round(overhead_s, 6)}
+        if engine.dropped_points:
+            final["dropped_points"] = engine.dropped_points
         if self._assembler.previous is not None:
             final["ledger_head"] = self._assembler.previous
         self._write([("state", "session", engine.session_id, final, None)])
@@ -242,13 +244,45 @@ class Writer(threading.Thread):
         while True:
             try:
                 assert self.store is not None
+                if not self.store.is_there():
+                    self._elsewhere("it was deleted, moved or replaced", batch)
                 self.store.apply(batch, self.engine.session_id)
                 return
             except sqlite3.Error as error:
                 if is_busy(error) and time.monotonic() < deadline:
                     time.sleep(0.02)
                     continue
-                self._to_spool(str(error), batch)
+                self._elsewhere(str(error), batch)
+
+    def _elsewhere(self, reason: str, batch: Batch) -> None:
+        """Go on in a spool; where there is no room for one either, hold what comes until there is."""
+        until = time.monotonic() + _PATIENCE_AT_END_S
+        while True:
+            try:
+                self._to_spool(reason, batch)
+                return
+            except Unwritable as error:
+                if self._stopping.is_set() and time.monotonic() > until:
+                    raise
+                warn_once("no room", f"{error}; what is recorded is held in memory until there is room")
+            self._shed()
+            time.sleep(0.2)
+            if self.store is not None and self.store.is_there():
+                return  # try once more where it was
+
+    def _shed(self) -> None:
+        """Drop the oldest points, and nothing else, where memory would run over."""
+        buffer = self.engine.buffer
+        if len(buffer) <= _most_entries():
+            return
+        kept = []
+        for _ in range(len(buffer) - _most_entries() // 2):
+            entry = buffer.popleft()
+            if entry[0].__class__ is str:
+                kept.append(entry)
+            else:
+                self.engine.dropped_points += len(entry[1])
+        buffer.extendleft(reversed(kept))
 
     def _refused(self, run: Any, text: str) -> None:
         self.engine.event("refused", text, severity="warning", run_id=run.id)
@@ -271,15 +305,16 @@ class Writer(threading.Thread):
                     return self._spool(str(error))
                 time.sleep(0.05)
 
-    def _spool(self, reason: str) -> Store:
-        name = f"{self.engine.session_id}.db"
-        beside = self.path.with_name(self.path.name + ".spool") / name
-        elsewhere = user_folder("XDG_STATE_HOME", ".local/state") / "spool" / self.path.name / name
+    def _spool(self, reason: str, lost: Store | None = None) -> Store:
+        """Open the spool of this session; where the file of the store is gone, begin with what it held."""
         if reason:
             warn_once(f"spool/{self.path}", f"{reason}; this session records in a spool")
         failure: Exception | None = None
-        for path in (beside, elsewhere):
+        for folder in folders(self.path):
+            path = folder / f"{self.engine.session_id}.db"
             try:
+                if lost is not None and not lost.is_there() and not path.exists():
+                    lost.save_into(path)
                 store = Store(path, is_spool=True)
                 store.connection.execute(
                     "INSERT OR IGNORE INTO exports (id, kind, holds, time) VALUES (?, 'spool', '[]', ?)",
@@ -292,13 +327,21 @@ class Writer(threading.Thread):
 
     def _to_spool(self, reason: str, batch: Batch) -> None:
         assert self.store is not None
-        if self.store.is_spool:
+        if self.store.is_spool and self.store.is_there():
             raise Unwritable(f"the spool {self.store.path} cannot be written ({reason})")
-        self.store.close()
-        self.store = self._spool(f"{self.path} cannot be written ({reason})")
+        before, self.store = self.store, self._spool(f"{self.path} cannot be written ({reason})", self.store)
+        before.close()
         _supervised.tell(self.engine.session_id, self.store.path)
         for subject_id, (subject, facts) in self._assembler.subjects.items():
             self.store.fold(subject, subject_id, facts)
+
+
+def _most_entries() -> int:
+    try:
+        megabytes = float(os.environ.get("HISTHOOKS_BUFFER_MB", "256"))
+    except ValueError:
+        megabytes = 256.0
+    return int(megabytes * 1e6 / _ENTRY_BYTES)
 
 
 def _nearest(path: Path) -> str:

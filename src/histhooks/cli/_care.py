@@ -108,6 +108,7 @@ def _examine(store: str | None) -> dict[str, Any]:
     from importlib.util import find_spec
 
     from histhooks import __version__
+    from histhooks import _spool as spools
     from histhooks._location import is_off, store_path
     from histhooks.errors import HisthooksError
     from histhooks.history import History
@@ -122,8 +123,7 @@ def _examine(store: str | None) -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             frameworks[name] = "not installed"
     problems += [f"{name} is not hooked" for name, text in frameworks.items() if "NOT HOOKED" in text]
-    spools = path.with_name(path.name + ".spool")
-    waiting = sorted(str(file) for file in spools.glob("*.db")) if spools.is_dir() else []
+    waiting = [str(file) for file in spools.waiting(path)]
     facts: dict[str, Any] = {
         "histhooks": __version__,
         "python": platform.python_version(),

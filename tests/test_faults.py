@@ -1,0 +1,324 @@
+"""Faults, injected for real: whatever becomes of the process or the file, the store reads, tells the truth and fits."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from histhooks import History
+from histhooks._spool import waiting
+from histhooks.errors import StoreError
+from histhooks.testing import query, run_program
+from histhooks.verify import verify
+
+
+def start(store: Path, program: str, **variables: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store), "HISTHOOKS_QUIET": "1", **variables}
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def tell(process: subprocess.Popen[str], word: str = "go") -> None:
+    assert process.stdin is not None
+    process.stdin.write(word + "\n")
+    process.stdin.flush()
+
+
+def hear(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def values(store: Path, name: str = "loss") -> dict[str, list[float]]:
+    """Points of each run, from the store and what waits beside it."""
+    with History(store) as history:
+        return {run.name: [point["value"] for point in run.metrics(name)] for run in history.runs()}
+
+
+CLOCK = """
+import os, sys, time
+import histhooks
+with histhooks.start_run(sys.argv[1] if len(sys.argv) > 1 else "clock") as run:
+    print("ready", flush=True)
+    n = 0
+    while True:
+        run.log({"loss": float(n)}, step=n)
+        n += 1
+        sys.stdout.write(f"{time.time_ns()} {n}\\n")
+        sys.stdout.flush()
+        time.sleep(0.002)
+"""
+
+
+def test_killed_at_random_moments_nothing_older_than_a_second_is_missing(store_path: Path) -> None:
+    random.seed(11)
+    program = CLOCK.replace("sys.argv[1] if len(sys.argv) > 1 else ", "")
+    for _ in range(5):
+        processes = [start(store_path, program) for _ in range(6)]
+        outcomes = []
+        for process in processes:
+            assert hear(process) == "ready"
+        for process in processes:
+            time.sleep(random.uniform(0.05, 0.5))
+            process.kill()
+            killed = time.time_ns()
+            out, _ = process.communicate(timeout=60)
+            ticks = [tuple(map(int, line.split())) for line in out.splitlines() if line.count(" ") == 1]
+            outcomes.append((process.pid, [n for moment, n in ticks if killed - moment > 1_000_000_000]))
+        for pid, due in outcomes:
+            sql = "SELECT count(*) FROM metrics JOIN runs ON runs.id = run_id JOIN sessions s ON s.id = session_id"
+            ((count,),) = query(store_path, f"{sql} WHERE s.pid = {pid} AND metrics.name = 'loss'")
+            assert int(str(count)) >= max(due, default=0)
+    assert verify(store_path).problems == []
+    with History(store_path) as history:
+        assert {run.status for run in history.runs()} == {"killed"}
+    code, _, err = run_program("import histhooks\nwith histhooks.start_run('next'): pass", store_path)
+    assert code == 0, err
+    assert set(query(store_path, "SELECT status FROM runs WHERE name = 'clock'")) == {("killed",)}
+    assert verify(store_path).problems == []
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "session", "run"),
+    [
+        ("import os; histhooks.flush(); os._exit(0)", 0, "killed", "killed"),
+        ("sys.exit(3)", 3, None, "failed"),
+        ("sys.exit(0)", 0, None, "interrupted"),
+        ("raise MemoryError('odd')", 1, "failed", "failed"),
+        (
+            "import resource; resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9)); b'x' * 10**10",
+            1,
+            "failed",
+            "failed",
+        ),
+    ],
+)
+def test_every_way_out_leaves_a_true_status(
+    store_path: Path, end: str, code: int, session: str | None, run: str
+) -> None:
+    program = (
+        f"import sys, histhooks\nwith histhooks.start_run('any') as run:\n    run.log({{'loss': 1.0}})\n    {end}\n"
+    )
+    found, _, err = run_program(program, store_path)
+    assert found == code, err
+    with History(store_path) as history:
+        (record,) = history.runs()
+        assert record.status == run
+        if session == "failed":
+            assert record.session["status"] == "failed"
+    assert values(store_path) == {"any": [1.0]}
+    assert verify(store_path).problems == []
+
+
+def test_an_exception_in_a_thread_fails_that_threads_run_only(store_path: Path) -> None:
+    program = """
+import threading
+import histhooks
+def work(name):
+    with histhooks.start_run(name):
+        if name == "bad":
+            raise ArithmeticError("odd")
+threading.excepthook = lambda args: None
+threads = [threading.Thread(target=work, args=(name,)) for name in ("good", "bad")]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    code, _, err = run_program(program, store_path)
+    assert code == 0, err
+    expected = [("bad", "failed", "ArithmeticError"), ("good", "finished", None)]
+    assert query(store_path, "SELECT name, status, error_type FROM runs ORDER BY name") == expected
+
+
+def test_a_buffer_that_is_full_at_the_end_is_written(store_path: Path) -> None:
+    program = """
+import histhooks
+run = histhooks.start_run("long")
+for step in range(200_000):
+    run.log({"loss": float(step)}, step=step)
+"""
+    code, _, err = run_program(program, store_path)
+    assert code == 0, err
+    assert query(store_path, "SELECT count(*), max(value) FROM metrics WHERE name = 'loss'") == [(200_000, 199_999.0)]
+    assert verify(store_path).problems == []
+
+
+def test_a_file_that_cannot_grow_and_then_can_loses_nothing(store_path: Path) -> None:
+    program = """
+import resource, sys, time
+import histhooks
+from histhooks._engine import engine
+def limit(soft):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
+def log(first, count):
+    for step in range(first, first + count):
+        run.log({"loss": float(step)}, step=step)
+run = histhooks.start_run("grows")
+log(0, 1000)
+histhooks.flush()
+limit(700_000)  # neither the store with its log nor a spool has room for what follows
+log(1000, 40_000)
+histhooks.flush(2)
+print("full", len(engine.buffer) > 0 or engine.writer._in_flight is not None, flush=True)
+sys.stdin.readline()
+limit(resource.RLIM_INFINITY)
+log(41_000, 1000)
+run.end()
+"""
+    process = start(store_path, program)
+    assert hear(process) == "full True"
+    tell(process)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert values(store_path)["grows"] == [float(n) for n in range(42_000)]
+    assert query(store_path, "SELECT dropped_points FROM sessions")[0][0] in (0, None)
+    code, _, err = run_program("import histhooks\nwith histhooks.start_run('next'): pass", store_path)
+    assert code == 0, err
+    assert waiting(store_path) == []
+    assert query(store_path, "SELECT status FROM runs WHERE name = 'grows'") == [("finished",)]
+    assert query(store_path, "SELECT count(*) FROM metrics WHERE name = 'loss'") == [(42_000,)]
+    assert verify(store_path).problems == []
+
+
+def test_what_no_memory_is_left_for_is_dropped_and_counted(store_path: Path) -> None:
+    program = """
+import resource, time
+import histhooks
+from histhooks._engine import engine
+run = histhooks.start_run("drops")
+histhooks.flush()
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
+for step in range(60_000):
+    run.log({"loss": float(step)}, step=step)
+    if step % 5000 == 0: time.sleep(0.3)
+run.log_params({"kept": 1})
+time.sleep(0.5)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+run.end()
+"""
+    process = start(store_path, program, HISTHOOKS_BUFFER_MB="4")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    with History(store_path) as history:
+        (run,) = history.runs()
+        assert (run.status, run.params) == ("finished", {"kept": 1})
+        dropped, kept = run.session["dropped_points"], len(run.metrics("loss"))
+    assert dropped > 0
+    assert dropped + kept == 60_000
+
+
+def test_a_store_that_somebody_else_locks_is_waited_for(store_path: Path) -> None:
+    run_program("import histhooks\nwith histhooks.start_run('first'): pass", store_path)
+    other = sqlite3.connect(store_path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    program = """
+import time
+import histhooks
+with histhooks.start_run("second") as run:
+    for step in range(300):
+        run.log({"loss": float(step)}, step=step)
+        time.sleep(0.01)
+"""
+    process = start(store_path, program)
+    time.sleep(4)
+    other.execute("COMMIT")
+    other.close()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "locked" not in err
+    assert waiting(store_path) == []
+    assert values(store_path)["second"] == [float(n) for n in range(300)]
+
+
+@pytest.mark.parametrize("way", ["deleted", "moved", "replaced", "spool deleted"])
+def test_a_file_that_goes_away_while_it_is_written_takes_nothing_with_it(store_path: Path, way: str) -> None:
+    program = """
+import sys
+import histhooks
+with histhooks.start_run("goes on") as run:
+    for part in range(2):
+        for step in range(part * 100, part * 100 + 100):
+            run.log({"loss": float(step)}, step=step)
+        histhooks.flush()
+        print("ready", flush=True)
+        sys.stdin.readline()
+"""
+    variables = {"HISTHOOKS_NETWORK": "1"} if way == "spool deleted" else {}
+    process = start(store_path, program, **variables)
+    assert hear(process) == "ready"
+    for suffix in ("", "-wal", "-shm"):
+        file = store_path.with_name(store_path.name + suffix)
+        if file.exists() and way == "moved":
+            file.rename(file.with_name(f"elsewhere.db{suffix}"))
+        elif file.exists() and way != "spool deleted":
+            file.unlink()
+    if way == "replaced":
+        store_path.write_text("something else")
+    if way == "spool deleted":
+        for file in waiting(store_path):
+            file.unlink()
+    tell(process)
+    assert hear(process) == "ready"
+    tell(process)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    if way == "replaced":
+        assert store_path.read_text() == "something else"
+        store_path.unlink()
+    assert values(store_path) == {"goes on": [float(n) for n in range(200)]}
+    code, _, err = run_program("import histhooks\nwith histhooks.start_run('next'): pass", store_path)
+    assert code == 0, err
+    assert waiting(store_path) == []
+    statuses = query(store_path, "SELECT name, status FROM runs ORDER BY name")
+    assert statuses == [("goes on", "finished"), ("next", "finished")]
+    assert verify(store_path).problems == []
+
+
+def test_copies_taken_at_random_moments_open_and_fit(store_path: Path, tmp_path: Path) -> None:
+    """What a power cut may leave, as far as copying the files one after the other is like one."""
+    random.seed(7)
+    process = start(store_path, CLOCK)
+    assert hear(process) == "ready"
+    time.sleep(1.0)
+    for number in range(8):
+        time.sleep(random.uniform(0.02, 0.3))
+        folder = tmp_path / f"copy{number}"
+        folder.mkdir()
+        for suffix in ("-wal", ""):  # the log first: what it lacks may be in the file, never the other way round
+            file = store_path.with_name(store_path.name + suffix)
+            (folder / file.name).write_bytes(file.read_bytes())
+        copy = folder / store_path.name
+        assert query(copy, "PRAGMA integrity_check") == [("ok",)]
+        assert verify(copy).problems == []
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
+def test_a_corrupt_page_is_found(store_path: Path) -> None:
+    program = """
+import histhooks
+with histhooks.start_run("long") as run:
+    for step in range(20_000):
+        run.log({"loss": float(step)}, step=step)
+"""
+    code, _, err = run_program(program, store_path)
+    assert code == 0, err
+    data = bytearray(store_path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 64] = bytes(64)
+    store_path.write_bytes(data)
+    try:
+        found = verify(store_path).problems
+    except StoreError as error:
+        found = [str(error)]  # where the page was one that holds the others together
+    assert found
