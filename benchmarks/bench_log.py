@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import histhooks
+from histhooks._engine import engine
 
 
 def main() -> None:
@@ -56,7 +57,7 @@ def main() -> None:
             called = time.perf_counter() - begin
             histhooks.flush(60.0)
             stored, cpu = time.perf_counter() - begin, time.process_time() - begin_cpu
-        histhooks.flush()
+        engine.finish("finished")  # before its folder goes
 
     medians = {name: statistics.median(values) for name, values in turns.items()}
     print(f"{options.repeats} turns of {options.calls} calls each, four numbers a call\n")

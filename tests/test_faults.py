@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -240,8 +241,10 @@ with histhooks.start_run("second") as run:
     assert values(store_path)["second"] == [float(n) for n in range(300)]
 
 
-@pytest.mark.parametrize("way", ["deleted", "moved", "replaced", "spool deleted"])
-def test_a_file_that_goes_away_while_it_is_written_takes_nothing_with_it(store_path: Path, way: str) -> None:
+@pytest.mark.parametrize("way", ["deleted", "moved", "replaced", "spool deleted", "folder deleted"])
+def test_a_file_that_goes_away_while_it_is_written_takes_nothing_with_it(tmp_path: Path, way: str) -> None:
+    store_path = tmp_path / "folder" / "histhooks.db"
+    store_path.parent.mkdir()
     program = """
 import sys
 import histhooks
@@ -262,6 +265,8 @@ with histhooks.start_run("goes on") as run:
             file.rename(file.with_name(f"elsewhere.db{suffix}"))
         elif file.exists() and way != "spool deleted":
             file.unlink()
+    if way == "folder deleted":
+        shutil.rmtree(store_path.parent)
     if way == "replaced":
         store_path.write_text("something else")
     if way == "spool deleted":
@@ -275,6 +280,9 @@ with histhooks.start_run("goes on") as run:
     if way == "replaced":
         assert store_path.read_text() == "something else"
         store_path.unlink()
+    if way == "folder deleted":
+        assert not store_path.parent.exists()
+        store_path.parent.mkdir()
     assert values(store_path) == {"goes on": [float(n) for n in range(200)]}
     code, _, err = run_program("import histhooks\nwith histhooks.start_run('next'): pass", store_path)
     assert code == 0, err

@@ -311,6 +311,8 @@ class Writer(threading.Thread):
             warn_once(f"spool/{self.path}", f"{reason}; this session records in a spool")
         failure: Exception | None = None
         for folder in folders(self.path):
+            if not self.path.parent.is_dir() and folder.parent == self.path.parent:
+                continue  # who deleted a folder does not want it back
             path = folder / f"{self.engine.session_id}.db"
             try:
                 if lost is not None and not lost.is_there() and not path.exists():
