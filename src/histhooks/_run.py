@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _LINK_KINDS = ("resumes", "continues", "fine-tunes", "reproduces", "uses")
 _DIRECTIONS = ("in", "out")
+_EXACT = 1 << 53
 _COLUMNS = frozenset(
     "session_id parent_id project group_name name kind framework framework_version model_class call_site status "
     "started_at ended_at duration_s error_type error_message traceback architecture_id main_metric epochs_planned "
@@ -99,7 +100,7 @@ class Run:
             for value in metrics.values():
                 if value.__class__ is not float:
                     elsewhere = {name: value for name, value in metrics.items() if _device.is_elsewhere(value)}
-                    metrics = self._read(metrics, elsewhere)
+                    metrics = self._read(metrics, elsewhere, step)
                     break
             else:
                 metrics, elsewhere = dict(metrics), None
@@ -125,7 +126,7 @@ class Run:
                 continue
             self._append(("later", reading))
 
-    def _read(self, metrics: Mapping[str, Any], elsewhere: Mapping[str, Any]) -> dict[str, Any]:
+    def _read(self, metrics: Mapping[str, Any], elsewhere: Mapping[str, Any], step: Any) -> dict[str, Any]:
         out = {}
         for name, value in metrics.items():
             if name in elsewhere:
@@ -133,6 +134,8 @@ class Run:
             if not isinstance(name, str) or not name:
                 self._refuse("log", ValueError(f"the name of a metric is a word, not {name!r}"))
                 continue
+            if isinstance(value, int) and abs(value) > _EXACT:
+                self._event("integer", clean_text(name), str(value), "info", step)  # a float may not hold it
             try:
                 out[clean_text(name)] = as_float(value)
             except Exception as error:

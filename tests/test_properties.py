@@ -1,0 +1,151 @@
+"""Whatever a program says, in whatever order, is read back as it was said, and the history fits its ledger."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+import histhooks
+from conftest import end_session
+from histhooks import History
+from histhooks._values import clean_text
+from histhooks.verify import verify
+
+NAMES = st.text(st.characters(codec=None), min_size=1, max_size=12) | st.sampled_from(["loss", "val_loss", "x" * 5000])
+NUMBERS = st.floats() | st.integers(-(2**70), 2**70) | st.booleans() | st.sampled_from([-0.0, 2**53 + 1])
+STEPS = st.none() | st.integers(0, 2**40)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=6,
+)
+CALLS = st.lists(st.tuples(st.dictionaries(NAMES, NUMBERS, min_size=1, max_size=3), STEPS, STEPS), max_size=30)
+
+
+def same(read: Any, said: Any) -> bool:
+    """Equal, where NaN equals NaN and -0.0 is 0.0."""
+    if isinstance(said, float) and isinstance(read, float):
+        return read == said or (math.isnan(read) and math.isnan(said))
+    if isinstance(said, list):
+        return isinstance(read, list) and len(read) == len(said) and all(map(same, read, said))
+    return type(read) is type(said) and read == said
+
+
+def number_of(point: dict[str, Any]) -> float:
+    return float(point["special"]) if point["special"] is not None else point["value"]
+
+
+@pytest.fixture(autouse=True)
+def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is odd is refused with a word, as in a program."""
+    monkeypatch.setenv("HISTHOOKS_STRICT", "")
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(CALLS, st.dictionaries(st.sampled_from(["lr", "depth", "é", "a b"]), JSON, max_size=4))
+def test_any_calls_are_read_back_as_they_were_said(calls: list[Any], params: dict[str, Any]) -> None:
+    folder = Path(tempfile.mkdtemp())
+    store = folder / "histhooks.db"
+    expected: dict[str, list[tuple[int, int | None, float]]] = {}
+    try:
+        histhooks.autolog(store=store)
+        with histhooks.start_run("any", params=params) as run:
+            for metrics, step, epoch in calls:
+                run.log(metrics, step=step, epoch=epoch)
+                for name, value in metrics.items():
+                    series = expected.setdefault(clean_text(name), [])
+                    series.append((len(series) if step is None else step, epoch, float(value) + 0.0))
+        assert histhooks.flush()
+        report = verify(store)
+        assert report.problems == []
+        with History(store) as history:
+            (record,) = history.runs()
+            assert set(record.params) == set(params)
+            assert all(same(record.params[key], value) for key, value in params.items())
+            for name, series in expected.items():
+                found = [(p["step"], p["epoch"], number_of(p)) for p in record.metrics(name)]
+                assert len(found) == len(series)
+                assert all(a[:2] == b[:2] and same(a[2], b[2]) for a, b in zip(found, series)), name
+            said = [v for metrics, *_ in calls for v in metrics.values() if type(v) is int and abs(v) > 2**53]
+            kept = [int(event["body"]) for event in record.related("events") if event["kind"] == "integer"]
+            assert sorted(kept) == sorted(said)
+    finally:
+        end_session()
+        shutil.rmtree(folder)
+
+
+class Life(RuleBasedStateMachine):
+    """Runs that open, log, end, are told things too late, and are flushed in any order."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.store = self.folder / "histhooks.db"
+        histhooks.autolog(store=self.store)
+        self.runs: list[histhooks.Run] = []
+        self.points: dict[str, int] = {}
+        self.statuses: dict[str, str] = {}
+
+    @rule()
+    def open(self) -> None:
+        run = histhooks.start_run(f"run {len(self.runs)}")
+        self.runs.append(run)
+        self.points[str(run.id)], self.statuses[str(run.id)] = 0, "running"
+
+    @rule(which=st.integers(0, 20), count=st.integers(1, 70))
+    def log(self, which: int, count: int) -> None:
+        if self.runs:
+            run = self.runs[which % len(self.runs)]
+            for number in range(count):
+                run.log({"loss": float(number)})
+            if run.status == "running":
+                self.points[str(run.id)] += count
+
+    @rule(which=st.integers(0, 20), how=st.sampled_from(["finished", "failed", "interrupted", "twice"]))
+    def end(self, which: int, how: str) -> None:
+        if self.runs:
+            run = self.runs[which % len(self.runs)]
+            became = how if how != "twice" else "finished"
+            if self.statuses[str(run.id)] == "running":
+                self.statuses[str(run.id)] = became
+            for _ in range(2 if how == "twice" else 1):
+                run.end(error=ArithmeticError("odd")) if how == "failed" else run.end(became)
+
+    @rule(which=st.integers(0, 20))
+    def say_more(self, which: int) -> None:
+        if self.runs:
+            run = self.runs[which % len(self.runs)]
+            run.note("a word")
+            run.tag("key", "value")
+            run.log({"": 1.0, "word": "none"})
+
+    @rule()
+    def flush(self) -> None:
+        assert histhooks.flush()
+
+    @invariant()
+    def statuses_are_as_told(self) -> None:
+        assert all(run.status == self.statuses[str(run.id)] for run in getattr(self, "runs", []))
+
+    def teardown(self) -> None:
+        assert histhooks.flush()
+        if self.runs:
+            assert verify(self.store).problems == []
+            with History(self.store) as history:
+                found = {run.id: run for run in history.runs()}
+                assert {run: len(found[run].metrics("loss")) for run in self.points} == self.points
+                assert {run: found[run].status for run in self.statuses} == self.statuses
+        end_session()
+        shutil.rmtree(self.folder)
+
+
+def test_the_life_of_runs_in_any_order() -> None:
+    run_state_machine_as_test(Life, settings=settings(max_examples=12, stateful_step_count=20, deadline=None))
