@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ def describe(X: Any, y: Any = None) -> dict[str, Any]:
 
 
 def _shape(X: Any) -> tuple[int, ...]:
+    if hasattr(X, "tensors") or (hasattr(X, "indices") and hasattr(X, "dataset")):
+        return (len(X),)
     shape = getattr(X, "shape", None)
     if shape is not None:
         try:
@@ -81,6 +84,8 @@ def _schema(X: Any) -> dict[str, Any]:
             out["columns_in_all"] = len(columns)
     elif getattr(X, "dtype", None) is not None:
         out["dtype"] = str(X.dtype)
+    if hasattr(X, "tensors"):
+        out["tensors"] = [{"shape": list(tensor.shape), "dtype": str(tensor.dtype)} for tensor in X.tensors]
     if hasattr(X, "nnz"):
         out["nnz"] = int(X.nnz)
     return out
@@ -90,6 +95,8 @@ def _size(X: Any) -> int | None:
     nbytes = getattr(X, "nbytes", None)
     if isinstance(nbytes, int):
         return nbytes
+    if hasattr(X, "tensors"):
+        return sum(int(tensor.nbytes) for tensor in X.tensors)
     if hasattr(X, "nnz") and hasattr(X, "data"):
         parts = (getattr(X, name, None) for name in ("data", "indices", "indptr", "row", "col"))
         return sum(int(getattr(p, "nbytes", 0)) for p in parts if p is not None)
@@ -102,6 +109,12 @@ def _buffers(X: Any) -> list[Any] | None:
     """The buffers that hold the values, without a copy; None where there are none."""
     if hasattr(X, "nnz") and hasattr(X, "indices"):
         return [X.indptr, X.indices, X.data]
+    if hasattr(X, "indices") and hasattr(X, "dataset"):  # a Subset of PyTorch
+        whole = _buffers(X.dataset)
+        return None if whole is None else [_numbers(X.indices), *whole]
+    if hasattr(X, "tensors"):  # a TensorDataset; what lies on a device is not fetched
+        on_host = all(t.device.type == "cpu" and not t.requires_grad for t in X.tensors)
+        return [tensor.numpy() for tensor in X.tensors] if on_host else None
     if hasattr(X, "dtypes") and hasattr(X, "columns"):
         arrays = [getattr(X[c], "array", None) for c in X.columns] if len(X.columns) <= _MAX_COLUMNS else [None]
         numpy_arrays = [getattr(a, "_ndarray", None) for a in arrays]
@@ -110,6 +123,12 @@ def _buffers(X: Any) -> list[Any] | None:
         return [X]
     inner = getattr(getattr(X, "array", None), "_ndarray", None)
     return None if inner is None else [inner]
+
+
+def _numbers(indices: Any) -> Any:
+    """The indices of a Subset, which are a list, as a buffer."""
+    numpy = sys.modules.get("numpy")
+    return indices.numpy() if hasattr(indices, "numpy") or numpy is None else numpy.asarray(indices, dtype="int64")
 
 
 def _hash_strided(buffer: Any, digest: Any) -> bool:
@@ -147,5 +166,5 @@ def _hash(X: Any, digest: Any) -> str:
                     digest.update(view[start : start + _SAMPLE_BYTES])
                 covers = "sample"
         return covers
-    except (AttributeError, TypeError, ValueError, KeyError, BufferError, NotImplementedError):
+    except (AttributeError, TypeError, ValueError, KeyError, BufferError, NotImplementedError, RuntimeError):
         return "none"

@@ -50,6 +50,9 @@ def log_loader(run: Run, role: str, loader: Any) -> None:
         facts["shuffle"] = "Random" in facts["sampler"]
         run.log_params({"data": facts}, source="argument")
     dataset = loader.dataset
+    if hasattr(dataset, "tensors") or hasattr(getattr(dataset, "dataset", None), "tensors"):
+        run.log_dataset(role, dataset)  # its values lie in memory
+        return
     sized = {"shape": (len(dataset),)} if hasattr(type(dataset), "__len__") else {}
     run.log_dataset(role, type(type(dataset).__name__, (), sized)())
 

@@ -101,8 +101,8 @@ print(json.dumps(train()))
     ((layers, total),) = query(store_path, "SELECT layers, n_parameters FROM architectures")
     assert [layer["name"] for layer in json.loads(str(layers))] == ["hidden", "out"]
     assert total == 21
-    sql = "SELECT role, kind, n_rows FROM run_datasets JOIN datasets ON id = dataset_id ORDER BY role"
-    assert query(store_path, sql) == [("train", "TensorDataset", 64), ("valid", "TensorDataset", 64)]
+    sql = "SELECT role, kind, n_rows, coverage FROM run_datasets JOIN datasets ON id = dataset_id ORDER BY role"
+    assert query(store_path, sql) == [("train", "TensorDataset", 64, "all"), ("valid", "TensorDataset", 64, "all")]
 
 
 def test_models_trained_one_after_the_other_are_runs_of_their_own(store_path: Path) -> None:
@@ -385,6 +385,27 @@ torch.save(net.state_dict(), io.BytesIO())
     sql = "SELECT path, role, direction, step FROM run_artifacts ORDER BY time"
     found = [(Path(str(path)).name, *rest) for path, *rest in query(store_path, sql)]
     assert found == [("start.pt", "checkpoint", "in", None), ("end.pt", "checkpoint", "out", 7)]
+
+
+def test_the_content_of_data_in_memory_is_told_by_its_hash() -> None:
+    import torch
+    from torch.utils.data import Subset, TensorDataset, random_split
+
+    from histhooks._data import describe
+
+    x, y = torch.arange(40.0).reshape(20, 2), torch.arange(20)
+    data = TensorDataset(x, y)
+    same = describe(TensorDataset(x.clone(), y.clone()))["content_hash"]
+    assert describe(data)["content_hash"] == same
+    x[3, 1] += 1
+    assert describe(data)["content_hash"] != same
+    parts = [describe(part) for part in random_split(data, [15, 5])]
+    assert [part["n_rows"] for part in parts] == [15, 5]
+    assert parts[0]["content_hash"] != parts[1]["content_hash"]
+    first, second = describe(Subset(data, [1, 2])), describe(Subset(data, [1, 3]))
+    assert first["content_hash"] != second["content_hash"]
+    assert first["coverage"] == "all"
+    assert describe(TensorDataset(x.clone().requires_grad_()))["coverage"] == "none"
 
 
 @pytest.mark.parametrize(

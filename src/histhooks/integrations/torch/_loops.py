@@ -182,6 +182,8 @@ class Loop:
         ref, run_id = state.trained.get(id(first), (None, ""))
         if ref is not None and ref() is first and run_id != self.run.id:
             self.run.link("continues", run_id)
+        if len(state.trained) > 1000:
+            state.trained = {key: entry for key, entry in list(state.trained.items()) if entry[0]() is not None}
         state.trained[id(first)] = (weakref.ref(first), str(self.run.id))
 
     def group_added(self, tracked: Tracked, group: dict[str, Any], position: int) -> None:
@@ -264,7 +266,7 @@ class Loop:
         """
         if self._held is None:
             return
-        peers = any(0 < other.number < self.first_number for other in state.unstepped.values())
+        peers = any(0 < other.number < self.first_number for other in list(state.unstepped.values()))
         if peers and len(self._held) < PATIENCE and not is_last:
             return
         held, self._held = self._held, None

@@ -116,7 +116,7 @@ def _open(tracked: Tracked, optimizer: Any, here: Here) -> Loop:
     )
     loop = Loop(run, here, is_own=True)
     # Optimizers made before this moment may belong to it; whoever is made later does not.
-    loop.first_number = max((t.number for t in state.tracked.values()), default=0) + 1
+    loop.first_number = max((t.number for t in list(state.tracked.values())), default=0) + 1
     loop.add(tracked, optimizer, models)
     _attach_files(run)
     _watch_cells()
