@@ -66,6 +66,19 @@ def test_show_tells_all_of_a_run(store: Path) -> None:
     assert record["environment"]["python"].startswith("CPython")
 
 
+@pytest.mark.parametrize("folder", ["", "lib/site-packages"])
+def test_show_tells_a_seed_wherever_the_program_lies(tmp_path: Path, folder: str) -> None:
+    program = tmp_path / folder / "train.py"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(
+        "import histhooks, random\nhisthooks.autolog()\nrandom.seed(5)\nhisthooks.start_run('a').end()\n"
+    )
+    environment = {**os.environ, "HISTHOOKS_STORE": str(tmp_path / "histhooks.db"), "HISTHOOKS_QUIET": "1"}
+    subprocess.run([sys.executable, str(program)], env=environment, check=True, timeout=60)
+    _, out, _ = ask("show", "a", "--store", str(tmp_path / "histhooks.db"))
+    assert "random seed(5)" in out
+
+
 def test_metrics_prints_points(store: Path) -> None:
     code, out, _ = ask("metrics", str(store), "second", "val_loss", "--json")
     assert code == 0

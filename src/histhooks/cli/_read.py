@@ -140,9 +140,9 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
         f"{common.size(d['size_bytes'])}, content {(d['content_hash'] or 'unknown')[:12]} ({d['coverage']})"
         for d in run.related("datasets")
     ]
-    seeds = [
-        f"{s['library']} {s['call']}({s['value']})" for s in run.seeds if "-packages/" not in (s["location"] or "")
-    ]
+    # What the program seeded, and not what that call seeded in turn; unless nothing else is known.
+    set_by_program = [s for s in run.seeds if "-packages/" not in (s["location"] or "")]
+    seeds = [f"{s['library']} {s['call']}({s['value']})" for s in set_by_program or run.seeds]
     states = {key: value for key, value in run.params.items() if key.endswith("random_state")}
     seeds += [f"{key}={common.value_text(value)}" for key, value in states.items() if value is not None]
     dirty = {1: "with changes", 0: "clean"}.get(code.get("dirty", -1), "")
