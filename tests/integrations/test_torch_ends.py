@@ -68,6 +68,23 @@ except RuntimeError:
     assert query(store_path, "SELECT status, steps_done FROM runs") == [("ended", 4)]
 
 
+def test_a_look_at_some_of_the_validation_data_leaves_a_loop_finished(store_path: Path) -> None:
+    body = """
+def train():
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    for epoch in range(2):
+        for batch in loader:
+            step(net, optimizer, *batch)
+        for batch in valid:
+            net(batch[0])
+            break
+train()
+"""
+    record(store_path, body)
+    assert query(store_path, "SELECT status, epochs_done FROM runs") == [("finished", 2)]
+
+
 def test_steps_inside_a_host_are_the_hosts(store_path: Path) -> None:
     pytest.importorskip("lightning")
     body = """

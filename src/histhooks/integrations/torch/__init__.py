@@ -309,7 +309,8 @@ def _around_next(original: Callable[..., Any], args: tuple[Any, ...], kwargs: di
             found.is_used_up = True
         here.is_midway = False
         raise
-    here.is_midway = True
+    if here.loop is None or here.loop.is_fed_by(here.passes.of(args[0])):
+        here.is_midway = True
     return batch
 
 

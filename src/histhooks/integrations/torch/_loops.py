@@ -203,6 +203,12 @@ class Loop:
             # A batch was fetched and no step followed: an exception, or a break, which nobody can tell apart here.
             self.run.end("ended" if self._here.is_midway else "finished")
 
+    def is_fed_by(self, one: Pass | None) -> bool:
+        """Whether a batch of a pass is one to train on, as far as that is known."""
+        if self.pass_ is None or one is None:
+            return True
+        return one is self.pass_ or one.loader() is self.pass_.loader()
+
     # --- steps ----------------------------------------------------------------------------------------------------
 
     def stepped(self, tracked: Tracked, optimizer: Any, here: Here) -> None:
