@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import histhooks
-from histhooks.cli import cli
+from histhooks.cli import VERBS, cli
 
 PROGRAM = """
 import histhooks
@@ -127,9 +128,12 @@ def test_what_cannot_be_answered_is_one_line_and_exit_code_2(store: Path, tmp_pa
 
 
 def test_every_verb_has_help_with_an_example() -> None:
-    for name, command in cli.commands.items():
+    for name, (_, line) in VERBS.items():
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
         assert command.epilog, name
         assert command.epilog.startswith(f"Example: histhooks {name}")
+        assert " ".join((command.help or "").split()).startswith(line), name
 
 
 def test_history_reads_what_the_command_line_shows(store: Path) -> None:

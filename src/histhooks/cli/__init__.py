@@ -1,21 +1,50 @@
-"""The command line. Each verb imports what it needs, so that all of them start fast."""
+"""The command line. A verb is imported when it is called, so that all of them start fast."""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import click
 
 from histhooks._location import is_strict
-from histhooks.cli._care import doctor, verify
-from histhooks.cli._demo import demo
-from histhooks.cli._read import metrics, runs, show
-from histhooks.cli._run import run
-from histhooks.cli._sync import sync
 from histhooks.errors import HisthooksError
 
+# Verb: its module and its line in the list of verbs, which a test holds to its help. In the order of a first day.
+VERBS = {
+    "run": ("_run", "Run a program, unchanged, and record each training in it and in every Python child."),
+    "runs": ("_runs", "List the latest runs, newest on top."),
+    "show": ("_show", "Show one run on one screen."),
+    "metrics": ("_metrics", "Print the points of a run, one line each; all metrics, or the named ones."),
+    "verify": ("_verify", "Check that the history is as it was written."),
+    "doctor": ("_doctor", "Tell whether the installation works: versions, frameworks, where the store is, what waits."),
+    "sync": ("_sync", "Merge the spools of sessions that have ended into their store."),
+    "demo": (
+        "_demo",
+        "Train real models on data that scikit-learn ships, with each framework that is here; show their history.",
+    ),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class _Verbs(click.Group):
+    """A group that knows its verbs by name, and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = getattr(import_module(f"histhooks.cli.{VERBS[cmd_name][0]}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="histhooks", prog_name="histhooks")
 def cli() -> None:
     """The flight recorder for model training: what was trained, when, with what, and how it went.
@@ -27,10 +56,6 @@ def cli() -> None:
       histhooks runs          the latest runs of the store here
       histhooks show last     all that is known of the latest
     """
-
-
-for command in (run, runs, show, metrics, doctor, verify, sync, demo):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -56,7 +56,8 @@ def demo(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
 
 
 def _show(path: Path, *, as_json: bool) -> None:
-    from histhooks.cli._read import _screen, _table
+    from histhooks.cli._runs import table
+    from histhooks.cli._show import screen
 
     with common.open_history(str(path)) as history:
         found = [run for run in history.runs(is_nested=False) if run.kind != "preprocess"]
@@ -64,10 +65,10 @@ def _show(path: Path, *, as_json: bool) -> None:
             common.print_json([{**run.row, "metrics": run.summaries} for run in found])
             return
         click.echo(f"\nThe runs (histhooks runs --store {path}):\n")
-        _table(found)
+        table(found)
         chosen = next((run for run in found if run.kind == "loop"), found[-1])
         click.echo(f"\nOne of them in full (histhooks show {str(chosen.id)[-8:]} --store {path}):\n")
-        _screen(chosen)
+        screen(chosen)
     click.echo("\nTry next:")
     for line in (
         f'histhooks show "learning rates" --store {path}',

@@ -1,4 +1,4 @@
-"""``runs``, ``show`` and ``metrics``: what was recorded."""
+"""``show``: one run on one screen."""
 
 from __future__ import annotations
 
@@ -8,80 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from histhooks.cli import _common as common
+from histhooks.cli._runs import table
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord
 
-_HIDDEN = ("preprocess",)
 _FEW = 12
-
-
-@click.command(epilog="Example: histhooks runs --status failed --limit 5")
-@click.argument("words", nargs=-1, metavar="[STORE]")
-@common.store_option
-@click.option("--project", help="Runs of one project.")
-@click.option("--framework", help="Runs of one framework.")
-@click.option("--status", help="Runs that ended so: finished, failed, killed, ...")
-@click.option("--kind", help="Runs of one kind: fit, search, validate, block, ...")
-@click.option("--order-by", default="started_at", show_default=True, help="A column, the greatest on top.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="How many.")
-@click.option("--all", "is_all", is_flag=True, help="Also runs inside others, and preprocessing.")
-@common.json_option
-def runs(words: tuple[str, ...], store: str | None, **options: Any) -> None:
-    """List the latest runs, newest on top."""
-    words, store = common.split_store(words, store)
-    if words:
-        raise click.UsageError(f"runs takes a store's path, not {words[0]!r}")
-    with common.open_history(store) as history:
-        wanted = {name: options[name] for name in ("project", "framework", "status", "kind", "order_by")}
-        found = history.runs(**wanted, is_nested=None if options["is_all"] else False)
-        if not options["is_all"] and options["kind"] is None:
-            found = [run for run in found if run.kind not in _HIDDEN]
-        shown = sorted(found, key=lambda run: run.status != "running")[: options["limit"]]
-        if options["as_json"]:
-            common.print_json([{**run.row, "status": run.status, "metrics": run.summaries} for run in shown])
-            return
-        hidden = len(history.sql("SELECT id FROM runs")) - len(found)
-        _table(shown)
-        note = f", {hidden} more with --all" if hidden and not options["is_all"] else ""
-        click.echo(f"{len(shown)} of {len(found)} runs in {history.path}{note}")
-
-
-def _table(found: list[RunRecord]) -> None:
-    from rich.table import Table
-
-    if not found:
-        return
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("RUN", no_wrap=True)
-    table.add_column("NAME", overflow="ellipsis", no_wrap=True, ratio=3)
-    table.add_column("KIND", no_wrap=True)
-    table.add_column("STATUS", no_wrap=True)
-    table.add_column("STARTED", no_wrap=True)
-    table.add_column("TOOK", no_wrap=True, justify="right")
-    table.add_column("OUTCOME", overflow="ellipsis", no_wrap=True, ratio=3)
-    table.expand = True
-    for run in found:
-        cells = [run.id[-8:], run.name, run.kind, common.status(run.status)]
-        table.add_row(*cells, common.when(run.started_at), common.seconds(run.duration_s), _outcome(run))
-    common.console().print(table)
-
-
-def _outcome(run: RunRecord) -> str:
-    if run.error_type:
-        return f"[red]{run.error_type}[/]"
-    results = run.results
-    for key in ("best_score", "mean_test_score"):
-        if key in results:
-            return f"{common.number(results[key])} {key}"
-    ranked = [s for s in run.summaries if s["direction"]] or run.summaries
-    preferred = [s for s in ranked if s["name"] == run.main_metric] or [s for s in ranked if s["split"] == "valid"]
-    for summary in (preferred or ranked)[:1]:
-        best = {1: summary["max"], -1: summary["min"], 0: summary["last"]}[summary["direction"]]
-        return f"{common.number(best)} {summary['name']}"
-    if "n_iter" in results:
-        return f"{common.value_text(results['n_iter'], 20)} n_iter"
-    return ""
 
 
 @click.command(epilog="Example: histhooks show last")
@@ -98,10 +30,11 @@ def show(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
         if as_json:
             common.print_json(run.as_json())
         else:
-            _screen(run)
+            screen(run)
 
 
-def _screen(run: RunRecord) -> None:
+def screen(run: RunRecord) -> None:
+    """Print one run."""
     from rich.table import Table
 
     console = common.console()
@@ -118,7 +51,7 @@ def _screen(run: RunRecord) -> None:
     children = run.children
     if children:
         console.print(f"\n[bold]Children[/] ({len(children)})")
-        _table(children[:_FEW])
+        table(children[:_FEW])
     if run.traceback:
         console.print("\n[bold]Traceback[/]")
         console.print("\n".join(run.traceback.strip().splitlines()[-6:]), style="red", markup=False)
@@ -217,40 +150,16 @@ def _metrics(run: RunRecord, console: Any) -> None:
     if not summaries:
         return
     console.print("\n[bold]Metrics[/]")
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for title in ("  metric", "split", "points", "last", "best", "at step", "curve"):
-        table.add_column(
+        grid.add_column(
             title, justify="right" if title in ("points", "last", "best", "at step") else "left", no_wrap=True
         )
     for s in summaries[:30]:
         best, step = {1: (s["max"], s["max_step"]), -1: (s["min"], s["min_step"]), 0: (None, None)}[s["direction"]]
         last = s["last_special"] or common.number(s["last"])
         curve = common.sparkline([point["value"] for point in run.metrics(s["name"])])
-        table.add_row(
+        grid.add_row(
             f"  {s['name']}", s["split"], str(s["count"]), last, common.number(best), common.number(step), curve
         )
-    console.print(table)
-
-
-@click.command(epilog="Example: histhooks metrics last val_loss")
-@click.argument("words", nargs=-1, metavar="[STORE] RUN [NAME]...")
-@common.store_option
-@common.json_option
-def metrics(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
-    """Print the points of a run, one line each; all metrics, or the named ones."""
-    words, store = common.split_store(words, store)
-    with common.open_history(store) as history:
-        run = history.run(words[0] if words else "last")
-        names = words[1:]
-        known = [summary["name"] for summary in run.summaries]
-        for name in names:
-            if name not in known:
-                raise click.UsageError(f"run {run.name!r} has no metric {name!r}; it has {', '.join(known) or 'none'}")
-        points = [point for name in (names or known) for point in run.metrics(name)]
-        if as_json:
-            common.print_json(points)
-            return
-        click.echo("name,step,epoch,value")
-        for p in points:
-            value = p["special"] if p["value"] is None else repr(p["value"])
-            click.echo(f"{p['name']},{p['step']},{'' if p['epoch'] is None else p['epoch']},{value}")
+    console.print(grid)

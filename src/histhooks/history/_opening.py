@@ -1,0 +1,114 @@
+"""Opening a store to read it, also where its folder cannot be written, with the spools that wait beside it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+from histhooks._location import find_store
+from histhooks._spool import waiting
+from histhooks._union import show_spools
+from histhooks.errors import StoreError
+
+APPLICATION_ID = 0x48495354
+MAJOR = 1
+
+
+@dataclass(slots=True)
+class Opened:
+    """A store that is open for reading.
+
+    Attributes
+    ----------
+    connection : sqlite3.Connection
+        Read-only; temporary views show the spools as if they had come home.
+    spools : list of Path
+        The spools that are shown.
+    copy : TemporaryDirectory or None
+        Where the store was copied to, because its folder cannot be written and its log is not empty.
+    """
+
+    connection: sqlite3.Connection
+    spools: list[Path] = field(default_factory=list)
+    copy: tempfile.TemporaryDirectory[str] | None = None
+
+    def close(self) -> None:
+        """Close the store."""
+        self.connection.close()
+        if self.copy is not None:
+            self.copy.cleanup()
+
+
+def locate(store: str | os.PathLike[str] | None = None) -> Path:
+    """The store that a person means.
+
+    Raises
+    ------
+    StoreError
+        Where there is none.
+    """
+    path = find_store(store)
+    if path is None:
+        raise StoreError("no store here; name one with --store PATH, or record something first (histhooks demo)")
+    if not path.is_file() and not waiting(path):
+        raise StoreError(f"no store at {path}; name another with --store PATH")
+    return path
+
+
+def open_store(path: Path) -> Opened:
+    """Open a store; nothing of it is ever written.
+
+    Raises
+    ------
+    StoreError
+        Where it is not a store that this version can read.
+    """
+    if path.is_file():
+        opened = _connect(path)
+        _check(path, opened)
+    else:
+        opened = Opened(_empty())
+    opened.spools = show_spools(opened.connection, path)
+    opened.connection.execute("PRAGMA query_only = ON")
+    return opened
+
+
+def _empty() -> sqlite3.Connection:
+    """A store to lay spools over where nothing came home yet."""
+    connection = sqlite3.connect(":memory:", uri=True, isolation_level=None)
+    connection.executescript(resources.files("histhooks").joinpath("schema.sql").read_text(encoding="utf-8"))
+    return connection
+
+
+def _connect(path: Path) -> Opened:
+    uri, copy = path.absolute().as_uri(), None
+    log = path.with_name(path.name + "-wal")
+    if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-shm").exists():
+        # SQLite needs a -shm file beside a WAL store, and cannot make one here.
+        if log.exists() and log.stat().st_size:
+            copy = tempfile.TemporaryDirectory(prefix="histhooks-")
+            for file in (path, log):
+                shutil.copy(file, copy.name)
+            uri = (Path(copy.name) / path.name).as_uri()
+        else:
+            uri += "?immutable=1"
+    uri += ("&" if "?" in uri else "?") + "mode=ro"
+    return Opened(sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None), copy=copy)
+
+
+def _check(path: Path, opened: Opened) -> None:
+    try:
+        (application,) = opened.connection.execute("PRAGMA application_id").fetchone()
+        (version,) = opened.connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        opened.close()
+        raise StoreError(f"{path} cannot be read ({error}); name another with --store PATH") from error
+    if application != APPLICATION_ID or version // 1000 > MAJOR:
+        opened.close()
+        fact = "is not a store of histhooks" if application != APPLICATION_ID else "is of a newer version"
+        raise StoreError(f"{path} {fact}; name another with --store PATH, or update histhooks")

@@ -1,0 +1,156 @@
+"""One run of a history, read when asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from histhooks._ids import short_id
+from histhooks._time import from_iso
+from histhooks._values import loads
+
+if TYPE_CHECKING:
+    import pandas
+
+    from histhooks.history import History
+
+
+class RunRecord:
+    """One run, read when asked. Columns of `runs` are attributes."""
+
+    def __init__(self, history: History, row: dict[str, Any]) -> None:
+        self._history = history
+        self.row = row
+        self.id: str = row["id"]
+        self.name: str = row["name"]
+        self.kind: str = row["kind"]
+        self.status = history.settled(row["session_id"], row["status"])
+
+    def __repr__(self) -> str:
+        return f"<RunRecord {short_id(self.id)} {self.name!r} {self.kind} {self.status}>"
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["row"][name]
+        except KeyError:
+            raise AttributeError(f"a run has no {name!r}") from None
+
+    def _rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        return self._history.sql(sql, *values)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Latest value of each param."""
+        rows = self._rows("SELECT key, value FROM params WHERE run_id = ? ORDER BY ordinal", self.id)
+        return {row["key"]: loads(row["value"]) for row in rows}
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The params that are not the host's defaults."""
+        sql = "SELECT key, value FROM params WHERE run_id = ? AND source <> 'default' ORDER BY ordinal"
+        return {row["key"]: loads(row["value"]) for row in self._rows(sql, self.id)}
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """Outcomes that are no curve."""
+        rows = self._rows("SELECT key, value FROM results WHERE run_id = ? ORDER BY ordinal", self.id)
+        return {row["key"]: loads(row["value"]) for row in rows}
+
+    @property
+    def summaries(self) -> list[dict[str, Any]]:
+        """A row per metric: count, first, last, min, max."""
+        rows = self._rows("SELECT * FROM metric_summaries WHERE run_id = ? ORDER BY series", self.id)
+        return [{key: value for key, value in row.items() if key != "series"} for row in rows]
+
+    def metrics(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Points in order, of one metric or of all."""
+        which = " AND name = ?" if name is not None else ""
+        values = (self.id, name) if name is not None else (self.id,)
+        columns = "name, metric, split, step, epoch, time, value, special"
+        return self._rows(f"SELECT {columns} FROM metrics WHERE run_id = ?{which} ORDER BY name, n", *values)
+
+    @property
+    def children(self) -> list[RunRecord]:
+        """The runs inside this one."""
+        rows = self._rows("SELECT * FROM runs WHERE parent_id = ? ORDER BY started_at, id", self.id)
+        return [RunRecord(self._history, row) for row in rows]
+
+    @property
+    def session(self) -> dict[str, Any]:
+        """The process it ran in."""
+        return self._rows("SELECT * FROM sessions WHERE id = ?", self.row["session_id"])[0]
+
+    @property
+    def environment(self) -> dict[str, Any] | None:
+        """What it ran on."""
+        rows = self._rows("SELECT * FROM environments WHERE id = ?", self.session["environment_id"])
+        return {**rows[0], "details": json.loads(rows[0]["details"])} if rows else None
+
+    @property
+    def code(self) -> dict[str, Any] | None:
+        """Which code ran."""
+        rows = self._rows("SELECT * FROM code_versions WHERE id = ?", self.session["code_version_id"])
+        return {**rows[0], "details": json.loads(rows[0]["details"])} if rows else None
+
+    def related(self, table: str) -> list[dict[str, Any]]:
+        """Rows of a table about this run: datasets, artifacts, tags, notes, events, links, optimizers."""
+        return self._rows(_RELATED[table], self.id)
+
+    @property
+    def seeds(self) -> list[dict[str, Any]]:
+        """Seeds that were set in the run, or before it in its process."""
+        sql = (
+            "SELECT library, call, value, location, time FROM seeds "
+            "WHERE run_id = ? OR (session_id = ? AND time <= ?) ORDER BY time"
+        )
+        return self._rows(sql, self.id, self.row["session_id"], from_iso(self.row["started_at"]))
+
+    def session_events(self, kind: str) -> list[dict[str, Any]]:
+        """Events of one kind in the run's process, up to its start."""
+        sql = "SELECT time, title, body FROM events WHERE session_id = ? AND kind = ? AND time <= ? ORDER BY time"
+        second = 1_000_000  # what belongs to the start of a run is noted just after it
+        return self._rows(sql, self.row["session_id"], kind, from_iso(self.row["started_at"]) + second)
+
+    @property
+    def captures(self) -> list[dict[str, Any]]:
+        """What came of gathering things, for the run and its session."""
+        sql = "SELECT * FROM captures WHERE run_id = ? OR (run_id IS NULL AND session_id = ?) ORDER BY time"
+        return self._rows(sql, self.id, self.row["session_id"])
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Points as a DataFrame: a row per step, a column per metric."""
+        import pandas
+
+        frame = pandas.DataFrame(self.metrics(), columns=["name", "step", "epoch", "value", "special"])
+        frame["value"] = frame["value"].fillna(frame["special"].map(float, na_action="ignore"))
+        return frame.pivot_table(index="step", columns="name", values="value", aggfunc="last")
+
+    def as_json(self) -> dict[str, Any]:
+        """The complete record but for the points, as plain values."""
+        related = {table: self.related(table) for table in _RELATED}
+        return {
+            **self.row, "status": self.status, "params": self.params, "results": self.results,
+            "metrics": self.summaries, "children": [{**c.row, "status": c.status} for c in self.children],
+            "session": self.session, "environment": self.environment, "code": self.code,
+            "captures": self.captures, "seeds": self.seeds, **related,
+        }  # fmt: skip
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.row)
+
+
+_RELATED = {
+    "datasets": "SELECT role, name, source, d.* FROM run_datasets JOIN datasets AS d ON d.id = dataset_id "
+    "WHERE run_id = ? ORDER BY ordinal",
+    "artifacts": "SELECT path, role, direction, step, time, a.* FROM run_artifacts JOIN artifacts AS a USING (sha256) "
+    "WHERE run_id = ? ORDER BY ordinal",
+    "tags": "SELECT key, value, author, time FROM tags WHERE run_id = ? ORDER BY time",
+    "notes": "SELECT body, author, time FROM notes WHERE run_id = ? ORDER BY time",
+    "events": "SELECT time, step, kind, severity, title, body, count FROM events WHERE run_id = ? ORDER BY time",
+    "links": "SELECT kind, other_run_id, sha256, time FROM run_links WHERE run_id = ? ORDER BY time",
+    "optimizers": "SELECT id, position, class_name, settings, scheduler FROM optimizers "
+    "WHERE run_id = ? ORDER BY ordinal",
+    "rng_states": "SELECT point, library, device, algorithm, digest, time FROM rng_states WHERE run_id = ? "
+    "ORDER BY ordinal",
+}
