@@ -23,7 +23,7 @@ another loader, between steps               a dataset of role `valid`
 the module behind the parameters            `model_class`; an architecture; an event where parameters freeze or thaw
 ``torch.save``, ``torch.load``              artifacts of role `checkpoint`, written and read
 steps that a GradScaler leaves out          events of kind `step_skipped`
-an optimizer over parameters trained before a link `continues` to the run that trained them
+parameters that an earlier run trained      a link `continues` to that run
 ==========================================  ==========================================================================
 
 A run ends when its optimizers are gone (`finished`; `ended` where a batch had been fetched and no step followed), with

@@ -1,0 +1,41 @@
+"""docs/integrations/ says what the integrations' own docstrings say."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from histhooks import integrations
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def make_integrations() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_integrations", ROOT / "docs" / "make_integrations.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_integration_has_a_page(make_integrations: ModuleType) -> None:
+    assert sorted(make_integrations.TITLES) == sorted(integrations.TESTED)
+
+
+@pytest.mark.parametrize("name", sorted(integrations.TESTED))
+def test_a_page_is_what_the_script_writes(make_integrations: ModuleType, name: str) -> None:
+    written = (ROOT / "docs" / "integrations" / f"{name}.md").read_text(encoding="utf-8")
+    assert written == make_integrations.page(name), "run `python docs/make_integrations.py`"
+
+
+def test_every_row_of_a_table_has_both_its_cells(make_integrations: ModuleType) -> None:
+    for name in make_integrations.TITLES:
+        rows = [line for line in make_integrations.page(name).splitlines() if line.startswith("| ")]
+        assert len(rows) > 5
+        for row in rows:
+            cells = row.replace("\\|", "").strip("|").split("|")
+            assert len(cells) == 2, row
+            assert all(cell.strip() for cell in cells), row
