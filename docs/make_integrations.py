@@ -1,4 +1,4 @@
-"""Write docs/integrations/ from the docstrings of the integrations and the examples: ``python docs/make_integrations.py``.
+"""Write docs/integrations/ from docstrings and examples: ``python docs/make_integrations.py``.
 
 An integration's docstring is its user page; this only changes the form, so that it reads well where Markdown is shown.
 """
@@ -72,7 +72,7 @@ def _inline(text: str) -> str:
 
 
 def _table(lines: list[str]) -> list[str]:
-    """A simple table of reStructuredText as one of Markdown; a row without its first cell goes on from the one above."""
+    """A simple table of reStructuredText in Markdown; a row without its first cell goes on from the one above."""
     width = lines[0].index(" ")
     rows: list[list[str]] = []
     for line in (text for text in lines if not text.startswith("=")):
