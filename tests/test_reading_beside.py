@@ -1,0 +1,88 @@
+"""Reading disturbs nobody: eight writers write while it reads, and a store that is read stays as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import histhooks
+from histhooks.verify import verify
+
+WRITER = """
+import sys, time, histhooks
+with histhooks.start_run(f"writer {sys.argv[1]}", params={"number": int(sys.argv[1])}) as run:
+    run.tag("team", "red")
+    end = time.monotonic() + float(sys.argv[2])
+    step = 0
+    while time.monotonic() < end or step < 1000:
+        run.log({"loss": 1.0 / (step + 1), "val_loss": 2.0 / (step + 1)}, step=step)
+        step += 1
+        time.sleep(0.0005)
+"""
+VERBS = (
+    ("runs",),
+    ("runs", "--json"),
+    ("show", "writer 3"),
+    ("show", "writer 3", "--json"),
+    ("metrics", "writer 3", "loss"),
+    ("doctor", "--json"),
+)
+
+
+def ask(store: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "histhooks", *words, "--store", str(store)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_every_reading_verb_answers_while_eight_writers_write_and_none_of_them_waits(tmp_path: Path) -> None:
+    store = tmp_path / "histhooks.db"
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store)}
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(n), "4"], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        for n in range(8)
+    ]
+    try:
+        while not store.exists() or len(_runs(store)) < 8:
+            assert all(writer.poll() in (None, 0) for writer in writers)
+        asked = 0
+        while any(writer.poll() is None for writer in writers):
+            for verb in VERBS:
+                done = ask(store, *verb)
+                assert done.returncode == 0, (verb, done.stderr)
+                asked += 1
+        assert asked >= len(VERBS)
+    finally:
+        told = [writer.communicate(timeout=60)[1] for writer in writers]
+    assert told == [""] * 8
+    with histhooks.History(store) as history:
+        for run in history.runs():
+            assert run.status == "finished"
+            steps = [point["step"] for point in run.metrics("loss")]
+            assert steps == list(range(len(steps)))
+            assert len(steps) >= 1000
+    assert verify(store).problems == []
+
+
+def _runs(store: Path) -> list[histhooks.history.RunRecord]:
+    try:
+        with histhooks.History(store) as history:
+            return history.runs()
+    except histhooks.HisthooksError:
+        return []  # in the making
+
+
+def test_reading_changes_no_byte_of_a_store(tmp_path: Path) -> None:
+    store = tmp_path / "histhooks.db"
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store)}
+    subprocess.run([sys.executable, "-c", WRITER, "3", "0"], env=environment, check=True, timeout=60)
+    before = hashlib.sha256(store.read_bytes()).hexdigest()
+    for verb in (*VERBS, ("verify",)):
+        done = ask(store, *verb)
+        assert done.returncode == 0, (verb, done.stderr)
+        assert hashlib.sha256(store.read_bytes()).hexdigest() == before, verb
+    assert not any(path.stat().st_size for path in tmp_path.glob("*-wal"))
