@@ -59,13 +59,15 @@ def describe(X: Any, y: Any = None) -> dict[str, Any]:
     }
 
 
-def _shape(X: Any) -> tuple[int, ...]:
-    if hasattr(X, "tensors") or (hasattr(X, "indices") and hasattr(X, "dataset")):
-        return (len(X),)
+def _shape(X: Any) -> tuple[int | None, ...]:
+    if hasattr(X, "tensors"):  # a TensorDataset: what its first tensor holds
+        return tuple(int(n) for n in X.tensors[0].shape)
+    if hasattr(X, "indices") and hasattr(X, "dataset"):
+        return (len(X), *_shape(X.dataset)[1:])
     shape = getattr(X, "shape", None)
     if shape is not None:
         try:
-            return tuple(int(n) for n in shape)
+            return tuple(None if n is None else int(n) for n in shape)
         except (TypeError, ValueError):
             return ()
     if isinstance(X, (list, tuple)):

@@ -53,7 +53,7 @@ def log_loader(run: Run, role: str, loader: Any) -> None:
     if hasattr(dataset, "tensors") or hasattr(getattr(dataset, "dataset", None), "tensors"):
         run.log_dataset(role, dataset)  # its values lie in memory
         return
-    sized = {"shape": (len(dataset),)} if hasattr(type(dataset), "__len__") else {}
+    sized = {"shape": (len(dataset), None)} if hasattr(type(dataset), "__len__") else {}
     run.log_dataset(role, type(type(dataset).__name__, (), sized)())
 
 

@@ -393,6 +393,8 @@ def test_the_content_of_data_in_memory_is_told_by_its_hash() -> None:
     x, y = torch.arange(40.0).reshape(20, 2), torch.arange(20)
     data = TensorDataset(x, y)
     same = describe(TensorDataset(x.clone(), y.clone()))["content_hash"]
+    half = describe(Subset(data, range(len(x) // 2)))
+    assert (half["n_rows"], half["n_columns"]) == (len(x) // 2, x.shape[1])
     assert describe(data)["content_hash"] == same
     x[3, 1] += 1
     assert describe(data)["content_hash"] != same
