@@ -141,16 +141,26 @@ for thread in threads: thread.join()
     assert query(store_path, "SELECT name, status, error_type FROM runs ORDER BY name") == expected
 
 
-def test_a_buffer_that_is_full_at_the_end_is_written(store_path: Path) -> None:
+def test_who_logs_faster_than_can_be_written_is_held_back_and_all_of_it_is_written(store_path: Path) -> None:
     program = """
 import histhooks
-run = histhooks.start_run("long")
-for step in range(200_000):
+from histhooks._engine import engine
+run = histhooks.start_run("fast")
+histhooks.flush()
+most = 0
+for step in range(300_000):
     run.log({"loss": float(step)}, step=step)
+    if step % 100 == 0:
+        most = max(most, len(engine.buffer))
+print(most, len(engine.buffer) > 0)
 """
-    code, _, err = run_program(program, store_path)
+    code, out, err = run_program(program, store_path)
     assert code == 0, err
-    assert query(store_path, "SELECT count(*), max(value) FROM metrics WHERE name = 'loss'") == [(200_000, 199_999.0)]
+    most, is_full_at_the_end = out.split()
+    assert int(most) < 150_000
+    assert is_full_at_the_end == "True"
+    assert query(store_path, "SELECT count(*), max(value) FROM metrics WHERE name = 'loss'") == [(300_000, 299_999.0)]
+    assert query(store_path, "SELECT count(*) FROM rollups WHERE level = 1") == [(300_000 // 64,)]
     assert verify(store_path).problems == []
 
 

@@ -77,10 +77,15 @@ class Assembler:
         The session that writes.
     report : callable
         Called with a kind and a text for each entry that could not be used.
+    rest : callable, optional
+        Called wherever the work can be interrupted.
     """
 
-    def __init__(self, session_id: str, report: Callable[[Any, str], None]) -> None:
+    def __init__(
+        self, session_id: str, report: Callable[[Any, str], None], rest: Callable[[], None] = lambda: None
+    ) -> None:
         self.session_id = session_id
+        self._rest = rest
         self.subjects: dict[str, tuple[str, dict[str, Any]]] = {}
         self.heads: list[list[Any]] | None = None
         self.previous: str | None = None
@@ -97,7 +102,9 @@ class Assembler:
         batch = Batch()
         pending: dict[tuple[str, str], list[dict[str, Any]]] = {}
         points: dict[str, dict[str, tuple[Series, list[Point]]]] = {}
+        rest = self._rest
         for entry in entries:
+            rest()
             kind = entry[0]
             if kind.__class__ is not str:
                 self._points(entry, points)
@@ -224,6 +231,7 @@ class Assembler:
             first, last = (0, len(rows) - 1) if table in CONTENT_TABLES else (rows[0]["ordinal"], rows[-1]["ordinal"])
             if table == "packages":
                 rows.sort(key=lambda row: row["name"].encode())
+            self._rest()
             digest = digest_rows([row.get(column) for column in spec.columns] for row in rows)
             batch.parts.append((scope, table, first, last, len(rows), digest, None))
             batch.rows.setdefault(table, []).extend(rows)
@@ -255,8 +263,11 @@ class Assembler:
             what = series.what
             first, last = new[0][0], new[-1][0]
             digest.update(series_header(name, what.metric, what.split, what.direction, series.start_time, first, last))
+            self._rest()
             digest.update(pack_points(new))
+            self._rest()
             series.summary.add(new)
+            self._rest()
             batch.points.append((series, new, series.roller.add(new)))
             ranges.append([name, first, last])
             total += len(new)

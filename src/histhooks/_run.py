@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -75,6 +76,7 @@ class Run:
         self._tokens: list[Token[Run | None]] = []
         # What an integration still has to say when the run ends: called with the status, gives columns of `runs`.
         self.before_end: Callable[[str], dict[str, Any]] | None = None
+        self._changing = threading.Lock()
         self._append: Callable[[Any], None] = engine.buffer.append if engine is not None else _ignore
         if engine is not None:
             self._state({**facts, "session_id": engine.session_id, "status": "running", "started_at": self.started_at})
@@ -362,7 +364,8 @@ class Run:
         if self.before_end is not None:
             facts = {**self.before_end(status), **facts}
             self.before_end = None
-        self.status = status
+        with self._changing:
+            self.status = status
         duration = time.perf_counter() - self._clock
         final = {"status": self.status, "ended_at": iso(now_us()), "duration_s": round(duration, 6), **facts}
         if error is not None and not isinstance(error, (KeyboardInterrupt, SystemExit)):
@@ -436,6 +439,12 @@ class Run:
             function(*args)
         except Exception as error:
             self._refuse(what, error)
+
+    def put_by(self, append: Callable[[Any], None]) -> None:
+        """For the writer: hand over what is recorded in another way, as long as the run goes on."""
+        with self._changing:
+            if self.status == "running" and self.is_recorded:
+                self._append = append
 
     def _late(self, entry: Any) -> None:
         raise RuntimeError("the run has ended")

@@ -14,14 +14,16 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import fields
-from itertools import chain
+from functools import lru_cache
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
 from histhooks._batch import Batch, Series
 from histhooks._filesystem import is_network
 from histhooks._ledger import CONTENT_TABLES
-from histhooks._points import Point, Summary
+from histhooks._pace import Pace
+from histhooks._points import Summary
 from histhooks._time import iso, now_us
 from histhooks.errors import StoreError
 
@@ -29,10 +31,8 @@ APPLICATION_ID = 0x48495354
 SCHEMA_VERSION = 1000
 
 _SUMMARY = tuple(f.name for f in fields(Summary))
-_AT_ONCE = 50
-_INSERT = "INSERT INTO points (series, n, step, epoch, time, value, special) VALUES "
-_INSERT_ONE = _INSERT + "(?, ?, ?, ?, ?, ?, ?)"
-_INSERT_MANY = _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * _AT_ONCE)
+_AT_ONCE = (2000, 200, 20)  # rows a statement, the first where it is late; a rest below the last goes with its own
+_CACHED = 512  # prepared statements: preparing one takes as long as running it
 
 
 class Unwritable(StoreError):
@@ -99,11 +99,14 @@ class Store:
         self.path = path
         self.is_spool = is_spool
         self.has_log = not is_spool and not is_network(path)
+        self.pace = Pace()
         self._local: dict[Series, int] = {}
         self._columns: dict[str, str] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
+            self.connection = sqlite3.connect(
+                path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=_CACHED
+            )
         except (OSError, sqlite3.OperationalError) as error:
             text = f"{path} cannot be opened ({error}); make its folder writable or name another store"
             raise Unwritable(text) from error
@@ -233,40 +236,40 @@ class Store:
             self.fold(subject, subject_id, facts)
         for table, rows in batch.rows.items():
             self._insert(table, rows)
-        executemany = self.connection.executemany
-        for series, points, rollups in batch.points:
-            key = self._series(series)
-            self._insert_points(key, points)
-            executemany(
-                "INSERT OR REPLACE INTO rollups (series, level, bucket, first_step, last_step, count, min, max, mean) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [(key, *rollup) for rollup in rollups],
-            )
-        executemany("INSERT INTO salts (subject_id, field, salt) VALUES (?, ?, ?)", batch.salts)
+        keys = {series: self._series(series) for series, _, _ in batch.points}
+        points = (
+            (keys[series], n, None if step == n else step, epoch, time, value, special)
+            for series, new, _ in batch.points
+            for n, step, epoch, time, value, special in new
+        )
+        self._insert_rows("INSERT INTO points (series, n, step, epoch, time, value, special)", points)
+        rollups = ((keys[series], *rollup) for series, _, full in batch.points for rollup in full)
+        names = "series, level, bucket, first_step, last_step, count, min, max, mean"
+        self._insert_rows(f"INSERT OR REPLACE INTO rollups ({names})", rollups)
+        self._insert_rows("INSERT INTO salts (subject_id, field, salt)", batch.salts)
         line = batch.line
         if line is not None:
-            executemany(
-                "INSERT INTO ledger (session_id, seq, n_rows, digest, previous, time, heads) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [line],
-            )
-            executemany(
-                "INSERT INTO ledger_parts (session_id, seq, scope, table_name, first, last, n_rows, digest, ranges) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [(line[0], line[1], *part) for part in batch.parts],
-            )
+            names = "session_id, seq, n_rows, digest, previous, time, heads"
+            self._insert_rows(f"INSERT INTO ledger ({names})", [line])
+            names = "session_id, seq, scope, table_name, first, last, n_rows, digest, ranges"
+            self._insert_rows(f"INSERT INTO ledger_parts ({names})", [(*line[:2], *part) for part in batch.parts])
 
-    def _insert_points(self, key: int, points: list[Point]) -> None:
-        """Insert points, many with each statement.
+    def _insert_rows(self, into: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Insert rows, many with each statement.
 
-        sqlite3 lets go of the interpreter's lock for each statement, and getting it back takes it from a busy training
-        thread: with a row a statement, that costs training about twice as much.
+        sqlite3 lets go of the interpreter's lock for each statement, and beside a training that is busy in Python
+        getting it back takes up to 5 ms (sys.getswitchinterval): with a row a statement, the writer falls behind.
         """
-        rows = [(key, n, None if step == n else step, *rest) for n, step, *rest in points]
-        whole = len(rows) - len(rows) % _AT_ONCE
-        for start in range(0, whole, _AT_ONCE):
-            self.connection.execute(_INSERT_MANY, list(chain.from_iterable(rows[start : start + _AT_ONCE])))
-        self.connection.executemany(_INSERT_ONE, rows[whole:])
+        sizes = _AT_ONCE if self.pace.is_late else _AT_ONCE[1:]
+        waiting = iter(rows)
+        while chunk := list(islice(waiting, sizes[0])):
+            start = 0
+            while start < len(chunk):
+                left = len(chunk) - start
+                size = next((size for size in sizes if size <= left), left)
+                values = list(chain.from_iterable(chunk[start : start + size]))
+                self.connection.execute(_statement(into, len(chunk[0]), size), values)
+                start += size
 
     def fold(self, subject: str, subject_id: str, facts: dict[str, Any]) -> None:
         """Bring a row of `sessions` or `runs` up to its latest state."""
@@ -285,9 +288,8 @@ class Store:
 
     def _insert(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
         verb = "INSERT OR IGNORE" if table in CONTENT_TABLES else "INSERT"
-        for row in rows:
-            names, marks = ", ".join(row), ", ".join("?" * len(row))
-            self.connection.execute(f"{verb} INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
+        for names, alike in groupby(rows, tuple):
+            self._insert_rows(f"{verb} INTO {table} ({', '.join(names)})", [tuple(row.values()) for row in alike])
 
     def _series(self, series: Series) -> int:
         summary = [getattr(series.summary, name) for name in _SUMMARY]
@@ -329,6 +331,12 @@ class Store:
     def close(self) -> None:
         """Close the connection; the last one in a WAL store moves its log into the file."""
         self.connection.close()
+
+
+@lru_cache(maxsize=_CACHED)
+def _statement(into: str, width: int, size: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return f"{into} VALUES {', '.join([row] * size)}"
 
 
 def is_busy(error: sqlite3.Error) -> bool:

@@ -17,6 +17,7 @@ from histhooks._ids import new_id
 from histhooks._location import keep_out_of_git, store_path
 from histhooks._messages import say, warn_once
 from histhooks._notebook import Cells
+from histhooks._pace import Pace
 from histhooks._spool import folders, merge_waiting
 from histhooks._store import Store, Unwritable, is_busy
 from histhooks._system import Sampler
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 _WAIT_S = 0.25
 _HEARTBEAT_S = 15.0
 _SLICE = 2000
+_SLICE_LATE = 10_000
+_TOO_MANY = 20_000  # calls of log() that wait: less than a second of writing
+_HELD_BACK_S = 0.0001
 _PATIENCE_S = 30.0
 _PATIENCE_AT_END_S = 5.0
 _ENTRY_BYTES = 400  # of memory, of a point of a few numbers that waits
@@ -58,7 +62,9 @@ class Writer(threading.Thread):
         self.store: Store | None = None
         self._stopping = threading.Event()
         self._final: dict[str, Any] = {}
-        self._assembler = Assembler(engine.session_id, self._refused)
+        self._pace = Pace()
+        self._is_holding_back = False
+        self._assembler = Assembler(engine.session_id, self._refused, self._pace.rest)
         self._in_flight: Batch | None = None
         self._beat = 0.0
         self._clock = time.perf_counter()
@@ -207,7 +213,9 @@ class Writer(threading.Thread):
         again: list[tuple[Any, ...]] = []
         while buffer:
             entries: list[tuple[Any, ...]] = []
-            while buffer and len(entries) < _SLICE:
+            self._pace.is_late = is_late = len(buffer) > _SLICE or self._stopping.is_set()
+            self._hold_back(len(buffer))
+            while buffer and len(entries) < (_SLICE_LATE if is_late else _SLICE):
                 entries.append(buffer.popleft())
             self._n_logs += sum(entry[0].__class__ is not str for entry in entries)
             entries = self._waiting.sift(entries, again.append)
@@ -218,6 +226,21 @@ class Writer(threading.Thread):
             if entries:
                 self._write(entries)
         buffer.extend(again)
+
+    def _hold_back(self, waiting: int) -> None:
+        """Slow down who logs much faster than can be written: nothing is lost, and memory stays as it is."""
+        if waiting > _TOO_MANY or (self._is_holding_back and waiting > _SLICE_LATE):
+            self._is_holding_back = True
+            for run in list(self.engine.live.values()):
+                run.put_by(self._slowly)
+        elif self._is_holding_back:
+            self._is_holding_back = False
+            for run in list(self.engine.live.values()):
+                run.put_by(self.engine.buffer.append)
+
+    def _slowly(self, entry: tuple[Any, ...]) -> None:
+        self.engine.buffer.append(entry)
+        time.sleep(_HELD_BACK_S)
 
     def _last_readings(self) -> None:
         """Give a device a moment to compute what was recorded last."""
@@ -246,6 +269,7 @@ class Writer(threading.Thread):
                 assert self.store is not None
                 if not self.store.is_there():
                     self._elsewhere("it was deleted, moved or replaced", batch)
+                self.store.pace = self._pace
                 self.store.apply(batch, self.engine.session_id)
                 return
             except sqlite3.Error as error:
@@ -257,6 +281,7 @@ class Writer(threading.Thread):
     def _elsewhere(self, reason: str, batch: Batch) -> None:
         """Go on in a spool; where there is no room for one either, hold what comes until there is."""
         until = time.monotonic() + _PATIENCE_AT_END_S
+        self._hold_back(0)
         while True:
             try:
                 self._to_spool(reason, batch)
