@@ -19,8 +19,9 @@ from histhooks.errors import QueryError
 from histhooks.history._opening import locate, open_store
 from histhooks.history._records import RunRecord
 from histhooks.history._selectors import find
+from histhooks.history._series import Series
 
-__all__ = ["History", "RunRecord"]
+__all__ = ["History", "RunRecord", "Series"]
 
 _ORDERS = ("started_at", "ended_at", "duration_s", "name", "status", "project")
 
@@ -84,6 +85,15 @@ class History:
         """
         try:
             return [dict(row) for row in self._connection.execute(query, values)]
+        except sqlite3.Error as error:
+            raise QueryError(f"SQLite refuses the query: {error}") from error
+
+    def cursor(self, query: str, *values: Any) -> sqlite3.Cursor:
+        """Rows of a query as plain tuples, one at a time; otherwise as :meth:`sql`."""
+        cursor = self._connection.cursor()
+        cursor.row_factory = None
+        try:
+            return cursor.execute(query, values)
         except sqlite3.Error as error:
             raise QueryError(f"SQLite refuses the query: {error}") from error
 

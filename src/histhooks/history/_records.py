@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from histhooks._ids import short_id
 from histhooks._time import from_iso
 from histhooks._values import loads
+from histhooks.history._series import Series, read_series
 
 if TYPE_CHECKING:
     import pandas
@@ -69,6 +70,28 @@ class RunRecord:
         values = (self.id, name) if name is not None else (self.id,)
         columns = "name, metric, split, step, epoch, time, value, special"
         return self._rows(f"SELECT {columns} FROM metrics WHERE run_id = ?{which} ORDER BY name, n", *values)
+
+    def series(self, name: str, points: int | None = None) -> Series:
+        """One metric as NumPy arrays: a million points in well under a second.
+
+        Parameters
+        ----------
+        name : str
+            The host's own name of the metric.
+        points : int, optional
+            About how many points to thin it to; all of them by default. Of each part the least and the greatest stay,
+            with the step they have, and what is not finite; so do the first point and the last.
+
+        Returns
+        -------
+        Series
+
+        Raises
+        ------
+        QueryError
+            Where the run has no such metric, or NumPy is not installed.
+        """
+        return read_series(self._history, self.id, name, points)
 
     @property
     def children(self) -> list[RunRecord]:
