@@ -159,16 +159,30 @@ class Run:
 
     # --- facts --------------------------------------------------------------------------------------------------
 
-    def log_params(self, params: Mapping[str, Any], *, source: str = "user") -> None:
-        """Record params; nested mappings flatten with dots."""
-        self._try("log_params", self._log_params, params, source)
+    def log_params(
+        self, params: Mapping[str, Any], *, source: str = "user", defaults: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record params; nested mappings flatten with dots.
 
-    def _log_params(self, params: Mapping[str, Any], source: str) -> None:
+        Parameters
+        ----------
+        params : mapping of str to object
+        source : str
+            Who chose them: `argument`, `default`, `resolved`, `user`, ...
+        defaults : mapping of str to object, optional
+            Of the same shape: what is as it is here gets source `default`.
+        """
+        self._try("log_params", self._log_params, params, source, defaults or {})
+
+    def _log_params(self, params: Mapping[str, Any], source: str, defaults: Mapping[str, Any]) -> None:
+        usual = {key: dumps(value) for key, value in flatten(defaults).items()}
         for key, value in flatten(params).items():
             if not key:
                 self._refuse("log_params", ValueError("the name of a param is empty"))
                 continue
-            row = {"run_id": self.id, "key": key, "value": dumps(mask_value(key, value)), "source": source}
+            text = dumps(mask_value(key, value))
+            whose = "default" if usual.get(key) == text else source
+            row = {"run_id": self.id, "key": key, "value": text, "source": whose}
             self._row("params", row)
 
     def log_results(self, results: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,15 @@ def _readable(value: Any) -> Any:
     return value.item() if device.type == "cpu" and value.numel() == 1 else f"a tensor on {device}"
 
 
+def defaults_of(cls: type) -> dict[str, Any]:
+    """The defaults of what a class is made with."""
+    try:
+        parameters = inspect.signature(cls).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
+
 def scheduler_settings(scheduler: Any, **facts: Any) -> dict[str, Any]:
     """Class and public settings of a learning-rate scheduler; those inside it by class."""
     state = {k: v for k, v in vars(scheduler).items() if not k.startswith("_") and _is_plain(v)}
@@ -48,7 +58,8 @@ def log_loader(run: Run, role: str, loader: Any) -> None:
         facts: dict[str, Any] = {name: getattr(loader, name, None) for name in _LOADER}
         facts["sampler"] = type(loader.sampler).__name__
         facts["shuffle"] = "Random" in facts["sampler"]
-        run.log_params({"data": facts}, source="argument")
+        usual = {**defaults_of(type(loader)), "shuffle": False, "sampler": "SequentialSampler"}
+        run.log_params({"data": facts}, source="argument", defaults={"data": usual})
     dataset = loader.dataset
     if hasattr(dataset, "tensors") or hasattr(getattr(dataset, "dataset", None), "tensors"):
         run.log_dataset(role, dataset)  # its values lie in memory

@@ -91,6 +91,9 @@ print(json.dumps(train()))
     params = {key: json.loads(str(value)) for key, value in query(store_path, "SELECT key, value FROM params")}
     assert (params["optimizer.class"], params["optimizer.momentum"], params["data.batch_size"]) == ("SGD", 0.9, 8)
     assert params["data.shuffle"] is True
+    usual = {key for (key,) in query(store_path, "SELECT key FROM params WHERE source = 'default'")}
+    assert {"optimizer.dampening", "optimizer.nesterov", "data.num_workers"} <= usual
+    assert usual.isdisjoint({"optimizer.momentum", "optimizer.lr", "data.batch_size", "data.shuffle"})
     ((class_name, scheduler),) = query(store_path, "SELECT class_name, scheduler FROM optimizers")
     assert (class_name, json.loads(str(scheduler))["class"]) == ("SGD", "StepLR")
     sql = "SELECT step, lr, n_parameters FROM optimizer_groups ORDER BY step"

@@ -12,7 +12,14 @@ from typing import Any
 from histhooks._device import OnDevice, Reading
 from histhooks._run import Run
 from histhooks._time import iso
-from histhooks._torch_objects import class_name, group_settings, log_architecture, log_loader, scheduler_settings
+from histhooks._torch_objects import (
+    class_name,
+    defaults_of,
+    group_settings,
+    log_architecture,
+    log_loader,
+    scheduler_settings,
+)
 from histhooks.integrations.torch import _models
 from histhooks.integrations.torch._optimizers import Group, Loss, Tracked
 from histhooks.integrations.torch._passes import Pass, Passes
@@ -159,7 +166,8 @@ class Loop:
         tracked.groups = [Group(group, optimizer_id, n) for n, group in enumerate(optimizer.param_groups)]
         role = "optimizer" if tracked.position == 0 else f"optimizer.{tracked.position}"
         first = {k: v for k, v in groups[0].items() if k not in ("n_parameters", "initial_lr")} if groups else {}
-        self.run.log_params({role: {"class": name, **first}}, source="resolved")
+        usual = {role: defaults_of(type(optimizer))}
+        self.run.log_params({role: {"class": name, **first}}, source="resolved", defaults=usual)
         self._log_models([*models] or _models.of(optimizer, tracked.modules))
         self._log_origin(tracked)
 
