@@ -9,6 +9,7 @@ extreme lies, and only those are read. What they do not cover yet is read as it 
 from __future__ import annotations
 
 import difflib
+import fnmatch
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -83,6 +84,23 @@ def listed(name: str, known: list[str]) -> str:
     """Names for a message, those that are most like the one that was asked for first."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return ", ".join([*close, *(other for other in known if other not in close)]) or "none"
+
+
+def matching(wanted: Iterable[str], known: list[str]) -> list[str]:
+    """The names that are meant, each once; what is no name may be a pattern, as in a shell.
+
+    Raises
+    ------
+    QueryError
+        Where one means nothing; the message names those there are, the most alike first.
+    """
+    chosen: dict[str, None] = {}
+    for word in wanted:
+        found = [word] if word in known else fnmatch.filter(known, word)
+        if not found:
+            raise QueryError(f"the run has no metric {word!r}; it has {listed(word, known)}")
+        chosen |= dict.fromkeys(found)
+    return list(chosen)
 
 
 def read_points(
