@@ -55,6 +55,11 @@ class History:
     def __repr__(self) -> str:
         return f"<History {str(self.path)!r}>"
 
+    def _repr_html_(self) -> str:
+        from histhooks.history._notebook import history_html
+
+        return history_html(self)
+
     def __enter__(self) -> History:
         return self
 

@@ -37,6 +37,16 @@ class RunRecord:
         except KeyError:
             raise AttributeError(f"a run has no {name!r}") from None
 
+    def _repr_html_(self) -> str:
+        from histhooks.history._notebook import run_html
+
+        return run_html(self)
+
+    @property
+    def history(self) -> History:
+        """The history it is read from."""
+        return self._history
+
     def _rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         return self._history.sql(sql, *values)
 

@@ -1,0 +1,123 @@
+"""How a history looks in a notebook: HTML without style sheets or scripts, since notebooks strip both from strangers.
+
+A notebook asks for ``_repr_html_`` (https://ipython.readthedocs.io/en/stable/config/integrating.html). Everything that
+comes from a program is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from histhooks._ids import short_id
+from histhooks._text import number, seconds, value_text, when
+from histhooks.history._thinning import find_series, thin
+from histhooks.plot import spark_svg
+
+if TYPE_CHECKING:
+    from histhooks.history import History, RunRecord
+
+_MOST_METRICS = 20
+_MOST_RUNS = 20
+_POINTS = 120
+_COLOURS = {"finished": "#2e7d32", "running": "#0277bd", "failed": "#c62828", "killed": "#c62828", "lost": "#c62828"}
+_CELL = "text-align:left;padding:2px 12px 2px 0;border:0"
+_DIM = "opacity:.65"
+
+
+def run_html(run: RunRecord) -> str:
+    """One run: what it is, how it ended, its params, and each metric with its curve."""
+    facts = " · ".join(
+        escape(text)
+        for text in (
+            run.kind,
+            " ".join(filter(None, [run.framework, run.framework_version])),
+            when(run.started_at),
+            seconds(run.duration_s) if run.duration_s is not None else "",
+            run.id,
+        )
+        if text
+    )
+    parts = [
+        f"<div><strong>{escape(run.name)}</strong> {_status(run.status)} <span style='{_DIM}'>{facts}</span></div>"
+    ]
+    if run.error_type:
+        parts.append(f"<div style='color:#c62828'>{escape(f'{run.error_type}: {run.error_message or str()}')}</div>")
+    params = [(key, value_text(value)) for key, value in run.chosen.items()]
+    if params:
+        rows = _rows([escape(key), f"<code>{escape(text)}</code>"] for key, text in params)
+        parts.append(f"<details><summary>{len(params)} chosen params</summary><table>{rows}</table></details>")
+    summaries = run.summaries
+    if summaries:
+        rows = _rows(_metric(run, summary) for summary in summaries[:_MOST_METRICS])
+        head = _rows([["metric", "last", "best", "at step", "points", "curve"]], "th")
+        parts.append(f"<table>{head}{rows}</table>")
+    if len(summaries) > _MOST_METRICS:
+        parts.append(f"<div style='{_DIM}'>and {len(summaries) - _MOST_METRICS} more metrics</div>")
+    return f"<div>{''.join(parts)}</div>"
+
+
+def runs_html(runs: Sequence[RunRecord], note: str = "") -> str:
+    """Runs, a line each."""
+    head = _rows([["run", "name", "kind", "status", "started", "took", "metric", "curve"]], "th")
+    rows = _rows(_line(run) for run in runs[:_MOST_RUNS])
+    hidden = f"and {len(runs) - _MOST_RUNS} more" if len(runs) > _MOST_RUNS else ""
+    foot = " · ".join(filter(None, [hidden, escape(note)]))
+    return f"<div><table>{head}{rows}</table><div style='{_DIM}'>{foot}</div></div>"
+
+
+def history_html(history: History) -> str:
+    """The latest outer runs of a store."""
+    (counts,) = history.sql("SELECT count(*) AS n, count(parent_id) AS nested FROM runs")
+    outer = history.runs(is_nested=False, limit=_MOST_RUNS)
+    return runs_html(outer, f"{counts['n'] - counts['nested']} outer runs in {history.path}")
+
+
+def _line(run: RunRecord) -> list[str]:
+    chosen = _telling(run)
+    metric, curve = ("", "") if chosen is None else (_metric_text(chosen), _curve(run, chosen["name"]))
+    cells = [f"<code>{short_id(run.id)}</code>", escape(run.name), escape(run.kind), _status(run.status)]
+    return [*cells, escape(when(run.started_at)), escape(seconds(run.duration_s)), metric, curve]
+
+
+def _telling(run: RunRecord) -> dict[str, Any] | None:
+    """The summary that says most of a run: its main metric, else one of validation, else one with a direction."""
+    summaries = [summary for summary in run.summaries if summary["split"] != "system"]
+
+    def rank(summary: dict[str, Any]) -> tuple[bool, bool, bool]:
+        return (summary["name"] != run.main_metric, summary["split"] != "valid", not summary["direction"])
+
+    return min(summaries, key=rank, default=None)
+
+
+def _metric_text(summary: dict[str, Any]) -> str:
+    best = _best(summary)[0]
+    told = summary["last_special"] or number(summary["last"]) if best is None else number(best)
+    return f"{told} {escape(summary['name'])}"
+
+
+def _best(summary: dict[str, Any]) -> tuple[float | None, int | None]:
+    side = {1: "max", -1: "min"}.get(summary["direction"])
+    return (None, None) if side is None else (summary[side], summary[f"{side}_step"])
+
+
+def _metric(run: RunRecord, summary: dict[str, Any]) -> list[str]:
+    best, step = _best(summary)
+    last = summary["last_special"] or number(summary["last"])
+    cells = [summary["name"], last, number(best), number(step), str(summary["count"])]
+    return [*map(escape, cells), _curve(run, summary["name"])]
+
+
+def _curve(run: RunRecord, name: str) -> str:
+    history = run.history
+    points = thin(history, find_series(history, run.id, name), _POINTS)
+    return spark_svg([point.value for point in points], title=name) if len(points) > 1 else ""
+
+
+def _status(word: str) -> str:
+    return f"<span style='color:{_COLOURS.get(word, '#b26a00')}'>{escape(word)}</span>"
+
+
+def _rows(rows: Iterable[Sequence[str]], tag: str = "td") -> str:
+    return "".join("<tr>" + "".join(f"<{tag} style='{_CELL}'>{cell}</{tag}>" for cell in row) + "</tr>" for row in rows)

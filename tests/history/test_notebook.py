@@ -1,0 +1,77 @@
+"""A history in a notebook: HTML that stands alone, of which nothing that a program said is markup."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import histhooks
+
+HOSTILE = "<script>alert('1')</script> & \"quoted\""
+
+
+class Reader(HTMLParser):
+    """Holds that every element is closed, and keeps the words."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.open.append(tag)
+        self.seen.add(tag)
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        self.seen.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data + " "
+
+
+def read(html: str) -> Reader:
+    reader = Reader()
+    reader.feed(html)
+    reader.close()
+    assert reader.open == []
+    assert reader.seen.isdisjoint({"script", "style", "link", "img"})
+    return reader
+
+
+def record(store: Path) -> None:
+    histhooks.autolog("torch", store=store)
+    histhooks.disable()
+    with histhooks.start_run(HOSTILE, params={"lr": 0.1, HOSTILE: HOSTILE}) as run:
+        for step in range(300):
+            run.log({"val_loss": 1 / (step + 1), HOSTILE: float("nan") if step == 7 else step}, step=step)
+    try:
+        with histhooks.start_run("second"):
+            raise ValueError(HOSTILE)
+    except ValueError:
+        pass
+    histhooks.flush()
+
+
+def test_a_run_shows_its_outcome_its_params_and_a_curve_of_each_metric(store_path: Path) -> None:
+    record(store_path)
+    with histhooks.History(store_path) as history:
+        first = read(history.run(HOSTILE)._repr_html_())
+        assert HOSTILE in first.text
+        assert "2 chosen params" in first.text
+        for word in ("finished", "val_loss", "0.003333", "299", "300"):
+            assert word in first.text
+        assert {"svg", "polyline"} <= first.seen
+        assert f"ValueError: {HOSTILE}" in read(history.run("second")._repr_html_()).text
+
+
+def test_a_history_shows_its_latest_runs(store_path: Path) -> None:
+    record(store_path)
+    with histhooks.History(store_path) as history:
+        page = read(history._repr_html_())
+    assert page.text.index("second") < page.text.index(HOSTILE)
+    assert "2 outer runs" in page.text
+    assert "0.003333 val_loss" in page.text
