@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
 from histhooks._process import judge
 from histhooks._time import now_us
 from histhooks.errors import QueryError
+from histhooks.history._functions import register
+from histhooks.history._listing import build
 from histhooks.history._opening import locate, open_store
 from histhooks.history._records import RunRecord
 from histhooks.history._selectors import find
 from histhooks.history._series import Series
 
 __all__ = ["History", "RunRecord", "Series"]
-
-_ORDERS = ("started_at", "ended_at", "duration_s", "name", "status", "project")
 
 
 class History:
@@ -51,6 +52,7 @@ class History:
         self.spools = self._opened.spools
         self._connection = self._opened.connection
         self._connection.row_factory = sqlite3.Row
+        register(self)
 
     def __repr__(self) -> str:
         return f"<History {str(self.path)!r}>"
@@ -109,22 +111,47 @@ class History:
         framework: str | None = None,
         status: str | None = None,
         kind: str | None = None,
+        tag: str | Iterable[str] | Mapping[str, Any] | None = None,
+        group: str | None = None,
+        job: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        where: str | None = None,
         order_by: str = "started_at",
+        reverse: bool = False,
         limit: int | None = None,
+        offset: int = 0,
         is_nested: bool | None = None,
+        with_inner: bool = False,
     ) -> list[RunRecord]:
         """Runs, the latest first.
 
         Parameters
         ----------
-        project, framework, status, kind : str, optional
-            Which runs.
+        project, framework, status, kind, group : str, optional
+            Which runs; the status as it is now.
+        tag : str, iterable of str or mapping, optional
+            ``"team=red"``, ``"team"`` for any value, several of them, or ``{"team": "red"}``.
+        job : str, optional
+            Id of a batch job or of an array of them, or one of an array as ``"4711_3"``.
+        since, until : str, optional
+            When they began: a date, which counts whole, or an age such as ``"7d"``.
+        where : str, optional
+            A condition over columns, metrics, params, results and tags, as in docs/where.md:
+            ``"val_loss < 0.3 and params.lr > 1e-4"``.
         order_by : str
-            A column, descending.
+            A column, metric or param, descending, and a metric from the best on; ascending with a minus before it. Runs
+            that have none come last.
+        reverse : bool
+            The other way round.
         limit : int, optional
             How many at most.
+        offset : int
+            How many to leave out before.
         is_nested : bool, optional
             True for runs inside others only, False for outer ones only.
+        with_inner : bool
+            Whether `where` is also met by a run through one inside it.
 
         Returns
         -------
@@ -133,25 +160,19 @@ class History:
         Raises
         ------
         QueryError
-            Where `order_by` names no such column.
+            Where the store knows no such name, or a condition cannot be understood; a caret shows the place.
+
+        Examples
+        --------
+        >>> history.runs(where="val_loss < 0.3 and framework in (keras, torch)", order_by="val_loss", limit=3)
         """
-        if order_by not in _ORDERS:
-            raise QueryError(f"cannot order by {order_by!r}; choose one of {', '.join(_ORDERS)}")
-        wanted = {"project": project, "framework": framework, "kind": kind}
-        given = {column: value for column, value in wanted.items() if value is not None}
-        clauses = [f"{column} = ?" for column in given]
-        if is_nested is not None:
-            clauses.append("parent_id IS NOT NULL" if is_nested else "parent_id IS NULL")
-        where = f" WHERE {' AND '.join(clauses)}" if clauses else ""
-        rows = self.sql(f"SELECT * FROM runs{where} ORDER BY {order_by} DESC, id DESC", *given.values())
-        found: list[RunRecord] = []
-        for row in rows:
-            run = RunRecord(self, row)
-            if status is None or run.status == status:
-                found.append(run)
-            if limit is not None and len(found) == limit:
-                break
-        return found
+        asked = build(
+            self, project=project, framework=framework, status=status, kind=kind, tag=tag, group=group, job=job,
+            since=since, until=until, where=where, order_by=order_by, reverse=reverse, is_nested=is_nested,
+            with_inner=with_inner,
+        )  # fmt: skip
+        sql, values = asked.select("r.*", limit, offset)
+        return [RunRecord(self, row) for row in self.sql(sql, *values)]
 
     def run(self, selector: str = "last") -> RunRecord:
         """One run.

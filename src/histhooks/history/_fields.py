@@ -1,0 +1,243 @@
+"""What a name in a question stands for: a column, a metric, a param, a result or a tag, as SQL over ``runs AS r``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from histhooks.errors import QueryError
+
+if TYPE_CHECKING:
+    from histhooks.history import History
+
+STATUS = "CASE WHEN r.status = 'running' THEN hh_settled(r.session_id) ELSE r.status END"
+_RUNS = {
+    "text": "id session_id parent_id project group_name name kind framework framework_version model_class call_site "
+    "error_type error_message traceback architecture_id main_metric",
+    "number": "duration_s epochs_planned epochs_done steps_done",
+    "time": "started_at ended_at",
+}
+_SESSIONS = {
+    "text": "hostname username actor job_id command cwd signal",
+    "number": "exit_code pid rank world_size",
+}
+_CODE = {"text": "repository commit_hash branch entry_script", "number": "dirty"}
+_ALIASES = {
+    "started": "started_at", "ended": "ended_at", "duration": "duration_s", "took": "duration_s",
+    "group": "group_name", "model": "model_class", "error": "error_type", "commit": "commit_hash", "job": "job_id",
+    "host": "hostname", "user": "username", "note": "notes",
+}  # fmt: skip
+_LAST = "CASE m.last_special WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999 ELSE m.last END"
+_FIRST = (
+    "coalesce(m.first, (SELECT CASE q.special WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999 END "
+    "FROM points AS q WHERE q.series = m.series AND q.n = 0))"
+)
+_BEST = f"CASE m.direction WHEN 1 THEN coalesce(m.max, {_LAST}) WHEN -1 THEN coalesce(m.min, {_LAST})"
+STATS = {
+    "": f"{_BEST} ELSE {_LAST} END",
+    "best": f"{_BEST} END",
+    "last": _LAST,
+    "first": _FIRST,
+    "min": "m.min",
+    "max": "m.max",
+    "count": "m.count",
+    "nonfinite": "m.nonfinite",
+}
+_PREFIXES = {"metrics": "metrics", "metric": "metrics", "params": "params", "param": "params", "results": "results",
+             "result": "results", "tags": "tags", "tag": "tags", "runs": "runs", "run": "runs"}  # fmt: skip
+_KNOWN = {
+    "metrics": "SELECT 1 FROM metric_summaries WHERE name = ? LIMIT 1",
+    "params": "SELECT 1 FROM params WHERE key = ? LIMIT 1",
+    "results": "SELECT 1 FROM results WHERE key = ? LIMIT 1",
+    "tags": "SELECT 1 FROM tags WHERE key = ? LIMIT 1",
+}
+# The next name after one, by its index, so that no row is read for the others.
+_NAMES = {
+    "metrics": "WITH RECURSIVE a(n) AS (SELECT min(name) FROM metric_summaries UNION ALL SELECT (SELECT min(name) FROM "
+    "metric_summaries WHERE name > a.n) FROM a WHERE a.n IS NOT NULL) SELECT n FROM a WHERE n IS NOT NULL",
+    "params": "WITH RECURSIVE a(n) AS (SELECT min(key) FROM params UNION ALL SELECT (SELECT min(key) FROM params WHERE "
+    "key > a.n) FROM a WHERE a.n IS NOT NULL) SELECT n FROM a WHERE n IS NOT NULL",
+    "results": "SELECT DISTINCT key FROM results ORDER BY key",
+    "tags": "SELECT DISTINCT key FROM tags ORDER BY key",
+}
+_VALUE = {
+    "params": "(SELECT p.value FROM params AS p WHERE p.run_id = r.id AND p.key = ? ORDER BY p.ordinal DESC LIMIT 1)",
+    "results": "(SELECT o.value FROM results AS o WHERE o.run_id = r.id AND o.key = ? ORDER BY o.ordinal DESC LIMIT 1)",
+    "tags": "(SELECT t.value FROM tags AS t WHERE t.run_id = r.id AND t.key = ? "
+    "ORDER BY t.time DESC, t.ordinal DESC LIMIT 1)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A name, understood.
+
+    Attributes
+    ----------
+    kind : str
+        `number`, `time`, `text`, `status`, `tag` or `json`.
+    sql : str
+        Its value in a run ``r``, NULL where the run has none.
+    values : tuple
+        For the question marks in it.
+    title : str
+        What it is, for people.
+    direction : tuple of str and values, or None
+        Of a metric, SQL of its direction: 1, -1 or 0.
+    keys : tuple of str
+        Of a param or a result: where it lies in the row of a candidate that has no run of its own.
+    """
+
+    kind: str
+    sql: str
+    values: tuple[Any, ...]
+    title: str
+    direction: tuple[str, tuple[Any, ...]] | None = None
+    keys: tuple[str, ...] = ()
+
+
+def _columns() -> dict[str, tuple[str, str]]:
+    found = {name: (kind, f"r.{name}") for kind, names in _RUNS.items() for name in names.split()}
+    found["status"] = ("status", STATUS)
+    session = "(SELECT s.{} FROM sessions AS s WHERE s.id = r.session_id)"
+    code = (
+        "(SELECT c.{} FROM code_versions AS c JOIN sessions AS s ON s.code_version_id = c.id WHERE s.id = r.session_id)"
+    )
+    for kind, names in _SESSIONS.items():
+        found |= {name: (kind, session.format(name)) for name in names.split()}
+    for kind, names in _CODE.items():
+        found |= {name: (kind, code.format(name)) for name in names.split()}
+    found["notes"] = ("text", "(SELECT group_concat(x.body, char(10)) FROM notes AS x WHERE x.run_id = r.id)")
+    return found
+
+
+COLUMNS = _columns()
+
+
+class Names:
+    """The names that a store knows.
+
+    Parameters
+    ----------
+    history : History
+    """
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    def has(self, table: str, name: str) -> bool:
+        """Whether any run has such a metric, param, result or tag."""
+        return bool(self._history.sql(_KNOWN[table], name))
+
+    def of(self, table: str) -> list[str]:
+        """All of them."""
+        return [next(iter(row.values())) for row in self._history.sql(_NAMES[table])]
+
+    def resolve(self, prefix: str, name: str, stat: str) -> Field:
+        """What a name stands for.
+
+        Parameters
+        ----------
+        prefix : str
+            `metrics`, `params`, `results`, `tags`, `runs`, or nothing.
+        name : str
+        stat : str
+            What was asked of it apart from the name, such as `last`, or nothing.
+
+        Raises
+        ------
+        QueryError
+            Where nobody knows it; the message names close ones.
+        """
+        column = COLUMNS.get(_ALIASES.get(name, name)) if prefix in ("", "runs") and not stat else None
+        if column is not None:
+            return Field(column[0], column[1], (), f"column {_ALIASES.get(name, name)}")
+        if prefix in ("", "metrics"):
+            found = self._metric(name, stat)
+            if found is not None:
+                return found
+        elif prefix != "runs":
+            full = f"{name}.{stat}" if stat else name
+            found = self._tag(full) if prefix == "tags" else self._json(prefix, full)
+            if found is not None:
+                return found
+        raise QueryError(self._unknown(prefix, f"{name}.{stat}" if stat else name))
+
+    def _metric(self, name: str, stat: str) -> Field | None:
+        wanted = [(f"{name}.{stat}", "")] if stat else []
+        for full, asked in [*wanted, (name, stat)]:
+            if asked in STATS and self.has("metrics", full):
+                source = "FROM metric_summaries AS m WHERE m.run_id = r.id AND m.name = ?)"
+                is_value = asked not in ("count", "nonfinite")
+                direction = (f"(SELECT m.direction {source}", (full,)) if is_value else None
+                return Field("number", f"(SELECT {STATS[asked]} {source}", (full,), f"metric {full}", direction)
+        return None
+
+    def _json(self, table: str, name: str) -> Field | None:
+        """A param or a result; what lies inside a result, such as best_params, by its dotted name."""
+        parts = name.split(".")
+        for length in range(len(parts), 0, -1):
+            key, inner = ".".join(parts[:length]), parts[length:]
+            if not self.has(table, key):
+                continue
+            if not inner:
+                keys = ("params", key) if table == "params" else (key,)
+                return Field("json", _VALUE[table], (key,), f"{table[:-1]} {name}", keys=keys)
+            if table == "results":  # nested params were flattened when they were recorded
+                values = (key, ".".join(inner))
+                return Field("json", f"hh_at({_VALUE[table]}, ?)", values, f"result {name}")
+        return None
+
+    def _tag(self, name: str) -> Field | None:
+        return Field("tag", _VALUE["tags"], (name,), f"tag {name}") if self.has("tags", name) else None
+
+    def _unknown(self, prefix: str, name: str) -> str:
+        from difflib import get_close_matches
+
+        tables = [prefix] if prefix in _NAMES else ["metrics", "params", "results", "tags"]
+        known: dict[str, str] = {}
+        for table in tables:
+            for word in self.of(table):
+                known.setdefault(word, written(table if table != "metrics" or prefix else "", word))
+        if prefix in ("", "runs"):
+            known |= {word: word for word in (*COLUMNS, *_ALIASES)}
+        what = {"": "column or metric", "runs": "column"}.get(prefix, prefix[:-1])
+        close = [known[word] for word in get_close_matches(name, known, n=4, cutoff=0.6)]
+        same = [
+            written(table, name) for table in tables if not prefix and table != "metrics" and name in self.of(table)
+        ]
+        if same or close:
+            return f"no {what} is called {name!r}; did you mean {', '.join(dict.fromkeys([*same, *close]))}?"
+        some = ", ".join(list(known.values())[:8]) or "none yet"
+        return f"no {what} is called {name!r} in any run here; there are {some}"
+
+
+def written(prefix: str, name: str) -> str:
+    """A name as an expression writes it, quoted where it must be."""
+    is_plain = bool(name) and not any(sign in " ()<>=!~,\"'&|" for sign in name) and name.isprintable()
+    text = name if is_plain else f'"{name}"'
+    if not prefix:
+        return text if is_plain else f"metrics.{text}"
+    return f"{prefix}.{text}"
+
+
+def split(word: str) -> tuple[str, str, str]:
+    """The prefix, the name and the stat of a name without quotes."""
+    head, dot, rest = word.partition(".")
+    prefix = _PREFIXES.get(head.lower(), "") if dot and rest else ""
+    name = rest if prefix else word
+    before, dot, stat = name.rpartition(".")
+    if prefix in ("", "metrics") and dot and before:
+        return prefix, before, stat
+    return prefix, name, ""
+
+
+def has_prefix(word: str) -> bool:
+    """Whether a word says itself that it is a name."""
+    head, dot, rest = word.partition(".")
+    return bool(dot and rest and head.lower() in _PREFIXES)
+
+
+def prefix_of(word: str) -> str | None:
+    """The table that a word before a dot stands for."""
+    return _PREFIXES.get(word.lower())

@@ -1,0 +1,105 @@
+"""What SQL asks us while it reads: the value in a param's JSON, a settled status, words inside a text."""
+
+from __future__ import annotations
+
+import json
+import re
+from fnmatch import translate
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from histhooks.history import History
+
+
+def register(history: History) -> None:
+    """Teach a connection our functions; all but `hh_settled` depend on their arguments only."""
+    connection = history._connection
+    for name, count, function in (
+        ("hh_number", 1, number),
+        ("hh_text", 1, text),
+        ("hh_short", 1, short),
+        ("hh_truth", 1, truth),
+        ("hh_like", 2, like),
+        ("hh_at", -1, at),
+    ):
+        connection.create_function(name, count, function, deterministic=True)
+    connection.create_function("hh_settled", 1, lambda session_id: history.settled(session_id, "running"))
+
+
+@lru_cache(maxsize=4096)
+def _loaded(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def number(value: str | None) -> float | None:
+    """The number that JSON holds, also as text (`"0.1"`, as argparse leaves it) or as `{"$float": "inf"}`."""
+    if not value or value[0] in "tfn[":
+        return None
+    held = _loaded(value) if value[0] in '"{' else value
+    if isinstance(held, dict):
+        held = held.get("$float")
+    if held is None or isinstance(held, (list, dict)):
+        return None
+    try:
+        return float(held)  # nan is NULL to SQLite, and so matches nothing
+    except (ValueError, OverflowError):
+        return None
+
+
+def text(value: str | None) -> str | None:
+    """What JSON holds, as a person writes it: a text without quotes, a number, the dotted name of a class."""
+    if value is None or value[:1] not in '"{n':
+        return value
+    held = _loaded(value)
+    if held is None or isinstance(held, str):
+        return held
+    if isinstance(held, dict):
+        for key in ("$float", "$callable", "$object"):
+            if isinstance(held.get(key), str):
+                return str(held[key])
+    return value
+
+
+def short(value: str | None) -> str | None:
+    """The name of a class or a function without its module."""
+    held = _loaded(value) if value is not None and value[:1] == "{" else None
+    if isinstance(held, dict):
+        for key in ("$callable", "$object"):
+            if isinstance(held.get(key), str):
+                return str(held[key]).rpartition(".")[2]
+    return text(value)
+
+
+def truth(value: str | None) -> int | None:
+    """1 for true, 0 for false, also as text; None for anything else."""
+    held = _loaded(value) if value is not None and value[:1] in ("t", "f", '"') else None
+    if isinstance(held, str):
+        held = {"true": True, "false": False}.get(held.lower())
+    return int(held) if isinstance(held, bool) else None
+
+
+def at(value: str | None, *keys: str) -> str | None:
+    """What lies under some keys of a JSON object, as JSON."""
+    held = None if value is None else _loaded(value)
+    for key in keys:
+        held = held.get(key) if isinstance(held, dict) else None
+    return None if held is None else json.dumps(held, sort_keys=True, separators=(",", ":"))
+
+
+def like(value: Any, pattern: str) -> int | None:
+    """Whether a text has another in it, or fits a pattern with `*` or `?` as a whole; upper and lower case alike."""
+    if value is None:
+        return None
+    folded = str(value).casefold()
+    if "*" in pattern or "?" in pattern:
+        return int(_compiled(pattern.casefold()).match(folded) is not None)
+    return int(pattern.casefold() in folded)
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(translate(pattern))
