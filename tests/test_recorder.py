@@ -293,6 +293,43 @@ def test_a_bad_value_is_refused_and_the_rest_is_kept(store: Path) -> None:
     assert "loss" in err
 
 
+def test_what_no_row_can_hold_takes_nothing_else_with_it(store: Path) -> None:
+    program = """
+        import histhooks
+        with histhooks.start_run("mine") as run:
+            histhooks.flush()
+            run.log({"loss": 1.0})
+            run.log({"loss": 2.0}, step=2**70)
+            run.log({"loss": 2.0}, epoch=-(2**70))
+            run.event("odd", "severity", severity="odd")
+            run.event("odd", "step", step="x")
+            run.log_optimizer(0, "SGD", {"lr": 1.0}, [{"lr": float("nan")}])
+            run.log_optimizer(-1, "Adam", {})
+            run.update(epochs_planned="many", steps_done=2**80)
+            run.update(name=object())
+            run.log_params({"a": 1}, source=None)
+            run.log_params({"b": 2})
+            for step in range(100):
+                run.log({"loss": 3.0})
+            assert histhooks.flush()
+            run.log({"loss": 4.0})
+    """
+    code, _, err = record(store, program)
+    assert code == 0, err
+    found = rows(store, "SELECT step, value FROM metrics WHERE name = 'loss' ORDER BY n")
+    assert found == [(0, 1.0), *((n, 3.0) for n in range(1, 101)), (101, 4.0)]
+    assert rows(store, "SELECT name, status, epochs_planned FROM runs") == [("mine", "finished", None)]
+    assert rows(store, "SELECT key FROM params") == [("b",)]
+    assert rows(store, "SELECT class_name FROM optimizers") == [("SGD",)]
+    assert rows(store, "SELECT lr, settings FROM optimizer_groups") == [(None, '{"lr":{"$float":"nan"}}')]
+    titles = " ".join(title for (title,) in rows(store, "SELECT title FROM events"))
+    for word in ("no step that 64 bits hold", "events", "optimizers", "epochs_planned", "object", "params"):
+        assert word in titles
+    assert rows(store, "SELECT hook_errors FROM sessions") == [(6,)]
+    assert not store.with_name("histhooks.db.spool").exists()
+    assert_fits(store)
+
+
 def test_a_module_that_is_half_imported_does_not_stop_the_writer(store: Path) -> None:
     program = """
 import sys, time, types

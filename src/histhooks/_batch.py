@@ -16,7 +16,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from histhooks._ledger import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 Entry = tuple[Any, ...]
 _PERSONAL = {"tags": ("value", "author"), "notes": ("body", "author"), "tombstones": ("actor",)}
+_MOST = 1 << 63
 _REAL = frozenset({"lr", "duration_s"})
 
 
@@ -66,6 +68,19 @@ class Batch:
     line: tuple[str, int, int, str, str | None, int, str | None] | None = None
     is_durable: bool = False
     after: list[Callable[[], None]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Before:
+    """What a batch changed, as it was before."""
+
+    seq: int
+    previous: str | None
+    ordinals: dict[tuple[str, str], int] = field(default_factory=dict)
+    known: list[tuple[str, str]] = field(default_factory=list)
+    folds: list[tuple[Series, Summary, Roller]] = field(default_factory=list)
+    subjects: list[tuple[str, dict[str, Any] | None]] = field(default_factory=list)
+    forgotten: list[tuple[str, dict[str, Series], frozenset[str]]] = field(default_factory=list)
 
 
 class Assembler:
@@ -96,10 +111,12 @@ class Assembler:
         self._gone: dict[str, frozenset[str]] = {}
         self._known: set[tuple[str, str]] = set()
         self._last_time = 0
+        self._before = _Before(0, None)
 
     def build(self, entries: Iterable[Entry]) -> Batch:
         """Build the transaction of some entries, in their order."""
         batch = Batch()
+        self._before = _Before(self._seq, self.previous)
         pending: dict[tuple[str, str], list[dict[str, Any]]] = {}
         points: dict[str, dict[str, tuple[Series, list[Point]]]] = {}
         rest = self._rest
@@ -121,6 +138,22 @@ class Assembler:
         self._close(batch, pending, points)
         return batch
 
+    def undo(self) -> None:
+        """Go back to before the last batch, which was not written: some entry of it cannot be."""
+        before, self._before = self._before, _Before(self._seq, self.previous)
+        self._seq, self.previous = before.seq, before.previous
+        self._ordinals.update(before.ordinals)
+        self._known.difference_update(before.known)
+        for series, summary, roller in reversed(before.folds):
+            series.summary, series.roller = summary, roller
+        for subject_id, facts in reversed(before.subjects):
+            if facts is None:
+                del self.subjects[subject_id]
+            else:
+                self.subjects[subject_id] = (self.subjects[subject_id][0], facts)
+        for run_id, of_run, gone in reversed(before.forgotten):
+            self._series[run_id], self._gone[run_id] = of_run, gone
+
     def resume(self, seq: int, previous: str, ordinals: dict[tuple[str, str], int]) -> None:
         """Go on where a session that is gone stopped.
 
@@ -137,7 +170,9 @@ class Assembler:
 
     def _forget(self, run_id: str) -> None:
         # All but their names: one that came back would begin at 0 again.
-        self._gone[run_id] = frozenset(self._series.pop(run_id, ()))
+        of_run = self._series.pop(run_id, {})
+        self._before.forgotten.append((run_id, of_run, self._gone.get(run_id, frozenset())))
+        self._gone[run_id] = frozenset(of_run)
 
     def salted(self, batch: Batch, subject_id: str, field_name: str, value: str | None) -> str:
         """Commit to a personal value and keep its salt apart."""
@@ -146,8 +181,13 @@ class Assembler:
         return commitment(salt, value)
 
     def _next(self, scope: str, table: str) -> int:
+        return self._take(scope, table, 1)
+
+    def _take(self, scope: str, table: str, count: int) -> int:
+        """The next ordinal, of ``count`` that are used up."""
         number = self._ordinals.get((scope, table), 0)
-        self._ordinals[scope, table] = number + 1
+        self._before.ordinals.setdefault((scope, table), number)
+        self._ordinals[scope, table] = number + count
         return number
 
     def _points(self, entry: Entry, points: dict[str, dict[str, tuple[Series, list[Point]]]]) -> None:
@@ -155,6 +195,10 @@ class Assembler:
         of_run = points.get(run.id)
         if of_run is None:
             of_run = points[run.id] = {}
+        for number in (step, epoch):
+            if number is not None and not -_MOST <= number < _MOST:
+                self._report(run, f"a point was refused: {number} is no step that 64 bits hold")
+                return
         start = run.start_us
         time = time_ns // 1000 - start
         for name, value in metrics.items():
@@ -196,6 +240,7 @@ class Assembler:
         scope = str(rows[0][TABLES[table].columns[0]])
         if (scope, table) not in self._known:
             self._known.add((scope, table))
+            self._before.known.append((scope, table))
             pending[scope, table] = [_plain(row) for row in rows]
 
     def _state(self, entry: Entry, batch: Batch, pending: dict[Any, list[dict[str, Any]]]) -> None:
@@ -214,8 +259,10 @@ class Assembler:
         pending.setdefault((subject_id, "states"), []).append(row)
         known = self.subjects.get(subject_id)
         if known is not None:
+            self._before.subjects.append((subject_id, dict(known[1])))
             known[1].update(facts)
         elif "started_at" in facts:
+            self._before.subjects.append((subject_id, None))
             self.subjects[subject_id] = (subject, dict(facts))
         batch.states.append((subject, subject_id, facts))
         batch.is_durable = batch.is_durable or "status" in facts
@@ -266,21 +313,21 @@ class Assembler:
             self._rest()
             digest.update(pack_points(new))
             self._rest()
+            self._before.folds.append((series, replace(series.summary), series.roller.copy()))
             series.summary.add(new)
             self._rest()
             batch.points.append((series, new, series.roller.add(new)))
             ranges.append([name, first, last])
             total += len(new)
         if total:
-            first = self._ordinals.get((run_id, "points"), 0)
-            self._ordinals[run_id, "points"] = first + total
+            first = self._take(run_id, "points", total)
             text = canonical(ranges).decode("ascii")
             batch.parts.append((run_id, "points", first, first + total - 1, total, digest.hexdigest(), text))
         return total
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Values as they read back from SQLite: no -0.0, no bool, REAL columns as float, text that UTF-8 can hold."""
+    """Values as they read back from SQLite: no -0.0, NaN or bool, REAL columns as float, text that UTF-8 can hold."""
     out = {}
     for key, value in row.items():
         if value.__class__ is str:
@@ -289,5 +336,6 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
             value = int(value)
         elif value is not None and (key in _REAL or value.__class__ is float):
             value = float(value) + 0.0
+            value = value if isfinite(value) else None
         out[key] = value
     return out

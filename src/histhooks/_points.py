@@ -56,6 +56,10 @@ class Roller:
     _points: list[Point] = field(default_factory=list)
     _open: list[list[Rollup]] = field(default_factory=lambda: [[] for _ in LEVELS[1:]])
 
+    def copy(self) -> Roller:
+        """One that goes on from here by itself."""
+        return Roller(list(self._points), [list(waiting) for waiting in self._open])
+
     def add(self, points: Sequence[Point]) -> list[Rollup]:
         """Fold the next points of the series and give the buckets that became full."""
         full: list[Rollup] = []

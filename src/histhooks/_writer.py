@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from histhooks import _code, _gather, _settle, _supervised
+from histhooks import _code, _gather, _settle
 from histhooks._batch import Assembler, Batch
 from histhooks._device import Waiting
 from histhooks._filesystem import is_network
-from histhooks._ids import new_id
-from histhooks._location import keep_out_of_git, store_path
+from histhooks._location import keep_out_of_git
 from histhooks._messages import say, warn_once
 from histhooks._notebook import Cells
-from histhooks._pace import Pace
-from histhooks._spool import folders, merge_waiting
-from histhooks._store import Store, Unwritable, is_busy
+from histhooks._pace import FEW, Brake, Pace
+from histhooks._place import PATIENCE_AT_END_S, REFUSALS, Place
+from histhooks._spool import merge_waiting
 from histhooks._system import Sampler
 from histhooks._time import iso, now_us
 
@@ -31,12 +29,6 @@ if TYPE_CHECKING:
 _WAIT_S = 0.25
 _HEARTBEAT_S = 15.0
 _SLICE = 2000
-_SLICE_LATE = 10_000
-_TOO_MANY = 20_000  # calls of log() that wait: less than a second of writing
-_HELD_BACK_S = 0.0001
-_PATIENCE_S = 30.0
-_PATIENCE_AT_END_S = 5.0
-_ENTRY_BYTES = 400  # of memory, of a point of a few numbers that waits
 _GRACE_S = 0.2  # where a signal ends the process
 _LOG_S = 1e-6  # one log() of four scalars, as benchmarks/bench_log.py measures it; timing each would double it
 
@@ -58,13 +50,13 @@ class Writer(threading.Thread):
         self.importing = threading.Lock()
         self.wake = threading.Event()
         self.done = threading.Event()
-        self.path = store_path(engine.settings.store)
-        self.store: Store | None = None
         self._stopping = threading.Event()
         self._final: dict[str, Any] = {}
         self._pace = Pace()
-        self._is_holding_back = False
+        self._brake = Brake(engine)
         self._assembler = Assembler(engine.session_id, self._refused, self._pace.rest)
+        self._place = Place(engine, self._stopping, self._assembler.subjects, self._pace, self._brake)
+        self.path = self._place.path
         self._in_flight: Batch | None = None
         self._beat = 0.0
         self._clock = time.perf_counter()
@@ -92,7 +84,7 @@ class Writer(threading.Thread):
                 self._flush()
                 self._attempt(self._heartbeat)
                 self._attempt(self._look_around)
-            self._gathering.join(_GRACE_S if self._final.get("signal") else _PATIENCE_AT_END_S)
+            self._gathering.join(_GRACE_S if self._final.get("signal") else PATIENCE_AT_END_S)
             self._flush()
             self._last_readings()
             self._attempt(self._look_around)
@@ -108,20 +100,19 @@ class Writer(threading.Thread):
     def _begin(self) -> None:
         is_new = not self.path.exists()
         with self.importing:
-            self.store = self._open()
-            _supervised.tell(self.engine.session_id, self.store.path)
+            store = self._place.open()
             facts, personal, details = _gather.session_facts()
-        if self.store.is_spool and is_network(self.path):
-            say(f"recording to {self.store.path}, since {self.path} is on a network; `histhooks sync` brings it home")
-        elif self.store.is_spool:
-            say(f"recording to {self.store.path} until {self.path} can be written")
+        if store.is_spool and is_network(self.path):
+            say(f"recording to {store.path}, since {self.path} is on a network; `histhooks sync` brings it home")
+        elif store.is_spool:
+            say(f"recording to {store.path} until {self.path} can be written")
         else:
             say(f"recording to {self.path}")
             if is_new:
                 keep_out_of_git(self.path)
         self.engine.actor = personal.get("actor")
         with self.lock:
-            self._assembler.heads = self.store.heads()
+            self._assembler.heads = store.heads()
         first = {**facts, "status": "running", "started_at": iso(now_us()), "details": details}
         first = {key: value for key, value in first.items() if value is not None}
         self._write([("state", "session", self.engine.session_id, first, personal)])
@@ -131,11 +122,11 @@ class Writer(threading.Thread):
 
     def _look_after_others(self) -> None:
         """Bring home what spools hold, and settle sessions that died."""
-        assert self.store is not None
-        if not self.store.is_spool:
+        store = self._place.store
+        if store is not None and not store.is_spool:
             with self.lock:
-                merge_waiting(self.store)
-                dead = _settle.dead_sessions(self.store, self.engine.session_id)
+                merge_waiting(store)
+                dead = _settle.dead_sessions(store, self.engine.session_id)
             self._write(dead)
 
     def _gather(self) -> None:
@@ -168,10 +159,11 @@ class Writer(threading.Thread):
         runs = f"{engine.n_runs} run{'' if engine.n_runs == 1 else 's'}{failed}"
         share = overhead_s / max(time.perf_counter() - self._clock, 1e-9)
         missing = f" · not captured: {', '.join(self._not_captured)}" if self._not_captured else ""
-        if self.store is not None:
-            path = _nearest(self.store.path)
+        store = self._place.store
+        if store is not None:
+            path = _nearest(store.path)
             say(f"{runs} → {path} · cost {share:.1%}{missing} · head {head} · histhooks show last")
-            self.store.close()
+            store.close()
 
     def _attempt(self, function: Callable[[], None]) -> None:
         """What is done beside writing must never stop it."""
@@ -182,11 +174,11 @@ class Writer(threading.Thread):
 
     def _heartbeat(self) -> None:
         now = time.monotonic()
-        if now - self._beat < _HEARTBEAT_S or self.store is None:
+        if now - self._beat < _HEARTBEAT_S or self._place.store is None:
             return
         self._beat = now
         with self.lock:
-            entries = _settle.revived(self.store, self.engine.session_id)
+            entries = _settle.revived(self._place.store, self.engine.session_id)
         self._write(entries)
 
     def _look_around(self) -> None:
@@ -214,8 +206,8 @@ class Writer(threading.Thread):
         while buffer:
             entries: list[tuple[Any, ...]] = []
             self._pace.is_late = is_late = len(buffer) > _SLICE or self._stopping.is_set()
-            self._hold_back(len(buffer))
-            while buffer and len(entries) < (_SLICE_LATE if is_late else _SLICE):
+            self._brake.hold(len(buffer))
+            while buffer and len(entries) < (FEW if is_late else _SLICE):
                 entries.append(buffer.popleft())
             self._n_logs += sum(entry[0].__class__ is not str for entry in entries)
             entries = self._waiting.sift(entries, again.append)
@@ -227,24 +219,9 @@ class Writer(threading.Thread):
                 self._write(entries)
         buffer.extend(again)
 
-    def _hold_back(self, waiting: int) -> None:
-        """Slow down who logs much faster than can be written: nothing is lost, and memory stays as it is."""
-        if waiting > _TOO_MANY or (self._is_holding_back and waiting > _SLICE_LATE):
-            self._is_holding_back = True
-            for run in list(self.engine.live.values()):
-                run.put_by(self._slowly)
-        elif self._is_holding_back:
-            self._is_holding_back = False
-            for run in list(self.engine.live.values()):
-                run.put_by(self.engine.buffer.append)
-
-    def _slowly(self, entry: tuple[Any, ...]) -> None:
-        self.engine.buffer.append(entry)
-        time.sleep(_HELD_BACK_S)
-
     def _last_readings(self) -> None:
         """Give a device a moment to compute what was recorded last."""
-        deadline = time.monotonic() + (_GRACE_S if self._final.get("signal") else _PATIENCE_AT_END_S)
+        deadline = time.monotonic() + (_GRACE_S if self._final.get("signal") else PATIENCE_AT_END_S)
         while self._waiting and time.monotonic() < deadline:
             time.sleep(0.01)
             self._flush()
@@ -254,121 +231,34 @@ class Writer(threading.Thread):
         self._flush()
 
     def _write(self, entries: list[tuple[Any, ...]]) -> None:
-        with self.lock:
-            batch = self._in_flight = self._assembler.build(entries)
-            self._commit(batch)
+        try:
+            with self.lock:
+                batch = self._in_flight = self._assembler.build(entries)
+                self._place.commit(batch)
+                self._in_flight = None
+        except (*REFUSALS, ValueError, TypeError, AttributeError) as error:
             self._in_flight = None
+            self._assembler.undo()
+            self._write_what_can_be(entries, error)
+            return
         for function in batch.after:
             function()
 
-    def _commit(self, batch: Batch) -> None:
-        patience = _PATIENCE_AT_END_S if self._stopping.is_set() else _PATIENCE_S
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                assert self.store is not None
-                if not self.store.is_there():
-                    self._elsewhere("it was deleted, moved or replaced", batch)
-                self.store.pace = self._pace
-                self.store.apply(batch, self.engine.session_id)
-                return
-            except sqlite3.Error as error:
-                if is_busy(error) and time.monotonic() < deadline:
-                    time.sleep(0.02)
-                    continue
-                self._elsewhere(str(error), batch)
-
-    def _elsewhere(self, reason: str, batch: Batch) -> None:
-        """Go on in a spool; where there is no room for one either, hold what comes until there is."""
-        until = time.monotonic() + _PATIENCE_AT_END_S
-        self._hold_back(0)
-        while True:
-            try:
-                self._to_spool(reason, batch)
-                return
-            except Unwritable as error:
-                if self._stopping.is_set() and time.monotonic() > until:
-                    raise
-                warn_once("no room", f"{error}; what is recorded is held in memory until there is room")
-            self._shed()
-            time.sleep(0.2)
-            if self.store is not None and self.store.is_there():
-                return  # try once more where it was
-
-    def _shed(self) -> None:
-        """Drop the oldest points, and nothing else, where memory would run over."""
-        buffer = self.engine.buffer
-        if len(buffer) <= _most_entries():
-            return
-        kept = []
-        for _ in range(len(buffer) - _most_entries() // 2):
-            entry = buffer.popleft()
-            if entry[0].__class__ is str:
-                kept.append(entry)
-            else:
-                self.engine.dropped_points += len(entry[1])
-        buffer.extendleft(reversed(kept))
+    def _write_what_can_be(self, entries: list[tuple[Any, ...]], error: Exception) -> None:
+        """Write entries of which some cannot be written; those are left out, and told."""
+        if len(entries) > 1:
+            middle = len(entries) // 2
+            self._write(entries[:middle])
+            self._write(entries[middle:])
+        elif entries[0][:2] != ("row", "events") or entries[0][3]["kind"] != "hook_error":
+            self.engine.failed("writer", TypeError(f"{_what(entries[0])} could not be written: {error}"))
 
     def _refused(self, run: Any, text: str) -> None:
         self.engine.event("refused", text, severity="warning", run_id=run.id)
 
-    # --- the spool ------------------------------------------------------------------------------------------------
 
-    def _open(self) -> Store:
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                store = Store(self.path)
-                if store.has_log:
-                    return store
-                store.close()  # readers find it, and the spools beside it
-                return self._spool("")
-            except Unwritable as error:
-                return self._spool(str(error))
-            except sqlite3.OperationalError as error:
-                if time.monotonic() > deadline or self._stopping.is_set():
-                    return self._spool(str(error))
-                time.sleep(0.05)
-
-    def _spool(self, reason: str, lost: Store | None = None) -> Store:
-        """Open the spool of this session; where the file of the store is gone, begin with what it held."""
-        if reason:
-            warn_once(f"spool/{self.path}", f"{reason}; this session records in a spool")
-        failure: Exception | None = None
-        for folder in folders(self.path):
-            if not self.path.parent.is_dir() and folder.parent == self.path.parent:
-                continue  # who deleted a folder does not want it back
-            path = folder / f"{self.engine.session_id}.db"
-            try:
-                if lost is not None and not lost.is_there() and not path.exists():
-                    lost.save_into(path)
-                store = Store(path, is_spool=True)
-                store.connection.execute(
-                    "INSERT OR IGNORE INTO exports (id, kind, holds, time) VALUES (?, 'spool', '[]', ?)",
-                    (new_id(), now_us()),
-                )
-                return store
-            except (Unwritable, sqlite3.OperationalError) as error:
-                failure = error
-        raise Unwritable(f"no spool can be written either ({failure})")
-
-    def _to_spool(self, reason: str, batch: Batch) -> None:
-        assert self.store is not None
-        if self.store.is_spool and self.store.is_there():
-            raise Unwritable(f"the spool {self.store.path} cannot be written ({reason})")
-        before, self.store = self.store, self._spool(f"{self.path} cannot be written ({reason})", self.store)
-        before.close()
-        _supervised.tell(self.engine.session_id, self.store.path)
-        for subject_id, (subject, facts) in self._assembler.subjects.items():
-            self.store.fold(subject, subject_id, facts)
-
-
-def _most_entries() -> int:
-    try:
-        megabytes = float(os.environ.get("HISTHOOKS_BUFFER_MB", "256"))
-    except ValueError:
-        megabytes = 256.0
-    return int(megabytes * 1e6 / _ENTRY_BYTES)
+def _what(entry: tuple[Any, ...]) -> str:
+    return f"a row of {entry[1]}" if entry[0] in ("row", "content") else f"the {entry[1]} state {entry[3]!r}"[:200]
 
 
 def _nearest(path: Path) -> str:

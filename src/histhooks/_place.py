@@ -1,0 +1,181 @@
+"""The file that a session writes to: the store, or a spool where the store cannot be written."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+
+from histhooks import _supervised
+from histhooks._ids import new_id
+from histhooks._location import store_path
+from histhooks._messages import warn_once
+from histhooks._spool import folders
+from histhooks._store import Store, Unwritable, is_busy
+from histhooks._time import now_us
+
+if TYPE_CHECKING:
+    import threading
+    from typing import Any
+
+    from histhooks._batch import Batch
+    from histhooks._engine import Engine
+    from histhooks._pace import Brake, Pace
+
+PATIENCE_AT_END_S = 5.0
+REFUSALS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError, OverflowError)
+_PATIENCE_S = 30.0
+_ENTRY_BYTES = 400  # of memory, of a point of a few numbers that waits
+
+
+class Place:
+    """Where the batches of one session go.
+
+    Parameters
+    ----------
+    engine : Engine
+        What is written for.
+    stopping : threading.Event
+        Set when the session ends, and patience with it.
+    subjects : dict
+        The session and its runs as last told, with which a spool begins.
+    pace : Pace
+    brake : Brake
+        Let go of where there is no room: who is held back would wait for nothing.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        stopping: threading.Event,
+        subjects: dict[str, tuple[str, dict[str, Any]]],
+        pace: Pace,
+        brake: Brake,
+    ) -> None:
+        self.path = store_path(engine.settings.store)
+        self.store: Store | None = None
+        self._engine = engine
+        self._stopping = stopping
+        self._subjects = subjects
+        self._pace = pace
+        self._brake = brake
+
+    def open(self) -> Store:
+        """Open the store, or a spool; the first thing that is asked of a place."""
+        self.store = self._open()
+        _supervised.tell(self._engine.session_id, self.store.path)
+        return self.store
+
+    def commit(self, batch: Batch) -> None:
+        """Write a batch, here or in a spool; returns once it is on disk.
+
+        Raises
+        ------
+        sqlite3.Error, OverflowError
+            One of `REFUSALS`, where a row breaks a rule of the schema.
+        """
+        patience = PATIENCE_AT_END_S if self._stopping.is_set() else _PATIENCE_S
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                assert self.store is not None
+                if not self.store.is_there():
+                    self._elsewhere("it was deleted, moved or replaced", batch)
+                self.store.pace = self._pace
+                self.store.apply(batch, self._engine.session_id)
+                return
+            except REFUSALS:
+                raise  # the entries are at fault, and no other file would take them
+            except sqlite3.Error as error:
+                if is_busy(error) and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                    continue
+                self._elsewhere(str(error), batch)
+
+    def _elsewhere(self, reason: str, batch: Batch) -> None:
+        """Go on in a spool; where there is no room for one either, hold what comes until there is."""
+        until = time.monotonic() + PATIENCE_AT_END_S
+        self._brake.release()
+        while True:
+            try:
+                self._to_spool(reason, batch)
+                return
+            except Unwritable as error:
+                if self._stopping.is_set() and time.monotonic() > until:
+                    raise
+                warn_once("no room", f"{error}; what is recorded is held in memory until there is room")
+            self._shed()
+            time.sleep(0.2)
+            if self.store is not None and self.store.is_there():
+                return  # try once more where it was
+
+    def _shed(self) -> None:
+        """Drop the oldest points, and nothing else, where memory would run over."""
+        buffer = self._engine.buffer
+        if len(buffer) <= _most_entries():
+            return
+        kept = []
+        for _ in range(len(buffer) - _most_entries() // 2):
+            entry = buffer.popleft()
+            if entry[0].__class__ is str:
+                kept.append(entry)
+            else:
+                self._engine.dropped_points += len(entry[1])
+        buffer.extendleft(reversed(kept))
+
+    def _open(self) -> Store:
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                store = Store(self.path)
+                if store.has_log:
+                    return store
+                store.close()  # readers find it, and the spools beside it
+                return self._spool("")
+            except Unwritable as error:
+                return self._spool(str(error))
+            except sqlite3.OperationalError as error:
+                if time.monotonic() > deadline or self._stopping.is_set():
+                    return self._spool(str(error))
+                time.sleep(0.05)
+
+    def _spool(self, reason: str, lost: Store | None = None) -> Store:
+        """Open the spool of this session; where the file of the store is gone, begin with what it held."""
+        if reason:
+            warn_once(f"spool/{self.path}", f"{reason}; this session records in a spool")
+        failure: Exception | None = None
+        for folder in folders(self.path):
+            if not self.path.parent.is_dir() and folder.parent == self.path.parent:
+                continue  # who deleted a folder does not want it back
+            path = folder / f"{self._engine.session_id}.db"
+            try:
+                if lost is not None and not lost.is_there() and not path.exists():
+                    lost.save_into(path)
+                store = Store(path, is_spool=True)
+                store.connection.execute(
+                    "INSERT OR IGNORE INTO exports (id, kind, holds, time) VALUES (?, 'spool', '[]', ?)",
+                    (new_id(), now_us()),
+                )
+                return store
+            except (Unwritable, sqlite3.OperationalError) as error:
+                failure = error
+        raise Unwritable(f"no spool can be written either ({failure})")
+
+    def _to_spool(self, reason: str, batch: Batch) -> None:
+        assert self.store is not None
+        if self.store.is_spool and self.store.is_there():
+            raise Unwritable(f"the spool {self.store.path} cannot be written ({reason})")
+        before, self.store = self.store, self._spool(f"{self.path} cannot be written ({reason})", self.store)
+        before.close()
+        _supervised.tell(self._engine.session_id, self.store.path)
+        for subject_id, (subject, facts) in self._subjects.items():
+            self.store.fold(subject, subject_id, facts)
+
+
+def _most_entries() -> int:
+    try:
+        megabytes = float(os.environ.get("HISTHOOKS_BUFFER_MB", "256"))
+    except ValueError:
+        megabytes = 256.0
+    return int(megabytes * 1e6 / _ENTRY_BYTES)
