@@ -168,6 +168,10 @@ class Assembler:
         """
         self._seq, self.previous, self._ordinals = seq, previous, dict(ordinals)
 
+    def not_before(self, time: int) -> None:
+        """Give what follows a later time than this one (microseconds UTC): states fold in order of time."""
+        self._last_time = max(self._last_time, time)
+
     def _forget(self, run_id: str) -> None:
         # All but their names: one that came back would begin at 0 again.
         of_run = self._series.pop(run_id, {})

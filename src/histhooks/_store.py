@@ -12,7 +12,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import lru_cache
 from itertools import chain, groupby, islice
@@ -211,13 +212,19 @@ class Store:
 
     def apply(self, batch: Batch, session_id: str) -> None:
         """Write a batch in one transaction; a batch that is there already is left as it is."""
+        with self.transaction(is_durable=batch.is_durable):
+            if not self._has(batch):
+                self.write(batch)
+            self.connection.execute("UPDATE sessions SET heartbeat_at = ? WHERE id = ?", (iso(now_us()), session_id))
+
+    @contextmanager
+    def transaction(self, *, is_durable: bool) -> Iterator[None]:
+        """All of what is done inside, or nothing."""
         execute = self.connection.execute
-        execute(f"PRAGMA synchronous = {'FULL' if batch.is_durable else 'NORMAL'}")
+        execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
         execute("BEGIN IMMEDIATE")
         try:
-            if not self._has(batch):
-                self._write(batch)
-            execute("UPDATE sessions SET heartbeat_at = ? WHERE id = ?", (iso(now_us()), session_id))
+            yield
             execute("COMMIT")
         except BaseException:
             if self.connection.in_transaction:
@@ -231,7 +238,8 @@ class Store:
         sql = "SELECT 1 FROM ledger WHERE session_id = ? AND seq = ?"
         return self.connection.execute(sql, batch.line[:2]).fetchone() is not None
 
-    def _write(self, batch: Batch) -> None:
+    def write(self, batch: Batch) -> None:
+        """Write a batch, inside a transaction that somebody began."""
         for subject, subject_id, facts in batch.states:
             self.fold(subject, subject_id, facts)
         for table, rows in batch.rows.items():

@@ -1,0 +1,212 @@
+"""``tag``, ``note``, ``rename``, ``delete``, ``prune`` and ``redact``: changing a history on purpose."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from histhooks._ids import short_id
+from histhooks.cli import _common as common
+
+if TYPE_CHECKING:
+    from histhooks.curate import Deletion
+
+_SHOWN = 15
+
+
+@click.command(epilog="Example: histhooks tag last team=red baseline")
+@click.argument("words", nargs=-1, metavar="[STORE] RUN KEY[=VALUE]...")
+@common.store_option
+@common.json_option
+def tag(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
+    """Tag a run, with your name and the time. The latest value of a key counts; secrets are masked."""
+    from histhooks import curate
+
+    words, store = common.split_store(words, store)
+    if len(words) < 2:
+        raise click.UsageError("tag takes a run and at least one KEY or KEY=VALUE: histhooks tag last team=red")
+    run, *pairs = words
+    tags = {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
+    run_id = curate.tag(run, tags, store=store)
+    if as_json:
+        common.print_json({"run_id": run_id, "tags": sorted(tags)})
+        return
+    click.echo(f"{short_id(run_id)} is tagged: {', '.join(tags)}")
+
+
+@click.command(epilog='Example: histhooks note last "the first with the new data"; histhooks note last - < notes.txt')
+@click.argument("words", nargs=-1, metavar="[STORE] RUN [TEXT | -]")
+@common.store_option
+@common.json_option
+def note(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
+    """Leave a note on a run, with your name and the time. Without TEXT your editor opens; - reads stdin."""
+    from histhooks import curate
+
+    words, store = common.split_store(words, store)
+    if not words:
+        raise click.UsageError('note takes a run and a text: histhooks note last "the first with the new data"')
+    run, *rest = words
+    text = _text(rest)
+    run_id = curate.note(run, text, store=store)
+    if as_json:
+        common.print_json({"run_id": run_id, "characters": len(text)})
+        return
+    click.echo(f"{short_id(run_id)} has a new note")
+
+
+def _text(words: list[str]) -> str:
+    if words == ["-"]:
+        return sys.stdin.read().strip()
+    if words:
+        return " ".join(words)
+    if not sys.stdin.isatty():
+        raise click.UsageError("no text; give one, or - to read it from stdin")
+    return (click.edit() or "").strip()
+
+
+@click.command(epilog='Example: histhooks rename last "baseline, new data"')
+@click.argument("words", nargs=-1, metavar="[STORE] RUN NAME")
+@common.store_option
+@common.json_option
+def rename(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
+    """Give a run another name. The old one stays in the history."""
+    from histhooks import curate
+
+    words, store = common.split_store(words, store)
+    if len(words) != 2:
+        raise click.UsageError('rename takes a run and its new name: histhooks rename last "baseline"')
+    run_id = curate.rename(words[0], words[1], store=store)
+    if as_json:
+        common.print_json({"run_id": run_id, "name": words[1].strip()})
+        return
+    click.echo(f"{short_id(run_id)} is now {words[1].strip()!r}")
+
+
+@click.command(epilog='Example: histhooks delete 4f1c9a2b --reason "trained on the wrong file"')
+@click.argument("words", nargs=-1, metavar="[STORE] RUN...")
+@common.store_option
+@click.option("--reason", help="Why; it stays in the history.")
+@click.option("--dry-run", is_flag=True, help="Only show what would go.")
+@common.json_option
+def delete(words: tuple[str, ...], store: str | None, reason: str | None, dry_run: bool, as_json: bool) -> None:
+    """Delete runs, with the runs inside them and what nothing else needs. A tombstone stays; `verify` passes."""
+    from histhooks import curate
+
+    words, store = common.split_store(words, store)
+    if not words:
+        raise click.UsageError("delete takes at least one run: histhooks delete last --reason WHY")
+    if reason is None and not dry_run:
+        raise click.UsageError('why? add --reason "..."; it stays in the history (--dry-run only shows what would go)')
+    done = curate.delete(*words, reason=reason or "-", store=store, dry_run=dry_run)
+    if as_json:
+        common.print_json({"deleted": not dry_run, **asdict(done)})
+        return
+    _tell(done, is_done=not dry_run)
+
+
+def _tell(done: Deletion, *, is_done: bool) -> None:
+    outer = [run for run in done.runs if not run["is_child"]]
+    for run in outer[:_SHOWN]:
+        click.echo(f"  {short_id(run['id'])} {run['name']}  {run['status']}  {common.when(run['started_at'])}")
+    if len(outer) > _SHOWN:
+        click.echo(f"  ... and {len(outer) - _SHOWN} more")
+    inside = len(done.runs) - len(outer)
+    what = f"{_count(len(outer), 'run')}{f' with {inside} inside' if inside else ''}, {_count(done.rows, 'row')}"
+    if not is_done:
+        click.echo(f"would delete {what}")
+        return
+    freed = f"; the file is {common.size(done.freed_bytes)} smaller" if done.freed_bytes else ""
+    click.echo(f"deleted {what}{freed}; a tombstone stays")
+    if done.notice:
+        click.echo(done.notice, err=True)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+@click.command(epilog='Example: histhooks prune --older-than 90d --status failed --reason "spring cleaning" --yes')
+@click.argument("words", nargs=-1, metavar="[STORE]")
+@common.store_option
+@click.option("--older-than", metavar="SPAN", help="Runs that began longer ago: 12h, 90d, 8w.")
+@click.option("--status", help="Runs that ended so: failed, interrupted, killed, ...")
+@click.option("--kind", help="Runs of one kind: preprocess, evaluate, fit, ...")
+@click.option("--project", help="Runs of one project only.")
+@click.option("--keep-last", metavar="N", type=click.IntRange(min=0), help="Never the latest N of each project.")
+@click.option("--reason", help="Why; it stays in the history.")
+@click.option("--yes", "is_meant", is_flag=True, help="Do it; without it only what would go is shown.")
+@common.json_option
+def prune(words: tuple[str, ...], store: str | None, is_meant: bool, as_json: bool, **rules: Any) -> None:
+    """Delete outer runs that fit all rules given, with what is inside them. Shows what would go, unless --yes.
+
+    Runs that still record stay, and runs that one which stays goes back to.
+    """
+    from histhooks import curate
+
+    words, store = common.split_store(words, store)
+    if words:
+        raise click.UsageError(f"prune takes a store's path and rules, not {words[0]!r}")
+    if is_meant and not rules["reason"]:
+        raise click.UsageError('why? add --reason "..."; it stays in the history')
+    rules["reason"] = rules["reason"] or "-"
+    done = curate.prune(**rules, store=store, dry_run=not is_meant)
+    if as_json:
+        common.print_json({"deleted": is_meant, **asdict(done.deletion), "left": done.left})
+        return
+    _tell(done.deletion, is_done=is_meant)
+    reasons: dict[str, int] = {}
+    for run in done.left:
+        reasons[run["why"]] = reasons.get(run["why"], 0) + 1
+    for why, number in reasons.items():
+        click.echo(f"  {_count(number, 'run')} left: {why}")
+    if not is_meant and done.deletion.runs:
+        click.echo("nothing was changed; add --reason WHY --yes to do it")
+
+
+@click.command(epilog='Example: histhooks redact --user ann --reason "request of 3 May" --yes')
+@click.argument("words", nargs=-1, metavar="[STORE]")
+@common.store_option
+@click.option("--user", "users", multiple=True, metavar="NAME", help="All values of an account or an actor.")
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Values that name a machine.")
+@click.option("--run", "runs", multiple=True, metavar="RUN", help="Values of a run's session, its tags and notes.")
+@click.option("--reason", help="Why; it stays in the history, so name nobody.")
+@click.option("--yes", "is_meant", is_flag=True, help="Do it; without it only what would go is shown.")
+@common.json_option
+@click.pass_context
+def redact(
+    context: click.Context, /, words: tuple[str, ...], store: str | None, is_meant: bool, as_json: bool, **options: Any
+) -> None:
+    """Erase personal values for good: names, hosts, commands, folders, notes, values of tags. `verify` still passes.
+
+    Shows what would go, unless --yes. Exit code 1 where sessions that still record keep theirs.
+    """
+    from histhooks import curate
+
+    words, store = common.split_store(words, store)
+    if words:
+        raise click.UsageError(f"redact takes a store's path and --user, --host or --run, not {words[0]!r}")
+    if is_meant and not options["reason"]:
+        raise click.UsageError('why? add --reason "..."; it stays in the history, so name nobody in it')
+    options["reason"] = options["reason"] or "-"
+    done = curate.redact(**options, store=store, dry_run=not is_meant)
+    code = 1 if done.left else 0
+    if as_json:
+        common.print_json({"erased": is_meant, **asdict(done)})
+        context.exit(code)
+    for place, number in sorted(done.values.items()):
+        click.echo(f"  {number} × {place}")
+    total = _count(sum(done.values.values()), "value")
+    subjects = f"{total} of {len(done.subjects)} sessions and runs"
+    click.echo(f"erased {subjects}; a tombstone stays" if is_meant else f"would erase {subjects}")
+    for place, number in done.remains.items():
+        click.echo(f"still named in {place}, {_count(number, 'row')}: the ledger covers it, only `delete` removes it")
+    if done.left:
+        click.echo(f"{_count(len(done.left), 'session')} still record and keep theirs; run this again when they ended")
+    if done.notice:
+        click.echo(f"traces may be left in free pages: {done.notice}", err=True)
+    if not is_meant and done.values:
+        click.echo("nothing was changed, and this cannot be undone; add --reason WHY --yes to do it")
+    context.exit(code)

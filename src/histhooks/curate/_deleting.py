@@ -1,0 +1,260 @@
+"""Deleting runs: their rows go, the ledger's lines stay, and a tombstone says who took what out and why."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from histhooks._gather import content_row
+from histhooks._ids import short_id
+from histhooks._ledger import CONTENT_TABLES, TABLES
+from histhooks._secrets import mask_text
+from histhooks._time import from_iso, now_us
+from histhooks.curate._session import CommandSession
+from histhooks.curate._space import free_space, size_of
+from histhooks.errors import QueryError, StoreError
+
+_LOST_FOR_GOOD_US = 24 * 3600 * 1_000_000
+_DOOMED = "(SELECT id FROM temp.doomed)"
+
+# What runs share: who names it in what is doomed, and who else needs it.
+_SHARED = {
+    "datasets": (
+        f"SELECT dataset_id FROM run_datasets WHERE run_id IN {_DOOMED}",
+        ("SELECT 1 FROM run_datasets WHERE dataset_id = ?1",),
+    ),
+    "artifacts": (
+        f"SELECT sha256 FROM run_artifacts WHERE run_id IN {_DOOMED}",
+        ("SELECT 1 FROM run_artifacts WHERE sha256 = ?1", "SELECT 1 FROM run_links WHERE sha256 = ?1"),
+    ),
+    "architectures": (
+        f"SELECT json_extract(state, '$.architecture_id') FROM states WHERE subject_id IN {_DOOMED} "
+        "AND json_extract(state, '$.architecture_id') IS NOT NULL",
+        (
+            "SELECT 1 FROM runs WHERE architecture_id = ?1",
+            "SELECT 1 FROM states WHERE subject = 'run' AND json_extract(state, '$.architecture_id') = ?1",
+        ),
+    ),
+    "contents": (
+        f"SELECT digest FROM rng_states WHERE run_id IN {_DOOMED}",
+        (
+            "SELECT 1 FROM rng_states WHERE digest = ?1",
+            "SELECT 1 FROM contents WHERE sha256 = ?1 AND kind <> 'rng_state'",
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What was deleted, or would be.
+
+    Attributes
+    ----------
+    runs : list of dict
+        Of each run: id, name, kind, status, started_at, and whether it went with its parent (`is_child`).
+    rows : int
+        Rows that are gone, points included.
+    contents : list of str
+        Ids of shared content that nothing else needed.
+    freed_bytes : int
+        By how much the file shrank.
+    notice : str or None
+        Why it did not shrink, where it did not.
+    """
+
+    runs: list[dict[str, Any]]
+    rows: int
+    contents: list[str]
+    freed_bytes: int
+    notice: str | None = None
+
+
+def delete(
+    *runs: str,
+    reason: str,
+    store: str | os.PathLike[str] | None = None,
+    dry_run: bool = False,
+    patience_s: float = 30.0,
+) -> Deletion:
+    """Delete runs with the runs inside them, and what nothing else needs.
+
+    Parameters
+    ----------
+    *runs : str
+        An id, a part of one, a name, `last` or `last~2`, each.
+    reason : str
+        Kept in the tombstone.
+    store : str or path, optional
+    dry_run : bool
+        Only tell what would go.
+    patience_s : float, seconds
+        How long another writer is waited for.
+
+    Returns
+    -------
+    Deletion
+
+    Raises
+    ------
+    QueryError
+        Where a selector means no run or several, or there is no reason.
+    StoreError
+        Where a run's session still records, or the store cannot be written.
+    """
+    if not runs:
+        raise QueryError("no run was named; give at least one")
+    reason = checked_reason(reason)
+    with CommandSession(store, f"histhooks delete {' '.join(runs)}", patience_s=patience_s) as session:
+        found = session.find(runs)
+        return delete_rows(session, [row["id"] for row in found], reason, dry_run=dry_run)
+
+
+def checked_reason(reason: str) -> str:
+    """The reason as it is kept."""
+    if not reason.strip():
+        raise QueryError('why? give a reason, such as --reason "wrong data"; it stays in the history')
+    return mask_text(reason.strip())
+
+
+def delete_rows(session: CommandSession, run_ids: Iterable[str], reason: str, *, dry_run: bool) -> Deletion:
+    """Delete runs by their ids, in one transaction."""
+    before = size_of(session.path)
+    connection = session.connection
+    with session.deed() as entries:
+        doomed = _doom(session, run_ids)
+        for run in doomed:
+            _refuse_open(session, run)
+        candidates = {table: _column(connection, sql) for table, (sql, _) in _SHARED.items()}
+        if dry_run:
+            return Deletion([_told(run) for run in doomed], _count_rows(connection), [], 0)
+        for run in doomed:
+            entries.append(session.tombstone("delete", run["id"], _digests(connection, run["id"]), reason))
+        entries += _kept_states(connection)
+        rows = _remove(connection)
+        contents = []
+        for table, found in candidates.items():
+            for key in found:
+                if _is_free(connection, table, key):
+                    contents.append(key)
+                    entries.append(session.tombstone("delete", key, _digests(connection, key, table), reason))
+                    column = TABLES[table].columns[0]
+                    rows += connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (key,)).rowcount
+    _remove_files(session.path, contents)
+    notice = free_space(session.store)
+    return Deletion([_told(run) for run in doomed], rows, contents, max(before - size_of(session.path), 0), notice)
+
+
+def _doom(session: CommandSession, run_ids: Iterable[str]) -> list[dict[str, Any]]:
+    """Name the runs that go, with those inside them."""
+    connection = session.connection
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS doomed (id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID")
+    connection.execute("DELETE FROM temp.doomed")
+    connection.executemany("INSERT OR IGNORE INTO temp.doomed (id) VALUES (?)", [(run_id,) for run_id in run_ids])
+    connection.execute(
+        "INSERT OR IGNORE INTO temp.doomed (id) WITH RECURSIVE inside (id) AS (SELECT id FROM temp.doomed UNION "
+        "SELECT r.id FROM runs AS r JOIN inside ON r.parent_id = inside.id) SELECT id FROM inside"
+    )
+    return session.rows(
+        "SELECT r.*, s.status AS session_status, s.kind AS session_kind, s.heartbeat_at AS heartbeat_at, s.pid AS pid, "
+        f"r.parent_id IN {_DOOMED} AS is_child FROM runs AS r JOIN sessions AS s ON s.id = r.session_id "
+        f"WHERE r.id IN {_DOOMED} ORDER BY r.started_at, r.id"
+    )
+
+
+def _refuse_open(session: CommandSession, run: dict[str, Any]) -> None:
+    """Leave what may still be written to: a session that lives adds scores, files and children to its earlier runs."""
+    name = f"run {short_id(run['id'])} {run['name']!r}"
+    if run["session_status"] == "running":
+        what = "still runs" if run["status"] == "running" else "has ended, but its process still records"
+        raise StoreError(
+            f"{name} {what} ({run['session_kind']}, process {run['pid']}); end that process first (in a notebook: "
+            "restart the kernel), then delete it"
+        )
+    if run["session_status"] == "lost":
+        seen = run["heartbeat_at"] or run["started_at"]
+        if now_us() - from_iso(seen) < _LOST_FOR_GOOD_US:
+            raise StoreError(f"{name} was last seen {seen} and may come back; delete it a day after that")
+
+
+def _digests(connection: sqlite3.Connection, scope: str, table: str | None = None) -> list[str]:
+    sql = (
+        "SELECT DISTINCT digest FROM ledger_parts WHERE scope = ?1 AND coalesce(table_name = ?2, true) ORDER BY digest"
+    )
+    return [digest for (digest,) in connection.execute(sql, (scope, table))]
+
+
+def _column(connection: sqlite3.Connection, sql: str) -> list[str]:
+    return sorted({str(value) for (value,) in connection.execute(sql)})
+
+
+def _kept_states(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    """Random states that other rows name by their digest only: they move to `contents`."""
+    import zlib
+
+    sql = (
+        f"SELECT DISTINCT d.digest, d.state FROM rng_states AS d WHERE d.run_id IN {_DOOMED} AND d.state IS NOT NULL "
+        "AND EXISTS (SELECT 1 FROM rng_states AS o WHERE o.session_id = d.session_id AND o.digest = d.digest "
+        f"AND o.state IS NULL AND coalesce(o.run_id, '') NOT IN {_DOOMED})"
+    )
+    return [
+        ("content", "contents", [content_row(digest, "rng_state", zlib.decompress(state))])
+        for digest, state in connection.execute(sql).fetchall()
+    ]
+
+
+def _count_rows(connection: sqlite3.Connection) -> int:
+    total = 0
+    for table, column in _scoped():
+        (n,) = connection.execute(f"SELECT count(*) FROM {table} WHERE {column} IN {_DOOMED}").fetchone()
+        total += n
+    sql = f"SELECT coalesce(sum(count), 0) FROM metric_summaries WHERE run_id IN {_DOOMED}"
+    return total + int(connection.execute(sql).fetchone()[0])
+
+
+def _scoped() -> list[tuple[str, str]]:
+    """The tables whose rows belong to a run, and what says to which."""
+    covered = [(table, spec.scope) for table, spec in TABLES.items() if table not in CONTENT_TABLES]
+    return [*(pair for pair in covered if pair[0] != "tombstones"), ("salts", "subject_id"), ("runs", "id")]
+
+
+def _remove(connection: sqlite3.Connection) -> int:
+    total = 0
+    series = f"(SELECT series FROM metric_summaries WHERE run_id IN {_DOOMED})"
+    for table, column in (("points", "series"), ("rollups", "series")):
+        total += connection.execute(f"DELETE FROM {table} WHERE {column} IN {series}").rowcount
+    total += connection.execute(f"DELETE FROM metric_summaries WHERE run_id IN {_DOOMED}").rowcount
+    for table, column in _scoped():
+        total += connection.execute(f"DELETE FROM {table} WHERE {column} IN {_DOOMED}").rowcount
+    return total
+
+
+def _is_free(connection: sqlite3.Connection, table: str, key: str) -> bool:
+    """Whether nothing needs shared content any more; a session that still records does not write it a second time."""
+    if table == "contents" and not connection.execute("SELECT 1 FROM contents WHERE sha256 = ?", (key,)).fetchone():
+        return False
+    if any(connection.execute(f"{sql} LIMIT 1", (key,)).fetchone() for sql in _SHARED[table][1]):
+        return False
+    sql = (
+        "SELECT 1 FROM ledger_parts AS p JOIN sessions AS s ON s.id = p.session_id "
+        "WHERE p.scope = ? AND p.table_name = ? AND s.status IN ('running', 'lost') LIMIT 1"
+    )
+    return connection.execute(sql, (key, table)).fetchone() is None
+
+
+def _remove_files(store: Path, contents: list[str]) -> None:
+    """Remove kept files, which lie by their content hash."""
+    folder = store.with_name(store.name + ".files")
+    if folder.is_dir():
+        for key in contents:
+            for path in folder.rglob(f"{key}*"):
+                path.unlink(missing_ok=True)
+
+
+def _told(run: dict[str, Any]) -> dict[str, Any]:
+    told = {name: run[name] for name in ("id", "name", "kind", "status", "started_at")}
+    return {**told, "is_child": bool(run["is_child"])}

@@ -1,0 +1,223 @@
+"""Erasing personal values: the value goes and its salt with it, so that the digest that stays says nothing of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from histhooks._ledger import PERSONAL_COLUMNS
+from histhooks._mentions import mentions, pattern_of
+from histhooks.curate._deleting import checked_reason
+from histhooks.curate._session import CommandSession, Personal
+from histhooks.curate._space import free_space
+from histhooks.errors import QueryError
+
+# Table, what tells its rows, the subject of their salts, the columns that go, and which of these is who wrote it.
+_TEXTS = (
+    ("tags", ("run_id", "session_id", "ordinal"), "run_id", ("value", "author"), "author"),
+    ("notes", ("run_id", "session_id", "ordinal"), "run_id", ("body", "author"), "author"),
+    ("tombstones", ("session_id", "ordinal"), "session_id", ("actor",), "actor"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """What was erased, or would be.
+
+    Attributes
+    ----------
+    values : dict of str to int
+        `table.column` and how many values of it.
+    subjects : list of str
+        Ids of the sessions and runs that they belonged to.
+    left : list of str
+        Ids of sessions that still record and keep their values until they have ended.
+    remains : dict of str to int
+        `table.column` and in how many rows the words still stand: what the ledger covers cannot be changed.
+    notice : str or None
+        Why traces may be left in free pages of the file.
+    """
+
+    values: dict[str, int]
+    subjects: list[str]
+    left: list[str]
+    remains: dict[str, int]
+    notice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A value that goes."""
+
+    table: str
+    column: str
+    subject_id: str
+    field: str
+    digests: tuple[str, ...]
+    keys: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Whose values go."""
+
+    users: frozenset[str]
+    hosts: frozenset[str]
+    sessions: frozenset[str]
+    runs: frozenset[str]
+    pattern: re.Pattern[str] | None
+
+    def names(self, value: str | None) -> bool:
+        return value is not None and self.pattern is not None and self.pattern.search(value) is not None
+
+
+def redact(
+    *,
+    reason: str,
+    users: tuple[str, ...] = (),
+    hosts: tuple[str, ...] = (),
+    runs: tuple[str, ...] = (),
+    store: str | os.PathLike[str] | None = None,
+    dry_run: bool = False,
+) -> Redaction:
+    """Erase personal values: hostname, username, actor, command, cwd, values of tags, notes, and their authors.
+
+    Parameters
+    ----------
+    reason : str
+        Kept in the tombstones, so it must not name whom it is about.
+    users : tuple of str
+        All personal values of the sessions of these accounts or actors, what they wrote in tags and notes, and every
+        other personal value that names them.
+    hosts : tuple of str
+        Every personal value that names these machines.
+    runs : tuple of str
+        All personal values of the sessions of these runs and of the runs inside them, and their tags and notes.
+    store : str or path, optional
+    dry_run : bool
+        Only tell what would go.
+
+    Returns
+    -------
+    Redaction
+
+    Raises
+    ------
+    QueryError
+        Where nobody is named, there is no reason, or it names whom it is about.
+    StoreError
+        Where the store cannot be written.
+    """
+    if not (users or hosts or runs):
+        raise QueryError("whose values? name a user, a host or a run (--user NAME, --host NAME, --run RUN)")
+    if not all(word.strip() for word in (*users, *hosts)):
+        raise QueryError("the name of a user or a host is empty; give the whole name")
+    reason = "-" if dry_run else checked_reason(reason)
+    pattern = pattern_of((*users, *hosts))
+    if pattern is not None and pattern.search(reason):
+        raise QueryError("the reason stays in the history and names what is to be erased; word it without")
+
+    def kept(personal: Personal) -> Personal:
+        is_own = personal.get("username") in users or personal.get("actor") in users
+        return {
+            name: None if is_own or (value is not None and pattern is not None and pattern.search(value)) else value
+            for name, value in personal.items()
+        }
+
+    with CommandSession(store, "histhooks redact", kept=kept) as session:
+        found = session.find(runs)
+        session.connection.execute("PRAGMA secure_delete = ON")
+        with session.deed() as entries:
+            wish = _wish(session, users, hosts, [row["id"] for row in found], pattern)
+            values = list(_values(session, wish))
+            left = _still_open(session, wish)
+            if not dry_run:
+                by_subject: dict[str, list[_Value]] = {}
+                for value in values:
+                    by_subject.setdefault(value.subject_id, []).append(value)
+                    _erase(session.connection, value)
+                for subject_id, gone in by_subject.items():
+                    digests = sorted({digest for value in gone for digest in value.digests})
+                    entries.append(session.tombstone("redact", subject_id, digests, reason))
+        notice = None if dry_run or not values else free_space(session.store, is_needed=True)
+        words = (*users, *hosts)
+        remains = {} if dry_run else mentions(session.connection, words)
+    counts: dict[str, int] = {}
+    for value in values:
+        place = f"{value.table}.{value.column}"
+        counts[place] = counts.get(place, 0) + 1
+    return Redaction(counts, sorted({value.subject_id for value in values}), left, remains, notice)
+
+
+def _wish(
+    session: CommandSession,
+    users: tuple[str, ...],
+    hosts: tuple[str, ...],
+    run_ids: list[str],
+    pattern: re.Pattern[str] | None,
+) -> _Wish:
+    sql = (
+        "WITH RECURSIVE inside (id) AS (SELECT ? UNION SELECT r.id FROM runs AS r JOIN inside "
+        "ON r.parent_id = inside.id) SELECT id, session_id FROM runs WHERE id IN (SELECT id FROM inside)"
+    )
+    rows = [row for run_id in run_ids for row in session.rows(sql, run_id)]
+    sessions = frozenset(row["session_id"] for row in rows)
+    return _Wish(frozenset(users), frozenset(hosts), sessions, frozenset(row["id"] for row in rows), pattern)
+
+
+def _is_whole(row: dict[str, Any], wish: _Wish) -> bool:
+    """Whether all personal values of a session go."""
+    return row["id"] in wish.sessions or row["username"] in wish.users or row["actor"] in wish.users
+
+
+def _of_session(row: dict[str, Any], wish: _Wish) -> list[str]:
+    is_whole = _is_whole(row, wish)
+    return [c for c in PERSONAL_COLUMNS if row[c] is not None and (is_whole or wish.names(row[c]))]
+
+
+def _still_open(session: CommandSession, wish: _Wish) -> list[str]:
+    rows = session.rows("SELECT * FROM sessions WHERE status = 'running' ORDER BY id")
+    return [row["id"] for row in rows if _of_session(row, wish)]
+
+
+def _values(session: CommandSession, wish: _Wish) -> Iterator[_Value]:
+    # A session that still records holds its values in memory, and would bring them back with a spool.
+    for row in session.rows("SELECT * FROM sessions WHERE status <> 'running' ORDER BY id"):
+        columns = _of_session(row, wish)
+        if columns:
+            promises = _promises(session, row["id"])
+            for column in columns:
+                yield _Value("sessions", column, row["id"], column, promises.get(column, ()), (("id", row["id"]),))
+    sessions = session.rows("SELECT id, username, actor FROM sessions")
+    theirs = {row["id"] for row in sessions if {row["username"], row["actor"]} & wish.users}
+    for table, keys, subject, columns_of, writer in _TEXTS:
+        for row in session.rows(f"SELECT * FROM {table} ORDER BY {', '.join(keys)}"):
+            is_theirs = row["session_id"] in theirs or row[writer] in wish.users
+            is_whole = is_theirs or row.get("run_id") in wish.runs
+            for column in columns_of:
+                if row[column] is not None and (is_whole or wish.names(row[column])):
+                    field = f"{table}/{row['session_id']}/{row['ordinal']}/{column}"
+                    place = tuple((key, row[key]) for key in keys)
+                    yield _Value(table, column, row[subject], field, (row[f"{column}_sha256"],), place)
+
+
+def _promises(session: CommandSession, session_id: str) -> dict[str, tuple[str, ...]]:
+    import json
+
+    found: dict[str, tuple[str, ...]] = {}
+    for row in session.rows("SELECT state FROM states WHERE subject_id = ?", session_id):
+        for column, value in json.loads(row["state"]).items():
+            if isinstance(value, dict) and "$personal" in value:
+                found[column] = (*found.get(column, ()), value["$personal"])
+    return found
+
+
+def _erase(connection: sqlite3.Connection, value: _Value) -> None:
+    where = " AND ".join(f"{key} = ?" for key, _ in value.keys)
+    keys = tuple(key for _, key in value.keys)
+    connection.execute(f"UPDATE {value.table} SET {value.column} = NULL WHERE {where}", keys)
+    connection.execute("DELETE FROM salts WHERE subject_id = ? AND field = ?", (value.subject_id, value.field))

@@ -1,0 +1,183 @@
+"""A session of kind `command`: what a person does to a store by hand, written at once, without a thread.
+
+What is done and the ledger line that tells of it come in one transaction.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from histhooks import _gather, _settle
+from histhooks._batch import Assembler
+from histhooks._ids import new_id, short_id
+from histhooks._ledger import canonical
+from histhooks._spool import merge_waiting, waiting
+from histhooks._store import Store, is_busy
+from histhooks._time import iso, now_us
+from histhooks.errors import StoreError
+from histhooks.history import History
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+Entry = tuple[Any, ...]
+PATIENCE_S = 30.0
+
+
+Personal = dict[str, str | None]
+
+
+class CommandSession:
+    """A store that is open for a deed of a person.
+
+    Spools of sessions that have ended are merged first, and sessions whose process is gone are settled.
+
+    Parameters
+    ----------
+    store : str or path, optional
+        By default the store that is found here.
+    command : str
+        What was asked, without the texts that may have to be erased one day.
+    kept : callable, optional
+        Which personal values of this session may be kept, None for those that may not: who erases a name does not write
+        it again.
+    patience_s : float, seconds
+        How long another writer is waited for.
+
+    Raises
+    ------
+    StoreError
+        Where there is no store, it cannot be written, or somebody else holds it.
+    """
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str] | None,
+        command: str,
+        *,
+        kept: Callable[[Personal], Personal] = dict,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        with History(store) as history:
+            self.path = history.path
+        self.id = new_id()
+        self._assembler = Assembler(self.id, _refuse)
+        facts, personal, details = _gather.session_facts()
+        self._personal = kept({**personal, "command": command})
+        self._facts = {**facts, "kind": "command", "started_at": iso(now_us()), "details": details}
+        self.actor = self._personal.get("actor")
+        self._is_begun = self._is_ended = False
+        with self._waiting_for_others():
+            self.store = Store(self.path, timeout_s=patience_s)
+        self.connection = self.store.connection
+
+    def __enter__(self) -> CommandSession:
+        try:
+            with self._waiting_for_others():
+                merge_waiting(self.store)
+                dead = _settle.dead_sessions(self.store, self.id)
+                if dead:
+                    with self.store.transaction(is_durable=True):
+                        self._write(dead, is_last=False)
+        except BaseException:
+            self.store.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        try:
+            if self._is_begun and not self._is_ended:
+                with self._waiting_for_others(), self.store.transaction(is_durable=True):
+                    self._write([], status="finished" if error is None else "failed")
+        finally:
+            self.store.close()
+
+    @contextmanager
+    def deed(self) -> Iterator[list[Entry]]:
+        """One transaction.
+
+        Yields
+        ------
+        list of tuple
+            To be filled with what the ledger shall tell; where nothing is put in, nothing is written.
+        """
+        entries: list[Entry] = []
+        with self._waiting_for_others(), self.store.transaction(is_durable=True):
+            yield entries
+            if entries:
+                self._write(entries)
+
+    @contextmanager
+    def _waiting_for_others(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if is_busy(error):
+                raise StoreError(f"{self.path} is in use by another writer ({error}); try again") from error
+            raise StoreError(f"{self.path} cannot be written ({error}); nothing was changed") from error
+
+    def _write(self, entries: list[Entry], *, is_last: bool = True, status: str = "finished") -> None:
+        if not self._is_begun:
+            self._assembler.heads = self.store.heads()
+        facts: dict[str, Any] = {} if self._is_begun else dict(self._facts)
+        facts["status"] = status if is_last else "running"
+        if is_last:
+            facts["ended_at"] = iso(now_us())
+            if self._assembler.previous is not None:
+                facts["ledger_head"] = self._assembler.previous
+        personal = None if self._is_begun else self._personal
+        known = {key: value for key, value in facts.items() if value is not None}
+        self.store.write(self._assembler.build([("state", "session", self.id, known, personal), *entries]))
+        self._is_begun, self._is_ended = True, is_last
+
+    # --- what deeds share -----------------------------------------------------------------------------------------
+
+    def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """Rows of a query."""
+        cursor = self.connection.execute(sql, values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def find(self, selectors: tuple[str, ...]) -> list[dict[str, Any]]:
+        """Rows of `runs` that a person means.
+
+        Raises
+        ------
+        QueryError
+            Where a selector means none, or several.
+        StoreError
+            Where a run has not come home yet.
+        """
+        with History(self.path) as history:
+            found = [history.run(selector).row for selector in selectors]
+        for row in found:
+            if not self.rows("SELECT 1 FROM runs WHERE id = ?", row["id"]):
+                raise StoreError(
+                    f"run {short_id(row['id'])} {row['name']!r} still lies in the spool of its session, which has not "
+                    "ended; try again when it has, or run `histhooks sync`"
+                )
+        return found
+
+    def spool_of(self, session_id: str) -> Path | None:
+        """The spool that a session goes on in, where it waits."""
+        return next((path for path in waiting(self.path) if path.stem == session_id), None)
+
+    def not_before_states_of(self, subject_id: str) -> None:
+        """Make what this session says of a subject its latest state, whatever the clocks of others were."""
+        ((latest,),) = self.connection.execute("SELECT max(time) FROM states WHERE subject_id = ?", (subject_id,))
+        self._assembler.not_before(latest or 0)
+
+    def tombstone(self, action: str, subject_id: str, digests: list[str], reason: str) -> Entry:
+        """The entry that tells of something that is gone."""
+        row: dict[str, Any] = {"session_id": self.id, "action": action, "subject_id": subject_id, "reason": reason}
+        row |= {"digests": canonical(digests).decode("ascii"), "actor": self.actor}
+        return ("row", "tombstones", self.id, {**row, "time": now_us()})
+
+
+def _refuse(run: Any, text: str) -> None:
+    raise StoreError(text)
