@@ -63,3 +63,11 @@ def end_session() -> None:
 def store_path(tmp_path: Path) -> Path:
     """Where a test may make its store; nothing is there yet."""
     return tmp_path / "histhooks.db"
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a repository in which real trainings were recorded (`trainings.make`); only to be read."""
+    import trainings
+
+    return trainings.make(tmp_path_factory.mktemp("trained"))

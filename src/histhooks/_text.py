@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Any
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def number(value: Any) -> str:
@@ -47,6 +50,11 @@ def when(text: str | None) -> str:
     moment = datetime.fromisoformat(text).astimezone()
     today = datetime.now().astimezone().date()
     return moment.strftime("%H:%M:%S" if moment.date() == today else "%Y-%m-%d %H:%M")
+
+
+def plain(text: str) -> str:
+    """A recorded text without what a terminal would obey: control characters but for ends of lines and tabs."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def value_text(value: Any, width: int = 60) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from histhooks._text import number, seconds, size, value_text, when
+from histhooks._text import number, plain, seconds, size, value_text, when
 
-__all__ = ["number", "seconds", "size", "value_text", "when"]
+__all__ = ["number", "plain", "seconds", "size", "value_text", "when"]
 
 if TYPE_CHECKING:
     from rich.console import Console

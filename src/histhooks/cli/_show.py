@@ -2,164 +2,313 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from histhooks._ids import short_id
 from histhooks.cli import _common as common
-from histhooks.cli._runs import table
+from histhooks.history import _facts as facts
+from histhooks.history._best import best_of, main_of
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from histhooks.history import RunRecord
 
-_FEW = 12
+_FEW = 8
+_LINES = 12  # of long texts
 
 
-@click.command(epilog="Example: histhooks show last")
+@click.command(epilog="Example: histhooks show last --code")
 @click.argument("words", nargs=-1, metavar="[STORE] [RUN]")
 @common.store_option
+@click.option("--full", "is_full", is_flag=True, help="Everything, however long.")
+@click.option("--params", "wants_params", is_flag=True, help="Only all params, with where they came from.")
+@click.option("--code", "wants_code", is_flag=True, help="Only the recorded diff and new files, as a patch.")
+@click.option("--env", "wants_packages", is_flag=True, help="Only the packages, as pip lists them.")
+@click.option("--traceback", "wants_traceback", is_flag=True, help="Only the traceback and the last lines of stderr.")
 @common.json_option
-def show(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
-    """Show one run on one screen. RUN is an id, a part of one, a name, `last` or `last~2`."""
+def show(words: tuple[str, ...], store: str | None, is_full: bool, as_json: bool, **wanted: bool) -> None:
+    """Show one run on one screen. RUN is an id, a part of one, a name, `last` or `last~2`.
+
+    --json is the complete record but for the points, which `metrics` and `export` give.
+    """
     words, store = common.split_store(words, store)
     if len(words) > 1:
         raise click.UsageError(f"show takes one run, not {len(words)}")
+    parts = {"wants_params": _all_params, "wants_code": _code, "wants_packages": _packages, "wants_traceback": _trace}
     with common.open_history(store) as history:
         run = history.run(words[0] if words else "last")
         if as_json:
             common.print_json(run.as_json())
+        elif any(wanted.values()):
+            for name, part in parts.items():
+                if wanted[name]:
+                    part(run)
         else:
-            screen(run)
+            screen(run, is_full=is_full)
 
 
-def screen(run: RunRecord) -> None:
+def screen(run: RunRecord, *, is_full: bool = False) -> None:
     """Print one run."""
     from rich.table import Table
+    from rich.text import Text
 
     console = common.console()
-    console.print(f"[bold]{run.name}[/]  {run.kind}  {common.status(run.status)}  [dim]{run.id}[/]")
+    head = Text(f"{common.plain(run.name)}", style="bold")
+    head.append(f"  {run.kind}", style="not bold").append("  ").append_text(Text.from_markup(common.status(run.status)))
+    console.print(head.append(f"  {run.id}", style="not bold dim"))
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    for label, text in _facts(run):
+    for label, text in _facts(run, is_full):
         if text:
-            grid.add_row(label, text)
+            style = "red" if label == "outcome" and run.status in ("failed", "killed", "lost") else ""
+            grid.add_row(label, Text(common.plain(text), style=style))
     console.print(grid)
-    _params(run, console)
-    _metrics(run, console)
-    children = run.children
-    if children:
-        console.print(f"\n[bold]Children[/] ({len(children)})")
-        table(children[:_FEW])
-    if run.traceback:
-        console.print("\n[bold]Traceback[/]")
-        console.print("\n".join(run.traceback.strip().splitlines()[-6:]), style="red", markup=False)
-    stderr = next((e["body"] for e in run.related("events") if e["kind"] == "stderr"), None)
-    if stderr:
-        console.print("\n[bold]Last lines of stderr[/]")
-        console.print("\n".join(stderr.rstrip().splitlines()[-_FEW:]), style="dim", markup=False)
+    _params(run, console, is_full)
+    _metrics(run, console, is_full)
+    _children(run, console, is_full)
+    _texts(run, console, is_full)
     missed = [c for c in run.captures if c["status"] != "ok"]
     if missed:
-        console.print("\n[bold]Not captured[/]")
+        _title(console, "Not captured")
         for capture in missed:
-            console.print(f"  {capture['collector']}: {capture['status']}, {capture['note']}", markup=False)
+            note = f", {capture['note']}" if capture["note"] else ""
+            console.print(Text(common.plain(f"  {capture['collector']}: {capture['status']}{note}"), style="dim"))
 
 
-def _facts(run: RunRecord) -> list[tuple[str, str]]:
-    session, environment, code = run.session, run.environment or {}, run.code or {}
-    data = [
-        f"{d['role']}: {d['kind']} {common.number(d['n_rows'])} × {common.number(d['n_columns'])}, "
-        f"{common.size(d['size_bytes'])}, content {(d['content_hash'] or 'unknown')[:12]} ({d['coverage']})"
-        for d in run.related("datasets")
-    ]
-    # What the program seeded, and not what that call seeded in turn; unless nothing else is known.
-    set_by_program = [s for s in run.seeds if "-packages/" not in (s["location"] or "")]
-    seeds = [f"{s['library']} {s['call']}({s['value']})" for s in set_by_program or run.seeds]
-    states = {key: value for key, value in run.params.items() if key.endswith("random_state")}
-    seeds += [f"{key}={common.value_text(value)}" for key, value in states.items() if value is not None]
-    dirty = {1: "with changes", 0: "clean"}.get(code.get("dirty", -1), "")
-    commit = " ".join(filter(None, [(code.get("commit_hash") or "")[:10], code.get("branch"), dirty]))
-    steps = [
-        f"{run.epochs_done} epochs" if run.epochs_done else "",
-        f"{run.steps_done} steps" if run.steps_done else "",
-    ]
-    release = f"({run.framework} {run.framework_version})" if run.framework_version else None
-    took = [f"{common.when(run.started_at)}, took {common.seconds(run.duration_s)}", *filter(None, steps)]
-    machine = f"on {session['hostname']}" if session["hostname"] else None
-    details = environment.get("details", {})
-    pools = [f"{p.get('internal_api', p['user_api'])} {p.get('num_threads')}" for p in details.get("thread_pools", [])]
-    gpus = [gpu["name"] for gpu in json.loads(environment.get("gpus") or "[]")]
+def _facts(run: RunRecord, is_full: bool) -> list[tuple[str, str]]:
+    found, most = run.session, 1000 if is_full else _FEW
     numbers = [f"{r['library']} {r['digest'][:8]}" for r in run.related("rng_states")]
-    flags = next((e["body"] for e in reversed(run.session_events("determinism"))), None)
-    source = f"(by {session['actor_source']})" if session["actor_source"] else None
+    optimizers = [line for each in run.optimizers for line in facts.optimizer(each)]
+    notes = [
+        f"{note['body'] or '[erased]'}" + (f"  ({note['author']})" if note["author"] else "") for note in run.notes
+    ]
+    events = [event for event in run.events if event["kind"] not in ("determinism", "stderr")]
+    project = facts.join(run.project, f"group {run.group_name}" if run.group_name else None)
+    machine = f"on {found['hostname']}" if found["hostname"] else None
     return [
-        ("outcome", _outcome_in_full(run)),
-        ("model", _join(run.model_class, release)),
-        ("when", ", ".join(took)),
-        ("where", _join(run.call_site, machine)),
-        ("who", _join(session["actor"], source)),
-        ("command", session["command"] or ""),
-        ("data", "\n".join(data)),
-        ("seeds", ", ".join(seeds) or "no seed was set"),
+        ("outcome", _cut(facts.outcome(run), most) if run.status != "finished" or run.error_type else ""),
+        ("progress", facts.progress(run)),
+        ("when", facts.took(run)),
+        ("where", facts.join(run.call_site, machine, f"in project {project}" if project else None)),
+        ("who", facts.join(found["actor"], f"(by {found['actor_source']})" if found["actor_source"] else None)),
+        ("command", found["command"] or ""),
+        ("session", facts.session(found)),
+        ("links", _cut("\n".join(facts.links(run)), most)),
+        ("model", "\n".join(facts.model(run))),
+        ("optimizer", _cut("\n".join(optimizers), most)),
+        ("data", _cut("\n".join(facts.dataset(data) for data in run.datasets), most)),
+        ("seeds", facts.seeds(run)),
         ("random state", ", ".join(numbers)),
-        ("determinism", ", ".join(f"{k}={v}" for k, v in json.loads(flags).items()) if flags else ""),
-        ("code", _join(code.get("repository"), commit, code.get("entry_script"))),
-        ("environment", _join(*(environment.get(name) for name in ("python", "os", "cpu")), *gpus)),
-        ("threads", ", ".join(dict.fromkeys(pools))),
-        ("session", _session(session)),
-        ("tags", ", ".join(f"{t['key']}={t['value']}" if t["value"] else t["key"] for t in run.related("tags"))),
-        ("notes", "\n".join(n["body"] or "[erased]" for n in run.related("notes"))),
-        ("files", "\n".join(f"{a['role']}: {a['path']} {a['sha256'][:12]}" for a in run.related("artifacts"))),
-        ("events", "\n".join(f"{e['severity']}: {e['title']}" for e in run.related("events")[-5:])),
+        ("determinism", _determinism(run)),
+        ("code", facts.code(run)),
+        ("environment", facts.environment(run)),
+        ("threads", facts.threads(run)),
+        ("tags", ", ".join(f"{k}={v}" if v else k for k, v in run.tags.items())),
+        ("notes", _cut("\n".join(notes), most)),
+        ("files", "\n".join(facts.artifacts(run, most))),
+        ("events", _cut("\n".join(_event(event) for event in events[-most:]), most)),
     ]
 
 
-def _outcome_in_full(run: RunRecord) -> str:
-    lines = f"{run.error_type}: {run.error_message or ''}".strip().splitlines() if run.error_type else []
-    return "\n".join([*lines[:_FEW], f"… {len(lines) - _FEW} more lines"] if len(lines) > _FEW else lines)
+def _determinism(run: RunRecord) -> str:
+    """The flags; those at torch's defaults in few words."""
+    flags = {key.removeprefix("torch.").removeprefix("backends."): value for key, value in run.determinism.items()}
+    return ", ".join(f"{key}={common.value_text(value)}" for key, value in flags.items())
 
 
-def _session(session: dict[str, Any]) -> str:
-    """What kind of process it was, and how it ended."""
-    rank = f"rank {session['rank']} of {session['world_size']}" if session["world_size"] else None
-    job = f"job {session['job_id']}" if session["job_id"] else None
-    code = f"exit code {session['exit_code']}" if session["exit_code"] is not None else session["signal"]
-    return _join(session["kind"], f"pid {session['pid']}", job, rank, session["status"], code)
+def _event(event: Mapping[str, Any]) -> str:
+    times = f" × {event['count']}" if event["count"] > 1 else ""
+    step = f" at step {event['step']:,}" if event["step"] is not None else ""
+    return f"{event['severity']}: {event['title']}{step}{times}"
 
 
-def _join(*words: str | None) -> str:
-    return "  ".join(word for word in words if word)
+def _cut(text: str, most: int) -> str:
+    lines = text.splitlines()
+    return text if len(lines) <= most else "\n".join([*lines[:most], f"… {len(lines) - most} more lines with --full"])
 
 
-def _params(run: RunRecord, console: Any) -> None:
-    chosen, everything = run.chosen, run.params
+def _title(console: Console, word: str, rest: str = "") -> None:
+    console.print(f"\n[bold]{word}[/]" + (f" [dim]{rest}[/]" if rest else ""))
+
+
+def _params(run: RunRecord, console: Console, is_full: bool) -> None:
+    from rich.columns import Columns
+    from rich.text import Text
+
+    everything, chosen = run.params, run.chosen
     if not everything:
         return
-    console.print(f"\n[bold]Params[/] ({len(chosen)} chosen, {len(everything) - len(chosen)} left at their default)")
-    for key, value in list(chosen.items())[:30]:
-        console.print(f"  {key} = {common.value_text(value)}", markup=False)
-    for key, value in list(run.results.items())[:_FEW]:
-        console.print(f"  → {key} = {common.value_text(value)}", markup=False)
+    # The line of the optimizer says these.
+    told = {key: value for key, value in chosen.items() if not (run.optimizers and key.startswith("optimizer."))}
+    most = len(told) if is_full else 24
+    defaults = len(everything) - len(chosen)
+    rest = [f"{defaults} left at their default" if defaults else ""]
+    rest += [f"{len(chosen) - len(told)} of the optimizer above" if len(told) < len(chosen) else ""]
+    rest += [f"{len(told) - most} more with --params" if len(told) > most else ""]
+    _title(console, "Params", ", ".join(filter(None, rest)))
+    cells = []
+    for key, value in list(told.items())[:most]:
+        text = Text("  ").append(common.plain(key)).append(" = ", style="dim")
+        text.append(common.plain(common.value_text(value, 1000 if is_full else 60)))
+        if not is_full:
+            text.truncate(max(30, console.width // 2 - 2), overflow="ellipsis")  # so that two stand side by side
+        cells.append(text)
+    console.print(Columns(cells, padding=(0, 2), column_first=True))
+    results = list(run.results.items())
+    if results:
+        _title(
+            console, "Results", f"{len(results) - _FEW} more with --full" if len(results) > _FEW > 0 == is_full else ""
+        )
+        for key, value in results if is_full else results[:_FEW]:
+            text = Text("  ").append(common.plain(key)).append(" = ", style="dim")
+            console.print(text.append(common.plain(common.value_text(value, 400 if is_full else 70))))
 
 
-def _metrics(run: RunRecord, console: Any) -> None:
+def _metrics(run: RunRecord, console: Console, is_full: bool) -> None:
     from rich.table import Table
+    from rich.text import Text
 
-    summaries = run.summaries
+    summaries = sorted(run.summaries, key=lambda s: s["split"] == "system")
     if not summaries:
         return
-    console.print("\n[bold]Metrics[/]")
+    most, main = len(summaries) if is_full else 14, main_of(summaries, run.main_metric)
+    _title(console, "Metrics", f"{len(summaries) - most} more with --full" if len(summaries) > most else "")
+    has_epochs = any(s["last_epoch"] is not None for s in summaries)
+    has_odd = any(s["nonfinite"] for s in summaries)
+    curve_width = 24 if console.width >= 96 else 10
+    taken = 48 + curve_width + 12 * has_odd
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for title in ("  metric", "split", "points", "last", "best", "at step", "curve"):
-        grid.add_column(
-            title, justify="right" if title in ("points", "last", "best", "at step") else "left", no_wrap=True
-        )
-    for s in summaries[:30]:
-        best, step = {1: (s["max"], s["max_step"]), -1: (s["min"], s["min_step"]), 0: (None, None)}[s["direction"]]
-        last = s["last_special"] or common.number(s["last"])
-        curve = common.sparkline([point["value"] for point in run.metrics(s["name"])])
-        grid.add_row(
-            f"  {s['name']}", s["split"], str(s["count"]), last, common.number(best), common.number(step), curve
-        )
+    grid.add_column("  metric", overflow="ellipsis", no_wrap=True, max_width=max(12, console.width - taken))
+    grid.add_column("split", no_wrap=True)
+    for title in ("points", "last", "best", "at epoch" if has_epochs else "at step", *(["not finite"] * has_odd)):
+        grid.add_column(title, justify="right", no_wrap=True)
+    grid.add_column("curve", no_wrap=True)
+    for s in summaries[:most]:
+        mark = "* " if s is main else "  "
+        name = Text(mark + common.plain(s["name"]), style="bold" if s is main else "")
+        odd = [Text(f"{s['nonfinite']:,}", style="red") if s["nonfinite"] else ""] * has_odd
+        outline = run.outline(s["name"])
+        curve = Text(common.sparkline(outline, curve_width), style="cyan")
+        grid.add_row(name, s["split"], f"{s['count']:,}", *_last_and_best(run, s, has_epochs), *odd, curve)
     console.print(grid)
+
+
+def _last_and_best(run: RunRecord, summary: Mapping[str, Any], has_epochs: bool) -> tuple[str, str, str]:
+    last, best = summary["last_special"] or common.number(summary["last"]), best_of(summary)
+    if best is None:
+        return last, "–", "–"
+    epoch = run.epoch_at(summary["name"], best.step) if has_epochs else None
+    step = common.number(best.step)
+    at = facts.epoch(run, epoch) if epoch is not None else f"step {step}" if has_epochs else step
+    return last, common.number(best.value), at
+
+
+def _children(run: RunRecord, console: Console, is_full: bool) -> None:
+    """The runs inside it: what varies, and the best of each; the best of all on top."""
+    from rich.table import Table
+    from rich.text import Text
+
+    children = run.children
+    if not children:
+        return
+    most = len(children) if is_full else _FEW
+    rest = f"{len(children)}" + (f", the best {most}; all with --full" if len(children) > most else "")
+    _title(console, "Children", rest)
+    rows, varied, title = ranked(children)
+    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("  run", "name", "status"):
+        grid.add_column(name, no_wrap=True, overflow="ellipsis", max_width=40)
+    for name in ("took", title or "best", *varied[:4]):
+        grid.add_column(common.plain(name), justify="right", no_wrap=True, overflow="ellipsis", max_width=24)
+    for child, params, value in rows[:most]:
+        texts = [common.value_text(params[key], 24) if key in params else "–" for key in varied[:4]]
+        cells = [Text(common.plain(text)) for text in (child.name, *texts)]
+        took, best = common.seconds(child.duration_s), common.number(value)
+        grid.add_row(f"  {short_id(child.id)}", cells[0], common.status(child.status), took, best, *cells[1:])
+    console.print(grid)
+
+
+def ranked(
+    children: list[RunRecord],
+) -> tuple[list[tuple[RunRecord, dict[str, Any], float | None]], list[str], str | None]:
+    """Runs with their params and the best of the metric that stands for them, best first; what varies; that metric."""
+    scores = {child.id: child.results.get("mean_test_score") for child in children}
+    params = {child.id: child.params for child in children}
+    keys = dict.fromkeys(key for values in params.values() for key in values)
+    varied = [key for key in keys if len({repr(values.get(key, "")) for values in params.values()}) > 1]
+    if any(score is not None for score in scores.values()):  # of a search of scikit-learn: greater is better
+        candidates = [(child, params[child.id], scores[child.id]) for child in children]
+        return sorted(candidates, key=lambda row: (row[2] is None, -(row[2] or 0))), varied, "mean_test_score"
+    mains = {child.id: main_of(child.summaries, child.main_metric) for child in children}
+    names = [str(main["name"]) for main in mains.values() if main is not None]
+    title = max(set(names), key=names.count) if names else None
+    rows, sign = [], 0
+    for child in children:
+        main = mains[child.id]
+        best = best_of(main) if main is not None and main["name"] == title else None
+        sign = main["direction"] if main is not None and best is not None else sign
+        rows.append((child, params[child.id], None if best is None else best.value))
+    if sign:
+        rows.sort(key=lambda row: (row[2] is None, -sign * (row[2] or 0)))
+    return rows, varied, title
+
+
+def _texts(run: RunRecord, console: Console, is_full: bool) -> None:
+    from rich.text import Text
+
+    stderr = next((e["body"] for e in run.events if e["kind"] == "stderr"), None)
+    for title, text, style in (("Traceback", run.traceback, "red"), ("Last lines of stderr", stderr, "dim")):
+        if text:
+            lines = common.plain(text.rstrip()).splitlines()
+            most = len(lines) if is_full else _LINES // 2
+            _title(console, title, f"its last {most} lines; all with --traceback" if len(lines) > most else "")
+            console.print(Text("\n".join(lines[-most:]), style=style))
+
+
+def _all_params(run: RunRecord) -> None:
+    rows = run.as_json()["params_told"]
+    for row in rows:
+        click.echo(f"{row['key']} = {common.value_text(run.params[row['key']], 10_000)}  ({row['source']})")
+    if not rows:
+        click.echo("no params were recorded", err=True)
+
+
+def _code(run: RunRecord) -> None:
+    """The patch that leads from the commit to the code that ran; what it lacks, on stderr."""
+    import difflib
+
+    code, diff = run.code, run.code_diff
+    if code is None or code["commit_hash"] is None:
+        click.echo("which code ran was not recorded: no git repository, or no commit", err=True)
+        return
+    click.echo(f"# {code['repository']} at {code['commit_hash']} ({code['branch'] or 'no branch'})", err=True)
+    if diff:
+        click.echo(common.plain(diff), nl=not diff.endswith("\n"))
+    for path, text in run.untracked.items():
+        lines = difflib.unified_diff([], text.splitlines(), "/dev/null", f"b/{path}", lineterm="")
+        click.echo(common.plain("\n".join([f"diff --git a/{path} b/{path}", "new file mode 100644", *lines])))
+    if not diff and not run.untracked:
+        click.echo("nothing differed from the commit", err=True)
+    for key, words in (("diff_masked", "secrets in it are masked"), ("diff_cut_characters", "it was cut")):
+        if code["details"].get(key):
+            click.echo(f"# {words}", err=True)
+
+
+def _packages(run: RunRecord) -> None:
+    for name, version in run.packages.items():
+        click.echo(common.plain(f"{name}=={version}"))
+    if not run.packages:
+        click.echo("packages were not recorded", err=True)
+
+
+def _trace(run: RunRecord) -> None:
+    stderr = [event["body"] or "" for event in run.events if event["kind"] == "stderr"]
+    for text in filter(None, [run.traceback, *stderr]):
+        click.echo(common.plain(text.rstrip()))
+    if not run.traceback and not stderr:
+        click.echo("no traceback and no stderr were recorded", err=True)

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from histhooks._ids import short_id
 from histhooks._time import from_iso
 from histhooks._values import loads
+from histhooks.history import _code
 from histhooks.history._series import Series, read_series
+from histhooks.history._thinning import find_series, thin
 
 if TYPE_CHECKING:
     import pandas
 
     from histhooks.history import History
+    from histhooks.history._rows import Architecture, Artifact, Dataset, Event, Link, Note, Optimizer
+
+
+_MOST_POINTS = 20_000  # what one look may read
 
 
 class RunRecord:
@@ -103,6 +110,21 @@ class RunRecord:
         """
         return read_series(self._history, self.id, name, points)
 
+    def outline(self, name: str, points: int = 96) -> list[float | None]:
+        """The shape of a metric in about so many values, None where one is not finite; reads few rows."""
+        found = find_series(self._history, self.id, name)
+        kept = thin(self._history, found, points) if found.count else []
+        return [point.value if isfinite(point.value) else None for point in kept]
+
+    def epoch_at(self, name: str, step: int | None) -> int | None:
+        """The 0-based epoch of a metric's point at a step; None where there is none, or the series is very long."""
+        sql = (
+            "SELECT epoch FROM metrics WHERE run_id = ? AND name = ? AND step = ? AND epoch IS NOT NULL "
+            "AND (SELECT count FROM metric_summaries WHERE run_id = ? AND name = ?) <= ? ORDER BY n LIMIT 1"
+        )
+        rows = self._rows(sql, self.id, name, step, self.id, name, _MOST_POINTS)
+        return rows[0]["epoch"] if rows else None
+
     @property
     def children(self) -> list[RunRecord]:
         """The runs inside this one."""
@@ -121,10 +143,107 @@ class RunRecord:
         return {**rows[0], "details": json.loads(rows[0]["details"])} if rows else None
 
     @property
+    def packages(self) -> dict[str, str]:
+        """What was installed: version by name."""
+        sql = "SELECT name, version FROM packages WHERE environment_id = ? ORDER BY lower(name)"
+        return {row["name"]: row["version"] for row in self._rows(sql, self.session["environment_id"])}
+
+    @property
     def code(self) -> dict[str, Any] | None:
-        """Which code ran."""
+        """Which code ran; :attr:`code_diff` and :attr:`untracked` are the texts."""
         rows = self._rows("SELECT * FROM code_versions WHERE id = ?", self.session["code_version_id"])
         return {**rows[0], "details": json.loads(rows[0]["details"])} if rows else None
+
+    @property
+    def code_diff(self) -> str | None:
+        """The recorded differences from the commit, as a patch; None where there are none, or none were recorded."""
+        return _code.diff_of(self._history, self.code)
+
+    @property
+    def untracked(self) -> dict[str, str]:
+        """Text of the code files that git did not know, by path from the repository's root."""
+        return _code.untracked_of(self._history, self.code)
+
+    @property
+    def datasets(self) -> list[Dataset]:
+        """Fingerprints of the data it used."""
+        found: list[Dataset] = _parsed(self.related("datasets"), "schema", "profile")
+        return found
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """Files that it read or wrote, in order."""
+        rows: list[Any] = self.related("artifacts")
+        return rows
+
+    @property
+    def optimizers(self) -> list[Optimizer]:
+        """Its optimizers, with their groups and schedules."""
+        sql = (
+            "SELECT optimizer_id, position, n_parameters, lr, settings, step FROM optimizer_groups "
+            "WHERE run_id = ? ORDER BY ordinal"
+        )
+        groups: dict[str, list[Any]] = {}
+        for row in _parsed(self._rows(sql, self.id), "settings"):
+            groups.setdefault(row.pop("optimizer_id"), []).append(row)
+        rows = _parsed(self.related("optimizers"), "settings", "scheduler")
+        found: list[Any] = [{**row, "groups": groups.get(row["id"], [])} for row in rows]
+        return found
+
+    @property
+    def architecture(self) -> Architecture | None:
+        """The shape of its model."""
+        rows: list[Architecture] = _parsed(
+            self._rows("SELECT * FROM architectures WHERE id = ?", self.row["architecture_id"]), "layers"
+        )
+        return rows[0] if rows else None
+
+    @property
+    def tags(self) -> dict[str, str | None]:
+        """Latest value of each tag; empty for a bare word, None where it was erased."""
+        return {row["key"]: row["value"] for row in self.related("tags")}
+
+    @property
+    def notes(self) -> list[Note]:
+        """Notes on it, oldest first."""
+        rows: list[Any] = self.related("notes")
+        return rows
+
+    @property
+    def events(self) -> list[Event]:
+        """What happened in it, oldest first."""
+        rows: list[Any] = self.related("events")
+        return rows
+
+    @property
+    def links(self) -> list[Link]:
+        """How it relates to earlier runs: what it resumes, continues, ..."""
+        rows: list[Any] = self.related("links")
+        return rows
+
+    @property
+    def linked_by(self) -> list[Link]:
+        """How later runs of this store relate to it: what resumes it, continues it, ..."""
+        sql = "SELECT kind, run_id, other_run_id, sha256, time FROM run_links WHERE other_run_id = ? ORDER BY time"
+        rows: list[Any] = self._rows(sql, self.id)
+        return rows
+
+    def writers_of(self, sha256: str | None) -> list[str]:
+        """Ids of the other runs of this store that wrote a file of that content, the latest first."""
+        sql = "SELECT DISTINCT run_id FROM run_artifacts WHERE sha256 = ? AND direction = 'out' AND run_id <> ?"
+        return sorted((row["run_id"] for row in self._rows(sql, sha256, self.id)), reverse=True)
+
+    @property
+    def parent(self) -> RunRecord | None:
+        """The run that it is part of; None for an outer one, or where that run is not in this store."""
+        rows = self._rows("SELECT * FROM runs WHERE id = ?", self.row["parent_id"])
+        return RunRecord(self._history, rows[0]) if rows else None
+
+    @property
+    def determinism(self) -> dict[str, Any]:
+        """The flags that decide whether the same seed gives the same numbers; empty where none are known."""
+        told = self.session_events("determinism")
+        return dict(json.loads(told[-1]["body"])) if told else {}
 
     def related(self, table: str) -> list[dict[str, Any]]:
         """Rows of a table about this run: datasets, artifacts, tags, notes, events, links, optimizers."""
@@ -160,17 +279,29 @@ class RunRecord:
         return frame.pivot_table(index="step", columns="name", values="value", aggfunc="last")
 
     def as_json(self) -> dict[str, Any]:
-        """The complete record but for the points, as plain values."""
-        related = {table: self.related(table) for table in _RELATED}
+        """The complete record but for the points, as plain values; `docs/show_json.md` says what each is."""
+        sql = "SELECT key, value, source, time FROM params WHERE run_id = ? ORDER BY ordinal"
+        told = [{**row, "value": json.loads(row["value"])} for row in self._rows(sql, self.id)]
+        code = self.code
+        if code is not None:
+            code = {**code, "diff": self.code_diff, "untracked": self.untracked}
         return {
-            **self.row, "status": self.status, "params": self.params, "results": self.results,
-            "metrics": self.summaries, "children": [{**c.row, "status": c.status} for c in self.children],
-            "session": self.session, "environment": self.environment, "code": self.code,
-            "captures": self.captures, "seeds": self.seeds, **related,
+            **self.row, "status": self.status, "params": self.params, "params_told": told, "results": self.results,
+            "metrics": self.summaries, "datasets": self.datasets, "optimizers": self.optimizers,
+            "architecture": self.architecture, "seeds": self.seeds, "rng_states": self.related("rng_states"),
+            "determinism": self.determinism, "code": code, "environment": self.environment, "packages": self.packages,
+            "session": self.session, "artifacts": self.artifacts, "links": self.links, "linked_by": self.linked_by,
+            "children": [{**c.row, "status": c.status} for c in self.children], "tags": self.related("tags"),
+            "notes": self.notes, "events": self.events, "captures": self.captures,
         }  # fmt: skip
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.row)
+
+
+def _parsed(rows: list[dict[str, Any]], *columns: str) -> Any:
+    """Rows whose columns of JSON are values."""
+    return [{**row, **{name: loads(row[name] or "null") for name in columns}} for row in rows]
 
 
 _RELATED = {
@@ -181,7 +312,7 @@ _RELATED = {
     "tags": "SELECT key, value, author, time FROM tags WHERE run_id = ? ORDER BY time",
     "notes": "SELECT body, author, time FROM notes WHERE run_id = ? ORDER BY time",
     "events": "SELECT time, step, kind, severity, title, body, count FROM events WHERE run_id = ? ORDER BY time",
-    "links": "SELECT kind, other_run_id, sha256, time FROM run_links WHERE run_id = ? ORDER BY time",
+    "links": "SELECT kind, run_id, other_run_id, sha256, time FROM run_links WHERE run_id = ? ORDER BY time",
     "optimizers": "SELECT id, position, class_name, settings, scheduler FROM optimizers "
     "WHERE run_id = ? ORDER BY ordinal",
     "rng_states": "SELECT point, library, device, algorithm, digest, time FROM rng_states WHERE run_id = ? "

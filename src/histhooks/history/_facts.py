@@ -1,0 +1,252 @@
+"""The facts of a run in a few words each, for a person: what `show` and `report` both say."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from histhooks import _text
+from histhooks._ids import short_id
+
+if TYPE_CHECKING:
+    from histhooks.history import RunRecord
+    from histhooks.history._rows import Artifact, Dataset, Link, Optimizer
+
+_DULL = (None, False, 0, 0.0, "")
+
+
+def join(*words: str | None) -> str:
+    """Words with room between them."""
+    return "  ".join(word for word in words if word)
+
+
+def count(n: int, word: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
+
+
+def epoch(run: RunRecord, number: int | None) -> str:
+    """An epoch as the host prints it: Keras counts from 1, the others from 0."""
+    if number is None:
+        return "–"
+    return str(number + 1 if run.framework == "keras" else number)
+
+
+def outcome(run: RunRecord) -> str:
+    """How it ended, with the error."""
+    session = run.session
+    how = f"by {session['signal']}" if run.status == "killed" and session["signal"] else ""
+    error = f"{run.error_type}: {run.error_message or ''}".strip() if run.error_type else ""
+    return join(run.status, how, error)
+
+
+def progress(run: RunRecord) -> str:
+    """How far a run is that still runs; empty for others."""
+    if run.status != "running":
+        return ""
+    elapsed = (datetime.now(UTC) - datetime.fromisoformat(run.started_at)).total_seconds()
+    last = {key: max((s[key] for s in run.summaries if s[key] is not None), default=None) for key in _LAST}
+    step, done = last["last_step"], last["last_epoch"]
+    planned, params = run.epochs_planned, run.params
+    rounds = params.get("num_boost_round") or params.get("n_estimators")
+    words = [f"since {_text.seconds(elapsed)}"]
+    share = None
+    if done is not None:
+        words.append(f"epoch {epoch(run, done)}" + (f" of {planned}" if planned else ""))
+        share = (done + 1) / planned if planned else None
+    if step is not None:
+        words.append(f"step {step:,}" + (f", {(step + 1) / elapsed:.3g} a second" if elapsed > 0 else ""))
+        if share is None and isinstance(rounds, int) and rounds > 0:
+            share = (step + 1) / rounds
+    if share is not None and 0 < share < 1:
+        words.append(f"{share:.0%}, about {_text.seconds(elapsed / share - elapsed)} left")
+    return ", ".join(words)
+
+
+_LAST = ("last_epoch", "last_step")
+
+
+def took(run: RunRecord) -> str:
+    """When it ran, how long, and how far it came."""
+    words = [f"{_text.when(run.started_at)}, took {_text.seconds(run.duration_s)}"]
+    if run.epochs_done:
+        of = f" of {run.epochs_planned}" if run.epochs_planned and run.epochs_planned != run.epochs_done else ""
+        words.append(f"{run.epochs_done:,}{of} epochs" if of or run.epochs_done != 1 else "1 epoch")
+    if run.steps_done:
+        words.append(count(run.steps_done, "step"))
+    return ", ".join(words)
+
+
+def model(run: RunRecord) -> list[str]:
+    """The model: class, framework, size."""
+    shape = run.architecture
+    release = f"({run.framework} {run.framework_version})" if run.framework_version else run.framework
+    size = None
+    if shape is not None and shape["n_parameters"] is not None:
+        trained, layers = shape["n_trainable"], shape["layers"]
+        some = f", {trained:,} of them trained" if trained is not None and trained != shape["n_parameters"] else ""
+        parts = f" in {count(len(layers), 'layer')}" if isinstance(layers, list) else ""
+        size = count(shape["n_parameters"], "parameter") + some + parts
+    return [line for line in (join(run.model_class, release), size) if line]
+
+
+def dataset(data: Dataset) -> str:
+    """One fingerprint of data."""
+    columns = f" × {data['n_columns']:,}" if data["n_columns"] is not None else ""
+    rows = f" {data['n_rows']:,}{columns}" if data["n_rows"] is not None else ""
+    digest = f"content {data['content_hash'][:12]}" if data["content_hash"] else "content not hashed"
+    covers = {"all": "", "sample": " (of a sample)"}.get(data["coverage"] or "", "")
+    origin = " ".join(word for word in (data["name"], f"from {data['source']}" if data["source"] else None) if word)
+    size = f", {_text.size(data['size_bytes'])}" if data["size_bytes"] is not None else ""
+    return f"{data['role']}: {data['kind']}{rows}{size}, {digest}{covers}" + (f", {origin}" if origin else "")
+
+
+def settings(values: Mapping[str, Any], without: Iterable[str] = ()) -> str:
+    """Settings that say something: those that are off, or nothing, are left out."""
+    skipped = {*without}
+    told = {k: v for k, v in values.items() if k not in skipped and (v not in _DULL or isinstance(v, (list, dict)))}
+    return ", ".join(f"{key}={_text.value_text(value, 40)}" for key, value in told.items())
+
+
+def optimizer(found: Optimizer) -> list[str]:
+    """An optimizer, its schedule, and a line for each group where there are several."""
+    lrs: dict[int, list[float]] = {}
+    sizes: dict[int, int | None] = {}
+    for group in found["groups"]:
+        rates = lrs.setdefault(group["position"], [])
+        if group["lr"] is not None and (not rates or rates[-1] != group["lr"]):
+            rates.append(group["lr"])
+        sizes.setdefault(group["position"], group["n_parameters"])
+    rest = settings(found["settings"], ("lr", "learning_rate", "name", "class", "schedule", "built"))
+    groups = []
+    for position, rates in lrs.items():
+        few = rates if len(rates) <= 4 else [*rates[:2], rates[-1]]
+        path = (" → " if len(rates) <= 4 else " → … ").join(_text.number(rate) for rate in few)
+        groups.append(f"lr {path}" if path else f"group {position}")
+    lines = [join(found["class_name"], groups[0] if len(groups) == 1 else None, rest)]
+    if len(groups) > 1:
+        for (position, n), text in list(zip(sizes.items(), groups))[:4]:
+            lines.append(f"  group {position}: {text}" + (f", {count(n, 'parameter')}" if n is not None else ""))
+        if len(groups) > 4:
+            lines.append(f"  … {len(groups) - 4} more groups")
+    schedule = found["scheduler"]
+    if isinstance(schedule, dict):
+        lines.append(f"  schedule {schedule.get('class', '')}  {settings(schedule, ('class', 'last_epoch', 'name'))}")
+    elif schedule:
+        lines.append(f"  schedule {_text.value_text(schedule)}")
+    return lines
+
+
+def seeds(run: RunRecord) -> str:
+    """Seeds that were set, and whether any was."""
+    # What the program seeded, and not what that call seeded in turn; unless nothing else is known.
+    set_by_program = [s for s in run.seeds if "-packages/" not in (s["location"] or "")]
+    told = [
+        f"{s['library']} {s['call']}({s['value']})" + (f" at {s['location']}" if s["location"] else "")
+        for s in set_by_program or run.seeds
+    ]
+    states = {key: value for key, value in run.params.items() if key.endswith("random_state")}
+    told += [f"{key}={_text.value_text(value)}" for key, value in states.items() if value is not None]
+    return ", ".join(dict.fromkeys(told)) or "no seed was set"
+
+
+def code(run: RunRecord) -> str:
+    """Which code ran, and how far it was from its commit."""
+    found = run.code
+    if found is None:
+        return "not recorded"
+    if found["commit_hash"] is None and found["repository"] is None:
+        return join("not in git", found["entry_script"])
+    words = [found["repository"], (found["commit_hash"] or "no commit")[:10], found["branch"]]
+    changes = {0: "clean", 1: "with changes", None: None}[found["dirty"]]
+    diff, unknown = run.code_diff, len(found["details"].get("untracked", {}))
+    if diff:
+        lines = diff.splitlines()
+        plus = sum(line.startswith("+") and not line.startswith("+++ ") for line in lines)
+        minus = sum(line.startswith("-") and not line.startswith("--- ") for line in lines)
+        changes = f"with changes (+{plus} −{minus})"
+    if unknown:
+        changes = f"{changes or ''}, {count(unknown, 'new file')}"
+    if found["details"].get("diff_masked"):
+        changes = f"{changes}, secrets masked"
+    return join(*words, changes, found["entry_script"])
+
+
+def environment(run: RunRecord) -> str:
+    """What it ran on."""
+    found = run.environment
+    if found is None:
+        return "not recorded"
+    gpus = [gpu["name"] for gpu in json.loads(found["gpus"] or "[]")]
+    memory = _text.size(found["memory_bytes"]) if found["memory_bytes"] else None
+    cores = found["details"].get("cpu_count")
+    cpu = f"{found['cpu'] or found['machine']} × {cores}" if cores else found["cpu"]
+    return join(found["python"], found["os"], cpu, memory, *gpus, count(len(run.packages), "package"))
+
+
+def threads(run: RunRecord) -> str:
+    """Thread pools and the variables that change what is computed."""
+    details = (run.environment or {}).get("details", {})
+    pools = [f"{p.get('internal_api', p['user_api'])} {p.get('num_threads')}" for p in details.get("thread_pools", [])]
+    return ", ".join([*dict.fromkeys(pools), *(f"{k}={v}" for k, v in details.get("variables", {}).items())])
+
+
+def session(found: Mapping[str, Any]) -> str:
+    """What kind of process it was, and how it ended."""
+    rank = f"rank {found['rank']} of {found['world_size']}" if found["world_size"] else None
+    job = f"job {found['job_id']}" if found["job_id"] else None
+    code = f"exit code {found['exit_code']}" if found["exit_code"] is not None else found["signal"]
+    dropped = f"{found['dropped_points']} points dropped" if found["dropped_points"] else None
+    errors = f"{count(found['hook_errors'], 'failure')} of ours" if found["hook_errors"] else None
+    return join(found["kind"], f"pid {found['pid']}", job, rank, found["status"], code, dropped, errors)
+
+
+def links(run: RunRecord) -> list[str]:
+    """What it resumes and what resumes it, and which run made a file that it read."""
+    out = [f"{link['kind']} {_other(run, link)}" for link in run.links]
+    passive = {"resumes": "resumed by", "continues": "continued by", "fine-tunes": "fine-tuned by"}
+    passive |= {"reproduces": "reproduced by", "uses": "used by"}
+    out += [f"{passive[link['kind']]} {short_id(link['run_id'])}" for link in run.linked_by]
+    known = {link["sha256"] for link in run.links}
+    for file in run.artifacts:
+        if file["direction"] == "in" and file["sha256"] not in known:
+            out += [
+                f"reads {place(run, file['path'])}, which {w} wrote"
+                for w in map(short_id, run.writers_of(file["sha256"]))
+            ]
+    parent = run.parent
+    return [*out, *([f"part of {short_id(parent.id)} {parent.name}"] if parent else [])]
+
+
+def _other(run: RunRecord, link: Link) -> str:
+    digest = f" by file {link['sha256'][:12]}" if link["sha256"] else ""
+    if link["other_run_id"]:
+        return short_id(link["other_run_id"]) + digest
+    writers = run.writers_of(link["sha256"]) if link["sha256"] else []
+    return (", ".join(map(short_id, writers)) or "a run that is not known") + digest
+
+
+def place(run: RunRecord, path: str) -> str:
+    """A path as seen from where the process ran."""
+    folder = run.session["cwd"]
+    return os.path.relpath(path, folder) if folder and path.startswith(folder.rstrip("/") + "/") else path
+
+
+def artifacts(run: RunRecord, most: int) -> list[str]:
+    """Files, the latest content of each path; of older contents their count."""
+    latest: dict[tuple[str, str, str], list[Artifact]] = {}
+    for file in run.artifacts:
+        latest.setdefault((file["direction"], file["role"], file["path"]), []).append(file)
+    lines = []
+    for (direction, role, path), contents in list(latest.items())[:most]:
+        last = contents[-1]
+        step = f", step {last['step']:,}" if last["step"] is not None else ""
+        earlier = f", {count(len(contents) - 1, 'earlier content')}" if len(contents) > 1 else ""
+        way = "read" if direction == "in" else role
+        lines.append(
+            f"{way}: {place(run, path)}, {_text.size(last['size_bytes'])}, {last['sha256'][:12]}{step}{earlier}"
+        )
+    return lines + ([f"… {len(latest) - most} more"] if len(latest) > most else [])
