@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import histhooks
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
@@ -23,6 +24,20 @@ def build(optimizer="sgd"):
     model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)])
     model.compile(optimizer, "mse", metrics=["mae"])
     return model
+"""
+# Batches each two of which make a step, three of which are recorded.
+BATCHES = """
+from histhooks.integrations.keras import HistoryCallback
+from keras.callbacks import CallbackList
+lists, init = [], CallbackList.__init__
+def remember(self, *args, **kwargs):
+    init(self, *args, **kwargs)
+    lists.append(self)
+CallbackList.__init__ = remember
+model = build(keras.optimizers.SGD(0.01, gradient_accumulation_steps=2))
+model.fit(x, y, epochs=2, batch_size=16, verbose=0, callbacks=[HistoryCallback(every=3)])
+from keras.src.backend import IS_THREAD_SAFE
+assert lists[0]._async_train == IS_THREAD_SAFE, "the training thread hands batches on itself"
 """
 SETUP = "import histhooks\nhisthooks.autolog()\n" + DATA
 
@@ -186,6 +201,117 @@ if not {beside!r}:
     sql = "SELECT count FROM metric_summaries WHERE name = 'batch_loss'"
     assert query(store_path, sql) == [(2,), (2,)]
     assert query(store_path, "SELECT count FROM metric_summaries WHERE name = 'loss'") == [(1,), (1,)]
+
+
+def test_a_callback_that_is_made_in_the_call_records_it(store_path: Path) -> None:
+    body = """
+import histhooks
+from histhooks.integrations.keras import HistoryCallback
+build().fit(x, y, epochs=1, verbose=0, callbacks=[HistoryCallback()])
+histhooks.autolog("keras")
+histhooks.disable()
+build().fit(x, y, epochs=1, verbose=0, callbacks=[HistoryCallback()])
+"""
+    code, _, err = run_program(DATA + body, store_path, HISTHOOKS_QUIET="0")
+    assert code == 0, err
+    assert query(store_path, "SELECT kind, status FROM runs") == [("fit", "finished")]
+    assert "this fit is not recorded" in err
+
+
+def test_batches_on_request_leave_the_host_its_asynchronous_dispatch(store_path: Path) -> None:
+    record(store_path, f"import histhooks\n{BATCHES}", DATA)
+    # 100 rows in batches of 16 and two batches a step: 3 steps an epoch, and half of one goes on in the next.
+    expected = [(1, 0), (2, 0), (4, 1), (6, 1)]
+    assert [(step, epoch) for step, epoch, _ in points(store_path, "batch_loss")] == expected
+
+
+def test_optimizers_of_a_train_step_of_its_own_are_told_and_not_the_default(store_path: Path) -> None:
+    body = """
+import torch
+class Pair(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.maker, self.judge = (
+            keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(width)]) for width in (4, 1)
+        )
+    def compile(self, for_judge, for_maker):
+        super().compile()
+        self.for_judge, self.for_maker = for_judge, for_maker
+    def take(self, optimizer, part, loss):
+        self.zero_grad()
+        loss.backward()
+        gradients = [v.value.grad for v in part.trainable_weights]
+        with torch.no_grad():
+            optimizer.apply(gradients, part.trainable_weights)
+    def train_step(self, data):
+        real = data[0]
+        judged = keras.ops.mean(self.judge(self.maker(real)) - self.judge(real))
+        self.take(self.for_judge, self.judge, judged)
+        made = -keras.ops.mean(self.judge(self.maker(real)))
+        self.take(self.for_maker, self.maker, made)
+        return {"judge_loss": judged.detach(), "maker_loss": made.detach()}
+pair = Pair()
+pair.built = True
+pair.compile(keras.optimizers.Adam(0.001), keras.optimizers.SGD(0.01, momentum=0.5))
+history = pair.fit(x, y, epochs=2, batch_size=25, verbose=0)
+print(json.dumps(history.history["judge_loss"]))
+"""
+    losses = json.loads(record(store_path, body))
+    assert points(store_path, "judge_loss") == [(4 * n + 3, n, loss) for n, loss in enumerate(losses)]
+    assert [place[:2] for place in points(store_path, "lr/1.0")] == [(3, 0), (7, 1)]
+    assert points(store_path, "lr") == []
+    found = params(store_path)
+    assert found["for_judge.learning_rate"] == (0.001, "default")
+    assert (found["for_maker.name"][0], found["for_maker.momentum"]) == ("SGD", (0.5, "argument"))
+    assert "optimizer.name" not in found
+    sql = "SELECT o.position, class_name FROM optimizers AS o ORDER BY o.position"
+    assert query(store_path, sql) == [(0, "Adam"), (1, "SGD")]
+    assert query(store_path, "SELECT status, epochs_done, steps_done FROM runs") == [("finished", 2, 8)]
+
+
+def test_a_training_that_was_killed_and_taken_up_links_to_who_wrote_the_backup(store_path: Path) -> None:
+    body = """
+import os, signal, sys, time
+class Kill(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2 and sys.argv[-1] == "kill":
+            time.sleep(1.5)
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.argv.append(os.environ.get("HOW", ""))
+given = [keras.callbacks.BackupAndRestore("backup"), Kill()]
+build().fit(x, y, epochs=5, batch_size=25, verbose=0, callbacks=given)
+"""
+    assert run_program(SETUP + body, store_path, HOW="kill")[0] == -9
+    record(store_path, body)
+    sql = "SELECT id, status, epochs_planned, epochs_done, steps_done FROM runs ORDER BY started_at"
+    first, second = query(store_path, sql)
+    assert first[1:] == ("killed", 5, 2, 8)
+    assert second[1:] == ("finished", 3, 3, 20)
+    assert sorted(place[:2] for place in points(store_path, "loss")) == [(4 * n + 3, n) for n in range(5)]
+    with histhooks.History(store_path) as history:
+        run = history.run("last")
+        (link,) = run.links
+        assert (link["kind"], run.writers_of(str(link["sha256"]))) == ("resumes", [first[0]])
+    sql = f"SELECT path, role FROM run_artifacts WHERE direction = 'in' AND run_id = '{second[0]}'"
+    assert query(store_path, sql) == [(str(store_path.parent / "backup" / "latest.weights.h5"), "backup")]
+
+
+def test_weights_and_precision_are_told(store_path: Path) -> None:
+    body = """
+keras.config.set_dtype_policy("mixed_float16")
+model = build(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.25, 14)))
+weights = np.ones(100)
+model.fit(x, y, epochs=2, batch_size=50, verbose=0, sample_weight=weights, validation_data=(x, y, weights))
+print(int(model.optimizer.iterations))
+"""
+    steps = int(record(store_path, body))  # those whose gradients were finite
+    found = params(store_path)
+    assert found["dtype_policy"] == ("mixed_float16", "resolved")
+    assert found["data.sample_weight"] == (True, "argument")
+    assert found["data.class_weight"] == (False, "argument")
+    assert (found["optimizer.name"][0], found["optimizer.schedule.decay_steps"][0]) == ("Adam", 14)
+    assert query(store_path, "SELECT kind, status, steps_done FROM runs") == [("fit", "finished", steps)]
+    assert len(points(store_path, "lr")) == 2
 
 
 def test_a_loop_of_batches_is_one_run_and_a_second_fit_another_with_a_link(store_path: Path) -> None:

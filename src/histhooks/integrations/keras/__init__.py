@@ -15,13 +15,17 @@ Keras                                       record
 arguments of ``fit``                        params, under their own names; `data.class_weight` and
                                             `data.sample_weight`: whether there were any
 ``compile``                                 params `compile.<name>`, the optimizer with its settings and its schedule
+optimizers that ``train_step`` keeps        the same by attribute: `optimizers`, params `<attribute>.<name>`
 logs of an epoch                            points under the host's names, at the last optimizer step of the epoch
-learning rate                               points of `lr`, as it was when the epoch began to end
-``HistoryCallback(every=n)``                points `batch_<name>` each n batches, read as the host hands them on
+learning rate                               points of `lr`, or `lr/<optimizer>.0`: in force at the epoch's last step
+``HistoryCallback(every=n)``                points `batch_<name>` each n batches, at the step that they lead to
 ``x``, ``y``, ``validation_data``           datasets of role `train` and `valid`
 layers, shapes, parameters                  an architecture, once by content
 ``EarlyStopping``                           params `early_stopping.<name>`; results `stopped_epoch`, `best_epoch`
-``ModelCheckpoint``, ``BackupAndRestore``   the files they left, as artifacts of role `checkpoint` or `backup`
+``ModelCheckpoint``, ``BackupAndRestore``   each file that they wrote, when the next epoch begins or training ends, as
+                                            artifacts of role `checkpoint` or `backup`
+a backup that was taken up                  that file as an artifact that was read; a link `resumes` to who wrote it;
+                                            the epochs that were left as those planned
 callbacks                                   param `callbacks`, by class
 ``evaluate`` after a fit                    points `test_<name>` of the run that trained that model, one a call
 ``evaluate`` of a model not trained here    a run of kind `evaluate`
@@ -32,17 +36,17 @@ Seams. Callbacks are the official registration; ours is appended to the list tha
 construction, since a callback that is there before with a batch hook switches asynchronous dispatch off
 (``_configure_async_dispatch``). ``fit``, ``evaluate`` and ``train_on_batch`` of the backend's ``Trainer`` are wrapped
 for their arguments and for exceptions, of which no callback hears. The validation inside ``fit`` is an ``evaluate``
-that is given the fit's own ``CallbackList``: it is none of its own. Keras hands on the logs of an epoch as numbers
-(``pythonify_logs``), so reading them waits for nothing that the host does not wait for.
+that is given the fit's own ``CallbackList``: it is none of its own. Keras hands logs on as numbers (``pythonify_logs``,
+for each batch, in a thread of its own where it dispatches asynchronously), so reading them waits for nothing that the
+host does not wait for.
 
 Not recorded: gradients and activations; the logs of batches unless asked; ``predict``; data of a generator, a dataset
 or a ``PyDataset`` but for its kind, since reading it would use it up. Tested with 3.15 on the
-torch backend; the contract was also held to by hand on JAX and TensorFlow.
+backends torch 2.13, JAX 0.10 and TensorFlow 2.21, the latter two where they are installed.
 """
 
 from __future__ import annotations
 
-import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -55,25 +59,24 @@ from keras.callbacks import Callback, CallbackList
 
 from histhooks import recorder
 from histhooks._guard import guarded
+from histhooks._messages import warn_once
 from histhooks._patching import Patches
 from histhooks._run import Run
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
 from histhooks.integrations.keras._facts import (
+    Optimizers,
     bind,
-    files_of,
-    learning_rate,
     log_architecture,
     log_arguments,
     log_compiled,
     log_data,
     names_of,
-    step_of,
 )
+from histhooks.integrations.keras._fit import Fit, TestWatcher, Watcher
 
 _MINIMUM = (3, 6)
 _OWN = ("keras", "torch", "jax", "tensorflow", "threading", "concurrent", "functools")
-_EARLY_STOPPING = ("monitor", "min_delta", "patience", "baseline", "restore_best_weights", "start_from_epoch")
 
 _patches = Patches()
 _is_automatic = False
@@ -81,7 +84,7 @@ _is_automatic = False
 _trained: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 _runs: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
 _loops: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
-_fitting: ContextVar[_Fit | None] = ContextVar("histhooks_keras_fit", default=None)
+_fitting: ContextVar[Fit | None] = ContextVar("histhooks_keras_fit", default=None)
 _evaluating: ContextVar[dict[str, Any] | None] = ContextVar("histhooks_keras_evaluate", default=None)
 
 
@@ -93,7 +96,7 @@ class HistoryCallback(Callback):
     Parameters
     ----------
     every : int, optional
-        Record the logs of each so many batches too. Reading them may wait for the device, as the progress bar does.
+        Record the logs of each so many batches too.
 
     Examples
     --------
@@ -108,121 +111,10 @@ class HistoryCallback(Callback):
         self.every = every
         guarded(_arm)()
 
-
-class _Watcher(Callback):
-    """What is in the host's list while a fit is recorded."""
-
-    async_safe = True
-
-    def __init__(self, fit: _Fit) -> None:
-        super().__init__()
-        self._fit = fit
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._fit.epoch_ended(epoch, logs or {})
-
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        self._fit.train_ended()
-
-
-class _BatchWatcher(_Watcher):
-    """The same, with the logs of batches, which Keras computes only for those that ask."""
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._fit.batch_ended(batch, logs or {})
-
-
-class _TestWatcher(Callback):
-    """What is in the host's list while an evaluation is recorded: learns its scores by name."""
-
-    async_safe = True
-
-    def __init__(self, scores: dict[str, Any]) -> None:
-        super().__init__()
-        self._scores = scores
-
-    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        self._scores.update(logs or {})
-
-
-class _Fit:
-    """One call of ``fit``: its run, and how far it is."""
-
-    def __init__(self, run: Run, model: Any, planned: int, every: int | None, *, is_own: bool) -> None:
-        self.run = run
-        self.is_own = is_own
-        self.every = every
-        self._model = model
-        self._planned = planned
-        self._done = 0
-        self._others: list[Any] = []
-        self._begin = time.time()
-
-    def enter(self, callbacks: Any) -> None:
-        """Put ours in the host's list, in the place of those that a program put in."""
-        given = list(callbacks.callbacks)
-        self._others = [c for c in given if not isinstance(c, (HistoryCallback, _Watcher))]
-        for callback in given:
-            if isinstance(callback, HistoryCallback) and callback.every is not None:
-                self.every = callback.every
-        ours = (_BatchWatcher if self.every else _Watcher)(self)
-        ours.set_model(self._model)
-        ours.set_params(callbacks.params)
-        # First: another callback may move the learning rate, or fail, at the same moment.
-        callbacks.callbacks[:] = [ours, *self._others]
-        self._log_callbacks()
-
-    def _log_callbacks(self) -> None:
-        names = [f"{type(c).__module__}.{type(c).__qualname__}" for c in self._others]
-        self.run.log_params({"callbacks": names}, source="resolved")
-        stopping = self._stopping()
-        if stopping is not None:
-            known = {name: getattr(stopping, name, None) for name in _EARLY_STOPPING}
-            self.run.log_params(
-                {"early_stopping": {k: v for k, v in known.items() if v is not None}}, source="argument"
-            )
-        monitored = next((c.monitor for c in self._others if isinstance(getattr(c, "monitor", None), str)), None)
-        if monitored is not None and recorder.main_metric() is None:
-            self.run.update(main_metric=monitored)
-
-    def _stopping(self) -> Any:
-        return next((c for c in self._others if isinstance(c, keras.callbacks.EarlyStopping)), None)
-
-    @guarded
-    def epoch_ended(self, epoch: int, logs: Mapping[str, Any]) -> None:
-        """Record an epoch, at its last optimizer step."""
-        step = step_of(self._model)
-        self.run.log(dict(logs), step=step, epoch=epoch)
-        rate = learning_rate(self._model, step)
-        if rate is not None:
-            self.run.log({"lr": rate}, step=step, epoch=epoch)
-        self._done += 1
-        self.run.update(epochs_done=self._done, steps_done=None if step is None else step + 1)
-
-    @guarded
-    def batch_ended(self, batch: int, logs: Mapping[str, Any]) -> None:
-        """Record a batch, where it is its turn."""
-        if self.every and (batch + 1) % self.every == 0:
-            self.run.log({f"batch_{name}": value for name, value in logs.items()}, step=step_of(self._model))
-
-    @guarded
-    def train_ended(self) -> None:
-        """Record what callbacks found out."""
-        results: dict[str, Any] = {}
-        stopping = self._stopping()
-        if stopping is not None and getattr(stopping, "best", None) is not None:
-            results |= {"best_epoch": stopping.best_epoch, "best_score": float(stopping.best)}
-            if getattr(stopping, "stopped_epoch", 0):
-                results |= {"stopped_epoch": stopping.stopped_epoch, "restored_best": stopping.restore_best_weights}
-        self.run.log_results(results)
-
-    @guarded
-    def ended(self) -> None:
-        """Record the files that callbacks left; also after a failure."""
-        for callback in self._others:
-            for path, role in files_of(callback):
-                if path.is_file() and path.stat().st_mtime >= self._begin - 1:
-                    self.run.log_artifact(path, role=role)
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Called by Keras only where nobody saw the call of ``fit``: it was looked up before the hooks were in."""
+        if not _is_nested() and _may_record([self]):
+            warn_once("keras/late", "this fit is not recorded: after disable(), make HistoryCallback before the call")
 
 
 def _is_nested() -> bool:
@@ -251,13 +143,13 @@ def _open(kind: str, model: Any, **facts: Any) -> Run:
 
 
 @guarded
-def _begin(original: Callable[..., Any], bound: dict[str, Any]) -> _Fit | None:
+def _begin(original: Callable[..., Any], bound: dict[str, Any]) -> Fit | None:
     model = bound.get("self")
     if model is None or _is_nested() or not _may_record(bound.get("callbacks")):
         return None
     planned, initial = int(bound.get("epochs", 1)), int(bound.get("initial_epoch", 0))
     run = _open("fit", model, epochs_planned=max(0, planned - initial))
-    fit = _Fit(run, model, planned, None, is_own=True)
+    fit = Fit(run, model, planned, initial)
     _describe(run, original, bound, model)
     return fit
 
@@ -296,7 +188,7 @@ def _around_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
 
 @guarded
-def _conclude(fit: _Fit, model: Any) -> None:
+def _conclude(fit: Fit, model: Any) -> None:
     fit.ended()
     log_architecture(fit.run, model)
     _trained[model] = str(fit.run.id)
@@ -313,9 +205,11 @@ def _around_list_init(original: Callable[..., Any], args: tuple[Any, ...], kwarg
 def _enter(callbacks: Any) -> None:
     fit, scores = _fitting.get(), _evaluating.get()
     if scores is not None:
-        callbacks.callbacks.append(_TestWatcher(scores))
+        callbacks.callbacks.append(TestWatcher(scores))
     elif fit is not None:
-        fit.enter(callbacks)
+        given = list(callbacks.callbacks)
+        every = next((c.every for c in given if isinstance(c, HistoryCallback) and c.every is not None), None)
+        fit.enter(callbacks, [c for c in given if not isinstance(c, (HistoryCallback, Watcher))], every)
 
 
 # --- evaluate ---------------------------------------------------------------------------------------------------------
@@ -370,7 +264,7 @@ def _log_scores(run: Run | None, model: Any, scores: Mapping[str, Any]) -> None:
     if run is None:
         return
     with run.reopened():
-        run.log({f"test_{name}": float(value) for name, value in scores.items()}, step=step_of(model))
+        run.log({f"test_{name}": float(value) for name, value in scores.items()}, step=Optimizers(model).last_step())
 
 
 # --- train_on_batch ---------------------------------------------------------------------------------------------------
@@ -409,7 +303,7 @@ def _loop(model: Any) -> Run | None:
 def _log_batch(run: Run, model: Any, result: Any) -> None:
     values = result if isinstance(result, (list, tuple)) else [result]
     logs = result if isinstance(result, dict) else dict(zip(names_of(model), values, strict=False))
-    run.log(dict(logs), step=step_of(model))
+    run.log(dict(logs), step=Optimizers(model).last_step())
 
 
 # --- seams ------------------------------------------------------------------------------------------------------------
@@ -451,3 +345,5 @@ def uninstall() -> None:
 
 
 integration = Integration("keras", install, uninstall)
+# `model.fit(x, y, callbacks=[HistoryCallback()])` looks `fit` up before it makes the callback.
+guarded(_arm)()

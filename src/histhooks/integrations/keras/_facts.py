@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import os
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,15 +38,6 @@ def files_of(callback: Any) -> Iterator[tuple[Path, str]]:
             yield path, "backup"
 
 
-def step_of(model: Any) -> int | None:
-    """The last optimizer step, 0-based; the count lies on the device where that is not the CPU, once an epoch."""
-    iterations = getattr(getattr(model, "optimizer", None), "iterations", None)
-    if iterations is None:
-        return None
-    steps = int(_number(iterations))
-    return steps - 1 if steps else None
-
-
 def _number(value: Any) -> Any:
     """The number in a variable or a tensor; ``keras.ops.convert_to_numpy`` warns on some backends."""
     value = getattr(value, "value", value)
@@ -54,11 +46,71 @@ def _number(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def learning_rate(model: Any, step: int | None = None) -> float | None:
-    """The learning rate that was in force for a step; a schedule's own value has moved on to the next one already."""
-    optimizer = getattr(model, "optimizer", None)
+class Optimizers:
+    """The optimizers of a model by name: that of ``compile``, and those that a ``train_step`` of its own keeps.
+
+    A model that overrides ``compile`` and calls ``super().compile()`` has an optimizer by default that never steps: it
+    counts only where there is no other.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._found: list[tuple[str, Any]] | None = None
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Names and optimizers, in the order in which the model got them."""
+        if self._found is None:
+            kept = {
+                name: value
+                for name, value in vars(self._model).items()
+                if not name.startswith("_") and isinstance(value, keras.optimizers.Optimizer)
+            }
+            # On torch its class is one of the backend's own (`torch_rmsprop`).
+            given: Any = kept.get("optimizer")
+            if len(kept) > 1 and type(given).__name__ == "RMSprop" and not given.built:
+                del kept["optimizer"]
+            # What scales the loss (mixed precision) holds the one that steps.
+            self._found = [(name, getattr(value, "inner_optimizer", value)) for name, value in kept.items()]
+        return self._found
+
+    def batches(self) -> int:
+        """How many batches were trained on; the count lies on the device where that is not the CPU: ask once an epoch.
+
+        Gradients that are accumulated over batches make a step together; ``_iterations`` counts each.
+        """
+        return max((_count_of(optimizer) for _, optimizer in self.items()), default=0)
+
+    def step_of(self, batch: int) -> int:
+        """The step, 0-based, that a batch leads to, counted from 0 over all epochs."""
+        return batch // max((_accumulated(optimizer) for _, optimizer in self.items()), default=1)
+
+    def last_step(self, batches: int | None = None) -> int | None:
+        """The last step, 0-based; None before the first, and where no optimizer of Keras steps."""
+        steps = self.step_of(self.batches() if batches is None else batches)
+        return steps - 1 if steps else None
+
+    def rates(self) -> dict[str, float]:
+        """Learning rates that were in force for the last step; a schedule's own value has moved on already."""
+        found = {}
+        for position, (_, optimizer) in enumerate(self.items()):
+            rate = learning_rate(optimizer, max(0, _count_of(optimizer) // _accumulated(optimizer) - 1))
+            if rate is not None:
+                found["lr" if len(self.items()) == 1 else f"lr/{position}.0"] = rate
+        return found
+
+
+def _count_of(optimizer: Any) -> int:
+    return int(_number(getattr(optimizer, "_iterations", optimizer.iterations)))
+
+
+def _accumulated(optimizer: Any) -> int:
+    return getattr(optimizer, "gradient_accumulation_steps", None) or 1
+
+
+def learning_rate(optimizer: Any, step: int = 0) -> float | None:
+    """The learning rate at a step."""
     schedule = _schedule_of(optimizer)
-    rate = getattr(optimizer, "learning_rate", None) if schedule is None else schedule(step or 0)
+    rate = getattr(optimizer, "learning_rate", None) if schedule is None else schedule(step)
     return None if rate is None else float(_number(rate))
 
 
@@ -101,22 +153,50 @@ def log_arguments(run: Run, original: Callable[..., Any], bound: Mapping[str, An
 
 
 def log_compiled(run: Run, model: Any) -> None:
-    """Record what ``compile`` was called with, and the optimizer."""
-    optimizer = getattr(model, "optimizer", None)
+    """Record what ``compile`` was called with, and the optimizers."""
     # As they were given; get_compile_config() would serialize the optimizer, which warns on some backends.
     config = getattr(getattr(model, "_compile_config", None), "config", {})
-    run.log_params({f"compile.{k}": config[k] for k in _COMPILED if k in config}, source="argument")
+    _log_with_defaults(run, "compile", {k: config[k] for k in _COMPILED if k in config}, _defaults(keras.Model.compile))
     run.log_params({"backend": keras.backend.backend(), "dtype_policy": model.dtype_policy.name}, source="resolved")
-    if isinstance(optimizer, keras.optimizers.Optimizer):
-        settings = {k: v for k, v in vars(optimizer).items() if not k.startswith("_") and _is_setting(v)}
-        settings["learning_rate"] = learning_rate(model)
-        schedule = _schedule_of(optimizer)
-        scheduler = None if schedule is None else {"class": type(schedule).__name__, **schedule.get_config()}
-        if scheduler is not None:
-            settings = {**settings, "learning_rate": scheduler["class"], "schedule": scheduler}
-        group = {"lr": learning_rate(model), "n_parameters": len(model.trainable_variables)}
-        run.log_optimizer(0, type(optimizer).__name__, settings, [group], scheduler)
-        run.log_params({"optimizer": {**settings, "name": type(optimizer).__name__}}, source="argument")
+    for position, (name, optimizer) in enumerate(Optimizers(model).items()):
+        _log_optimizer(run, model, position, name, optimizer)
+
+
+def _log_optimizer(run: Run, model: Any, position: int, name: str, optimizer: Any) -> None:
+    settings = {k: v for k, v in vars(optimizer).items() if not k.startswith("_") and k != "built" and _is_setting(v)}
+    rate, schedule = learning_rate(optimizer), _schedule_of(optimizer)
+    settings["learning_rate"] = None if rate is None else _shortest(rate)
+    scheduler = None if schedule is None else {"class": type(schedule).__name__, **schedule.get_config()}
+    if scheduler is not None:
+        settings = {**settings, "learning_rate": scheduler["class"], "schedule": scheduler}
+    # An optimizer knows its variables once it is built; before the first step that of compile() takes all.
+    variables = getattr(optimizer, "_trainable_variables", None) or (
+        model.trainable_variables if name == "optimizer" else []
+    )
+    group = {"lr": rate, "n_parameters": sum(_size(v) for v in variables) or None}
+    run.log_optimizer(position, type(optimizer).__name__, settings, [group], scheduler)
+    own = {**settings, "name": type(optimizer).__name__}
+    _log_with_defaults(run, name, own, {k: v for k, v in _defaults(type(optimizer).__init__).items() if k != "name"})
+
+
+def _log_with_defaults(run: Run, role: str, settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Params of another object, with what was left as it is apart from what was chosen."""
+    left = {k: v for k, v in settings.items() if _is_setting(v) and k in defaults and defaults[k] == v}
+    run.log_params({f"{role}.{k}": v for k, v in settings.items() if k not in left}, source="argument")
+    run.log_params({f"{role}.{k}": v for k, v in left.items()}, source="default")
+
+
+def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    return {name: p.default for name, p in _signature(function).parameters.items() if p.default is not p.empty}
+
+
+def _shortest(rate: float) -> float:
+    """The shortest number that is this one in float32, as the program wrote it: 0.001 for 0.0010000000474974513."""
+    for digits in range(1, 9):
+        short = float(f"{rate:.{digits}g}")
+        if struct.pack("f", short) == struct.pack("f", rate):
+            return short
+    return rate
 
 
 def _is_setting(value: Any) -> bool:
@@ -151,7 +231,7 @@ def log_architecture(run: Run, model: Any) -> None:
         }
         for layer in list(model._flatten_layers(include_self=False))[:_MOST_LAYERS]
     ]
-    trainable = sum(int(_size(v)) for v in model.trainable_weights)
+    trainable = sum(_size(v) for v in model.trainable_weights)
     kind = type(model)
     run.log_architecture(
         "keras", f"{kind.__module__}.{kind.__qualname__}", layers, int(model.count_params()), trainable
