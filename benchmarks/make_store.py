@@ -168,7 +168,8 @@ class Maker:
         run_id = new_id(time_us, self.stream)
         facts = {
             "session_id": session_id, "parent_id": parent_id, "project": "churn",
-            "name": f"train·GridSearchCV[{number}]", "kind": "candidate", "framework": "sklearn", "status": "running", "started_at": iso(time_us),
+            "name": f"train·GridSearchCV[{number}]", "kind": "candidate",
+            "framework": "sklearn", "status": "running", "started_at": iso(time_us),
         }  # fmt: skip
         run = MadeRun(run_id, time_us)
         folds = [(run, {"test_score": self.stream.uniform(0.5, 1)}, n, None, time_us * 1000) for n in range(5)]

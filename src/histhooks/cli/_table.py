@@ -1,0 +1,137 @@
+"""A table that fits its terminal: columns that matter less go first, then long ones are cut."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+STYLES = {
+    "finished": {"fg": "green"}, "running": {"fg": "cyan"}, "failed": {"fg": "red", "bold": True},
+    "killed": {"fg": "red"}, "lost": {"fg": "red"}, "interrupted": {"fg": "yellow"}, "ended": {"fg": "yellow"},
+    "dim": {"dim": True}, "bold": {"bold": True}, "error": {"fg": "red"},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Attributes
+    ----------
+    title : str
+    rank : int
+        The column with the highest goes first where there is no room; those with 0 stay.
+    least : int
+        To how many characters it may be cut; 0: never.
+    is_right : bool
+        Whether its cells stand on the right, as numbers do.
+    """
+
+    title: str
+    rank: int = 0
+    least: int = 0
+    is_right: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A text and how it looks."""
+
+    text: str
+    style: str = ""
+
+
+def width() -> int:
+    """The width of the terminal; COLUMNS says another one, and where there is neither, 100."""
+    return max(20, shutil.get_terminal_size((100, 24)).columns)
+
+
+def is_coloured() -> bool:
+    """Whether colours are wanted (https://no-color.org)."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
+
+
+def styled(text: str, style: str) -> str:
+    """A text in its colour, where colours are wanted."""
+    known = STYLES.get(style)
+    return click.style(text, **known) if known and is_coloured() else text  # type: ignore[arg-type]
+
+
+def lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], room: int) -> list[str]:
+    """The lines of a table, its titles first, none wider than there is room.
+
+    Columns in which no row has anything are left out.
+    """
+    plain = [[_plain(cell.text) for cell in row] for row in rows]
+    kept = [n for n in range(len(columns)) if any(row[n] for row in plain)]
+    natural = {n: max([cells(columns[n].title), *(cells(row[n]) for row in plain)]) for n in kept}
+    kept = _keep(columns, kept, natural, room)
+    widths = _widths(columns, kept, natural, room)
+    out = [_line([Cell(columns[n].title, "bold") for n in kept], columns, kept, widths)]
+    for row, texts in zip(rows, plain, strict=True):
+        out.append(_line([Cell(texts[n], row[n].style) for n in kept], columns, kept, widths))
+    return out
+
+
+def _keep(columns: Sequence[Column], kept: list[int], natural: dict[int, int], room: int) -> list[int]:
+    def least(numbers: list[int]) -> int:
+        return sum(min(natural[n], columns[n].least or natural[n]) for n in numbers) + 2 * (len(numbers) - 1)
+
+    while least(kept) > room:
+        droppable = [n for n in kept if columns[n].rank]
+        if not droppable:
+            return kept
+        kept = [n for n in kept if n != max(droppable, key=lambda n: columns[n].rank)]
+    return kept
+
+
+def _widths(columns: Sequence[Column], kept: list[int], natural: dict[int, int], room: int) -> dict[int, int]:
+    widths = {n: natural[n] for n in kept}
+    while sum(widths.values()) + 2 * (len(kept) - 1) > room:
+        # The one that has most to give is cut by one character.
+        spare = {n: widths[n] - columns[n].least for n in kept if columns[n].least and widths[n] > columns[n].least}
+        if not spare:
+            break
+        widths[max(spare, key=lambda n: (spare[n], n))] -= 1
+    return widths
+
+
+def _line(row: list[Cell], columns: Sequence[Column], kept: list[int], widths: dict[int, int]) -> str:
+    out = []
+    for n, cell in zip(kept, row, strict=True):
+        text = cut(cell.text, widths[n])
+        gap = " " * (widths[n] - cells(text))
+        shown = styled(text, cell.style)
+        out.append(gap + shown if columns[n].is_right else shown + gap)
+    return "  ".join(out).rstrip()
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def cut(text: str, room: int) -> str:
+    """A text in no more columns than there is room, with … where it was cut."""
+    if cells(text) <= room:
+        return text
+    while text and cells(text) > room - 1:
+        text = text[:-1]
+    return f"{text}…" if room > 0 else ""
+
+
+def _plain(text: str) -> str:
+    """On one line, and without what would move the cursor."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else " " for sign in text)

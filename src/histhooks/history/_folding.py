@@ -1,0 +1,127 @@
+"""Runs from one call site as one row: those of a loop, a sweep or an array, newest on top."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from histhooks._time import from_iso
+from histhooks.history._fields import STATUS
+
+if TYPE_CHECKING:
+    from histhooks.history import History
+    from histhooks.history._listing import Query
+
+FOLD_FROM = 4  # fewer are easier to read one by one
+LOOP_FROM = 10  # programs that a shell started one after another
+_GAP_US = 60 * 1_000_000
+_COLUMNS = (
+    "r.id, r.session_id, r.group_name, r.project, r.call_site, r.kind, r.model_class, r.started_at, r.ended_at, "
+    f"r.duration_s, {STATUS}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One run of a row; the columns that tell what it belongs to."""
+
+    id: str
+    session_id: str
+    group_name: str | None
+    project: str | None
+    call_site: str | None
+    kind: str
+    model_class: str | None
+    started_at: str
+    ended_at: str | None
+    duration_s: float | None
+    status: str
+
+    @property
+    def site(self) -> tuple[Any, ...]:
+        """Where it was started from; a run without a call site is like no other."""
+        return (self.project, self.call_site or self.id, self.kind, self.model_class)
+
+    @property
+    def scope(self) -> tuple[Any, ...]:
+        """With which others it was started: its group, else its process."""
+        return (*self.site, self.group_name or self.session_id)
+
+
+@dataclass(slots=True)
+class Row:
+    """A row of the list: one run, or several from one call site, the newest first."""
+
+    members: list[Member] = field(default_factory=list)
+
+
+def fold(history: History, query: Query, limit: int) -> list[Row]:
+    """The first rows of a list that begins with the newest.
+
+    Runs from one call site are one row where they are of one process or one group and at least four, or of at least ten
+    programs, each started within a minute after the one before it. Reads no further than it must.
+    """
+    loops: list[list[Row]] = []
+    known: dict[tuple[Any, ...], Row] = {}
+    sql, values = query.select(_COLUMNS)
+    last: Member | None = None
+    beyond = ""
+    for columns in history.cursor(sql, *values):
+        member = Member(*columns)
+        row = known.get(member.scope)
+        if row is not None:
+            row.members.append(member)
+        elif last is not None and loops and _follows(last, member):
+            known[member.scope] = row = Row([member])
+            loops[-1].append(row)
+        elif sum(_height(loop) for loop in loops) >= limit:
+            _complete(history, query, known, member)
+            beyond = member.started_at
+            break
+        else:
+            known[member.scope] = row = Row([member])
+            loops.append([row])
+        last = member
+    rows = [row for loop in loops for row in _rows(loop)]
+    # Single runs that are older than one that was not looked at are none of the first.
+    rows = [row for row in rows if len(row.members) > 1 or row.members[0].started_at > beyond]
+    return sorted(rows, key=lambda row: (row.members[0].started_at, row.members[0].id), reverse=True)[:limit]
+
+
+def _follows(later: Member, earlier: Member) -> bool:
+    """Whether the later program was started when the earlier one had just ended, from the same place."""
+    if later.site != earlier.site or earlier.ended_at is None:
+        return False
+    return from_iso(later.started_at) - from_iso(earlier.ended_at) < _GAP_US
+
+
+def _height(loop: list[Row]) -> int:
+    return (
+        1 if len(loop) >= LOOP_FROM else sum(1 if len(row.members) >= FOLD_FROM else len(row.members) for row in loop)
+    )
+
+
+def _rows(loop: list[Row]) -> list[Row]:
+    if len(loop) >= LOOP_FROM:
+        return [Row([member for row in loop for member in row.members])]
+    out: list[Row] = []
+    for row in loop:
+        out += [row] if len(row.members) >= FOLD_FROM else [Row([member]) for member in row.members]
+    return out
+
+
+def _complete(history: History, query: Query, known: dict[tuple[Any, ...], Row], beyond: Member) -> None:
+    """Add older runs to the rows that are shown, so that their counts are whole."""
+    sessions = json.dumps([row.members[0].session_id for row in known.values()])
+    groups = json.dumps([row.members[0].group_name for row in known.values() if row.members[0].group_name])
+    sql = (
+        f"SELECT {_COLUMNS} FROM runs AS r{query.condition}{' AND' if query.clauses else ' WHERE'} r.started_at <= ? "
+        "AND (r.session_id IN (SELECT value FROM json_each(?)) OR r.group_name IN (SELECT value FROM json_each(?))) "
+        "ORDER BY r.started_at DESC, r.id DESC"
+    )
+    for columns in history.cursor(sql, *query.values, beyond.started_at, sessions, groups):
+        member = Member(*columns)
+        row = known.get(member.scope)
+        if row is not None and member.id != row.members[-1].id:
+            row.members.append(member)

@@ -1,0 +1,101 @@
+"""What a run came to: the metric that ranks it, with its best and its last value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from histhooks.history._listing import results_of, summaries_of
+
+if TYPE_CHECKING:
+    from histhooks.history import History
+
+_SCORES = ("best_score", "mean_test_score")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The value that ranks a run.
+
+    Attributes
+    ----------
+    name : str
+        Of the metric or the result.
+    direction : int
+        1 where more is better, -1 where less is, 0 where nobody knows.
+    best, last : float or None
+        None where there is none; there is no best where the direction is unknown.
+    special : str or None
+        The last value where it is not finite.
+    """
+
+    name: str
+    direction: int
+    best: float | None
+    last: float | None
+    special: str | None = None
+
+
+def outcome(
+    main_metric: str | None,
+    summaries: Iterable[Mapping[str, Any]],
+    results: Mapping[str, Any],
+    wanted: str | None = None,
+) -> Outcome | None:
+    """Choose what ranks a run: the metric that was named, its main one, a search's score, a validation metric, a loss.
+
+    Parameters
+    ----------
+    main_metric : str or None
+    summaries : iterable of mapping
+        Rows of `metric_summaries`.
+    results : mapping
+    wanted : str, optional
+        The metric to show whatever ranks it.
+    """
+    found = {row["name"]: row for row in summaries}
+    if wanted is not None:
+        return _of(found[wanted]) if wanted in found else None
+    if main_metric in found:
+        return _of(found[main_metric])
+    for name in _SCORES:
+        if isinstance(results.get(name), (int, float)):
+            return Outcome(name, 1, float(results[name]), None)
+    own = [row for row in found.values() if row["split"] != "system" and row["name"].partition("/")[0] != "lr"]
+    ranked = [row for row in own if row["direction"]] or own
+    for choose in (
+        lambda row: row["split"] == "valid" and "loss" in row["metric"],
+        lambda row: row["split"] == "valid",
+        lambda row: row["split"] == "train" and "loss" in row["metric"],
+        lambda row: True,
+    ):
+        chosen = next(filter(choose, ranked), None)
+        if chosen is not None:
+            return _of(chosen)
+    if isinstance(results.get("n_iter"), (int, float)):
+        return Outcome("n_iter", 0, None, float(results["n_iter"]))
+    return None
+
+
+def _of(row: Mapping[str, Any]) -> Outcome:
+    best = {1: row["max"], -1: row["min"], 0: None}[row["direction"]]
+    return Outcome(row["name"], row["direction"], best, row["last"], row["last_special"])
+
+
+def outcomes_of(
+    history: History, runs: Mapping[str, str | None], wanted: str | None = None
+) -> dict[str, Outcome | None]:
+    """The outcomes of some runs, given by id with their main metric; two queries for all of them."""
+    summaries, results = summaries_of(history, runs), results_of(history, runs)
+    return {i: outcome(main, summaries.get(i, ()), results.get(i, {}), wanted) for i, main in runs.items()}
+
+
+def best_of(found: Mapping[str, Outcome | None], name: str) -> str | None:
+    """The id of the run with the best value of a metric; None where nobody can tell."""
+    ranked = {
+        i: one.best * one.direction
+        for i, one in found.items()
+        if one is not None and one.name == name and one.best is not None and one.direction
+    }
+    return max(ranked, key=lambda i: ranked[i]) if ranked else None

@@ -1,0 +1,233 @@
+"""`histhooks runs`: what a person sees, at any width, and what a program gets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import histhooks
+from histhooks.cli import _table
+
+PROGRAM = """
+import histhooks
+def train(lr, **more):
+    with histhooks.start_run("sweep", params={"lr": lr, "same": 1, **more}) as run:
+        run.log({"val_loss": 1.0}); run.log({"val_loss": lr}); run.log({"val_loss": 2 * lr})
+for number in range(6):
+    train(0.1 * (number + 1))
+with histhooks.start_run("parent", params={"C": 1}):
+    with histhooks.start_run("child", params={"depth": 2}) as run:
+        run.log({"accuracy": 0.5}); run.log({"accuracy": 0.25})
+        with histhooks.start_run("grandchild", params={"leaf": float("nan")}):
+            pass
+try:
+    with histhooks.start_run("broken"):
+        raise ValueError("no good")
+except ValueError:
+    pass
+"""
+
+
+def record(path: Path, program: str = PROGRAM, project: str = "demo", **variables: str) -> None:
+    environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1", "HISTHOOKS_PROJECT": project}
+    done = subprocess.run([sys.executable, "-c", program], env={**environment, **variables}, timeout=60, check=False)
+    assert done.returncode == 0
+
+
+def ask(*words: str, width: int = 120, folder: Path | None = None, project: str = "") -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "histhooks", *words],
+        env={**os.environ, "COLUMNS": str(width), "HISTHOOKS_PROJECT": project}, cwd=folder, capture_output=True,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "Traceback (most recent call last)" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("history") / "histhooks.db"
+    record(path)
+    record(path, "import histhooks; histhooks.start_run('elsewhere').end()", project="other")
+    return path
+
+
+def test_runs_of_one_call_site_are_one_row_that_names_the_best(store: Path) -> None:
+    code, out, _ = ask("runs", str(store), project="demo")
+    lines = out.splitlines()
+    assert code == 0
+    assert [line.split()[1] for line in lines[1:4]] == ["broken", "parent", "sweep"]
+    row = lines[3]
+    assert "×6" in row
+    assert "lr=0.1…0.6" in row
+    assert "same" not in out
+    with histhooks.History(store) as history:
+        best = history.runs(order_by="val_loss", limit=1)[0]
+    assert row.startswith(best.id[-8:])
+    assert "↓ val_loss" in row
+    assert row.split().count("0.1") == 1  # the best of all
+    assert row.split().count("0.2") == 1  # what that one ended with
+    assert lines[4] == f"8 runs of demo (--all-projects for all) in {store}"
+
+
+def test_unfold_and_sort_show_each_run_and_only_what_varies(store: Path) -> None:
+    _, out, _ = ask("runs", str(store), "--unfold", project="demo")
+    assert out.count("sweep") == 6
+    assert "lr=0.3" in out
+    assert "same=1" not in out
+    _, out, _ = ask("runs", str(store), "--sort", "val_loss", "--limit", "2", project="demo")
+    assert [line.split()[-1] for line in out.splitlines()[1:3]] == ["lr=0.1", "lr=0.2"]
+    _, out, _ = ask("runs", str(store), "--sort", "val_loss", "--reverse", "--limit", "2", project="demo")
+    assert "lr=0.6" in out.splitlines()[1]
+
+
+def test_runs_of_this_project_else_of_all(store: Path) -> None:
+    _, out, _ = ask("runs", str(store), project="other")
+    assert "1 run of other (--all-projects for all)" in out
+    for words, project in ((("-A",), "other"), ((), "nobody")):
+        _, out, _ = ask("runs", str(store), *words, project=project)
+        assert "elsewhere" in out
+        assert "broken" in out
+    assert "of all projects" in out
+    _, out, _ = ask("runs", str(store), "--project", "dmo")
+    assert "there are demo, other" in out
+
+
+def test_children_are_counted_in_their_parent_and_shown_under_it(store: Path) -> None:
+    _, out, _ = ask("runs", str(store), project="demo")
+    assert "parent ▸1" in out
+    assert "grandchild" not in out
+    _, out, _ = ask("runs", str(store), "--children", project="demo")
+    names = [line[10:].split("  block")[0].rstrip() for line in out.splitlines()[2:5]]
+    assert names == ["parent", "  └ child", "    └ grandchild"]
+
+
+def test_a_condition_is_also_met_by_what_is_inside(store: Path) -> None:
+    _, out, _ = ask("runs", str(store), "--where", "accuracy > 0.3", project="demo")
+    assert [line.split()[1] for line in out.splitlines()[1:2]] == ["parent"]
+    assert "1 run of demo" in out
+    code, out, err = ask("runs", str(store), "--where", "val_los < 1")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0].endswith("did you mean val_loss?")
+    assert err.splitlines()[2] == "  ^^^^^^^"
+    _, out, _ = ask("runs", str(store), "--where", "status = failed", "-A")
+    assert "ValueError" in out
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 133, 200])
+def test_no_line_is_wider_than_the_terminal(store: Path, width: int) -> None:
+    for words in ((), ("--children",), ("--sort", "val_loss"), ("--unfold", "-A")):
+        _, out, _ = ask("runs", str(store), *words, width=width, project="demo")
+        for line in out.splitlines()[:-1]:
+            if not line.startswith("  ×") and " in /" not in line:
+                assert _table.cells(line) <= max(width, 58), line
+        assert "sweep" in out
+
+
+def test_a_running_run_is_on_top_with_its_progress(store: Path, tmp_path: Path) -> None:
+    path = tmp_path / "live.db"
+    program = (
+        "import histhooks, sys\n"
+        "first = histhooks.start_run('early')\nfirst.update(epochs_planned=10)\n"
+        "for epoch in range(3): first.log({'loss': 1.0 / (epoch + 1)}, step=epoch * 5, epoch=epoch)\n"
+        "second = histhooks.start_run('steps')\nsecond.log({'loss': 0.5}, step=99)\n"
+        "histhooks.start_run('done').end()\nhisthooks.flush()\nprint('ready', flush=True)\nsys.stdin.read()"
+    )
+    environment = {**os.environ, "HISTHOOKS_STORE": str(path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as live:
+        assert live.stdout is not None
+        assert live.stdout.readline() == "ready\n"
+        _, out, _ = ask("runs", str(path))
+        _, data, _ = ask("runs", str(path), "--json")
+        assert live.stdin is not None
+        live.stdin.close()
+    rows = out.splitlines()[1:4]
+    assert [row.split()[1] for row in rows] == ["steps", "early", "done"]
+    assert "step 100, " in rows[0]
+    assert "epoch 3/10" in rows[1]
+    assert [run["status"] for run in json.loads(data)] == ["running", "running", "finished"]
+
+
+def test_programs_of_a_loop_in_the_shell_are_one_row_from_ten_on(tmp_path: Path) -> None:
+    path, script = tmp_path / "loop.db", tmp_path / "train.py"
+    script.write_text("import histhooks, sys\nhisthooks.start_run('a', params={'n': int(sys.argv[1])}).end()\n")
+    environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1"}
+    for number in range(11):
+        subprocess.run([sys.executable, str(script), str(number)], env=environment, check=True, timeout=60)
+        if number == 8:
+            _, out, _ = ask("runs", str(path))
+            assert "×" not in out
+    _, out, _ = ask("runs", str(path))
+    assert "×11" in out
+    assert "n=0…10" in out
+
+
+def test_programs_of_one_group_are_one_row(tmp_path: Path) -> None:
+    path, script = tmp_path / "group.db", tmp_path / "train.py"
+    script.write_text("import histhooks\nhisthooks.start_run('a').end()\n")
+    for number in range(4):
+        environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1", "HISTHOOKS_GROUP": "sweep-1"}
+        subprocess.run([sys.executable, str(script)], env=environment, check=True, timeout=60)
+        _, out, _ = ask("runs", str(path))
+        assert ("×4" in out) == (number == 3)
+    _, out, _ = ask("runs", str(path), "--group", "sweep-1", "--json")
+    assert len(json.loads(out)) == 4
+
+
+def test_preprocessing_is_hidden(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    path = tmp_path / "prepare.db"
+    record(
+        path,
+        "import histhooks; histhooks.autolog('sklearn')\nfrom sklearn.preprocessing import StandardScaler\n"
+        "from sklearn.linear_model import Ridge\nX, y = [[1.0], [2.0]], [0.0, 1.0]\n"
+        "StandardScaler().fit(X); Ridge().fit(X, y)",
+    )
+    _, out, _ = ask("runs", str(path))
+    assert "StandardScaler" not in out
+    assert "1 of preprocessing with --all" in out
+    _, out, _ = ask("runs", str(path), "--all")
+    assert "StandardScaler" in out
+    _, out, _ = ask("runs", str(path), "--kind", "preprocess")
+    assert "StandardScaler" in out
+
+
+def test_json_is_a_list_of_runs_and_csv_has_a_column_for_all(store: Path) -> None:
+    _, out, _ = ask("runs", str(store), "--json", "--sort", "params.lr", "--limit", "1")
+    (run,) = json.loads(out)
+    assert run["params"] == {"lr": pytest.approx(0.6), "same": 1}
+    assert run["metrics"][0]["name"] == "val_loss"
+    assert run["status"] == "finished"
+    _, out, _ = ask("runs", str(store), "--json", "--all", "--where", "kind = block and has params.leaf")
+    assert [one["params"] for one in json.loads(out, parse_constant=pytest.fail)] == [{"leaf": "nan"}]
+    _, out, _ = ask("runs", str(store), "--csv", "-A", "--where", "params.lr > 0.45")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["params.lr"] for row in rows] == ["0.6000000000000001", "0.5"]
+    assert [row["metrics.val_loss.best"] for row in rows] == ["0.6000000000000001", "0.5"]
+    _, out, _ = ask("runs", str(store), "--json", "--status", "killed")
+    assert json.loads(out) == []
+
+
+def test_a_table_cuts_what_is_long_and_drops_what_matters_less() -> None:
+    columns = [_table.Column("A"), _table.Column("B", least=4), _table.Column("C", rank=1), _table.Column("D", rank=2)]
+    rows = [[_table.Cell(text) for text in ("id", "a long name", "ccc", "dddd")]]
+    assert _table.lines(columns, rows, 40) == ["A   B            C    D", "id  a long name  ccc  dddd"]
+    assert _table.lines(columns, rows, 24)[1] == "id  a long n…  ccc  dddd"
+    assert _table.lines(columns, rows, 14)[1] == "id  a lo…  ccc"
+    assert _table.lines(columns, rows, 9)[1] == "id  a lo…"
+    assert _table.lines([_table.Column("A"), _table.Column("B")], [[_table.Cell("a"), _table.Cell("")]], 80) == [
+        "A",
+        "a",
+    ]
+    assert _table.cells("模型") == 4
+    assert _table.cut("模型模型", 5) == "模型…"
+    assert _table.lines([_table.Column("A")], [[_table.Cell("a\x1b[2Jb\nc")]], 80)[1] == "a [2Jb c"
