@@ -16,6 +16,7 @@ VERBS = {
     "runs": ("_runs", "List the latest runs, newest on top."),
     "show": ("_show", "Show one run on one screen."),
     "metrics": ("_metrics", "Print the points of a run, one line each; all metrics, or the named ones."),
+    "plot": ("_plot", "Draw curves of runs, in the terminal or to a file."),
     "tag": ("_curate", "Tag a run, with your name and the time."),
     "note": ("_curate", "Leave a note on a run, with your name and the time."),
     "rename": ("_curate", "Give a run another name."),

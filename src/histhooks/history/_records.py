@@ -11,6 +11,8 @@ from histhooks._ids import short_id
 from histhooks._time import from_iso
 from histhooks._values import loads
 from histhooks.history import _code
+from histhooks.history._attempts import attempts_of
+from histhooks.history._frames import frame_of
 from histhooks.history._series import Series, read_series
 from histhooks.history._thinning import find_series, thin
 
@@ -56,6 +58,11 @@ class RunRecord:
 
     def _rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         return self._history.sql(sql, *values)
+
+    @property
+    def history(self) -> History:
+        """The history it is read from."""
+        return self._history
 
     @property
     def params(self) -> dict[str, Any]:
@@ -129,6 +136,15 @@ class RunRecord:
     def children(self) -> list[RunRecord]:
         """The runs inside this one."""
         rows = self._rows("SELECT * FROM runs WHERE parent_id = ? ORDER BY started_at, id", self.id)
+        return [RunRecord(self._history, row) for row in rows]
+
+    @property
+    def attempts(self) -> list[RunRecord]:
+        """The runs of one training that was stopped and gone on with, this one among them, the earliest first.
+
+        Links of kind `resumes` and `continues` tell, by the run or by the file that was loaded.
+        """
+        rows = [self._rows("SELECT * FROM runs WHERE id = ?", i)[0] for i in attempts_of(self._history, self.id)]
         return [RunRecord(self._history, row) for row in rows]
 
     @property
@@ -270,13 +286,24 @@ class RunRecord:
         sql = "SELECT * FROM captures WHERE run_id = ? OR (run_id IS NULL AND session_id = ?) ORDER BY time"
         return self._rows(sql, self.id, self.row["session_id"])
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """Points as a DataFrame: a row per step, a column per metric."""
-        import pandas
+    def to_pandas(self, *names: str, index: str = "step") -> pandas.DataFrame:
+        """Points as a DataFrame: a row per step, a column per metric.
 
-        frame = pandas.DataFrame(self.metrics(), columns=["name", "step", "epoch", "value", "special"])
-        frame["value"] = frame["value"].fillna(frame["special"].map(float, na_action="ignore"))
-        return frame.pivot_table(index="step", columns="name", values="value", aggfunc="last")
+        Parameters
+        ----------
+        *names : str
+            Metrics, or patterns of names such as ``val_*``; all of them by default. Samples of the machine, of split
+            `system`, count steps of their own.
+        index : str
+            What tells rows apart: `step`, `epoch` (points without one are left out) or `time`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Where a metric has several points in a row, the last of them. nan where it has none, and where the value is
+            nan; :meth:`series` tells the two apart, and keeps epoch and time of each point.
+        """
+        return frame_of(self, names, index)
 
     def as_json(self) -> dict[str, Any]:
         """The complete record but for the points, as plain values; `docs/show_json.md` says what each is."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from histhooks.history import History
 
-_NO_EPOCH = -1
+NO_EPOCH = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +80,7 @@ class Series:
         import pandas
 
         epoch = pandas.array(self.epoch, dtype="Int64")
-        epoch[self.epoch == _NO_EPOCH] = pandas.NA
+        epoch[self.epoch == NO_EPOCH] = pandas.NA
         time = pandas.to_datetime(self.time, unit="us", utc=True)
         columns = {"n": self.n, "step": self.step, "epoch": epoch, "time": time, "value": self.value}
         return pandas.DataFrame(columns)
@@ -101,7 +101,7 @@ def read_series(history: History, run_id: str, name: str, points: int | None) ->
     else:
         kept = thin(history, found, points)
         dtype = [("n", "i8"), ("step", "i8"), ("epoch", "i8"), ("time", "i8"), ("value", "f8")]
-        rows = ((n, step, _NO_EPOCH if epoch is None else epoch, time, v) for n, step, epoch, time, v in kept)
+        rows = ((n, step, NO_EPOCH if epoch is None else epoch, time, v) for n, step, epoch, time, v in kept)
         table = numpy.fromiter(rows, dtype=dtype, count=len(kept))
         columns = [table[field].copy() for field, _ in dtype]
         # Points may have come since the summary was read.
@@ -125,7 +125,7 @@ def _whole(history: History, found: Found) -> list[Any]:
         wanted["n"] = "i8"
     wanted |= {"step": "i8"} if steps else {}
     wanted |= {"epoch": "i8"} if epochs else {}
-    read = {"step": "coalesce(step, n)", "epoch": f"coalesce(epoch, {_NO_EPOCH})"}
+    read = {"step": "coalesce(step, n)", "epoch": f"coalesce(epoch, {NO_EPOCH})"}
     if specials:
         read["value"] = "CASE special WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999 ELSE value END"
     selected = ", ".join(read.get(column, column) for column in wanted)
@@ -133,7 +133,7 @@ def _whole(history: History, found: Found) -> list[Any]:
     table = numpy.fromiter(rows, dtype=list(wanted.items()))
     n = numpy.array(table["n"]) if "n" in wanted else numpy.arange(first, first + len(table))
     step = numpy.array(table["step"]) if steps else n.copy()
-    epoch = numpy.array(table["epoch"]) if epochs else numpy.full(len(n), _NO_EPOCH)
+    epoch = numpy.array(table["epoch"]) if epochs else numpy.full(len(n), NO_EPOCH)
     columns = [n, step, epoch, table["time"] + found.start_time, numpy.array(table["value"])]
     fresh = numpy.flatnonzero(numpy.diff(n, prepend=n[0] - 1))  # a point may lie in a spool and in its store
     return columns if len(fresh) == len(n) else [column[fresh] for column in columns]

@@ -1,7 +1,84 @@
-"""Curves of runs: in the terminal, as a picture, as a page, and as small as a word."""
+"""Curves of runs: in the terminal, as a picture, as a page, and as small as a word.
+
+>>> import histhooks
+>>> from histhooks.plot import plot
+>>> history = histhooks.History("histhooks.db")
+>>> chart = plot(history.run("last"), "val_loss", smooth=0.6)
+>>> print(chart)
+>>> chart.save("chart.html")
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from histhooks.plot._chart import Chart
+from histhooks.plot._curves import Request, read_curves
 from histhooks.plot._spark import spark_svg
 
-__all__ = ["spark_svg"]
+if TYPE_CHECKING:
+    from histhooks.history import RunRecord
+
+__all__ = ["Chart", "plot", "spark_svg", "svg_curves"]
+
+
+def plot(
+    runs: RunRecord | Sequence[RunRecord],
+    names: str | Sequence[str] = (),
+    *,
+    x: str = "step",
+    log: bool = False,
+    log_x: bool = False,
+    smooth: float = 0.0,
+    attempts: bool = True,
+    points: int = 1000,
+    title: str | None = None,
+) -> Chart:
+    """Curves of metrics of runs.
+
+    Parameters
+    ----------
+    runs : RunRecord or sequence of RunRecord
+    names : str or sequence of str
+        Metrics, or patterns such as ``val_*``. By default the metric that ranks the run, and the same on training data.
+    x : str
+        `step`, `epoch`, `time`, or `relative`: seconds since the run's start.
+    log, log_x : bool
+        Whether an axis is logarithmic.
+    smooth : float
+        Weight of an exponential moving average, from 0 (none) up to 1; what was logged stays, faint.
+    attempts : bool
+        Whether a training that was stopped and gone on with is one curve, what was abandoned faint.
+    points : int
+        About how many points to draw of each metric. Of longer ones the least and the greatest of each part stay.
+    title : str, optional
+
+    Returns
+    -------
+    Chart
+
+    Raises
+    ------
+    QueryError
+        Where no run has such a metric, or an argument is out of range.
+    """
+    chosen = [runs] if not isinstance(runs, Sequence) else list(runs)
+    wanted = [names] if isinstance(names, str) else list(names)
+    request = Request(x, smooth, attempts, points)
+    curves, notes = read_curves(chosen, wanted, request)
+    if smooth:
+        notes.insert(0, f"smoothed by {smooth:g}; what was logged is faint")
+    return Chart.of(curves, title or _title(chosen), x, log, log_x, notes)
+
+
+def svg_curves(
+    runs: RunRecord | Sequence[RunRecord], names: str | Sequence[str] = (), *, width: int = 720, height: int = 300
+) -> str:
+    """One chart as an inline `<svg>` element, for a page or a report; arguments as for :func:`plot`."""
+    return plot(runs, names).svg(width, height)
+
+
+def _title(runs: Sequence[RunRecord]) -> str:
+    names = list(dict.fromkeys(run.name for run in runs))
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -1,0 +1,89 @@
+"""``plot``: curves of runs, in the terminal or as a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from histhooks.cli import _common as common
+
+if TYPE_CHECKING:
+    from histhooks.history import History, RunRecord
+
+
+@click.command(
+    epilog="Example: histhooks plot last loss val_loss --log; histhooks plot last last~1 val_loss -o chart.html. "
+    "The first words that mean a run are runs, the rest are metrics."
+)
+@click.argument("words", nargs=-1, metavar="[STORE] [RUN]... [NAME]...")
+@common.store_option
+@click.option("--x", type=click.Choice(["step", "epoch", "time", "relative"]), default="step", show_default=True,
+              help="What the x-axis counts; relative is the time since the start.")  # fmt: skip
+@click.option("--log", is_flag=True, help="A logarithmic y-axis.")
+@click.option("--log-x", is_flag=True, help="A logarithmic x-axis.")
+@click.option("--smooth", type=click.FloatRange(0, 1, max_open=True), default=0.0, metavar="WEIGHT",
+              help="Weight of an exponential moving average, such as 0.9; what was logged stays, faint.")  # fmt: skip
+@click.option("--no-attempts", is_flag=True, help="One run only, not the attempts that it went on from.")
+@click.option("--width", type=click.IntRange(min=20), help="Columns, or pixels of a file.")
+@click.option("--height", type=click.IntRange(min=8), help="Lines, or pixels of a file.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE",
+              help="Write .html (one page), .svg, .png or .pdf (the latter two with matplotlib).")  # fmt: skip
+@common.json_option
+def plot(words: tuple[str, ...], store: str | None, as_json: bool, output: str | None, **options: Any) -> None:
+    """Draw curves of runs, in the terminal or to a file.
+
+    A NAME may be a pattern, such as 'val_*'. Without one: the metric that ranks the run, and the same on its training
+    data. Attempts of one training are one curve; what a later attempt went over again is faint.
+    """
+    from histhooks.plot import plot as make
+
+    words, store = common.split_store(words, store)
+    with common.open_history(store) as history:
+        runs, names = split_words(history, words)
+        size = {"width": options["width"], "height": options["height"]}
+        look = {name: options[name] for name in ("x", "log", "log_x", "smooth")}
+        chart = make(runs, names, attempts=not options["no_attempts"], **look)
+        if output:
+            chart.save(output, **size)
+            click.echo(f"histhooks: {len(chart.curves)} curves → {output}".replace("1 curves", "1 curve"), err=True)
+            for note in chart.notes:
+                click.echo(f"histhooks: {note}", err=True)
+        if as_json:
+            common.print_json(chart.as_json())
+        elif not output:
+            chart.show(**size)
+
+
+def split_words(history: History, words: tuple[str, ...]) -> tuple[list[RunRecord], list[str]]:
+    """Which of the words are runs: those at the start that mean one, and are no metric of a run before them."""
+    from histhooks.errors import QueryError
+    from histhooks.history._thinning import matching
+
+    runs: list[RunRecord] = []
+    known: list[str] = []
+    for number, word in enumerate(words):
+        try:
+            matching([word], known)
+            return runs, list(words[number:])
+        except QueryError:
+            pass
+        try:
+            run = history.run(word)
+        except QueryError:
+            if runs:
+                return runs, list(words[number:])
+            latest = history.run("last")
+            if not _is_metric(word, latest):
+                raise
+            return [latest], list(words)
+        runs.append(run)
+        known += [summary["name"] for summary in run.summaries]
+    return runs or [history.run("last")], []
+
+
+def _is_metric(word: str, run: RunRecord) -> bool:
+    from fnmatch import filter as matching
+
+    names = [summary["name"] for summary in run.summaries]
+    return word in names or bool(matching(names, word))

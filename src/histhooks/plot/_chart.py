@@ -1,0 +1,167 @@
+"""One chart: curves, their scales, and what it says of itself; it is drawn when asked."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from histhooks.errors import QueryError
+from histhooks.plot._curves import Curve
+from histhooks.plot._scales import Scale, duration, scale_of, whole
+
+_KINDS = {"time": "time", "relative": "duration"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Curves with their axes. ``print(chart)`` draws it in the terminal, a notebook shows it as a picture.
+
+    Attributes
+    ----------
+    curves : list of Curve
+    title : str
+    x : str
+        `step`, `epoch`, `time` or `relative`.
+    x_scale, y_scale : Scale
+    notes : list of str
+        What it does not show: points that are thinned, not finite, or without a place on its axes.
+    """
+
+    curves: list[Curve]
+    title: str
+    x: str
+    x_scale: Scale
+    y_scale: Scale
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, curves: Sequence[Curve], title: str, x: str, is_log: bool, is_log_x: bool, notes: Sequence[str]
+    ) -> Chart:
+        """A chart that says itself what its axes have no place for."""
+        if not curves:
+            raise QueryError(f"{title}: there are no points to plot")
+        said, scales = list(notes), {}
+        for axis, is_on, kind in (("y", is_log, "number"), ("x", is_log_x, _KINDS.get(x, "number"))):
+            values = [v for curve in curves for piece in curve.pieces for v in getattr(piece, axis)]
+            scales[axis] = scale_of(values, is_log=is_on, kind=kind)
+            below = sum(v <= 0 for v in values if math.isfinite(v))
+            if is_on and below:
+                some = f"{below:,} point{'s' if below > 1 else ''} at or below 0"
+                said.append(f"{some} {'have' if below > 1 else 'has'} no place on a log axis")
+        return cls(list(curves), title, x, scales["x"], scales["y"], said)
+
+    @property
+    def x_name(self) -> str:
+        """What the x-axis counts."""
+        return {"time": "time", "relative": "time since the start"}.get(self.x, self.x)
+
+    def x_text(self, value: float) -> str:
+        """Where on the x-axis, in words that follow a value."""
+        if self.x == "time":
+            return datetime.fromtimestamp(value).strftime("on %Y-%m-%d at %H:%M:%S")
+        return f"after {duration(value, 0)}" if self.x == "relative" else f"at {self.x} {whole(value)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """What is drawn, as plain values; what is not finite as a word."""
+        curves = [
+            {
+                "label": curve.label, "points": curve.count, "nonfinite": curve.nonfinite, "best": curve.best,
+                "direction": curve.direction,
+                "pieces": [
+                    {"is_faint": p.is_faint, "x": p.x, "y": [y if math.isfinite(y) else str(y) for y in p.y]}
+                    for p in curve.pieces
+                ],
+            }
+            for curve in self.curves
+        ]  # fmt: skip
+        return {"title": self.title, "x": self.x, "notes": self.notes, "curves": curves}
+
+    def text(
+        self,
+        width: int | None = None,
+        height: int | None = None,
+        *,
+        has_colour: bool = False,
+        is_plain: bool = False,
+    ) -> str:
+        """The chart as text, as wide as the terminal.
+
+        Parameters
+        ----------
+        width, height : int, characters, optional
+        has_colour : bool
+            Whether ANSI colours are understood.
+        is_plain : bool
+            Whether only ASCII is.
+        """
+        from histhooks.plot._terminal import draw
+
+        columns, lines = shutil.get_terminal_size((80, 24))
+        width = min(columns, 160) if width is None else width
+        height = max(12, min(lines - 2, 16 + len(self.curves) + len(self.notes))) if height is None else height
+        return draw(self, width, height, has_colour=has_colour, is_plain=is_plain)
+
+    def show(self, stream: TextIO | None = None, width: int | None = None, height: int | None = None) -> None:
+        """Write it as text, with what the stream can show: colours on a terminal unless NO_COLOR is set; ASCII on a
+        dumb one."""
+        stream = stream or sys.stdout
+        encoding = (stream.encoding or "ascii").lower().replace("-", "")
+        is_dumb = os.environ.get("TERM") == "dumb"
+        has_colour = stream.isatty() and not is_dumb and not os.environ.get("NO_COLOR")
+        is_plain = is_dumb or not encoding.startswith("utf")
+        print(self.text(width, height, has_colour=has_colour, is_plain=is_plain), file=stream)
+
+    def svg(self, width: int = 720, height: int = 400) -> str:
+        """The chart as one inline `<svg>` element, in the colours of the page around it."""
+        from histhooks.plot._svg import draw
+
+        return draw(self, width, height)
+
+    def html(self, width: int = 960, height: int = 520) -> str:
+        """The chart as one page without any other resource; a pointer on it tells the values."""
+        from histhooks.plot._page import page
+
+        return page(self, width, height)
+
+    def save(self, path: str | os.PathLike[str], *, width: int | None = None, height: int | None = None) -> None:
+        """Write it to a file: `.svg` and `.html` by ourselves, `.png` and `.pdf` by matplotlib.
+
+        Parameters
+        ----------
+        path : str or path
+        width, height : int, pixels, optional
+
+        Raises
+        ------
+        QueryError
+            Where its name ends otherwise, or matplotlib is needed and not installed.
+        """
+        target = Path(path)
+        size = (width or 960, height or 520)
+        ending = target.suffix.lower()
+        if ending == ".html":
+            target.write_text(self.html(*size), encoding="utf-8")
+        elif ending == ".svg":
+            from histhooks.plot._svg import draw_file
+
+            target.write_text(draw_file(self, *size), encoding="utf-8")
+        elif ending in (".png", ".pdf"):
+            from histhooks.plot._image import save
+
+            save(self, target, *size)
+        else:
+            raise QueryError(f"{target.name}: a chart is written as .png, .svg, .pdf or .html")
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        return self.svg()

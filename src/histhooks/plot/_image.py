@@ -1,0 +1,88 @@
+"""A chart as a picture by matplotlib, without its global state: no pyplot, no backend, no style of the program's."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from histhooks.errors import QueryError
+from histhooks.plot._scales import short
+from histhooks.plot._svg import COLOURS
+
+if TYPE_CHECKING:
+    from histhooks.plot._chart import Chart
+    from histhooks.plot._curves import Curve
+
+_DPI = 120
+_LINES = ("-", "--", ":", "-.")
+
+
+def save(chart: Chart, path: Path, width: int, height: int) -> None:
+    """Write a chart as .png or .pdf.
+
+    Raises
+    ------
+    QueryError
+        Where matplotlib is not installed.
+    """
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise QueryError(
+            f'{path.name} needs matplotlib: pip install "histhooks[plot]", or write chart.svg or chart.html'
+        ) from None
+    with rc_context(rc={"path.simplify": False, "agg.path.chunksize": 0}):
+        figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, layout="constrained")
+        axes = figure.add_subplot()
+        for number, curve in enumerate(chart.curves):
+            _curve(axes, chart, curve, number)
+        _dress(axes, chart)
+        if chart.notes:
+            figure.supxlabel("\n".join(chart.notes), fontsize=7, alpha=0.7, x=0.02, ha="left")
+        figure.savefig(path)
+
+
+def _curve(axes: Any, chart: Chart, curve: Curve, number: int) -> None:
+    colour, line = COLOURS[number % len(COLOURS)], _LINES[number // len(COLOURS) % len(_LINES)]
+    for piece in curve.pieces:
+        marker = "o" if len(piece.x) <= 40 else ""
+        y = [value if math.isfinite(value) else math.nan for value in piece.y]
+        look = {"color": colour, "linestyle": line, "linewidth": 1.4, "marker": marker, "markersize": 3}
+        axes.plot(piece.x, y, alpha=0.35 if piece.is_faint else 1.0, label="_", **look)
+        for x, value in zip(piece.x, piece.y):
+            if not math.isfinite(value):
+                # At the edge to which it points; nan at the foot.
+                mark, height = ("x", 0.01) if value != value else ("^", 0.99) if value > 0 else ("v", 0.01)
+                axes.plot([x], [height], mark, color=colour, transform=axes.get_xaxis_transform(), label="_")
+    told = f"{curve.label}  last {short(curve.last[1])}"
+    if curve.best is not None:
+        told += f", best {short(curve.best[1])} {chart.x_text(curve.best[0])}"
+        axes.plot(
+            *curve.best, "*", color=colour, markersize=11, markeredgecolor="black", markeredgewidth=0.6, label="_"
+        )
+    # What a person wrote is no formula.
+    axes.plot([], [], color=colour, linestyle=line, label=told.replace("$", r"\$").lstrip("_"))
+
+
+def _dress(axes: Any, chart: Chart) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    axes.set_title(chart.title.replace("$", r"\$"), fontsize=10, loc="left")
+    axes.set_xlabel(chart.x_name)
+    for name, scale, count in (("x", chart.x_scale, 8), ("y", chart.y_scale.padded(0.04), 7)):
+        if scale.is_log:
+            getattr(axes, f"set_{name}scale")("log")
+        getattr(axes, f"set_{name}lim")(scale.low, scale.high)
+        ticks = dict(scale.ticks(count))
+        axis = getattr(axes, f"{name}axis")
+        axis.set_major_locator(FixedLocator(list(ticks)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _, ticks=ticks: ticks.get(value, "")))
+    axes.grid(alpha=0.2)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1.06), borderaxespad=0)
+    if chart.x == "time":
+        axes.set_xlabel(f"time, from {datetime.fromtimestamp(chart.x_scale.low, UTC).astimezone():%Y-%m-%d %Z}")

@@ -1,0 +1,234 @@
+"""Charts of runs that were recorded for real: what is drawn, what is said, and in which form."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from histhooks import History, QueryError
+from histhooks.plot import Chart, plot, svg_curves
+from histhooks.testing import run_program
+
+PROGRAM = """
+import histhooks, math
+for name, rate in (("slow", 0.02), ("fast", 0.06)):
+    with histhooks.start_run(name) as run:
+        run.declare_metric("unknown", direction=0)
+        for step in range(200):
+            run.log({"loss": math.exp(-step * rate)}, step=step, epoch=step // 20)
+            if step % 20 == 19:
+                run.log({"val_loss": math.nan if step == 59 else math.exp(-step * rate)}, step=step, epoch=step // 20)
+        run.log({"unknown": 1.0, "minus": -1.0}, step=0)
+        run.log({"unknown": 2.0, "minus": 1.0}, step=1)
+with histhooks.start_run("begin & <go>") as begin:
+    for step in range(120):
+        begin.log({"loss": 100.0 - step}, step=step)
+with histhooks.start_run("again") as again:
+    again.link("resumes", begin.id)
+    for step in range(80, 150):
+        again.log({"loss": 90.0 - step / 2}, step=step)
+with histhooks.start_run("anew") as anew:
+    anew.link("continues", again.id)
+    for step in range(50):
+        anew.log({"loss": 1.0}, step=step)
+with histhooks.start_run("long") as run:
+    for step in range(50_000):
+        run.log({"loss": math.sin(step / 1000) + (5 if step == 31_234 else 0)})
+with histhooks.start_run("nothing"):
+    pass
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plot") / "histhooks.db"
+    code, _, err = run_program(PROGRAM, path)
+    assert code == 0, err
+    return path
+
+
+@pytest.fixture
+def history(store: Path) -> Iterator[History]:
+    with History(store) as opened:
+        yield opened
+
+
+def test_curves_are_named_by_what_tells_them_apart(history: History) -> None:
+    slow, fast = history.run("slow"), history.run("fast")
+    assert [c.label for c in plot(slow, ["loss", "val_loss"]).curves] == ["loss", "val_loss"]
+    assert [c.label for c in plot([slow, fast], "loss").curves] == ["slow", "fast"]
+    assert [c.label for c in plot([slow, fast], ["*loss"]).curves] == [
+        "slow · loss", "slow · val_loss", "fast · loss", "fast · val_loss",
+    ]  # fmt: skip
+    assert [c.label for c in plot(slow).curves] == ["loss", "val_loss"]
+    assert [c.label for c in plot([slow, fast]).curves] == ["slow", "fast"]
+
+
+def test_the_best_point_is_marked_only_where_better_is_known(history: History) -> None:
+    chart = plot(history.run("slow"), ["val_loss", "unknown"])
+    assert [curve.best for curve in chart.curves] == [(199.0, math.exp(-199 * 0.02)), None]
+    assert chart.curves[0].nonfinite == 1
+    assert "val_loss: 1 of 10 points is not finite" in chart.notes
+    assert chart.text(80, 20).count("★") == 2  # in the legend and in the picture
+    assert "×" in chart.text(80, 20)
+
+
+def test_axes_by_epoch_and_by_time(history: History) -> None:
+    run = history.run("slow")
+    by_epoch = plot(run, "val_loss", x="epoch")
+    assert by_epoch.curves[0].main.x == [float(n) for n in range(10)]
+    with pytest.raises(QueryError, match="no points to plot"):
+        plot(run, "unknown", x="epoch")
+    relative = plot(run, "loss", x="relative").curves[0].main.x
+    times = plot(run, "loss", x="time").curves[0].main.x
+    assert 0 <= relative[0] <= relative[-1] < 60
+    assert [b - a for a, b in zip(relative, times)] == pytest.approx([times[0] - relative[0]] * 200)
+    with pytest.raises(QueryError, match="choose one of step, epoch, time, relative"):
+        plot(run, "loss", x="steps")
+
+
+def test_smoothing_is_the_average_without_the_pull_to_zero(history: History) -> None:
+    chart = plot(history.run("slow"), "loss", smooth=0.9)
+    raw, smooth = chart.curves[0].pieces
+    assert (raw.is_faint, smooth.is_faint) == (True, False)
+    assert raw.y == [math.exp(-step * 0.02) for step in range(200)]
+    weights = [0.1 * 0.9 ** (10 - n) for n in range(11)]
+    expected = sum(w * y for w, y in zip(weights, raw.y)) / sum(weights)
+    assert smooth.y[0] == pytest.approx(1.0)
+    assert smooth.y[10] == pytest.approx(expected)
+    assert chart.curves[0].last == (199.0, raw.y[-1])
+    assert "smoothed by 0.9" in chart.notes[0]
+    with pytest.raises(QueryError, match="not including, 1"):
+        plot(history.run("slow"), "loss", smooth=1.0)
+
+
+def test_attempts_are_one_curve_and_the_abandoned_tail_is_faint(history: History) -> None:
+    for name in ("again", "begin & <go>"):
+        chart = plot(history.run(name), "loss")
+        (curve,) = chart.curves
+        tail, main = curve.pieces
+        assert main.x == [float(step) for step in range(150)]
+        assert main.y[79:82] == [21.0, 50.0, 49.5]
+        assert (tail.is_faint, tail.x) == (True, [float(step) for step in range(79, 120)])
+        assert curve.best == (149.0, 15.5)
+        assert (curve.count, curve.drawn) == (190, 190)
+        assert not any("stand for" in note for note in chart.notes)
+        assert any("2 attempts, drawn as one curve" in note for note in chart.notes)
+    alone = plot(history.run("again"), "loss", attempts=False).curves[0]
+    assert (len(alone.pieces), alone.main.x[0]) == (1, 80.0)
+    # Both of one training: one curve.
+    assert len(plot([history.run("again"), history.run("begin & <go>")], "loss").curves) == 1
+
+
+def test_an_attempt_that_counts_anew_is_not_laid_over_the_others(history: History) -> None:
+    chart = plot(history.run("anew"), "loss")
+    assert chart.curves[0].main.x == [float(step) for step in range(50)]
+    assert any("2 attempts count steps anew" in note for note in chart.notes)
+    assert len(plot(history.run("anew"), "loss", x="time").curves[0].main.x) == 80 + 70 + 50
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_peak(history: History) -> None:
+    chart = plot(history.run("long"), "loss")
+    (curve,) = chart.curves
+    assert len(curve.main.x) < 1100
+    assert (31_234.0, math.sin(31.234) + 5) in list(zip(curve.main.x, curve.main.y))
+    assert any(note.endswith("points stand for 50,000") for note in chart.notes)
+
+
+def test_what_a_log_axis_has_no_place_for_is_counted(history: History) -> None:
+    chart = plot(history.run("slow"), "minus", log=True)
+    assert "1 point at or below 0 has no place on a log axis" in chart.notes
+    for form in (chart.text(60, 15), chart.svg(), chart.html()):
+        assert form
+    assert any("on a log axis" in note for note in plot(history.run("slow"), "loss", log_x=True).notes)
+
+
+def test_questions_that_cannot_be_answered(history: History) -> None:
+    with pytest.raises(QueryError, match="no metric 'los'; there is loss, val_loss"):
+        plot(history.run("slow"), "los")
+    with pytest.raises(QueryError, match="none of the runs has metric 'los'; there is loss"):
+        plot([history.run("slow"), history.run("fast")], "los")
+    with pytest.raises(QueryError, match="there is no metric to plot"):
+        plot(history.run("nothing"))
+
+
+@pytest.mark.parametrize("columns", [40, 80, 133])
+@pytest.mark.parametrize("lines", [12, 24])
+def test_text_fits_its_place(history: History, columns: int, lines: int) -> None:
+    chart = plot([history.run("slow"), history.run("fast")], "*loss", smooth=0.5)
+    text = chart.text(columns, lines + len(chart.notes))
+    assert max(len(line) for line in text.splitlines()) <= columns
+    assert "\x1b" not in text
+    coloured = chart.text(columns, lines + len(chart.notes), has_colour=True)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == text
+
+
+def test_curves_differ_by_marks_without_colour_and_ascii_is_ascii(history: History) -> None:
+    chart = plot([history.run("slow"), history.run("fast")], "loss")
+    text = chart.text(100, 20)
+    for mark in "●■":
+        assert text.count(mark) >= 3
+    plain = chart.text(100, 20, is_plain=True)
+    assert plain.isascii()
+    assert plain.count("*") > 20
+    assert plain.count("o") > 20
+
+
+def shapes(svg: str) -> ElementTree.Element:
+    return ElementTree.fromstring(svg)
+
+
+def test_svg_is_whole_and_shows_the_words_as_they_are(history: History, tmp_path: Path) -> None:
+    chart = plot(history.run("begin & <go>"), "loss", attempts=False, title="begin & <go>")
+    root = shapes(chart.svg(600, 300))
+    texts = ["".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert any(text.startswith("loss") and "best -19 at step 119" in text for text in texts)
+    assert (root.attrib["width"], root.attrib["height"]) == ("600", "300")
+    chart.save(tmp_path / "chart.svg")
+    written = (tmp_path / "chart.svg").read_text(encoding="utf-8")
+    texts = ["".join(text.itertext()) for text in shapes(written).iter("{http://www.w3.org/2000/svg}text")]
+    assert "begin & <go>" in texts
+    assert "url(" not in written
+    assert shapes(svg_curves(history.run("slow"), "loss")).tag.endswith("svg")
+    assert chart._repr_html_() == chart.svg()
+
+
+def test_html_is_one_page_that_loads_nothing(history: History, tmp_path: Path) -> None:
+    chart = plot(history.run("slow"), ["loss", "val_loss"], title="</script><script>alert(1)</script>")
+    chart.save(tmp_path / "chart.html")
+    page = (tmp_path / "chart.html").read_text(encoding="utf-8")
+    assert page.count("<script") == 2
+    assert not re.search(r"\b(src|href)\s*=|url\(|@import|https?://(?!www\.w3\.org/2000/svg)", page)
+    found = re.search(r'<script type="application/json" id="points">(.*?)</script>', page, re.S)
+    assert found
+    curves = json.loads(found[1])
+    assert [curve["label"] for curve in curves] == ["loss", "val_loss"]
+    assert curves[1]["y"][2] == "nan"
+    assert (curves[0]["x"][7], float(curves[0]["y"][7])) == ("at step 7", pytest.approx(math.exp(-0.14), rel=1e-5))
+    assert curves[0]["px"] == sorted(curves[0]["px"])
+
+
+def test_pictures_by_matplotlib(history: History, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    chart = plot([history.run("slow"), history.run("fast")], "*loss", smooth=0.5, log=True, title="$x_1$ & <b>")
+    chart.save(tmp_path / "chart.png", width=600, height=300)
+    picture = (tmp_path / "chart.png").read_bytes()
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+    assert (int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])) == (600, 300)
+    plot(history.run("slow"), "loss", x="time").save(tmp_path / "chart.pdf")
+    assert (tmp_path / "chart.pdf").read_bytes()[:5] == b"%PDF-"
+    with pytest.raises(QueryError, match=r"\.png, \.svg, \.pdf or \.html"):
+        chart.save(tmp_path / "chart.gif")
+
+
+def test_a_chart_prints_itself(history: History) -> None:
+    chart = plot(history.run("slow"), "loss")
+    assert isinstance(chart, Chart)
+    assert str(chart).startswith("slow\n")
+    assert json.loads(json.dumps(chart.as_json()))["curves"][0]["points"] == 200
