@@ -51,11 +51,6 @@ class RunRecord:
 
         return run_html(self)
 
-    @property
-    def history(self) -> History:
-        """The history it is read from."""
-        return self._history
-
     def _rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         return self._history.sql(sql, *values)
 

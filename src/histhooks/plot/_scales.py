@@ -123,7 +123,8 @@ def _round_step(rough: float) -> float:
     power = 10.0 ** math.floor(math.log10(rough))
     if power == 0:
         return rough
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999999)
+    steps = (step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999999)
+    return min(next(steps), sys.float_info.max)
 
 
 def _duration_step(span: float, count: int) -> float:
