@@ -39,7 +39,9 @@ def commands() -> Iterator[tuple[str, list[str]]]:
             for line in block.replace("\\\n", " ").splitlines():
                 text = line.removeprefix("$ ").partition("  #")[0].strip()
                 if text.startswith("histhooks "):
-                    yield f"{page.name}: {text}", shlex.split(text.partition(" | ")[0].partition(" > ")[0])[1:]
+                    words = shlex.split(text)[1:]
+                    end = next((n for n, word in enumerate(words) if word in ("|", ">", "<")), len(words))
+                    yield f"{page.name}: {text}", words[:end]
 
 
 COMMANDS = dict(commands())
