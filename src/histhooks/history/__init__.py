@@ -17,6 +17,7 @@ from typing import Any
 from histhooks._process import judge
 from histhooks._time import now_us
 from histhooks.errors import QueryError
+from histhooks.history._differences import Differences, differences
 from histhooks.history._functions import register
 from histhooks.history._listing import build
 from histhooks.history._opening import locate, open_store
@@ -192,6 +193,29 @@ class History:
             Where there is none, or several ids have that part; the message names candidates.
         """
         return RunRecord(self, find(self, selector))
+
+    def diff(self, a: str | RunRecord, b: str | RunRecord, *, tolerance: float = 0.0) -> Differences:
+        """What differs between two runs, the most telling first.
+
+        Parameters
+        ----------
+        a, b : str or RunRecord
+            As :meth:`run` takes them; a record may be of another history.
+        tolerance : float
+            Metrics and results that are relatively closer than this are the same.
+
+        Returns
+        -------
+        Differences
+
+        Examples
+        --------
+        >>> found = history.diff("last~1", "last")
+        >>> found.differs, [change.key for change in found.part("params").changes]
+        (True, ['C'])
+        """
+        runs = [run if isinstance(run, RunRecord) else self.run(run) for run in (a, b)]
+        return differences(runs[0], runs[1], tolerance=tolerance)
 
     @cached_property
     def _judged(self) -> dict[str, str]:

@@ -72,6 +72,12 @@ class RunRecord:
         return {row["key"]: loads(row["value"]) for row in self._rows(sql, self.id)}
 
     @property
+    def param_sources(self) -> dict[str, str]:
+        """Where the latest value of each param came from: argument, default, user, ..."""
+        rows = self._rows("SELECT key, source FROM params WHERE run_id = ? ORDER BY ordinal", self.id)
+        return {row["key"]: row["source"] for row in rows}
+
+    @property
     def results(self) -> dict[str, Any]:
         """Outcomes that are no curve."""
         rows = self._rows("SELECT key, value FROM results WHERE run_id = ? ORDER BY ordinal", self.id)

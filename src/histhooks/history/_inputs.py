@@ -1,0 +1,248 @@
+"""What went into two runs, compared: data, code, packages, environment, params, optimizer, seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from histhooks._values import flatten
+from histhooks.history._change import ABSENT, Change, Part, change, changes_of, is_same
+from histhooks.history._code import Patch, patch_between, state_of
+from histhooks.history._facts import place
+
+if TYPE_CHECKING:
+    from histhooks.history import RunRecord
+    from histhooks.history._rows import Dataset, Group, Optimizer
+
+
+def _lacking(a: Any, b: Any, what: str) -> list[str]:
+    """What to say where one or both have nothing."""
+    return [f"{name}: {what}" for name, found in (("A", a), ("B", b)) if not found]
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+def data(a: RunRecord, b: RunRecord) -> Part:
+    """Data by role: content, rows, columns, types."""
+    sets = [_by_role(run.datasets) for run in (a, b)]
+    unknown = _lacking(sets[0], sets[1], "no data was recorded")
+    if not sets[0] or not sets[1]:
+        return Part("data", unknown=tuple(unknown), is_there=bool(sets[0] or sets[1]))
+    changes: list[Change] = []
+    notes: list[str] = []
+    for role in dict.fromkeys([*sets[0], *sets[1]]):
+        before, after = sets[0].get(role), sets[1].get(role)
+        if before is None or after is None:
+            changes.append(change(role, _told(before), _told(after)))
+        elif before["content_hash"] is None or after["content_hash"] is None:
+            found = changes_of(_shape(before), _shape(after), prefix=f"{role} ")
+            changes += found
+            if not found:
+                unknown.append(f"{role}: its content was not hashed; its shape and types are the same")
+        elif before["id"] != after["id"]:
+            content = {"content": before["content_hash"]}, {"content": after["content_hash"]}
+            changes += changes_of(content[0] | _shape(before), content[1] | _shape(after), prefix=f"{role} ")
+        elif before["coverage"] == "sample":
+            notes.append(f"{role}: the same as far as it was hashed, a sample of it")
+    return Part("data", tuple(changes), tuple(unknown), tuple(notes))
+
+
+def _by_role(found: list[Dataset]) -> dict[str, Dataset]:
+    out: dict[str, Dataset] = {}
+    for row in found:
+        key, n = row["role"], 1
+        while key in out:
+            n += 1
+            key = f"{row['role']} {n}"
+        out[key] = row
+    return out
+
+
+def _told(row: Dataset | None) -> Any:
+    return ABSENT if row is None else f"{row['kind']} {row['n_rows']} × {row['n_columns']}"
+
+
+def _shape(row: Dataset) -> dict[str, Any]:
+    schema = row["schema"] if isinstance(row["schema"], dict) else {}
+    out: dict[str, Any] = {"kind": row["kind"], "rows": row["n_rows"], "columns": row["n_columns"]}
+    for name, part in schema.items():
+        if isinstance(part, dict):
+            out |= {f"{name} {key}": value for key, value in flatten(part).items() if key not in ("kind", "shape")}
+    return out
+
+
+# --- code -------------------------------------------------------------------------------------------------------------
+
+
+def code(a: RunRecord, b: RunRecord) -> tuple[Part, Patch | None]:
+    """Commit, branch, changes on top, the program, and the patch between both states."""
+    found = (a.code, b.code)
+    if found[0] is None or found[1] is None:
+        return Part("code", unknown=tuple(_lacking(*found, "its code was not recorded"))), None
+    states = [state_of(run._history, each, run.session["cwd"]) for run, each in zip((a, b), found)]
+    if found[0]["id"] == found[1]["id"]:
+        told = found[0]["commit_hash"] or found[0]["entry_sha256"]
+        unknown = [] if told else ["neither a commit nor the content of its program was recorded"]
+        if told and found[0]["commit_hash"] is None:
+            unknown = ["git told nothing; the program itself is the same, what it imports was not recorded"]
+        missing = states[0].missing if states[0] is not None else []
+        return Part("code", unknown=tuple(unknown), notes=tuple(missing)), None
+    patch = None if states[0] is None or states[1] is None else patch_between(states[0], states[1])
+    is_equal = patch is not None and patch.kind == "states" and not patch.text and not patch.notes
+    names = ("commit", "branch", "changes", "repository", "program", "program's content")
+    words = [dict(zip(names, _code_words(each))) for each in found if each is not None]
+    own = {"branch", "repository"} | ({"commit", "changes"} if is_equal else set())
+    changes = changes_of(*words, uncounted=own)
+    notes = ["both commits and what was changed on top of them give the same files"] if is_equal else []
+    unknown = _lacking(states[0], states[1], "git told nothing of it")
+    if changes:
+        return Part("code", tuple(changes), notes=(*notes, *unknown)), patch
+    return Part("code", (), tuple(unknown), tuple(notes)), patch
+
+
+def _code_words(found: Mapping[str, Any]) -> tuple[Any, ...]:
+    dirty = {0: "none", 1: "some", None: None}[found["dirty"]]
+    commit, content = found["commit_hash"], found["entry_sha256"]
+    return commit, found["branch"], dirty, found["repository"], found["entry_script"], content
+
+
+def files(a: RunRecord, b: RunRecord) -> Part:
+    """Files that were read, weights to start from among them, and the runs that were gone on from."""
+    words = []
+    for run in (a, b):
+        read = [file for file in run.artifacts if file["direction"] == "in"]
+        found: dict[str, Any] = {f"{file['role']} {place(run, file['path'])}": file["sha256"] for file in read}
+        words.append(found | {link["kind"]: link["other_run_id"] or link["sha256"] for link in run.links})
+    return Part("files read", tuple(changes_of(*words)), is_there=bool(words[0] or words[1]))
+
+
+# --- packages and environment -----------------------------------------------------------------------------------------
+
+
+def packages(a: RunRecord, b: RunRecord) -> Part:
+    """Packages that were added or removed, or have another version."""
+    found = a.packages, b.packages
+    if not found[0] or not found[1]:
+        return Part("packages", unknown=tuple(_lacking(*found, "packages were not recorded")))
+    return Part("packages", tuple(changes_of(*found)))
+
+
+_QUIET = ("memory", "python's path")
+
+
+def environment(a: RunRecord, b: RunRecord) -> Part:
+    """Python, system, hardware, threads, variables and flags that change what is computed."""
+    found = a.environment, b.environment
+    if found[0] is None or found[1] is None:
+        return Part("environment", unknown=tuple(_lacking(*found, "its environment was not recorded")))
+    words = [_machine(each) for each in found if each is not None]
+    changes = changes_of(*words, uncounted=_QUIET)
+    pools = [_pools(each) for each in found if each is not None]
+    # A pool that only one of them had loaded when it was looked at says nothing.
+    both = pools[0].keys() & pools[1].keys()
+    changes += changes_of(*({key: pool[key] for key in sorted(both)} for pool in pools), prefix="threads of ")
+    flags = a.determinism, b.determinism
+    notes = []
+    if bool(flags[0]) == bool(flags[1]):
+        changes += changes_of(*flags)
+    else:
+        notes = _lacking(*flags, "flags of determinism were not recorded")
+    return Part("environment", tuple(changes), notes=tuple(notes))
+
+
+def _machine(found: Mapping[str, Any]) -> dict[str, Any]:
+    details = found["details"]
+    cards = json.loads(found["gpus"] or "null")
+    gpus = cards and [f"{card.get('name')}, driver {card.get('driver_version')}" for card in cards]
+    out = {name: found[name] for name in ("python", "os", "machine", "cpu")}
+    out |= {"gpus": gpus, "cpus": details.get("cpu_count"), "cpus allowed": details.get("cpu_affinity")}
+    out |= {"memory": found["memory_bytes"], "python's path": details.get("executable"), "libc": details.get("libc")}
+    out |= {"hash randomization": details.get("hash_randomization"), "optimize": details.get("optimize")}
+    return {**out, **details.get("variables", {})}
+
+
+def _pools(found: Mapping[str, Any]) -> dict[str, Any]:
+    out: dict[str, list[Any]] = {}
+    for pool in found["details"].get("thread_pools", []):
+        out.setdefault(pool.get("internal_api", pool["user_api"]), []).append(pool.get("num_threads"))
+    return {key: sorted({*values}, key=str) for key, values in out.items()}
+
+
+# --- params, optimizer, seeds -----------------------------------------------------------------------------------------
+
+
+def params(a: RunRecord, b: RunRecord) -> Part:
+    """Params, those that somebody chose first, with where they came from."""
+    values, sources = (a.params, b.params), (a.param_sources, b.param_sources)
+    has_optimizers = bool(a.optimizers and b.optimizers)  # then these stand there
+    out = []
+    for found in changes_of(*values):
+        if has_optimizers and found.key.startswith("optimizer."):
+            continue
+        told = [source[found.key] for source in sources if found.key in source]
+        note = " → ".join(dict.fromkeys(told))
+        out.append(change(found.key, *(each.get(found.key, ABSENT) for each in values), note=note))
+    out.sort(key=lambda found: found.note == "default")
+    return Part("params", tuple(out), is_there=bool(values[0] or values[1]))
+
+
+def optimizer(a: RunRecord, b: RunRecord) -> Part:
+    """Optimizers by position, with their groups as they began and their schedules."""
+    found = a.optimizers, b.optimizers
+    if bool(found[0]) != bool(found[1]):
+        return Part("optimizer", unknown=tuple(_lacking(*found, "no optimizer was recorded")))
+    several = max(len(found[0]), len(found[1])) > 1
+    words = [
+        {f"{each['position']} {k}" if several else k: v for each in run for k, v in _optimizer(each).items()}
+        for run in found
+    ]
+    return Part("optimizer", tuple(changes_of(*words)), is_there=bool(found[0]))
+
+
+def _optimizer(found: Optimizer) -> dict[str, Any]:
+    first: dict[int, Group] = {}
+    for group in found["groups"]:
+        first.setdefault(group["position"], group)
+    out: dict[str, Any] = {"class": found["class_name"]}
+    own = flatten(found["settings"])
+    if len(first) > 1:
+        own.pop("lr", None)
+    out |= own
+    for position, group in first.items():
+        prefix = f"group {position} " if len(first) > 1 else ""
+        settings = {key: value for key, value in flatten(group["settings"]).items() if not is_same(value, own.get(key))}
+        facts = {**settings, "lr": group["lr"], "parameters": group["n_parameters"]}
+        if not prefix and ("lr" in own or "learning_rate" in own):
+            del facts["lr"]  # of the optimizer's own settings
+        out |= {f"{prefix}{key}": value for key, value in facts.items()}
+    schedule = found["scheduler"]
+    return out | flatten(schedule if isinstance(schedule, dict) else {"": schedule} if schedule else {}, "schedule ")
+
+
+def seeds(a: RunRecord, b: RunRecord) -> Part:
+    """Seeds that were set, and where the generators stood."""
+    found = [_seeds(run) for run in (a, b)]
+    changes = changes_of(*found)
+    notes = (
+        ["no seed was set in either"]
+        if not found[0] and not found[1]
+        else _lacking(found[0], found[1], "no seed was set")
+    )
+    states = [
+        {f"state of {row['library']} {row['device'] or ''}".strip(): row["digest"] for row in run.related("rng_states")}
+        for run in (a, b)
+    ]
+    both = [key for key in states[0] if key in states[1]]
+    told = changes_of(*({key: each[key] for key in both} for each in states), uncounted=both)
+    return Part("seeds", (*changes, *told), notes=tuple(notes))
+
+
+def _seeds(run: RunRecord) -> dict[str, Any]:
+    # What the program seeded, and not what that call seeded in turn; unless nothing else is known.
+    rows = [row for row in run.seeds if "-packages/" not in (row["location"] or "")] or run.seeds
+    out: dict[str, list[Any]] = {}
+    for row in rows:
+        out.setdefault(f"{row['library']} {row['call']}", []).append(row["value"])
+    return {key: values[0] if len(values) == 1 else values for key, values in out.items()}

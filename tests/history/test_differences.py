@@ -1,0 +1,251 @@
+"""What differs between two runs, on trainings that were recorded for real."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import histhooks
+
+PROGRAM = """
+import histhooks
+histhooks.autolog("sklearn")
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+X, y = load_iris(return_X_y=True)
+LogisticRegression(C=1.0, max_iter=500).fit(X, y)
+with histhooks.start_run("scores") as run:
+    run.log_dataset("train", X, y)
+    run.log({"acc": 0.5, "loss": 0.25})
+"""
+
+
+def runs(history: histhooks.History, name: str) -> list[Any]:
+    """Outer runs of that name, the oldest first."""
+    return [run for run in reversed(history.runs(is_nested=False)) if run.name == name]
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
+    environment = {**os.environ, **dict.fromkeys(who, "someone@example.org")}
+    done = subprocess.run(["git", *words], cwd=folder, env=environment, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def train(program: Path, **variables: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "HISTHOOKS_STORE"} | variables
+    command = [sys.executable, "-W", "ignore", program.name]
+    subprocess.run(command, cwd=program.parent, env=environment, check=True, timeout=120)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    (folder / "train.py").write_text(PROGRAM)
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "first")
+    return folder
+
+
+def test_each_part_tells_what_changed(trained: Path) -> None:
+    with histhooks.History(trained) as history:
+        found = history.diff(*runs(history, "classic·Pipeline"))
+        assert found.differs is True
+        (content,) = found.part("data").changes
+        assert content.key == "train content"
+        changed = {change.key: (change.a, change.b) for change in found.part("params").changes}
+        assert changed == {"logisticregression__C": (1.0, 0.5), "logisticregression__max_iter": (200, 300)}
+        assert "commit" in {change.key for change in found.part("code").changes}
+        assert "environment" in found.same
+        assert all(not change.counts for change in found.part("seeds").changes)
+        assert found.part("seeds").notes == ("no seed was set in either",)
+
+
+def test_a_network_tells_seeds_layers_and_which_metrics_became_worse(trained: Path) -> None:
+    with histhooks.History(trained) as history:
+        a, b = runs(history, "network·Sequential")
+        found = history.diff(a, b)
+        assert [(c.a, c.b) for c in found.part("seeds").changes if c.counts] == [("1", "2")]
+        shape = {change.key: (change.a, change.b) for change in found.part("architecture").changes}
+        assert shape["parameters"] == (1210, 1810)
+        assert (16, 24) in shape.values()
+        for change in found.part("metrics").changes:
+            if change.key == "val_loss":
+                best = [min(point["value"] for point in run.metrics("val_loss")) for run in (a, b)]
+                assert [change.a["best"], change.b["best"]] == best
+                assert change.note == ("worse" if best[1] > best[0] else "better")
+        assert found.part("params").changes == ()
+        assert [c.key for c in found.part("optimizer").changes] == ["learning_rate"]
+        back = {c.key: c.note for c in history.diff(b, a).part("metrics").changes}
+        opposite = {"better": "worse", "worse": "better", None: None}
+        assert {c.key: opposite[c.note] for c in found.part("metrics").changes} == back
+
+
+def test_a_loop_tells_groups_schedule_and_the_weights_it_began_from(trained: Path) -> None:
+    with histhooks.History(trained) as history:
+        a, b = runs(history, "loop·Sequential")
+        found = history.diff(a, b)
+        optimizer = {change.key: (change.a, change.b) for change in found.part("optimizer").changes}
+        assert optimizer["group 0 lr"] == (0.05, 0.1)
+        assert optimizer["schedule base_lrs"] == ([0.05, 0.2], [0.1, 0.2])
+        assert "group 1 lr" not in optimizer
+        (read,) = found.part("files read").changes
+        assert (read.kind, read.b) == ("added", a.artifacts[-1]["sha256"])
+        assert "architecture" in found.same
+
+
+def test_the_patch_leads_from_the_files_of_a_to_those_of_b(trained: Path, tmp_path: Path) -> None:
+    with histhooks.History(trained) as history:
+        a, b = runs(history, "classic·Pipeline")
+        patch = history.diff(a, b).patch
+        assert patch is not None
+        assert (patch.kind, patch.notes) == ("states", [])
+        back, commit = history.diff(b, a).patch, a.code["commit_hash"]
+    git(tmp_path, "clone", "-q", str(trained.parent), "clone")
+    clone = tmp_path / "clone"
+    git(clone, "checkout", "-q", commit)
+    before = (clone / "features.py").read_text()
+    subprocess.run(["git", "apply", "-"], cwd=clone, input=patch.text, text=True, check=True)
+    for name in ("classic.py", "features.py", "helpers.py"):
+        assert (clone / name).read_text() == (trained.parent / name).read_text()
+    assert back is not None
+    subprocess.run(["git", "apply", "-"], cwd=clone, input=back.text, text=True, check=True)
+    assert (clone / "features.py").read_text() == before
+    assert not (clone / "helpers.py").exists()
+
+
+def test_the_repository_is_left_as_it_is(trained: Path) -> None:
+    def look() -> list[tuple[str, int, int]]:
+        files = [path for path in trained.parent.rglob("*") if path.is_file() and "histhooks.db" not in path.name]
+        return sorted((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+
+    before = look()
+    with histhooks.History(trained) as history:
+        assert history.diff(*runs(history, "loop·Sequential")).patch is not None
+    assert look() == before
+
+
+def test_where_the_repository_is_not_here_it_says_so_and_shows_what_it_can(trained: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    shutil.copy(trained, copy)
+    connection = sqlite3.connect(copy)
+    connection.execute("UPDATE sessions SET cwd = '/nowhere'")
+    connection.execute("UPDATE code_versions SET repository = 'https://example.org/nowhere.git'")
+    connection.commit()
+    connection.close()
+    with histhooks.History(copy) as history:
+        patch = history.diff(*runs(history, "classic·Pipeline")).patch
+        assert patch is not None
+        assert patch.kind == "recorded"
+        assert any("no repository here has both commits" in note for note in patch.notes)
+        assert "+++ b/helpers.py" in (patch.text or "")
+        git(tmp_path, "clone", "-q", str(trained.parent), "clone")
+        os.chdir(tmp_path / "clone")  # own_place puts the folder back
+        patch = history.diff(*runs(history, "classic·Pipeline")).patch
+        assert patch is not None
+        assert patch.kind == "states"
+
+
+def test_the_same_program_twice_does_not_differ_in_what_counts(repository: Path) -> None:
+    train(repository / "train.py")
+    train(repository / "train.py")
+    with histhooks.History(repository / "histhooks.db") as history:
+        for name in ("train·LogisticRegression", "scores"):
+            found = history.diff(*runs(history, name))
+            assert found.differs is False, found.as_json()
+            assert {"data", "code", "packages", "environment"} <= set(found.same)
+
+
+def test_a_commit_of_what_was_there_already_is_the_same_code(repository: Path) -> None:
+    (repository / "more.py").write_text("x = 1\n")
+    (repository / "train.py").write_text(PROGRAM + "# said later\n")
+    train(repository / "train.py")
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "second")
+    train(repository / "train.py")
+    with histhooks.History(repository / "histhooks.db") as history:
+        found = history.diff(*runs(history, "scores"))
+        assert "commit" in {change.key for change in found.part("code").changes}
+        assert found.differs is False, found.as_json()
+        assert any("same files" in note for note in found.part("code").notes)
+
+
+@pytest.mark.parametrize("prefix", ["true", "false"])
+def test_any_setting_of_git_about_prefixes_is_understood(repository: Path, prefix: str) -> None:
+    git(repository, "config", "diff.noprefix", prefix)
+    git(repository, "config", "diff.mnemonicPrefix", "true")
+    train(repository / "train.py")
+    (repository / "train.py").write_text(PROGRAM + "# said later\n")
+    train(repository / "train.py")
+    with histhooks.History(repository / "histhooks.db") as history:
+        patch = history.diff(*runs(history, "scores")).patch
+        assert patch is not None
+        assert (patch.kind, patch.n_lines) == ("states", (1, 0))
+        assert "--- a/train.py" in (patch.text or "")
+
+
+def test_a_changed_binary_file_takes_nothing_else_from_the_patch(repository: Path) -> None:
+    (repository / "data.bin").write_bytes(bytes(range(256)))
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "data")
+    train(repository / "train.py")
+    (repository / "data.bin").write_bytes(bytes(reversed(range(256))))
+    (repository / "train.py").write_text(PROGRAM + "# said later\n")
+    train(repository / "train.py")
+    with histhooks.History(repository / "histhooks.db") as history:
+        patch = history.diff(*runs(history, "scores")).patch
+        assert patch is not None
+        assert (patch.kind, patch.n_lines) == ("states", (1, 0))
+        assert any("1 changed binary file" in note for note in patch.notes)
+
+
+def test_a_masked_diff_says_so(repository: Path) -> None:
+    train(repository / "train.py")
+    (repository / "train.py").write_text(PROGRAM + 'password = "hunter2-hunter2"\n')
+    train(repository / "train.py")
+    with histhooks.History(repository / "histhooks.db") as history:
+        found = history.diff(*runs(history, "scores"))
+        assert found.patch is not None
+        assert any("masked" in note for note in found.patch.notes)
+        assert "hunter2" not in str(found.as_json())
+        assert found.differs is True
+
+
+def test_what_was_not_recorded_is_apart_from_no_difference(tmp_path: Path) -> None:
+    histhooks.autolog(store=tmp_path / "a.db")
+    for name in ("first", "second"):
+        with histhooks.start_run(name, params={"lr": 0.1}) as run:
+            run.log({"loss": 0.5})
+    histhooks.flush()
+    with histhooks.History(tmp_path / "a.db") as history:
+        found = history.diff("first", "second")
+        assert found.differs is None
+        assert found.part("data").unknown == ("A: no data was recorded", "B: no data was recorded")
+        assert "data" not in found.same
+        assert {"params", "metrics"} <= set(found.same)
+
+
+def test_metrics_may_be_close_enough_and_nan_is_the_same_as_nan(tmp_path: Path) -> None:
+    histhooks.autolog(store=tmp_path / "a.db")
+    for name, value in (("first", 0.5), ("second", 0.5000001)):
+        with histhooks.start_run(name) as run:
+            run.log({"loss": value, "odd": float("nan")})
+            run.log_results({"score": value, "fit_time": value * 3})
+    histhooks.flush()
+    with histhooks.History(tmp_path / "a.db") as history:
+        found = history.diff("first", "second")
+        assert [change.key for change in found.part("metrics").changes] == ["loss"]
+        assert [(c.key, c.counts) for c in found.part("results").changes] == [("score", True), ("fit_time", False)]
+        assert found.differs is True
+        close = history.diff("first", "second", tolerance=1e-5)
+        assert close.part("metrics").changes == ()
+        assert close.differs is None
