@@ -122,13 +122,19 @@ class _Verifier:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.report = Report()
-        self.is_partial = bool(self.all("SELECT 1 FROM exports LIMIT 1"))
+        held = self.all("SELECT holds FROM exports")
+        self.is_partial = bool(held)
+        self.holds = {scope for (text,) in held for scope in json.loads(text)}
         self.gone = {d for (text,) in self.all("SELECT digests FROM tombstones") for d in json.loads(text)}
         self.covered: dict[str, int] = dict.fromkeys([*TABLES, "points"], 0)
 
     def all(self, sql: str, *values: Any) -> list[Any]:
         """Rows of a query."""
         return self.connection.execute(sql, values).fetchall()
+
+    def may_lack(self, scope: str) -> bool:
+        """Whether rows of a scope may be elsewhere: in a part of a history, those of scopes that it does not hold."""
+        return self.is_partial and scope not in self.holds
 
     def run(self, head: str | None) -> Report:
         """Verify everything, in an order that names the first row that does not fit first."""
@@ -191,7 +197,7 @@ class _Verifier:
                 self.covered[table] += found
         elif found == 0 and digest in self.gone:
             self.report.deleted += 1
-        elif found == 0 and self.is_partial:
+        elif found == 0 and self.may_lack(scope):
             self.report.not_in_file += 1
         elif found < n_rows:
             self.report.problem(f"{place}: {n_rows - found} of {n_rows} rows are missing")
@@ -269,14 +275,14 @@ class _Verifier:
         for (state,) in self.all(sql, row["id"]):
             folded.update(json.loads(state))
         if not folded:
-            if not self.is_partial:
+            if not self.may_lack(row["id"]):
                 self.report.problem(f"{table} {row['id']}: no state tells of it")
             return
         for column, value in row.items():
             if column == "id" or (table == "sessions" and column in PERSONAL_COLUMNS):
                 continue
             is_live = column in _LIVE_COLUMNS and column not in folded
-            if not is_live and value != folded.get(column) and not self.is_partial:
+            if not is_live and value != folded.get(column) and not self.may_lack(row["id"]):
                 self.report.problem(f"{table} {row['id']}: {column} is not what its states say")
 
     def _personal(self) -> None:
@@ -312,7 +318,7 @@ class _Verifier:
         sql = f"SELECT series, run_id, name, {', '.join(names)} FROM metric_summaries ORDER BY series"
         for series, run_id, name, *kept in self.all(sql):
             points = list(self._series(series))
-            if self.is_partial and len(points) != kept[0]:
+            if self.may_lack(run_id) and len(points) != kept[0]:
                 continue
             summary, place = Summary(), f"metric {name!r} of run {run_id}"
             summary.add(points)

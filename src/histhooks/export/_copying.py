@@ -1,0 +1,241 @@
+"""A part of a history as a store of its own: chosen runs, all that belongs to them, and the ledger that covers it.
+
+The ledger's lines and parts of every session that said something about these runs come whole, so that each chain can be
+followed; parts about other runs are then "not in this file".
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from histhooks import _gather
+from histhooks._batch import Assembler, Entry
+from histhooks._ids import new_id
+from histhooks._ledger import CONTENT_TABLES, PERSONAL_COLUMNS, TABLES
+from histhooks._store import Store
+from histhooks._time import iso, now_us
+from histhooks.errors import StoreError
+
+_AT_ONCE = 5000
+_IN = "IN (SELECT value FROM json_each(?))"
+_PERSONAL = {
+    "sessions": PERSONAL_COLUMNS,
+    "tags": ("value", "author"),
+    "notes": ("body", "author"),
+    "tombstones": ("actor",),
+}
+# What an included row names, and the column that names it.
+_SHARED = {
+    "datasets": ("run_datasets", "dataset_id"),
+    "artifacts": ("run_artifacts", "sha256"),
+    "architectures": ("runs", "architecture_id"),
+    "environments": ("sessions", "environment_id"),
+    "packages": ("sessions", "environment_id"),
+    "code_versions": ("sessions", "code_version_id"),
+}
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(slots=True)
+class Choice:
+    """What goes into the file.
+
+    Attributes
+    ----------
+    runs : list of str
+        With the runs inside them, and those that they are inside of.
+    own : list of str
+        Sessions that these ran in.
+    sessions : list of str
+        These, and all that wrote something about them.
+    people : dict of str to set of str
+        `username`, `hostname` and `actor` as those sessions have them.
+    """
+
+    runs: list[str]
+    own: list[str] = field(default_factory=list)
+    sessions: list[str] = field(default_factory=list)
+    people: dict[str, set[str]] = field(default_factory=dict)
+
+
+def choose(source: sqlite3.Connection, run_ids: Iterable[str]) -> Choice:
+    """Everything that belongs to some runs."""
+    runs = sorted(_related(source, run_ids))
+    own = _column(source, f"SELECT DISTINCT session_id FROM runs WHERE id {_IN} ORDER BY 1", runs)
+    scopes = [*runs, *own]
+    sessions = {*own}
+    for sql in (
+        f"SELECT DISTINCT session_id FROM ledger_parts WHERE scope {_IN}",
+        f"SELECT DISTINCT session_id FROM tombstones WHERE subject_id {_IN}",
+    ):
+        sessions |= set(_column(source, sql, scopes))
+    is_closed = False
+    while not is_closed:
+        # Who settled a session that is here must be here too.
+        found = set(_column(source, f"SELECT session_id FROM states WHERE subject_id {_IN}", sorted(sessions)))
+        is_closed = found <= sessions
+        sessions |= found
+    choice = Choice(runs, own, sorted(sessions))
+    for column in ("username", "hostname", "actor"):
+        sql = f"SELECT DISTINCT {column} FROM sessions WHERE id {_IN} AND {column} IS NOT NULL"
+        choice.people[column] = set(_column(source, sql, choice.sessions))
+    return choice
+
+
+def _related(source: sqlite3.Connection, run_ids: Iterable[str]) -> set[str]:
+    """Runs with those inside them, and those that they are inside of, without which nothing lists them."""
+    found: set[str] = set()
+    for step in ("r.parent_id = i.id", "r.id = (SELECT parent_id FROM runs WHERE id = i.id)"):
+        sql = (
+            f"WITH RECURSIVE i (id) AS (SELECT id FROM runs WHERE id {_IN} UNION "
+            f"SELECT r.id FROM runs AS r JOIN i ON {step}) SELECT id FROM i"
+        )
+        found |= set(_column(source, sql, list(run_ids)))
+    return found
+
+
+def _column(source: sqlite3.Connection, sql: str, keys: list[str]) -> list[str]:
+    return [str(row[0]) for row in source.execute(sql, (json.dumps(keys),))]
+
+
+def copy_runs(
+    source: sqlite3.Connection, choice: Choice, path: Path, *, is_anonymous: bool, progress: Progress | None = None
+) -> None:
+    """Make a store that holds some runs.
+
+    Parameters
+    ----------
+    source : sqlite3.Connection
+        In one read transaction.
+    choice : Choice
+    path : Path
+        A new file: one file with a rollback journal.
+    is_anonymous : bool
+        Whether personal values and their salts stay behind.
+    progress : callable, optional
+        Called with the series that are copied and all there are.
+    """
+    store = Store(path, is_spool=True)
+    try:
+        target = store.connection
+        with store.transaction(is_durable=True):
+            _copy_rows(source, target, choice, is_anonymous=is_anonymous)
+            _copy_series(source, target, choice, progress)
+            target.execute(
+                "INSERT INTO exports (id, kind, holds, time) VALUES (?, 'export', ?, ?)",
+                (new_id(), json.dumps(_held(source, target, choice)), now_us()),
+            )
+            _sign(store, _missing_states(source, target), is_anonymous=is_anonymous)
+    finally:
+        store.close()
+
+
+def _copy_rows(source: sqlite3.Connection, target: sqlite3.Connection, choice: Choice, *, is_anonymous: bool) -> None:
+    def copy(table: str, where: str, keys: list[str]) -> None:
+        personal = _PERSONAL.get(table, ()) if is_anonymous else ()
+        columns = [row[1] for row in target.execute(f"PRAGMA table_info({table})")]
+        chosen = ", ".join(f"NULL AS {column}" if column in personal else column for column in columns)
+        rows = source.execute(f"SELECT {chosen} FROM {table} WHERE {where} {_IN}", (json.dumps(keys),))
+        marks = ", ".join("?" * len(columns))
+        target.executemany(f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})", map(tuple, rows))
+
+    copy("sessions", "id", choice.sessions)
+    copy("runs", "id", choice.runs)
+    copy("ledger", "session_id", choice.sessions)
+    copy("ledger_parts", "session_id", choice.sessions)
+    if not is_anonymous:
+        copy("salts", "subject_id", [*choice.runs, *choice.sessions])
+    for table, spec in TABLES.items():
+        if table in CONTENT_TABLES:
+            continue
+        elif table == "states":
+            copy(table, spec.scope, [*choice.runs, *choice.sessions])
+        elif table == "tombstones":
+            copy(table, spec.scope, choice.sessions)
+        else:
+            copy(table, spec.scope, [*choice.runs, *choice.own])
+    for table, (where, column) in _SHARED.items():
+        sql = f"SELECT DISTINCT {column} FROM {where} WHERE {column} IS NOT NULL"
+        copy(table, TABLES[table].columns[0], [row[0] for row in target.execute(sql)])
+    sql = f"SELECT scope FROM ledger_parts WHERE table_name = 'contents' AND session_id {_IN}"
+    copy("contents", "sha256", _column(source, sql, choice.own))
+
+
+def _copy_series(
+    source: sqlite3.Connection, target: sqlite3.Connection, choice: Choice, progress: Progress | None
+) -> None:
+    columns = [row[1] for row in target.execute("PRAGMA table_info(metric_summaries)")]
+    sql = f"SELECT {', '.join(columns)} FROM metric_summaries WHERE run_id {_IN} ORDER BY run_id, name"
+    series = [tuple(row) for row in source.execute(sql, (json.dumps(choice.runs),))]
+    for key, (old, *rest) in enumerate(series, start=1):
+        marks = ", ".join("?" * len(columns))
+        target.execute(f"INSERT INTO metric_summaries ({', '.join(columns)}) VALUES ({marks})", (key, *rest))
+        for table in ("points", "rollups"):
+            names = [row[1] for row in target.execute(f"PRAGMA table_info({table})") if row[1] != "series"]
+            marks = ", ".join("?" * len(names))
+            rows = source.execute(f"SELECT {', '.join(names)} FROM {table} WHERE series = ?", (old,))
+            insert = f"INSERT OR IGNORE INTO {table} (series, {', '.join(names)}) VALUES ({key}, {marks})"
+            while some := rows.fetchmany(_AT_ONCE):
+                target.executemany(insert, map(tuple, some))
+        if progress is not None:
+            progress(key, len(series))
+
+
+def _held(source: sqlite3.Connection, target: sqlite3.Connection, choice: Choice) -> list[str]:
+    """The scopes that are here whole; of a part of a history, those that it held whole."""
+    held = {*choice.runs, *choice.own}
+    for table in CONTENT_TABLES:
+        held |= {row[0] for row in target.execute(f"SELECT {TABLES[table].scope} FROM {table}")}
+    parts = source.execute("SELECT holds FROM exports WHERE kind = 'export'").fetchall()
+    if parts:
+        held &= {scope for row in parts for scope in json.loads(row[0])}
+    return sorted(held)
+
+
+def _missing_states(source: sqlite3.Connection, target: sqlite3.Connection) -> list[Entry]:
+    """States of random generators that rows here name by their digest, and other runs hold."""
+    import zlib
+
+    sql = (
+        "SELECT DISTINCT digest FROM rng_states WHERE digest NOT IN (SELECT sha256 FROM contents) "
+        "AND digest NOT IN (SELECT digest FROM rng_states WHERE state IS NOT NULL)"
+    )
+    entries: list[Entry] = []
+    for (digest,) in target.execute(sql).fetchall():
+        row = source.execute(
+            "SELECT state FROM rng_states WHERE digest = ? AND state IS NOT NULL LIMIT 1", (digest,)
+        ).fetchone()
+        if row is not None:
+            data = zlib.decompress(row[0])
+        else:
+            row = source.execute("SELECT encoding, data FROM contents WHERE sha256 = ?", (digest,)).fetchone()
+            if row is None:
+                continue
+            data = zlib.decompress(row[1]) if row[0] == "zlib" else row[1]
+        entries.append(("content", "contents", [_gather.content_row(digest, "rng_state", data)]))
+    return entries
+
+
+def _sign(store: Store, entries: list[Entry], *, is_anonymous: bool) -> None:
+    """Leave a session of kind `command` that says who made this file, and witnesses the heads of all others in it."""
+    session_id = new_id()
+    assembler = Assembler(session_id, _refuse)
+    assembler.heads = store.heads()
+    facts, personal, details = _gather.session_facts()
+    personal = {**personal, "command": "histhooks export"}
+    if is_anonymous:
+        personal = dict.fromkeys(personal)
+    now = iso(now_us())
+    facts = {**facts, "kind": "command", "status": "finished", "started_at": now, "ended_at": now, "details": details}
+    known = {key: value for key, value in facts.items() if value is not None}
+    store.write(assembler.build([("state", "session", session_id, known, personal), *entries]))
+
+
+def _refuse(run: Any, text: str) -> None:
+    raise StoreError(text)
