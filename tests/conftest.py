@@ -27,6 +27,13 @@ OUTSIDE = (
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What fixtures of a whole module record leaves nothing in the home of who runs the tests."""
+    home = tmp_path_factory.mktemp("home")
+    os.environ.update(XDG_DATA_HOME=str(home / "data"), XDG_STATE_HOME=str(home / "state"))
+
+
 @pytest.fixture(autouse=True)
 def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run the test, and each process that it starts, in an empty folder with settings of its own."""

@@ -18,6 +18,7 @@ from histhooks._notebook import Cells
 from histhooks._pace import FEW, Brake, Pace
 from histhooks._place import PATIENCE_AT_END_S, REFUSALS, Place
 from histhooks._spool import merge_waiting
+from histhooks._stores import remember
 from histhooks._system import Sampler
 from histhooks._time import iso, now_us
 
@@ -116,6 +117,7 @@ class Writer(threading.Thread):
         first = {**facts, "status": "running", "started_at": iso(now_us()), "details": details}
         first = {key: value for key, value in first.items() if value is not None}
         self._write([("state", "session", self.engine.session_id, first, personal)])
+        remember(self.path)
         self._attempt(self._look_after_others)
         self._flush()
         self._gathering.start()

@@ -36,16 +36,27 @@ def json_option(function: F) -> F:
 
 def split_store(words: tuple[str, ...], store: str | None) -> tuple[tuple[str, ...], str | None]:
     """Take a store's path from the first argument, where it is one."""
-    if store is None and words and (words[0].endswith(".db") or Path(words[0]).is_file()):
+    if store is None and words and (words[0].endswith(".db") or _is_sqlite(words[0])):
         return words[1:], words[0]
     return words, store
+
+
+def _is_sqlite(word: str) -> bool:
+    """Whether a word is the path of an SQLite file, and not by chance that of another one (a script called `train`)."""
+    try:
+        with Path(word).open("rb") as file:
+            return file.read(16) == b"SQLite format 3\0"
+    except (OSError, ValueError):
+        return False
 
 
 def open_history(store: str | None) -> History:
     """Open the store that a person meant."""
     from histhooks.history import History
 
-    return History(store)
+    history = History(store)
+    history.tell = lambda text: click.echo(f"histhooks: {text}", err=True)
+    return history
 
 
 def console() -> Console:

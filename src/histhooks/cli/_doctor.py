@@ -68,6 +68,7 @@ def _examine(store: str | None) -> dict[str, Any]:
     from histhooks import __version__
     from histhooks import _spool as spools
     from histhooks._location import is_off, store_path
+    from histhooks._stores import known_stores
     from histhooks.errors import HisthooksError
     from histhooks.history import History
 
@@ -110,5 +111,6 @@ def _examine(store: str | None) -> dict[str, Any]:
     if waiting:
         problems.append(f"{len(waiting)} spools wait; the next session here merges those that have ended")
     facts["spools"] = waiting
+    facts["recorded to"] = [str(known) for known in known_stores()]
     facts["problems"] = problems
     return facts

@@ -15,15 +15,13 @@ def sync(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
     """Merge the spools of sessions that have ended into their store. Those that still record stay where they are."""
     import sqlite3
 
-    from histhooks._location import find_store
     from histhooks._spool import merge_waiting, waiting
     from histhooks._store import Store
     from histhooks.errors import StoreError
+    from histhooks.history._opening import locate
 
     words, store = common.split_store(words, store)
-    path = find_store(store)
-    if path is None:
-        raise StoreError("no store here; name one with --store PATH")
+    path = locate(store)
     merged: list[str] = []
     if waiting(path):
         try:

@@ -15,14 +15,11 @@ from histhooks.cli import _common as common
 @click.pass_context
 def verify(context: click.Context, words: tuple[str, ...], store: str | None, head: str | None, as_json: bool) -> None:
     """Check that the history is as it was written. Changes no byte. Exit code 1 where something does not fit."""
-    from histhooks._location import find_store
-    from histhooks.errors import StoreError
+    from histhooks.history._opening import locate
     from histhooks.verify import verify as check
 
     words, store = common.split_store(words, store)
-    path = find_store(store)
-    if path is None:
-        raise StoreError("no store here; name one with --store PATH")
+    path = locate(store)
     report = check(path, head=head)
     if as_json:
         common.print_json(report.as_json())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,7 @@ from histhooks.history._functions import register
 from histhooks.history._listing import build
 from histhooks.history._opening import locate, open_store
 from histhooks.history._records import RunRecord
-from histhooks.history._selectors import find
+from histhooks.history._selectors import find, select
 from histhooks.history._series import Series
 
 __all__ = ["History", "RunRecord", "Series"]
@@ -38,6 +38,8 @@ class History:
 
     Attributes
     ----------
+    tell : callable
+        Called with a line on a choice that was made for the caller: which of many runs of a name. By default, nothing.
     spools : list of Path
         Spools that wait beside the store; what is in them is read as if it had come home already.
 
@@ -53,6 +55,7 @@ class History:
         self.spools = self._opened.spools
         self._connection = self._opened.connection
         self._connection.row_factory = sqlite3.Row
+        self.tell: Callable[[str], None] = _silent
         register(self)
 
     def __repr__(self) -> str:
@@ -181,7 +184,8 @@ class History:
         Parameters
         ----------
         selector : str
-            Its id, a part of one that no other id has, its name (the latest of them), `last` or `last~2`.
+            Its id, a part of one that no other id has, its name, its batch job or its group (the latest of them), or
+            `last`: the outer run that this user started last in this project; `last~2` is the second before it.
 
         Returns
         -------
@@ -217,6 +221,17 @@ class History:
         runs = [run if isinstance(run, RunRecord) else self.run(run) for run in (a, b)]
         return differences(runs[0], runs[1], tolerance=tolerance)
 
+    def select(self, *selectors: str) -> list[RunRecord]:
+        """The runs that some selectors mean: all outer runs of a job or a group, else one run each as in :meth:`run`.
+
+        Raises
+        ------
+        QueryError
+            Where one of them means none.
+        """
+        rows = {row["id"]: row for selector in selectors for row in select(self, selector)}
+        return [RunRecord(self, row) for row in rows.values()]
+
     @cached_property
     def _judged(self) -> dict[str, str]:
         now = now_us()
@@ -226,3 +241,7 @@ class History:
     def settled(self, session_id: str, status: str) -> str:
         """The status as it is now: what says it is running and is not, was killed or is lost."""
         return self._judged.get(session_id, status) if status == "running" else status
+
+
+def _silent(text: str) -> None:
+    return None

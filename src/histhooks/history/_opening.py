@@ -12,11 +12,13 @@ from pathlib import Path
 
 from histhooks._location import find_store
 from histhooks._spool import waiting
+from histhooks._stores import known_stores
 from histhooks._union import show_spools
 from histhooks.errors import StoreError
 
 APPLICATION_ID = 0x48495354
 MAJOR = 1
+_MOST = 8
 
 
 @dataclass(slots=True)
@@ -54,10 +56,35 @@ def locate(store: str | os.PathLike[str] | None = None) -> Path:
     """
     path = find_store(store)
     if path is None:
-        raise StoreError("no store here; name one with --store PATH, or record something first (histhooks demo)")
+        raise StoreError(
+            f"no store here; name one with --store PATH, or record something first (histhooks demo){_known()}"
+        )
     if not path.is_file() and not waiting(path):
         raise StoreError(f"no store at {path}; name another with --store PATH")
     return path
+
+
+def _known() -> str:
+    """The stores that this user has recorded to, as lines of a message."""
+    found = known_stores()
+    shown = "".join(f"\n  {path}{_size(path)}" for path in found[:_MOST])
+    more = f"\n  and {len(found) - _MOST} more" if len(found) > _MOST else ""
+    return f"; you have recorded to:{shown}{more}" if found else ""
+
+
+def _size(path: Path) -> str:
+    """How many runs are in a store, where that is soon said."""
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.1)
+    except sqlite3.Error:
+        return ""
+    try:
+        (count,) = connection.execute("SELECT count(*) FROM runs").fetchone()
+    except sqlite3.Error:
+        return ""
+    finally:
+        connection.close()
+    return f" ({count} run{'' if count == 1 else 's'})"
 
 
 def open_store(path: Path) -> Opened:
