@@ -19,6 +19,7 @@ VERBS = {
     "metrics": ("_metrics", "Print the points of a run, one line each; all metrics, or the named ones."),
     "plot": ("_plot", "Draw curves of runs, in the terminal or to a file."),
     "export": ("_export", "Write runs, and the runs inside them, to a file; its ending says the format."),
+    "tail": ("_tail", "Follow a run while it trains, and end with it."),
     "tag": ("_curate", "Tag a run, with your name and the time."),
     "note": ("_curate", "Leave a note on a run, with your name and the time."),
     "rename": ("_curate", "Give a run another name."),

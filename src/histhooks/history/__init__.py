@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from histhooks._process import judge
+from histhooks._spool import waiting
 from histhooks._time import now_us
 from histhooks.errors import QueryError
 from histhooks.history._differences import Differences, differences
@@ -51,6 +52,9 @@ class History:
 
     def __init__(self, store: str | os.PathLike[str] | None = None) -> None:
         self.path = locate(store)
+        self._open()
+
+    def _open(self) -> None:
         self._opened = open_store(self.path)
         self.spools = self._opened.spools
         self._connection = self._opened.connection
@@ -75,6 +79,16 @@ class History:
     def close(self) -> None:
         """Close the store."""
         self._opened.close()
+
+    def refresh(self) -> None:
+        """See what came since: who still runs is judged again, and what is read from spools or a copy is read anew.
+
+        What else is written to the store is seen without it.
+        """
+        self.__dict__.pop("_judged", None)
+        if self.spools or not self._opened.is_live or waiting(self.path):
+            self._opened.close()
+            self._open()
 
     def sql(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """Rows of a query of one's own; nothing can be written.

@@ -33,11 +33,14 @@ class Opened:
         The spools that are shown.
     copy : TemporaryDirectory or None
         Where the store was copied to, because its folder cannot be written and its log is not empty.
+    is_live : bool
+        Whether what others write to the store is seen.
     """
 
     connection: sqlite3.Connection
     spools: list[Path] = field(default_factory=list)
     copy: tempfile.TemporaryDirectory[str] | None = None
+    is_live: bool = True
 
     def close(self) -> None:
         """Close the store."""
@@ -99,7 +102,7 @@ def open_store(path: Path) -> Opened:
         opened = _connect(path)
         _check(path, opened)
     else:
-        opened = Opened(_empty())
+        opened = Opened(_empty(), is_live=False)
     opened.spools = show_spools(opened.connection, path)
     opened.connection.execute("PRAGMA query_only = ON")
     return opened
@@ -113,10 +116,11 @@ def _empty() -> sqlite3.Connection:
 
 
 def _connect(path: Path) -> Opened:
-    uri, copy = path.absolute().as_uri(), None
+    uri, copy, is_live = path.absolute().as_uri(), None, True
     log = path.with_name(path.name + "-wal")
     if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-shm").exists():
         # SQLite needs a -shm file beside a WAL store, and cannot make one here.
+        is_live = False
         if log.exists() and log.stat().st_size:
             copy = tempfile.TemporaryDirectory(prefix="histhooks-")
             for file in (path, log):
@@ -125,7 +129,7 @@ def _connect(path: Path) -> Opened:
         else:
             uri += "?immutable=1"
     uri += ("&" if "?" in uri else "?") + "mode=ro"
-    return Opened(sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None), copy=copy)
+    return Opened(sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None), copy=copy, is_live=is_live)
 
 
 def _check(path: Path, opened: Opened) -> None:

@@ -12,6 +12,7 @@ from histhooks._time import from_iso
 from histhooks._values import loads
 from histhooks.history import _code
 from histhooks.history._attempts import attempts_of
+from histhooks.history._following import Update, follow
 from histhooks.history._frames import frame_of
 from histhooks.history._series import Series, read_series
 from histhooks.history._thinning import find_series, thin
@@ -138,6 +139,23 @@ class RunRecord:
         """The runs inside this one."""
         rows = self._rows("SELECT * FROM runs WHERE parent_id = ? ORDER BY started_at, id", self.id)
         return [RunRecord(self._history, row) for row in rows]
+
+    def follow(self, every_s: float = 0.5, *, from_start: bool = False) -> Iterator[Update]:
+        """What comes while it trains, look after look, the last one when it has ended.
+
+        Parameters
+        ----------
+        every_s : float, seconds
+            Between two looks. A look at a store to which nothing was written costs some microseconds.
+        from_start : bool
+            Whether the first look gives every point and event; by default only what comes from now on.
+
+        Yields
+        ------
+        Update
+            The run as it stands, new points and events, and its progress.
+        """
+        return follow(self, every_s, from_start=from_start)
 
     @property
     def attempts(self) -> list[RunRecord]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from histhooks._ids import short_id
 from histhooks._time import from_iso
 from histhooks.errors import QueryError
+from histhooks.history._best import main_of
 from histhooks.history._thinning import (
     Found,
     Point,
@@ -194,15 +195,11 @@ def _matching_any(names: Sequence[str], known: list[str]) -> list[str]:
 
 def main_names(run: RunRecord, *, with_train: bool = True) -> list[str]:
     """The metric that ranks a run, and the same on its training data."""
-    summaries = [s for s in run.summaries if s["split"] != "system"]
-    by_name = {s["name"]: s for s in summaries}
-    ranked = [s for s in summaries if s["direction"]] or summaries
-    fallback = [s for s in ranked if s["split"] == "valid"] + [s for s in ranked if s["metric"] == "loss"] + ranked
-    main = by_name.get(run.main_metric) or next(iter(fallback), None)
+    main = main_of(run.summaries, run.main_metric)
     if main is None:
         return []
     of_training = [
-        s["name"] for s in summaries if with_train and s["metric"] == main["metric"] and s["split"] == "train"
+        s["name"] for s in run.summaries if with_train and s["metric"] == main["metric"] and s["split"] == "train"
     ]
     return list(dict.fromkeys([*of_training[:1], main["name"]]))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from histhooks._text import plain
 from histhooks.plot._scales import Scale, short
 
 if TYPE_CHECKING:
@@ -212,14 +213,15 @@ def _legend(chart: Chart, columns: int, marks: str, has_colour: bool, is_plain: 
         words = [f"last {short(last)}"]
         if curve.best is not None:
             words.append(f"best {short(curve.best[1])} {chart.x_text(curve.best[0])} {best_mark}")
-        facts = f"  {', '.join(words)}"
+        facts = f", {', '.join(words)}"
         mark = marks[number % len(marks)] if len(chart.curves) > 1 else ("-" if is_plain else "─")
-        label = _fit(curve.label, max(8, columns - len(facts) - 2))
+        label = _fit(curve.label, max(8, columns - len(facts) - 4))
         head = f"{mark} {label}"
-        facts = _fit(facts, columns - len(head)) if columns - len(head) > 8 else ""
+        facts = "  " + _fit(facts, columns - len(head) - 2) if columns - len(head) > 10 else ""
         lines.append((_coloured(head, number) if has_colour else head) + facts)
     return lines
 
 
 def _fit(text: str, columns: int) -> str:
+    text = " ".join(plain(text).split())
     return text if len(text) <= columns else text[: max(1, columns - 1)] + "…"
