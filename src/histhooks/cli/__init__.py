@@ -15,6 +15,7 @@ VERBS = {
     "run": ("_run", "Run a program, unchanged, and record each training in it and in every Python child."),
     "runs": ("_runs", "List the latest runs, newest on top."),
     "show": ("_show", "Show one run on one screen."),
+    "compare": ("_compare", "Put runs side by side: only what differs, the best of each metric marked."),
     "diff": ("_diff", "Show what changed between two runs, the most telling first."),
     "metrics": ("_metrics", "Print the points of a run, one line each; all metrics, or the named ones."),
     "plot": ("_plot", "Draw curves of runs, in the terminal or to a file."),

@@ -10,7 +10,8 @@ import click
 from histhooks._ids import short_id
 from histhooks.cli import _common as common
 from histhooks.history import _facts as facts
-from histhooks.history._best import best_of, main_of
+from histhooks.history._best import best_of
+from histhooks.history._outcomes import outcome, outcomes_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -176,7 +177,7 @@ def _metrics(run: RunRecord, console: Console, is_full: bool) -> None:
     summaries = sorted(run.summaries, key=lambda s: s["split"] == "system")
     if not summaries:
         return
-    most, main = len(summaries) if is_full else 14, main_of(summaries, run.main_metric)
+    most, main = len(summaries) if is_full else 14, outcome(run.main_metric, summaries, {})
     _title(console, "Metrics", f"{len(summaries) - most} more with --full" if len(summaries) > most else "")
     has_epochs = any(s["last_epoch"] is not None for s in summaries)
     has_odd = any(s["nonfinite"] for s in summaries)
@@ -189,8 +190,8 @@ def _metrics(run: RunRecord, console: Console, is_full: bool) -> None:
         grid.add_column(title, justify="right", no_wrap=True)
     grid.add_column("curve", no_wrap=True)
     for s in summaries[:most]:
-        mark = "* " if s is main else "  "
-        name = Text(mark + common.plain(s["name"]), style="bold" if s is main else "")
+        is_main = main is not None and s["name"] == main.name
+        name = Text(("* " if is_main else "  ") + common.plain(s["name"]), style="bold" if is_main else "")
         odd = [Text(f"{s['nonfinite']:,}", style="red") if s["nonfinite"] else ""] * has_odd
         outline = run.outline(s["name"])
         curve = Text(common.sparkline(outline, curve_width), style="cyan")
@@ -236,23 +237,19 @@ def _children(run: RunRecord, console: Console, is_full: bool) -> None:
 def ranked(
     children: list[RunRecord],
 ) -> tuple[list[tuple[RunRecord, dict[str, Any], float | None]], list[str], str | None]:
-    """Runs with their params and the best of the metric that stands for them, best first; what varies; that metric."""
-    scores = {child.id: child.results.get("mean_test_score") for child in children}
+    """Runs with their params and the best of what ranks most of them, best first; what varies; what ranks them."""
+    outcomes = outcomes_of(children[0].history, {child.id: child.main_metric for child in children})
+    names = [one.name for one in outcomes.values() if one is not None]
+    title = max(dict.fromkeys(names), key=names.count) if names else None
     params = {child.id: child.params for child in children}
     keys = dict.fromkeys(key for values in params.values() for key in values)
     varied = [key for key in keys if len({repr(values.get(key, "")) for values in params.values()}) > 1]
-    if any(score is not None for score in scores.values()):  # of a search of scikit-learn: greater is better
-        candidates = [(child, params[child.id], scores[child.id]) for child in children]
-        return sorted(candidates, key=lambda row: (row[2] is None, -(row[2] or 0))), varied, "mean_test_score"
-    mains = {child.id: main_of(child.summaries, child.main_metric) for child in children}
-    names = [str(main["name"]) for main in mains.values() if main is not None]
-    title = max(set(names), key=names.count) if names else None
     rows, sign = [], 0
     for child in children:
-        main = mains[child.id]
-        best = best_of(main) if main is not None and main["name"] == title else None
-        sign = main["direction"] if main is not None and best is not None else sign
-        rows.append((child, params[child.id], None if best is None else best.value))
+        one = outcomes[child.id]
+        is_ranked = one is not None and one.name == title
+        sign = one.direction if one is not None and is_ranked else sign
+        rows.append((child, params[child.id], one.best if one is not None and is_ranked else None))
     if sign:
         rows.sort(key=lambda row: (row[2] is None, -sign * (row[2] or 0)))
     return rows, varied, title

@@ -18,6 +18,7 @@ from histhooks._process import judge
 from histhooks._spool import waiting
 from histhooks._time import now_us
 from histhooks.errors import QueryError
+from histhooks.history._comparison import Comparison, compare
 from histhooks.history._differences import Differences, differences
 from histhooks.history._functions import register
 from histhooks.history._listing import build
@@ -26,7 +27,7 @@ from histhooks.history._records import RunRecord
 from histhooks.history._selectors import find, select
 from histhooks.history._series import Series
 
-__all__ = ["History", "RunRecord", "Series"]
+__all__ = ["Comparison", "Differences", "History", "RunRecord", "Series"]
 
 
 class History:
@@ -245,6 +246,31 @@ class History:
         """
         rows = {row["id"]: row for selector in selectors for row in select(self, selector)}
         return [RunRecord(self, row) for row in rows.values()]
+
+    def compare(self, *runs: str | RunRecord) -> Comparison:
+        """Runs side by side: the columns in which they differ, and the best of each metric.
+
+        Parameters
+        ----------
+        *runs : str or RunRecord
+            As :meth:`select` takes them.
+
+        Returns
+        -------
+        Comparison
+
+        Raises
+        ------
+        QueryError
+            Where there are fewer than two.
+
+        Examples
+        --------
+        >>> found = history.compare("last~2", "last~1", "last")
+        >>> [(column.title, column.values, column.best) for column in found.columns if column.kind == "metric"]
+        [('val_loss', (0.31, 0.27, 0.29), (1,))]
+        """
+        return compare([each for run in runs for each in ([run] if isinstance(run, RunRecord) else self.select(run))])
 
     @cached_property
     def _judged(self) -> dict[str, str]:

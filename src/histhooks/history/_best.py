@@ -1,8 +1,8 @@
-"""Which value of a metric is its best, and which metric stands for a run."""
+"""Which value of a metric is its best."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
@@ -26,25 +26,3 @@ def best_of(summary: Mapping[str, Any]) -> Best | None:
     if key is None or summary[key] is None:
         return None
     return Best(summary[key], summary[f"{key}_step"])
-
-
-def main_of(summaries: Iterable[Mapping[str, Any]], named: str | None = None) -> Mapping[str, Any] | None:
-    """The metric that stands for a run: the named one, else the first on validation, test or training data.
-
-    Parameters
-    ----------
-    summaries : iterable of mapping
-        Rows of `metric_summaries`.
-    named : str, optional
-        Column `main_metric` of the run.
-    """
-    found = [summary for summary in summaries if summary["split"] != "system"]
-    for summary in found:
-        if summary["name"] == named:
-            return summary
-    ranked = [summary for summary in found if summary["direction"]]
-    for split in ("valid", "test", "train"):
-        for summary in ranked:
-            if summary["split"] == split:
-                return summary
-    return found[0] if found else None
