@@ -230,5 +230,5 @@ def test_pictures_by_matplotlib(history: History, tmp_path: Path) -> None:
 def test_a_chart_prints_itself(history: History) -> None:
     chart = plot(history.run("slow"), "loss")
     assert isinstance(chart, Chart)
-    assert str(chart).startswith("slow\n")
+    assert str(chart).startswith("slow\n─ loss  last 0.01869, best 0.01869 at step 199 ★\n")
     assert json.loads(json.dumps(chart.as_json()))["curves"][0]["points"] == 200

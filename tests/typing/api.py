@@ -11,6 +11,8 @@ from typing import Any, assert_type
 
 import histhooks
 from histhooks import HisthooksError, NotApplicable, QueryError, Run, StoreError
+from histhooks.history import RunRecord, Series
+from histhooks.plot import Chart, plot, spark_svg, svg_curves
 
 # Switching on and off.
 histhooks.autolog()
@@ -82,3 +84,24 @@ def any_mapping_and_any_path_will_do(metrics: Mapping[str, Any], path: os.PathLi
 errors: list[type[HisthooksError]] = [StoreError, NotApplicable, QueryError]
 base: type[Exception] = HisthooksError
 assert_type(histhooks.__version__, str)
+
+# Curves and series.
+history = histhooks.History()
+record = history.run("last")
+series = record.series("loss", points=1000)
+assert_type(series, Series)
+assert_type(series.count, int)
+assert_type(series.is_thinned, bool)
+chart = plot([record, record], ["loss", "val_*"], x="epoch", log=True, log_x=False, smooth=0.9, attempts=False)
+assert_type(chart, Chart)
+assert_type(plot(record).text(80, 24, has_colour=True, is_plain=False), str)
+assert_type(chart.svg(), str)
+assert_type(chart.html(), str)
+chart.save(Path("chart.png"), width=960, height=520)
+assert_type(spark_svg([1.0, None, 2.0], 120, 24, title="loss"), str)
+assert_type(spark_svg(series), str)
+assert_type(svg_curves(record, "loss", width=720, height=300), str)
+assert_type(record.attempts, list[RunRecord])
+for update in record.follow(0.5, from_start=True):
+    assert_type(update.is_over, bool)
+    assert_type(update.progress.left_s, float | None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from histhooks._time import from_iso, now_us
-from histhooks.history._thinning import Point
+from histhooks.history._thinning import Point, first_place
 
 if TYPE_CHECKING:
     from histhooks.history import History, RunRecord
@@ -199,11 +199,7 @@ class Follower:
         """Seconds to go, as long as the epochs of this run took until the last of them ended."""
         if done != self._epoch_mark[0]:
             self._epoch_mark = (done, elapsed)
-        sql = (
-            "SELECT min(p.epoch) FROM metric_summaries AS s JOIN points AS p ON p.series = s.series AND p.n = 0 "
-            "WHERE s.run_id = ?"
-        )
-        first = self.history.cursor(sql, run.id).fetchone()[0] or 0
+        first = first_place(self.history, run.id)[1] or 0
         # A run that was gone on from another may count the epochs of both, and took time for its own.
         counts_both = last_epoch is not None and done > last_epoch + 1 - first
         own = done - first if counts_both else done

@@ -122,6 +122,8 @@ def read_points(
         if step is not None:
             sql += f" AND coalesce(step, n) {operator} ?"
             values.append(step)
+    if last is not None and len(values) == 1:
+        sql += f" AND n >= {max(0, found.count - last)}"
     if last is None:
         rows: Iterable[Any] = history.cursor(f"{sql} ORDER BY n", *values)
     else:
@@ -139,17 +141,39 @@ def thin(history: History, found: Found, at_most: int) -> list[Point]:
     at_most : int
         At least 2. Points that are not finite may come on top.
     """
-    ends = [history.cursor(f"{_POINT} ORDER BY n {order} LIMIT 1", found.key).fetchall() for order in ("", "DESC")]
-    if not ends[0]:
+    ends = _ends(history, found)
+    if not ends:
         return []
-    length = ends[1][0][0] + 1
+    length = ends[1][0] + 1
     part = part_size(length, at_most)
     if part < SIZES[0]:
         return thinned(read_points(history, found), part)
     level = max((n for n, size in enumerate(SIZES, start=1) if size * 4 <= part), default=1)
     covered, candidates = _candidates(history, found, level, part)
-    rows = [*ends[0], *candidates, *history.cursor(f"{_POINT} AND n >= ? ORDER BY n", found.key, covered), *ends[1]]
+    rows = [*ends, *candidates, *history.cursor(f"{_POINT} AND n >= ? ORDER BY n", found.key, covered)]
     return thinned(_points(rows, found.start_time), part)
+
+
+def _ends(history: History, found: Found) -> list[Any]:
+    """The first point and the last; none where there is none."""
+    ends = []
+    # Where spools are laid over a store, SQLite sorts all of a series to find its ends: look where they must be.
+    for bound, order in (("n <= 0", ""), (f"n >= {found.count - 1}", " DESC")):
+        for condition in (f" AND {bound}", ""):
+            row = history.cursor(f"{_POINT}{condition} ORDER BY n{order} LIMIT 1", found.key).fetchone()
+            if row is not None:
+                ends.append(row)
+                break
+    return ends
+
+
+def first_place(history: History, run_id: str) -> tuple[int | None, int | None]:
+    """The least step and epoch at which a metric of a run's own training begins; None where there is none."""
+    keys = history.cursor("SELECT series FROM metric_summaries WHERE run_id = ? AND split <> 'system'", run_id)
+    sql = "SELECT coalesce(step, n), epoch FROM points WHERE series = ? AND n = 0"
+    found = [row for (key,) in keys.fetchall() for row in history.cursor(sql, key)]
+    epochs = [epoch for _, epoch in found if epoch is not None]
+    return min((step for step, _ in found), default=None), min(epochs, default=None)
 
 
 def part_size(length: int, at_most: int) -> int:

@@ -15,6 +15,7 @@ from histhooks.history._thinning import (
     Found,
     Point,
     find_series,
+    first_place,
     listed,
     matching,
     part_size,
@@ -131,7 +132,7 @@ def _lines(runs: Sequence[RunRecord], request: Request) -> tuple[list[list[RunRe
         line = run.attempts if request.joins_attempts else [run]
         if any(run.id == other.id for known in lines for other in known):
             continue
-        begins = [_first_step(attempt) for attempt in line]
+        begins = [first_place(attempt.history, attempt.id)[0] for attempt in line]
         anew = [
             n
             for n in range(1, len(line))
@@ -148,16 +149,6 @@ def _lines(runs: Sequence[RunRecord], request: Request) -> tuple[list[list[RunRe
             notes.append(f"{run.name}: {stop - start} attempts, drawn as one curve")
         lines.append(line[start:stop])
     return lines, notes
-
-
-def _first_step(run: RunRecord) -> int | None:
-    """The least step at which a metric of its training begins."""
-    sql = (
-        "SELECT min(coalesce(p.step, p.n)) FROM metric_summaries AS s JOIN points AS p "
-        "ON p.series = s.series AND p.n = 0 WHERE s.run_id = ? AND s.split <> 'system'"
-    )
-    (step,) = run.history.cursor(sql, run.id).fetchone()
-    return None if step is None else int(step)
 
 
 def _titles(runs: list[RunRecord]) -> list[str]:
@@ -238,7 +229,7 @@ def _curve(line: list[RunRecord], name: str, label: str, request: Request) -> tu
 def _join(line: list[RunRecord], name: str, request: Request) -> tuple[_Joined, int]:
     """Points over attempts; those that a later attempt went over again are tails."""
     joined, direction = _Joined(), 0
-    begins = [_first_step(run) for run in line]
+    begins = [first_place(run.history, run.id)[0] for run in line]
     for number, run in enumerate(line):
         if name not in {summary["name"] for summary in run.summaries}:
             continue

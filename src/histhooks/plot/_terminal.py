@@ -213,7 +213,7 @@ def _legend(chart: Chart, columns: int, marks: str, has_colour: bool, is_plain: 
         words = [f"last {short(last)}"]
         if curve.best is not None:
             words.append(f"best {short(curve.best[1])} {chart.x_text(curve.best[0])} {best_mark}")
-        facts = f", {', '.join(words)}"
+        facts = ", ".join(words)
         mark = marks[number % len(marks)] if len(chart.curves) > 1 else ("-" if is_plain else "─")
         label = _fit(curve.label, max(8, columns - len(facts) - 4))
         head = f"{mark} {label}"
