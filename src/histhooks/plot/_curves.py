@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from histhooks._ids import short_id
 from histhooks._time import from_iso
 from histhooks.errors import QueryError
-from histhooks.history._best import main_of
 from histhooks.history._thinning import (
     Found,
     Point,
@@ -186,13 +185,15 @@ def _matching_any(names: Sequence[str], known: list[str]) -> list[str]:
 
 def main_names(run: RunRecord, *, with_train: bool = True) -> list[str]:
     """The metric that ranks a run, and the same on its training data."""
-    main = main_of(run.summaries, run.main_metric)
+    found = [s for s in run.summaries if s["split"] != "system"]
+    ranked = [s for s in found if s["direction"]]
+    named = [s for s in found if s["name"] == run.main_metric]
+    by_split = [s for split in ("valid", "test", "train") for s in ranked if s["split"] == split]
+    main = next(iter(named + by_split + found), None)
     if main is None:
         return []
-    of_training = [
-        s["name"] for s in run.summaries if with_train and s["metric"] == main["metric"] and s["split"] == "train"
-    ]
-    return list(dict.fromkeys([*of_training[:1], main["name"]]))
+    of_training = [s["name"] for s in found if s["metric"] == main["metric"] and s["split"] == "train"]
+    return list(dict.fromkeys([*(of_training[:1] if with_train else []), main["name"]]))
 
 
 def _curve(line: list[RunRecord], name: str, label: str, request: Request) -> tuple[Curve | None, list[str]]:
