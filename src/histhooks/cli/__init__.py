@@ -30,6 +30,8 @@ VERBS = {
         "_curate",
         "Erase personal values for good: names, hosts, commands, folders, notes, values of tags.",
     ),
+    "search": ("_search", "Search names, params, notes, tags, errors, files, metrics and events for words."),
+    "whence": ("_whence", "Tell which run made a file, or read it, by its content."),
     "verify": ("_verify", "Check that the history is as it was written."),
     "doctor": ("_doctor", "Tell whether the installation works: versions, frameworks, where the store is, what waits."),
     "sync": ("_sync", "Merge the spools of sessions that have ended into their store."),

@@ -15,6 +15,7 @@ STYLES = {
     "finished": {"fg": "green"}, "running": {"fg": "cyan"}, "failed": {"fg": "red", "bold": True},
     "killed": {"fg": "red"}, "lost": {"fg": "red"}, "interrupted": {"fg": "yellow"}, "ended": {"fg": "yellow"},
     "dim": {"dim": True}, "bold": {"bold": True}, "error": {"fg": "red"},
+    "hit": {"fg": "yellow", "bold": True},
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from histhooks._process import judge
 from histhooks._spool import waiting
@@ -26,6 +26,9 @@ from histhooks.history._opening import locate, open_store
 from histhooks.history._records import RunRecord
 from histhooks.history._selectors import find, select
 from histhooks.history._series import Series
+
+if TYPE_CHECKING:
+    from histhooks.history._search import Found
 
 __all__ = ["Comparison", "Differences", "History", "RunRecord", "Series"]
 
@@ -271,6 +274,36 @@ class History:
         [('val_loss', (0.31, 0.27, 0.29), (1,))]
         """
         return compare([each for run in runs for each in ([run] if isinstance(run, RunRecord) else self.select(run))])
+
+    def search(self, text: str, *, limit: int | None = 20, **which: Any) -> list[Found]:
+        """Runs that have all words of a text somewhere, the newest first.
+
+        Parameters
+        ----------
+        text : str
+            Words that may stand anywhere: in names, params, results, tags, notes, errors and tracebacks, names of
+            files, metrics, events, commands. Upper and lower case are alike.
+        limit : int, optional
+            How many runs at most.
+        **which
+            Which runs, as :meth:`runs` takes it: `project`, `since`, `where`, ...
+
+        Returns
+        -------
+        list of Found
+            Each with its `run` and its `hits`.
+
+        Examples
+        --------
+        >>> for found in history.search("shapes do not fit"):
+        ...     print(found.run.name, found.hits[0].text)
+        """
+        return self._search(text, limit, **which)[0]
+
+    def _search(self, text: str, limit: int | None, **which: Any) -> tuple[list[Found], int]:
+        from histhooks.history._search import search
+
+        return search(self, text, build(self, **which), limit)
 
     @cached_property
     def _judged(self) -> dict[str, str]:

@@ -22,6 +22,7 @@ def register(history: History) -> None:
         ("hh_truth", 1, truth),
         ("hh_like", 2, like),
         ("hh_at", -1, at),
+        ("hh_contains", 2, contains),
     ):
         connection.create_function(name, count, function, deterministic=True)
     connection.create_function("hh_settled", 1, lambda session_id: history.settled(session_id, "running"))
@@ -98,6 +99,15 @@ def like(value: Any, pattern: str) -> int | None:
     if "*" in pattern or "?" in pattern:
         return int(_compiled(pattern.casefold()).match(folded) is not None)
     return int(pattern.casefold() in folded)
+
+
+def contains(value: str | None, word: str) -> bool:
+    """Whether a text has a word in it, in any alphabet; JSON keeps what is not ASCII as escapes."""
+    if value is None:
+        return False
+    if "\\u" in value:
+        value = re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), value)
+    return word.casefold() in value.casefold()
 
 
 @lru_cache(maxsize=256)

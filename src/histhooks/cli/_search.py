@@ -1,0 +1,80 @@
+"""``search``: words anywhere in the history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from histhooks.cli import _common as common
+
+if TYPE_CHECKING:
+    from histhooks.history._search import Found
+
+_FEW = 5
+
+
+@click.command(epilog="Example: histhooks search 'shapes do not fit' --since 30d")
+@click.argument("words", nargs=-1, metavar="[STORE] TEXT...")
+@common.store_option
+@click.option("--project", help="In runs of one project.")
+@click.option("--since", metavar="TIME", help="In runs that began since: 7d, 2026-11-01, yesterday.")
+@click.option("--where", metavar="EXPRESSION", help="In runs that fit, as in histhooks runs.")
+@click.option("--limit", "-n", default=20, show_default=True, type=click.IntRange(min=1), help="How many runs.")
+@common.json_option
+@click.pass_context
+def search(context: click.Context, /, words: tuple[str, ...], store: str | None, as_json: bool, **options: Any) -> None:
+    """Search names, params, notes, tags, errors, files, metrics and events for words.
+
+    A run is found where it has all words somewhere, upper and lower case alike. Newest on top. Exit code 1 where there
+    is none.
+    """
+    if len(words) > 1:
+        words, store = common.split_store(words, store)
+    text = " ".join(words)
+    if not text.strip():
+        raise click.UsageError("search takes the words to look for")
+    limit = options.pop("limit")
+    asked = {name: value for name, value in options.items() if value is not None}
+    with common.open_history(store) as history:
+        found, total = history._search(text, limit, **asked)
+        if as_json:
+            common.print_json([_plain(one) for one in found])
+        else:
+            _print(found, text)
+            shown = f"{len(found)} of {total}" if len(found) < total else str(total)
+            click.echo(f"{shown} run{'' if total == 1 else 's'} in {history.path}")
+    context.exit(0 if found else 1)
+
+
+def _plain(one: Found) -> dict[str, Any]:
+    columns = ("id", "name", "project", "kind", "started_at")
+    return {
+        **{column: one.run.row[column] for column in columns},
+        "status": one.run.status,
+        "hits": [{"where": hit.what, "text": hit.text} for hit in one.hits],
+    }
+
+
+def _print(found: list[Found], text: str) -> None:
+    from histhooks._ids import short_id
+    from histhooks.cli import _table
+    from histhooks.history._search import pattern_of
+
+    pattern, room = pattern_of(text), _table.width()
+    for one in found:
+        run = one.run
+        name = _table.cut(run.name, max(10, room - 40))
+        status = _table.styled(run.status, run.status)
+        click.echo(
+            f"{_table.styled(short_id(run.id), 'bold')}  {name}  {status}  {common.when(run.started_at)}", color=True
+        )
+        for hit in one.hits[:_FEW]:
+            line = _table.cut(f"  {hit.what:9} {_printable(hit.text)}", room)
+            click.echo(pattern.sub(lambda part: _table.styled(part[0], "hit"), line), color=True)
+        if len(one.hits) > _FEW:
+            click.echo(f"  and {len(one.hits) - _FEW} more")
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in text)
