@@ -10,8 +10,8 @@ import click
 from histhooks._ids import short_id
 from histhooks.cli import _common as common
 from histhooks.history import _facts as facts
-from histhooks.history._best import best_of
-from histhooks.history._outcomes import outcome, outcomes_of
+from histhooks.history._best import best_of, main_of
+from histhooks.history._outcomes import outcomes_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -177,7 +177,7 @@ def _metrics(run: RunRecord, console: Console, is_full: bool) -> None:
     summaries = sorted(run.summaries, key=lambda s: s["split"] == "system")
     if not summaries:
         return
-    most, main = len(summaries) if is_full else 14, outcome(run.main_metric, summaries, {})
+    most, main = len(summaries) if is_full else 14, main_of(summaries, run.main_metric)
     _title(console, "Metrics", f"{len(summaries) - most} more with --full" if len(summaries) > most else "")
     has_epochs = any(s["last_epoch"] is not None for s in summaries)
     has_odd = any(s["nonfinite"] for s in summaries)
@@ -190,7 +190,7 @@ def _metrics(run: RunRecord, console: Console, is_full: bool) -> None:
         grid.add_column(title, justify="right", no_wrap=True)
     grid.add_column("curve", no_wrap=True)
     for s in summaries[:most]:
-        is_main = main is not None and s["name"] == main.name
+        is_main = s is main
         name = Text(("* " if is_main else "  ") + common.plain(s["name"]), style="bold" if is_main else "")
         odd = [Text(f"{s['nonfinite']:,}", style="red") if s["nonfinite"] else ""] * has_odd
         outline = run.outline(s["name"])

@@ -1,9 +1,11 @@
-"""Which value of a metric is its best."""
+"""Which value of a metric is its best, and which metric ranks a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+from histhooks.history._outcomes import outcome
 
 
 class Best(NamedTuple):
@@ -26,3 +28,17 @@ def best_of(summary: Mapping[str, Any]) -> Best | None:
     if key is None or summary[key] is None:
         return None
     return Best(summary[key], summary[f"{key}_step"])
+
+
+def main_of(summaries: Sequence[Mapping[str, Any]], named: str | None = None) -> Mapping[str, Any] | None:
+    """The row of the metric that ranks a run; None where it has none.
+
+    Parameters
+    ----------
+    summaries : sequence of mapping
+        Rows of `metric_summaries`.
+    named : str, optional
+        Column `main_metric` of the run.
+    """
+    found = outcome(named, summaries, {})
+    return next((row for row in summaries if found is not None and row["name"] == found.name), None)
