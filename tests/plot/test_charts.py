@@ -214,9 +214,33 @@ def test_html_is_one_page_that_loads_nothing(history: History, tmp_path: Path) -
     assert curves[0]["px"] == sorted(curves[0]["px"])
 
 
+def test_no_name_breaks_a_terminal_a_picture_or_a_page(store_path: Path) -> None:
+    program = """
+import histhooks
+with histhooks.start_run("a\\x1b[2J\\x07 & <b>") as run:
+    run.log({"x\\x1b[31m<i>\\x08": 1.0, "y": 2.0})
+    run.log({"x\\x1b[31m<i>\\x08": 2.0, "y": 1.0})
+"""
+    code, _, err = run_program(program, store_path)
+    assert code == 0, err
+    with History(store_path) as history:
+        chart = plot(history.run("last"), ["x*", "y"])
+    assert not set("\x1b\x07\x08") & set(chart.text(80, 20))
+    assert "<i>" in "".join(shapes(chart.svg()).itertext())
+    assert not set("\x1b\x07\x08") & set(chart.html())
+    assert "<i>" not in chart.html().replace('"label":"x', "").partition("<script")[0]
+
+
+def test_what_cannot_be_written_is_told(history: History, tmp_path: Path) -> None:
+    with pytest.raises(QueryError, match="cannot be written: No such file or directory"):
+        plot(history.run("slow"), "loss").save(tmp_path / "nowhere" / "chart.svg")
+
+
 def test_pictures_by_matplotlib(history: History, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    chart = plot([history.run("slow"), history.run("fast")], "*loss", smooth=0.5, log=True, title="$x_1$ & <b>")
+    chart = plot(
+        [history.run("slow"), history.run("fast")], "*loss", smooth=0.5, log=True, title="$x_1$ & <b> 損失 \x1b"
+    )
     chart.save(tmp_path / "chart.png", width=600, height=300)
     picture = (tmp_path / "chart.png").read_bytes()
     assert picture[:8] == b"\x89PNG\r\n\x1a\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import datetime
 from math import isfinite
@@ -41,7 +42,8 @@ def tail(words: tuple[str, ...], store: str | None, once: bool, every: float, as
     with common.open_history(store) as history:
         run = history.run(words[0]) if words else _running(history)
         last: Update | None = None
-        shown = _Json() if as_json else _Live(common.console()) if sys.stdout.isatty() and not once else _Lines()
+        is_live = sys.stdout.isatty() and not once and os.environ.get("TERM") != "dumb"
+        shown = _Json() if as_json else _Live(common.console()) if is_live else _Lines()
         with shown:
             for update in run.follow(every):
                 shown.show(update, is_first=last is None)

@@ -142,9 +142,15 @@ class Chart:
         Raises
         ------
         QueryError
-            Where its name ends otherwise, or matplotlib is needed and not installed.
+            Where its name ends otherwise, matplotlib is needed and not installed, or it cannot be written.
         """
         target = Path(path)
+        try:
+            self._save(target, width, height)
+        except OSError as error:
+            raise QueryError(f"{target} cannot be written: {error.strerror or error}") from error
+
+    def _save(self, target: Path, width: int | None, height: int | None) -> None:
         size = (width or 960, height or 520)
         ending = target.suffix.lower()
         if ending == ".html":

@@ -161,7 +161,9 @@ def _wanted(runs: list[RunRecord], names: Sequence[str]) -> list[list[str]]:
     if not names:
         found = [main_names(run, with_train=len(runs) == 1) for run in runs]
         if not any(found):
-            raise QueryError(f"{', '.join(run.name for run in runs)}: there is no metric to plot")
+            children = sum(len(run.children) for run in runs)
+            inside = f"; there are {children} runs inside, plot one of those" if children else ""
+            raise QueryError(f"{', '.join(run.name for run in runs)}: there is no metric to plot{inside}")
         return found
     for word in names:
         everything = list(dict.fromkeys(name for each in known for name in each))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from histhooks._text import plain
 from histhooks.errors import QueryError
 from histhooks.plot._scales import short
 from histhooks.plot._svg import COLOURS
@@ -41,8 +43,10 @@ def save(chart: Chart, path: Path, width: int, height: int) -> None:
             _curve(axes, chart, curve, number)
         _dress(axes, chart)
         if chart.notes:
-            figure.supxlabel("\n".join(chart.notes), fontsize=7, alpha=0.7, x=0.02, ha="left")
-        figure.savefig(path)
+            figure.supxlabel("\n".join(map(_words, chart.notes)), fontsize=7, alpha=0.7, x=0.02, ha="left")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in letters that its font has not
+            figure.savefig(path)
 
 
 def _curve(axes: Any, chart: Chart, curve: Curve, number: int) -> None:
@@ -63,14 +67,18 @@ def _curve(axes: Any, chart: Chart, curve: Curve, number: int) -> None:
         axes.plot(
             *curve.best, "*", color=colour, markersize=11, markeredgecolor="black", markeredgewidth=0.6, label="_"
         )
-    # What a person wrote is no formula.
-    axes.plot([], [], color=colour, linestyle=line, label=told.replace("$", r"\$").lstrip("_"))
+    axes.plot([], [], color=colour, linestyle=line, label=_words(told).lstrip("_"))
+
+
+def _words(text: str) -> str:
+    """What a person wrote is no formula."""
+    return plain(text).replace("$", r"\$")
 
 
 def _dress(axes: Any, chart: Chart) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    axes.set_title(chart.title.replace("$", r"\$"), fontsize=10, loc="left")
+    axes.set_title(_words(chart.title), fontsize=10, loc="left")
     axes.set_xlabel(chart.x_name)
     for name, scale, count in (("x", chart.x_scale, 8), ("y", chart.y_scale.padded(0.04), 7)):
         if scale.is_log:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from html import escape
 from typing import TYPE_CHECKING
 
 from histhooks.plot._scales import short
+from histhooks.plot._spark import escaped
 from histhooks.plot._svg import COLOURS, Frame, inside
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def page(chart: Chart, width: int, height: int) -> str:
         'opacity="0.4" stroke-dasharray="3 3"/>'
     )
     drawn = "\n".join([*inside(chart, frame), rule])
-    notes = "".join(f"<li>{escape(note)}</li>" for note in chart.notes)
-    title = escape(chart.title)
+    notes = "".join(f"<li>{escaped(note)}</li>" for note in chart.notes)
+    title = escaped(chart.title)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -94,8 +94,8 @@ def _table(chart: Chart) -> str:
         best = "–" if curve.best is None else f"{short(curve.best[1])} {chart.x_text(curve.best[0])}"
         dot = f'<span style="color:{COLOURS[number % len(COLOURS)]}">●</span>'
         cells = [f"{curve.count:,}", short(curve.last[1]), best, f"{curve.nonfinite:,}"]
-        listed = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        rows.append(f"<tr><td>{dot} {escape(curve.label)}</td>{listed}</tr>")
+        listed = "".join(f"<td>{escaped(cell)}</td>" for cell in cells)
+        rows.append(f"<tr><td>{dot} {escaped(curve.label)}</td>{listed}</tr>")
     head = "".join(f"<th>{word}</th>" for word in ("curve", "points", "last", "best", "not finite"))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 

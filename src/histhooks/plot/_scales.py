@@ -48,6 +48,9 @@ class Scale:
             found = _log_ticks(self.low, self.high, count)
             if len(found) >= 2:
                 return [(value, short(value)) for value in found]
+            # Less than a decade: round values as on any other scale, but for what a logarithm has no place for.
+            found = [v for v, _ in Scale(self.low, self.high).ticks(count) if self.low <= v <= self.high and v > 0]
+            return [(value, short(value)) for value in found or [self.low, self.high]]
         if self.kind == "time":
             return _time_ticks(self.low, self.high, count)
         if self.kind == "duration" and self.high - self.low > 2:

@@ -7,6 +7,8 @@ from html import escape
 from math import isfinite
 from typing import Any
 
+from histhooks._text import plain
+
 _MARGIN = 1.5
 
 
@@ -27,7 +29,7 @@ def spark_svg(series: Any, width: int = 120, height: int = 24, *, title: str | N
         An `<svg>` element, empty where there is no finite value. Where a value is not finite, the curve has a gap.
     """
     values = [None if v is None or not isfinite(v) else float(v) for v in _values(series)]
-    label = f"<title>{escape(title)}</title>" if title else ""
+    label = f"<title>{escaped(title)}</title>" if title else ""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="spark" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" role="img">{label}'
@@ -58,6 +60,11 @@ def spark_svg(series: Any, width: int = 120, height: int = 24, *, title: str | N
                 'stroke-linejoin="round" stroke-linecap="round"/>'
             )
     return f"{head}{''.join(pieces)}</svg>"
+
+
+def escaped(text: str) -> str:
+    """A recorded text for a place in SVG or HTML, without what XML cannot hold."""
+    return escape(plain(text))
 
 
 def _values(series: Any) -> Iterable[Any]:

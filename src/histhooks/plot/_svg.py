@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import TYPE_CHECKING
 
 from histhooks.plot._scales import Scale, short
+from histhooks.plot._spark import escaped
 
 if TYPE_CHECKING:
     from histhooks.plot._chart import Chart
@@ -68,7 +68,7 @@ def _element(chart: Chart, frame: Frame, ground: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" class="curves" width="{frame.width}" height="{frame.height}" '
         f'viewBox="0 0 {frame.width} {frame.height}" role="img" font-family="system-ui, sans-serif" font-size="12" '
         'style="max-width:100%;height:auto">',
-        f"<title>{escape(chart.title)}</title>{ground}",
+        f"<title>{escaped(chart.title)}</title>{ground}",
         *inside(chart, frame),
         "</svg>",
     ]
@@ -93,7 +93,7 @@ def inside(chart: Chart, frame: Frame) -> list[str]:
 
 
 def _text(x: float, y: float, words: str, anchor: str, more: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor" {more}>{escape(words)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor" {more}>{escaped(words)}</text>'
 
 
 def _axes(chart: Chart, frame: Frame) -> list[str]:
@@ -152,7 +152,7 @@ def _best(frame: Frame, chart: Chart, curve: Curve, number: int) -> list[str]:
     if curve.best is None or not frame.has(*curve.best):
         return []
     x, y = frame.x(curve.best[0]), frame.y(curve.best[1])
-    told = escape(f"best {short(curve.best[1])} {chart.x_text(curve.best[0])}")
+    told = escaped(f"best {short(curve.best[1])} {chart.x_text(curve.best[0])}")
     return [
         f'<path d="M{x:.1f} {y - 6:.1f}l1.8 3.8 4.2.5-3.1 2.8.8 4.1-3.7-2-3.7 2 .8-4.1-3.1-2.8 4.2-.5z" '
         f'fill="{COLOURS[number % len(COLOURS)]}" stroke="currentColor" stroke-width="0.8"><title>{told}</title></path>'
@@ -170,6 +170,6 @@ def _legend(chart: Chart, frame: Frame, curve: Curve, number: int) -> list[str]:
     return [
         f'<path d="M{frame.left} {y - 4}h22" stroke="{colour}" stroke-width="2.4" '
         f'stroke-dasharray="{dash or "none"}"/>',
-        f'<text x="{frame.left + 28}" y="{y}" fill="currentColor">{escape(label)}'
-        f'<tspan opacity="0.7" dx="8">{escape(told)}</tspan></text>',
+        f'<text x="{frame.left + 28}" y="{y}" fill="currentColor">{escaped(label)}'
+        f'<tspan opacity="0.7" dx="8">{escaped(told)}</tspan></text>',
     ]
