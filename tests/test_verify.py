@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from histhooks import History, StoreError
 from histhooks._ledger import TABLES
+from histhooks.testing import query
 from histhooks.verify import verify
 
 PROGRAM = """
@@ -151,3 +158,189 @@ def test_the_specification_names_every_covered_column() -> None:
         assert f"| `{table}` |" in text
         assert ", ".join(spec.columns) in text
         assert ", ".join(spec.columns) in script
+
+
+# --- what surrounds a store -------------------------------------------------------------------------------------------
+
+LIVE = """
+import sys, histhooks
+from histhooks._engine import engine
+with histhooks.start_run("live") as run:
+    run.log({"loss": 1.0})
+    histhooks.recorder.note_capture("thing", "failed", "it was not there", run=run)
+    engine.dropped_points = 7
+    histhooks.flush()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    run.log({"loss": 0.5})
+"""
+
+
+@contextmanager
+def live(store: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, **variables}
+    process = subprocess.Popen(
+        [sys.executable, "-c", LIVE], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    try:
+        yield process
+    finally:
+        process.communicate("go\n", timeout=60)
+
+
+def folder_of(store: Path) -> dict[str, str]:
+    files = [path for path in store.parent.rglob("*") if path.is_file()]
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_verifying_changes_no_byte_of_the_folder_and_leaves_no_file_in_it(store: Path) -> None:
+    for path in store.parent.glob("histhooks.db-*"):
+        path.unlink()
+    before = folder_of(store)
+    assert verify(store).ok
+    assert folder_of(store) == before
+
+
+def test_a_log_that_a_killed_process_left_is_read_and_left(store: Path) -> None:
+    with live(store) as process:
+        process.kill()
+        process.wait()
+    wal = store.with_name("histhooks.db-wal")
+    before = hashlib.sha256(wal.read_bytes()).hexdigest()
+    assert wal.stat().st_size > 0
+    report = verify(store)
+    assert report.problems == []
+    assert hashlib.sha256(wal.read_bytes()).hexdigest() == before
+    (gone,) = report.without_end
+    assert (gone["status"], gone["kind"], gone["cwd"]) == ("killed", "script", os.getcwd())
+    assert gone["last_seen_at"] > gone["started_at"]
+    assert report.sessions_without_end == [gone["id"]]
+
+
+def test_sessions_that_live_dropped_points_and_failed_captures_are_told(store: Path) -> None:
+    with live(store):
+        report = verify(store)
+        assert report.problems == []
+        assert len(report.still_recording) == 1
+        assert report.sessions_without_end == []
+        assert {"collector": "thing", "note": "it was not there", "count": 1} in report.failed_captures
+        (session_id,) = report.still_recording
+    report = verify(store)
+    assert report.still_recording == []
+    assert report.dropped_points == 7
+    assert report.dropped_by == [{"session_id": session_id, "points": 7}]
+
+
+def test_who_writes_in_the_middle_is_no_forger(store: Path) -> None:
+    for path in store.parent.glob("histhooks.db-*"):
+        path.unlink()
+    told: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int) -> None:
+        if not told:
+            subprocess.run([sys.executable, "-c", PROGRAM], cwd=store.parent, check=True, timeout=60)
+        told.append((done, total))
+
+    lines = verify(store).lines
+    report = verify(store, progress=progress)
+    assert report.problems == []
+    assert report.lines > lines
+    assert told[-1][0] == told[-1][1]
+
+
+def test_waiting_spools_are_verified_and_so_is_where_they_follow(store: Path) -> None:
+    for _ in range(2):
+        environment = {**os.environ, "HISTHOOKS_NETWORK": "1"}
+        subprocess.run([sys.executable, "-c", PROGRAM], cwd=store.parent, env=environment, check=True, timeout=60)
+    for path in store.parent.glob("histhooks.db-*"):
+        path.unlink()
+    before = folder_of(store)
+    alone_lines = len(query(store, "SELECT 1 FROM ledger"))
+    for path in store.parent.glob("histhooks.db-*"):
+        path.unlink()
+    report = verify(store)
+    assert report.problems == []
+    assert [spool["ok"] for spool in report.spools] == [True, True]
+    assert report.lines == alone_lines + sum(spool["lines"] for spool in report.spools)
+    assert folder_of(store) == before
+    spool = Path(report.spools[1]["path"])
+    (head,) = query(spool, "SELECT digest FROM ledger ORDER BY time DESC LIMIT 1")[0]
+    assert verify(store, head=str(head)[:12]).ok
+    change(spool, "UPDATE params SET value = '5'")
+    report = verify(store)
+    assert not report.ok
+    assert report.problems[0].startswith(f"{spool}: params")
+    assert [told["ok"] for told in report.spools] == [True, False]
+    spool.write_bytes(b"no database, though long enough to be looked at" * 100)
+    assert "cannot be read" in verify(store).problems[0]
+
+
+def test_a_session_that_moved_to_a_spool_follows_its_lines_in_the_store(store: Path) -> None:
+    # Somebody else holds the store when the session ends, for longer than an end can wait.
+    with live(store):
+        other = sqlite3.connect(store, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+    other.execute("COMMIT")
+    other.close()
+    report = verify(store)
+    assert report.problems == []
+    assert len(report.spools) == 1
+    with History(store) as history:
+        assert [point["value"] for point in history.run("live").metrics("loss")] == [1.0, 0.5]
+        assert history.run("live").status == "finished"
+    session_id = Path(report.spools[0]["path"]).stem
+    assert session_id not in report.sessions_without_end  # its end lies in the spool
+    last = f"(SELECT max(seq) FROM ledger WHERE session_id = '{session_id}')"
+    change(store, f"DELETE FROM ledger_parts WHERE session_id = '{session_id}' AND seq = {last}")
+    change(store, f"DELETE FROM ledger WHERE session_id = '{session_id}' AND seq = {last}")
+    assert any("missing" in problem for problem in verify(store).problems if session_id in problem)
+
+
+def test_spools_without_a_store_are_verified(store: Path) -> None:
+    environment = {**os.environ, "HISTHOOKS_NETWORK": "1", "HISTHOOKS_STORE": str(store.with_name("none.db"))}
+    subprocess.run([sys.executable, "-c", PROGRAM], cwd=store.parent, env=environment, check=True, timeout=60)
+    store.with_name("none.db").unlink(missing_ok=True)
+    report = verify(store.with_name("none.db"))
+    assert (report.ok, len(report.spools)) == (True, 1)
+    assert report.lines > 2
+
+
+def test_a_store_of_a_newer_minor_version_is_verified_and_of_a_newer_major_one_is_not(store: Path) -> None:
+    connection = sqlite3.connect(store)
+    connection.execute("ALTER TABLE runs ADD COLUMN mood TEXT")
+    connection.execute("PRAGMA user_version = 1001")
+    connection.close()
+    assert verify(store).ok
+    connection = sqlite3.connect(store)
+    connection.execute("PRAGMA user_version = 2000")
+    connection.close()
+    with pytest.raises(StoreError, match="update histhooks"):
+        verify(store)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes into any folder")
+def test_a_store_in_a_folder_that_cannot_be_written_is_verified(store: Path) -> None:
+    store.parent.chmod(0o555)
+    try:
+        assert verify(store).ok
+    finally:
+        store.parent.chmod(0o755)
+
+
+def test_the_verb_fits_a_screen_and_its_json_has_all(store: Path) -> None:
+    for _ in range(8):
+        with live(store) as process:
+            process.kill()
+            process.wait()
+    command = [sys.executable, "-m", "histhooks", "verify", str(store)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 24
+    for word in ("8 sessions left no end", "... and 3 more", "captures failed", "8 × thing: it was not there"):
+        assert word in done.stdout
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60, check=False)
+    assert len(json.loads(done.stdout)["without_end"]) == 8
+    assert subprocess.run([*command, "more"], capture_output=True, check=False).returncode == 2

@@ -75,9 +75,11 @@ class Place:
         sqlite3.Error, OverflowError
             One of `REFUSALS`, where a row breaks a rule of the schema.
         """
-        patience = PATIENCE_AT_END_S if self._stopping.is_set() else _PATIENCE_S
-        deadline = time.monotonic() + patience
+        deadline, is_hurried = time.monotonic() + _PATIENCE_S, False
         while True:
+            if self._stopping.is_set() and not is_hurried:
+                # The process does not wait longer for us, however long the batch waited before.
+                deadline, is_hurried = min(deadline, time.monotonic() + PATIENCE_AT_END_S), True
             try:
                 assert self.store is not None
                 if not self.store.is_there():

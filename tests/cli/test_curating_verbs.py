@@ -101,6 +101,7 @@ def test_prune_shows_first_and_does_it_when_told(store: Path) -> None:
     code, out, _ = ask(store, "prune", "--keep-last", "1", "--yes", "--reason", "old")
     assert (code, "deleted 2 runs" in out) == (0, True)
     assert query(store, "SELECT name FROM runs WHERE parent_id IS NULL") == [("third",)]
+    assert "nothing was changed" in ask(store, "prune", "--keep-last", "1", "--yes", "--reason", "old")[1]
     assert json.loads(ask(store, "prune", "--keep-last", "1", "--json")[1])["runs"] == []
 
 

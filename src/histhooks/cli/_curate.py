@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 _SHOWN = 15
 
 
+def _ids(selectors: tuple[str, ...], store: str | None) -> tuple[str, ...]:
+    """Ids of the runs that a person means, who is told where a name means one of several."""
+    with common.open_history(store) as history:
+        return tuple(history.run(selector).id for selector in selectors)
+
+
 @click.command(epilog="Example: histhooks tag last team=red baseline")
 @click.argument("words", nargs=-1, metavar="[STORE] RUN KEY[=VALUE]...")
 @common.store_option
@@ -30,7 +36,7 @@ def tag(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
         raise click.UsageError("tag takes a run and at least one KEY or KEY=VALUE: histhooks tag last team=red")
     run, *pairs = words
     tags = {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
-    run_id = curate.tag(run, tags, store=store)
+    run_id = curate.tag(_ids((run,), store)[0], tags, store=store)
     if as_json:
         common.print_json({"run_id": run_id, "tags": sorted(tags)})
         return
@@ -49,8 +55,9 @@ def note(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
     if not words:
         raise click.UsageError('note takes a run and a text: histhooks note last "the first with the new data"')
     run, *rest = words
+    (meant,) = _ids((run,), store)
     text = _text(rest)
-    run_id = curate.note(run, text, store=store)
+    run_id = curate.note(meant, text, store=store)
     if as_json:
         common.print_json({"run_id": run_id, "characters": len(text)})
         return
@@ -78,7 +85,7 @@ def rename(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
     words, store = common.split_store(words, store)
     if len(words) != 2:
         raise click.UsageError('rename takes a run and its new name: histhooks rename last "baseline"')
-    run_id = curate.rename(words[0], words[1], store=store)
+    run_id = curate.rename(_ids(words[:1], store)[0], words[1], store=store)
     if as_json:
         common.print_json({"run_id": run_id, "name": words[1].strip()})
         return
@@ -100,7 +107,7 @@ def delete(words: tuple[str, ...], store: str | None, reason: str | None, dry_ru
         raise click.UsageError("delete takes at least one run: histhooks delete last --reason WHY")
     if reason is None and not dry_run:
         raise click.UsageError('why? add --reason "..."; it stays in the history (--dry-run only shows what would go)')
-    done = curate.delete(*words, reason=reason or "-", store=store, dry_run=dry_run)
+    done = curate.delete(*_ids(words, store), reason=reason or "-", store=store, dry_run=dry_run)
     if as_json:
         common.print_json({"deleted": not dry_run, **asdict(done)})
         return
@@ -108,6 +115,9 @@ def delete(words: tuple[str, ...], store: str | None, reason: str | None, dry_ru
 
 
 def _tell(done: Deletion, *, is_done: bool) -> None:
+    if not done.runs:
+        click.echo("no run fits the rules; nothing was changed")
+        return
     outer = [run for run in done.runs if not run["is_child"]]
     for run in outer[:_SHOWN]:
         click.echo(f"  {short_id(run['id'])} {run['name']}  {run['status']}  {common.when(run['started_at'])}")
@@ -191,6 +201,7 @@ def redact(
     if is_meant and not options["reason"]:
         raise click.UsageError('why? add --reason "..."; it stays in the history, so name nobody in it')
     options["reason"] = options["reason"] or "-"
+    options["runs"] = _ids(options["runs"], store) if options["runs"] else ()
     done = curate.redact(**options, store=store, dry_run=not is_meant)
     code = 1 if done.left else 0
     if as_json:

@@ -36,9 +36,11 @@ def export(
     from histhooks.export import export as write
 
     words, store = common.split_store(words, store)
+    with common.open_history(store) as history:
+        ids = tuple(history.run(selector).id for selector in words)
     with common.progress("exporting", "series") as told:
         done = write(
-            *words, to=to, store=store, project=project, is_all=is_all, anonymous=anonymous, force=force, progress=told
+            *ids, to=to, store=store, project=project, is_all=is_all, anonymous=anonymous, force=force, progress=told
         )
     if as_json:
         common.print_json(asdict(done))

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from histhooks._ids import short_id
 from histhooks.cli import _common as common
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from histhooks.verify import Report
+
+_PROBLEMS = 20
+_FEW = 5
 
 
 @click.command(epilog="Example: histhooks verify histhooks.db --head 9f31c02ab4d7")
@@ -14,33 +25,71 @@ from histhooks.cli import _common as common
 @common.json_option
 @click.pass_context
 def verify(context: click.Context, words: tuple[str, ...], store: str | None, head: str | None, as_json: bool) -> None:
-    """Check that the history is as it was written. Changes no byte. Exit code 1 where something does not fit."""
+    """Check that the history is as it was written. Changes no byte. Exit code 1 where something does not fit.
+
+    Tells what is missing on purpose (deleted, redacted, not in this file), sessions that left no end, points that were
+    dropped, and what could not be gathered.
+    """
     from histhooks.history._opening import locate
     from histhooks.verify import verify as check
 
     words, store = common.split_store(words, store)
+    if words:
+        raise click.UsageError(f"verify takes a store's path, not {words[0]!r}")
     path = locate(store)
-    report = check(path, head=head)
+    with common.progress("verifying", "lines and series") as told:
+        report = check(path, head=head, progress=told)
     if as_json:
         common.print_json(report.as_json())
         context.exit(0 if report.ok else 1)
-    for problem in report.problems[:20]:
+    for problem in report.problems[:_PROBLEMS]:
         click.echo(f"does not fit: {problem}")
-    if len(report.problems) > 20:
-        click.echo(f"... and {len(report.problems) - 20} more")
+    if len(report.problems) > _PROBLEMS:
+        click.echo(f"... and {len(report.problems) - _PROBLEMS} more; --json has all")
     click.echo(
         f"{path}: {report.lines} lines and {report.rows} rows recomputed: " + ("fits" if report.ok else "ALTERED")
     )
-    for count, what in (
-        (report.redacted, "personal values were erased (redacted)"),
-        (report.deleted, "parts were deleted, with a tombstone"),
-        (report.not_in_file, "parts are not in this file"),
-        (len(report.sessions_without_end), "sessions left no end of their own"),
-        (report.dropped_points, "points were dropped by recorders"),
-    ):
-        if count:
-            click.echo(f"  {count} {what}")
+    _tell(report)
     click.echo("It cannot prove:")
     for text in report.cannot_prove:
         click.echo(f"  - {text}")
     context.exit(0 if report.ok else 1)
+
+
+def _tell(report: Report) -> None:
+    if report.head:
+        click.echo(f"  the latest line is {report.head[:12]}; keep it elsewhere for --head")
+    for count, what in (
+        (report.redacted, "personal values were erased (redacted)"),
+        (report.deleted, "parts were deleted, with a tombstone"),
+        (report.not_in_file, "parts are not in this file"),
+        (len(report.still_recording), "sessions still record"),
+    ):
+        if count:
+            click.echo(f"  {count} {what}")
+    if report.spools:
+        altered = sum(not spool["ok"] for spool in report.spools)
+        outcome = f"{altered} ALTERED" if altered else "fit"
+        click.echo(f"  {len(report.spools)} waiting spools were verified too: {outcome}")
+    if report.without_end:
+        click.echo(f"  {len(report.without_end)} sessions left no end of their own")
+        rows = [
+            f"{short_id(row['id'])}  {row['status']}, last seen {common.when(row['last_seen_at'])}  {row['kind']} "
+            f"on {row['hostname'] or '?'} in {row['cwd'] or '?'}"
+            for row in reversed(report.without_end)
+        ]
+        _list(rows)
+    if report.dropped_points:
+        click.echo(f"  {report.dropped_points} points were dropped by recorders, which had nowhere to keep them")
+        _list([f"{short_id(row['session_id'])}  {row['points']}" for row in report.dropped_by])
+    if report.failed_captures:
+        failed = report.failed_captures
+        click.echo(f"  {sum(row['count'] for row in failed)} captures failed")
+        _list([f"{row['count']} × {row['collector']}: {row['note'] or 'no reason told'}" for row in failed])
+
+
+def _list(rows: Sequence[str]) -> None:
+    for row in rows[:_FEW]:
+        click.echo(f"    {row}")
+    if len(rows) > _FEW:
+        click.echo(f"    ... and {len(rows) - _FEW} more; --json has all")

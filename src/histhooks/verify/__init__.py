@@ -1,0 +1,151 @@
+"""Is the history as it was written? Recomputes every line of the ledger from the rows, and what is derived from them.
+
+Opens the file read-only and changes no byte of it. The form is specified in docs/ledger.md. Spools that wait beside the
+store are verified too, each from where the store's ledger of its session stops.
+
+>>> from histhooks.verify import verify
+>>> verify("histhooks.db").ok
+True
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from histhooks._process import judge
+from histhooks._spool import waiting
+from histhooks._time import now_us
+from histhooks.errors import StoreError
+from histhooks.verify._derived import DerivedCheck
+from histhooks.verify._ledger import LedgerCheck, Progress
+from histhooks.verify._opening import copied, is_left_alone, opened, state_of
+from histhooks.verify._report import CANNOT_PROVE, Report
+
+__all__ = ["CANNOT_PROVE", "Report", "verify"]
+
+Sessions = dict[str, dict[str, Any]]
+
+
+def verify(path: str | Path, *, head: str | None = None, progress: Progress | None = None) -> Report:
+    """Verify a store, and the spools that wait beside it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The store.
+    head : str, optional
+        Digest of a ledger line, or its beginning, that a log or a person kept: it must be in the store.
+    progress : callable, optional
+        Called with how many lines and series are done and how many there are.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    StoreError
+        Where the file is missing or no store.
+    """
+    path = Path(path)
+    if not path.is_file() and not waiting(path):
+        raise StoreError(f"no store at {path}; name one with --store PATH")
+    try:
+        return _verify(path, head, progress)
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} cannot be read ({error}); restore it from a copy") from error
+
+
+def _verify(path: Path, head: str | None, progress: Progress | None) -> Report:
+    sessions: Sessions = {}
+    lines: dict[tuple[str, int], str] = {}
+    report = Report()
+    merged: set[str] = set()
+    if path.is_file():
+        is_alone = is_left_alone(path)
+        before = state_of(path)
+        report = _verify_store(path, sessions, lines, merged, progress, is_alone=is_alone)
+        if is_alone and state_of(path) != before:
+            # Somebody came and wrote meanwhile: once more, sharing the file with them.
+            for kept in (sessions, lines, merged):
+                kept.clear()
+            report = _verify_store(path, sessions, lines, merged, progress, is_alone=False)
+    for spool in waiting(path):
+        if spool.name not in merged:
+            _verify_spool(spool, report, sessions, lines)
+    if head is not None and not any(digest.startswith(head) for digest in lines.values()):
+        report.problem(f"no ledger line has the digest {head}: this is not the history that it witnessed")
+    _tell_ends(report, sessions)
+    return report
+
+
+def _verify_store(
+    path: Path,
+    sessions: Sessions,
+    lines: dict[tuple[str, int], str],
+    merged: set[str],
+    progress: Progress | None,
+    *,
+    is_alone: bool,
+) -> Report:
+    with opened(path, is_alone=is_alone) as connection:
+        check = LedgerCheck(connection, progress=progress)
+        check.run()
+        DerivedCheck(check).run()
+        _look(connection, check.report, sessions, lines)
+        merged |= {name for (name,) in connection.execute("SELECT name FROM merged_spools")}
+        row = connection.execute("SELECT digest FROM ledger ORDER BY time DESC, session_id, seq LIMIT 1").fetchone()
+        check.report.head = row[0] if row else None
+        return check.report
+
+
+def _verify_spool(spool: Path, report: Report, sessions: Sessions, lines: dict[tuple[str, int], str]) -> None:
+    try:
+        with copied(spool) as connection:
+            check = LedgerCheck(connection, elsewhere=lines)
+            check.run()
+            DerivedCheck(check).run()
+            _look(connection, check.report, sessions, lines)
+            found = check.report
+            report.failed_captures += found.failed_captures
+    except (sqlite3.Error, OSError) as error:
+        found = Report()
+        found.problem(f"it cannot be read ({error})")
+    report.take_in(str(spool), found)
+
+
+def _look(
+    connection: sqlite3.Connection, report: Report, sessions: Sessions, lines: dict[tuple[str, int], str]
+) -> None:
+    cursor = connection.execute("SELECT * FROM sessions ORDER BY id")
+    names = [column[0] for column in cursor.description]
+    sessions.update({row[names.index("id")]: dict(zip(names, row, strict=True)) for row in cursor})
+    lines.update({(s, q): d for s, q, d in connection.execute("SELECT session_id, seq, digest FROM ledger")})
+    sql = (
+        "SELECT collector, note, count(*) FROM captures WHERE status = 'failed' "
+        "GROUP BY collector, note ORDER BY count(*) DESC, collector"
+    )
+    for collector, note, count in connection.execute(sql):
+        report.failed_captures.append({"collector": collector, "note": note, "count": count})
+
+
+def _tell_ends(report: Report, sessions: Sessions) -> None:
+    """Sessions without an end of their own, those that live, and points that were dropped."""
+    now = now_us()
+    for session_id in sorted(sessions):
+        row = sessions[session_id]
+        if row["dropped_points"]:
+            report.dropped_points += row["dropped_points"]
+            report.dropped_by.append({"session_id": session_id, "points": row["dropped_points"]})
+        if row["status"] not in ("running", "lost", "killed") or row["signal"] is not None:
+            continue
+        status = judge(row, now) if row["status"] == "running" else row["status"]
+        if status == "running":
+            report.still_recording.append(session_id)
+            continue
+        report.sessions_without_end.append(session_id)
+        told = {name: row[name] for name in ("kind", "started_at", "hostname", "cwd")}
+        told["last_seen_at"] = row["ended_at"] or row["heartbeat_at"]
+        report.without_end.append({"id": session_id, "status": status, **told})

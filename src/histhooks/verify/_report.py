@@ -1,0 +1,86 @@
+"""What verification found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+CANNOT_PROVE = (
+    "that nobody with write access to the file rewrote it whole: keep a head elsewhere and pass it with --head",
+    "that what a program told histhooks was true",
+    "that clocks were right",
+)
+
+
+@dataclass(slots=True)
+class Report:
+    """What verification found.
+
+    Attributes
+    ----------
+    ok : bool
+        Whether everything fits.
+    problems : list of str
+        What does not, first row first.
+    lines, rows : int
+        Ledger lines and rows that were recomputed, those of waiting spools included.
+    redacted : int
+        Personal values that were erased, which is allowed.
+    not_in_file : int
+        Parts whose rows this file does not claim to hold, as in an export.
+    deleted : int
+        Parts whose rows a tombstone accounts for.
+    head : str or None
+        Digest of the latest line: keep it elsewhere.
+    sessions_without_end : list of str
+        Ids of sessions that left no final state and are gone.
+    without_end : list of dict
+        Of each of these: id, status, kind, started_at, last_seen_at, hostname, cwd.
+    still_recording : list of str
+        Ids of sessions that live.
+    dropped_points : int
+        Points that recorders had to drop, by their own account.
+    dropped_by : list of dict
+        Sessions that did: session_id and points.
+    failed_captures : list of dict
+        What could not be gathered: collector, note, and in how many sessions or runs.
+    spools : list of dict
+        Spools that wait beside the store, each verified too: path, ok, lines, rows, problems.
+    cannot_prove : list of str
+        What no ledger in one file can show.
+    """
+
+    ok: bool = True
+    problems: list[str] = field(default_factory=list)
+    lines: int = 0
+    rows: int = 0
+    redacted: int = 0
+    not_in_file: int = 0
+    deleted: int = 0
+    head: str | None = None
+    sessions_without_end: list[str] = field(default_factory=list)
+    without_end: list[dict[str, Any]] = field(default_factory=list)
+    still_recording: list[str] = field(default_factory=list)
+    dropped_points: int = 0
+    dropped_by: list[dict[str, Any]] = field(default_factory=list)
+    failed_captures: list[dict[str, Any]] = field(default_factory=list)
+    spools: list[dict[str, Any]] = field(default_factory=list)
+    cannot_prove: list[str] = field(default_factory=lambda: list(CANNOT_PROVE))
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return asdict(self)
+
+    def problem(self, text: str) -> None:
+        """Add something that does not fit."""
+        self.ok = False
+        self.problems.append(text)
+
+    def take_in(self, spool: str, other: Report) -> None:
+        """Add what was found in a spool."""
+        self.ok = self.ok and other.ok
+        self.problems += [f"{spool}: {text}" for text in other.problems]
+        for name in ("lines", "rows", "redacted", "deleted"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        told = {"ok": other.ok, "lines": other.lines, "rows": other.rows, "problems": other.problems}
+        self.spools.append({"path": spool, **told})
