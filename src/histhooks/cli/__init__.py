@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -41,6 +42,8 @@ VERBS = {
     ),
 }
 
+_COMPLETE = "_HISTHOOKS_COMPLETE"
+
 
 class _Verbs(click.Group):
     """A group that knows its verbs by name, and imports one when it is called."""
@@ -53,6 +56,10 @@ class _Verbs(click.Group):
             return None
         command = getattr(import_module(f"histhooks.cli.{VERBS[cmd_name][0]}"), cmd_name)
         assert isinstance(command, click.Command)
+        if _COMPLETE in os.environ:
+            from histhooks.cli._completing import teach
+
+            teach(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -77,7 +84,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; errors of a person's question are one line and exit code 2."""
     try:
-        code = cli(standalone_mode=False)
+        code = cli(standalone_mode=False, complete_var=_COMPLETE)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()

@@ -1,0 +1,142 @@
+"""What a shell may offer: runs, metrics, projects and the like, from the store that is meant.
+
+Loaded by completion only. Click asks the type of a parameter
+(https://click.palletsprojects.com/en/stable/shell-completion/), so each one that takes a run or a name of the store is
+given a type that knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from histhooks.cli import _common as common
+
+if TYPE_CHECKING:
+    from histhooks.history import History
+
+_MOST = 50
+_OPTIONS = {
+    "project": "SELECT DISTINCT project FROM runs",
+    "framework": "SELECT DISTINCT framework FROM runs",
+    "group": "SELECT DISTINCT group_name FROM runs",
+    "job": "SELECT DISTINCT job_id FROM sessions",
+    "tag": "SELECT DISTINCT key || '=' || value FROM tags",
+    "metric": "SELECT DISTINCT name FROM metric_summaries",
+}
+
+
+def teach(command: click.Command) -> click.Command:
+    """Let the parameters of a verb offer what the store has."""
+    for parameter in command.params:
+        if parameter.type is not click.STRING and not isinstance(parameter, click.Argument):
+            continue
+        if isinstance(parameter, click.Argument):
+            if parameter.name == "words" and parameter.type is not click.UNPROCESSED:
+                parameter.type = _Words(parameter.metavar or "")
+        elif parameter.name in _OPTIONS or parameter.name in ("order_by", "status", "kind"):
+            parameter.type = _Value(str(parameter.name))
+        elif parameter.name in ("store", "output"):
+            parameter.type = click.Path()
+    return command
+
+
+class _FromStore(click.types.StringParamType):
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """What the store of this command line has; nothing where there is none, or it cannot be read."""
+        from histhooks.errors import HisthooksError
+        from histhooks.history import History
+
+        words, store = common.split_store(tuple(ctx.params.get("words") or ()), ctx.params.get("store"))
+        try:
+            with History(store) as history:
+                return self.offer(history, words, incomplete)
+        except HisthooksError:
+            return []
+
+    def offer(self, history: History, words: tuple[str, ...], incomplete: str) -> list[CompletionItem]:
+        """What fits what was typed so far."""
+        raise NotImplementedError
+
+
+class _Words(_FromStore):
+    """Runs, names of metrics and files, as the verb's usage says."""
+
+    def __init__(self, metavar: str) -> None:
+        self._has_runs = "RUN" in metavar or " A B" in metavar
+        self._has_names = "NAME]" in metavar
+        self._has_files = "STORE" in metavar or "FILE" in metavar
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        found = super().shell_complete(ctx, param, incomplete)
+        is_path = self._has_files and (not found or "/" in incomplete)
+        # The shell's own completion of files; in bash it begins the list anew, so it comes first.
+        return [CompletionItem(incomplete, type="file"), *found] if is_path else found
+
+    def offer(self, history: History, words: tuple[str, ...], incomplete: str) -> list[CompletionItem]:
+        out: list[CompletionItem] = []
+        if self._has_names and words:
+            out += _metrics(history, words[0], incomplete)
+        if self._has_runs and not (out and len(words) == 1 and incomplete):
+            out += _runs(history, incomplete)
+        return out
+
+
+class _Value(_FromStore):
+    """Values of an option."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def offer(self, history: History, words: tuple[str, ...], incomplete: str) -> list[CompletionItem]:
+        if self._name == "order_by":
+            from histhooks.history._fields import COLUMNS, Names, written
+
+            names = Names(history)
+            sign = "-" if incomplete.startswith("-") else ""
+            params = [written("params", name) for name in names.of("params")]
+            return _items([sign + name for name in (*names.of("metrics"), *params, *COLUMNS)], incomplete)
+        if self._name in ("status", "kind"):
+            from histhooks.history._where import KINDS, STATUSES
+
+            return _items(STATUSES if self._name == "status" else KINDS, incomplete)
+        rows = history.sql(f"{_OPTIONS[self._name]} LIMIT 1000")
+        return _items([value for row in rows for value in row.values() if value is not None], incomplete)
+
+
+def _items(values: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    # A word with a space in it would be several to the shell.
+    fit = [value for value in values if value.startswith(incomplete) and value.isprintable() and " " not in value]
+    return [CompletionItem(value) for value in dict.fromkeys(fit)][:_MOST]
+
+
+def _metrics(history: History, selector: str, incomplete: str) -> list[CompletionItem]:
+    from histhooks.errors import QueryError
+
+    try:
+        names = [summary["name"] for summary in history.run(selector).summaries]
+    except QueryError:
+        return []
+    return _items(names, incomplete)
+
+
+def _runs(history: History, incomplete: str) -> list[CompletionItem]:
+    """`last`, then names, then the short ids of the latest; a shell that shows help says what each is."""
+    out = [
+        CompletionItem(word, help=what)
+        for word, what in (("last", "the latest of yours"),)
+        if word.startswith(incomplete)
+    ]
+    start = incomplete.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    newest: Any = "ORDER BY max(started_at) DESC LIMIT 50"
+    names = f"SELECT name, count(*) AS n FROM runs WHERE name LIKE ? ESCAPE '\\' GROUP BY name {newest}"
+    for row in history.sql(names, start):
+        if row["name"].startswith(incomplete) and " " not in row["name"] and row["name"].isprintable():
+            out.append(CompletionItem(row["name"], help=f"{row['n']} run{'' if row['n'] == 1 else 's'}"))
+    ids = "SELECT substr(id, -8) AS id, name, status FROM runs WHERE substr(id, -8) LIKE ? ESCAPE '\\' "
+    for row in history.sql(f"{ids} ORDER BY started_at DESC LIMIT 20", start):
+        out.append(CompletionItem(row["id"], help=f"{row['name']} {row['status']}"))
+    return out
