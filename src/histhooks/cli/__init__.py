@@ -18,6 +18,7 @@ VERBS = {
     "show": ("_show", "Show one run on one screen."),
     "compare": ("_compare", "Put runs side by side: only what differs, the best of each metric marked."),
     "diff": ("_diff", "Show what changed between two runs, the most telling first."),
+    "report": ("_report", "Write one run as one page of facts, which needs nothing beside it."),
     "metrics": ("_metrics", "Print the points of a run, one line each; all metrics, or the named ones."),
     "plot": ("_plot", "Draw curves of runs, in the terminal or to a file."),
     "export": ("_export", "Write runs, and the runs inside them, to a file; its ending says the format."),

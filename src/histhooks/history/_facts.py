@@ -187,6 +187,12 @@ def environment(run: RunRecord) -> str:
     return join(found["python"], found["os"], cpu, memory, *gpus, count(len(run.packages), "package"))
 
 
+def gpus(found: Mapping[str, Any]) -> list[str]:
+    """GPUs of an environment, with memory and driver."""
+    cards = json.loads(found["gpus"] or "[]")
+    return [join(card.get("name"), card.get("memory.total"), f"driver {card.get('driver_version')}") for card in cards]
+
+
 def threads(run: RunRecord) -> str:
     """Thread pools and the variables that change what is computed."""
     details = (run.environment or {}).get("details", {})

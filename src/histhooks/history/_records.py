@@ -280,6 +280,14 @@ class RunRecord:
         told = self.session_events("determinism")
         return dict(json.loads(told[-1]["body"])) if told else {}
 
+    @property
+    def ledger(self) -> dict[str, Any]:
+        """The ledger of its session: `lines`, `rows`, `head` (digest of the last line) and `time` of that line."""
+        sql = "SELECT count(*) AS lines, coalesce(sum(n_rows), 0) AS rows FROM ledger WHERE session_id = ?"
+        (counts,) = self._rows(sql, self.row["session_id"])
+        sql = "SELECT digest AS head, time FROM ledger WHERE session_id = ? ORDER BY seq DESC LIMIT 1"
+        return {**counts, **next(iter(self._rows(sql, self.row["session_id"])), {"head": None, "time": None})}
+
     def related(self, table: str) -> list[dict[str, Any]]:
         """Rows of a table about this run: datasets, artifacts, tags, notes, events, links, optimizers."""
         return self._rows(_RELATED[table], self.id)

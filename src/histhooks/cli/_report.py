@@ -1,0 +1,26 @@
+"""``report``: one run as one page."""
+
+from __future__ import annotations
+
+import click
+
+from histhooks.cli import _common as common
+
+
+@click.command(epilog="Example: histhooks report last -o report.html")
+@click.argument("words", nargs=-1, metavar="[STORE] [RUN]")
+@common.store_option
+@click.option("-o", "--output", "path", required=True, metavar="FILE", help="Where to write it: FILE.html or FILE.md.")
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@click.option("--no-verify", "is_quick", is_flag=True, help="Leave out verifying, which reads all of the store.")
+def report(words: tuple[str, ...], store: str | None, path: str, force: bool, is_quick: bool) -> None:
+    """Write one run as one page of facts, which needs nothing beside it."""
+    from histhooks.report import report as write
+
+    words, store = common.split_store(words, store)
+    if len(words) > 1:
+        raise click.UsageError(f"report takes one run, not {len(words)}")
+    with common.open_history(store) as history:
+        run = history.run(words[0] if words else "last")
+        target = write(run, path, force=force, with_verify=not is_quick)
+        click.echo(f"{run.name} → {target} ({common.size(target.stat().st_size)})")

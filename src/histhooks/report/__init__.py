@@ -1,0 +1,142 @@
+"""One run as one page of facts, for whoever was not there: a colleague, a reviewer, an auditor.
+
+>>> import histhooks
+>>> from histhooks.report import report
+>>> history = histhooks.History("histhooks.db")
+>>> report(history.run("last"), "report.html")
+
+The page needs nothing beside it: no script, no style sheet, no picture is loaded. Everything that came from a program
+is escaped. It is as readable in the dark and on paper as on a screen.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from histhooks.errors import QueryError, StoreError
+from histhooks.report import _contents, _html, _markdown
+from histhooks.report._blocks import Facts, Page, Section, Table, Text
+
+if TYPE_CHECKING:
+    from histhooks.history import RunRecord
+    from histhooks.verify import Report as Verified
+
+__all__ = ["page_of", "report"]
+
+_WRITERS = {".html": _html.write, ".htm": _html.write, ".md": _markdown.write}
+
+
+def report(run: RunRecord, path: str | os.PathLike[str], *, force: bool = False, with_verify: bool = True) -> Path:
+    """Write a report of a run.
+
+    Parameters
+    ----------
+    run : RunRecord
+    path : str or path
+        What it ends with says what it is: `.html` or `.md`.
+    force : bool
+        Overwrite a file that is there.
+    with_verify : bool
+        Whether to verify the history first, which reads all of the store.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    QueryError
+        Where the name ends otherwise.
+    StoreError
+        Where the file is there already, or cannot be written.
+    """
+    target = Path(path)
+    write = _WRITERS.get(target.suffix.lower())
+    if write is None:
+        raise QueryError(f"a report ends with {', '.join(_WRITERS)}, not {target.suffix or target.name!r}")
+    if target.exists() and not force:
+        raise StoreError(f"{target} is there already; give another name, or overwrite it with --force")
+    text = write(page_of(run, with_verify=with_verify))
+    try:
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{target} cannot be written ({error}); name another file") from error
+    return target
+
+
+def page_of(run: RunRecord, *, with_verify: bool = True) -> Page:
+    """What a report of a run says.
+
+    Parameters
+    ----------
+    run : RunRecord
+    with_verify : bool
+
+    Returns
+    -------
+    Page
+    """
+    found, why = _verified(run) if with_verify else (None, "it was not asked for")
+    row = run.row
+    words = [row["kind"], row["framework"], row["framework_version"], row["project"] and f"project {row['project']}"]
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return Page(
+        title=run.name,
+        status=run.status,
+        subtitle=" · ".join([word for word in words if word] + [run.id]),
+        verdict=_verdict(found, why),
+        highlights=_contents.highlights(run),
+        sections=[*_contents.sections(run), _ledger(run, found, why)],
+        foot=f"Written {now} from {run.history.path.name} by histhooks {_version()}. All times are UTC.",
+    )
+
+
+def _version() -> str:
+    from histhooks import __version__
+
+    return __version__
+
+
+def _verified(run: RunRecord) -> tuple[Verified | None, str]:
+    from histhooks.verify import verify
+
+    if run.history.spools:
+        return None, f"{len(run.history.spools)} spools wait to come home; histhooks sync brings them"
+    try:
+        return verify(run.history.path), ""
+    except StoreError as error:
+        return None, str(error)
+
+
+def _verdict(found: Verified | None, why: str) -> Text:
+    if found is None:
+        return Text(f"This history was not verified: {why}.", "plain")
+    if not found.ok:
+        return Text(f"This history does not fit its ledger: {len(found.problems)} problems, listed at the end.", "bad")
+    lines, rows = f"{found.lines:,} lines", f"{found.rows:,} rows"
+    return Text(f"This history fits its ledger: {lines} over {rows} were computed again.", "good")
+
+
+def _ledger(run: RunRecord, found: Verified | None, why: str) -> Section:
+    ledger = run.ledger
+    blocks: list[Facts | Text | Table] = [
+        Facts(
+            [
+                ("Head of the session", ledger["head"] or "none yet"),
+                ("Lines, rows", f"{ledger['lines']:,}, {ledger['rows']:,}"),
+                ("Last line", _contents.moment(ledger["time"]) if ledger["time"] else None),
+            ]
+        ),
+        _verdict(found, why),
+    ]
+    if found is not None:
+        facts = [(f"{found.redacted:,}", "personal values were erased") if found.redacted else None]
+        facts += [(f"{found.deleted:,}", "parts were deleted and left a tombstone") if found.deleted else None]
+        blocks += [Text(" ".join(fact)) for fact in facts if fact is not None]
+        if found.problems:
+            blocks.append(Table(["what does not fit"], [[problem] for problem in found.problems[:100]]))
+        blocks.append(Facts([("What it cannot prove", "\n".join(found.cannot_prove))]))
+    return Section("Ledger", blocks)

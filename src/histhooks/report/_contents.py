@@ -1,0 +1,365 @@
+"""The facts of a run, in the order in which an auditor asks: what, who, with what, how it went, what is missing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from histhooks import _text
+from histhooks._ids import short_id
+from histhooks.errors import QueryError
+from histhooks.history import _facts as facts
+from histhooks.history._best import best_of, main_of
+from histhooks.history._outcomes import outcomes_of
+from histhooks.plot import spark_svg, svg_curves
+from histhooks.report._blocks import Block, Code, Columns, Curves, Facts, Section, Table, Text
+
+if TYPE_CHECKING:
+    from histhooks.history import RunRecord
+
+_CHARTS = 12
+_CHILDREN = 100
+_LAYERS = 200
+_POINTS = 120
+
+
+def sections(run: RunRecord) -> list[Section]:
+    """All sections; one that has nothing says so where its absence matters, and is left out elsewhere."""
+    parts: list[tuple[str, Sequence[Block]]] = [
+        ("What happened", _happened(run)),
+        ("Who and where", _who(run)),
+        ("Data", _data(run)),
+        ("Model", _model(run)),
+        ("Optimizer", [Text("\n".join(facts.optimizer(each))) for each in run.optimizers]),
+        ("Params", _params(run)),
+        ("Randomness", _randomness(run)),
+        ("Metrics", _metrics(run)),
+        ("Results", _results(run)),
+        ("Runs inside", _children(run)),
+        ("Files", _files(run)),
+        ("Code", _code(run)),
+        ("Environment", _environment(run)),
+        ("Tags and notes", _notes(run)),
+        ("Events", _events(run)),
+        ("What was gathered, and what was not", _captures(run)),
+    ]
+    return [Section(title, blocks) for title, blocks in parts if blocks]
+
+
+def highlights(run: RunRecord) -> list[tuple[str, str]]:
+    """A few numbers for the top."""
+    out: list[tuple[str, str]] = []
+    outcome = outcomes_of(run.history, {run.id: run.row["main_metric"]})[run.id]
+    if outcome is not None:
+        which, value = ("last", outcome.last) if outcome.best is None else ("best", outcome.best)
+        out.append((f"{which} {outcome.name}", outcome.special or _text.number(value)))
+    out.append(("took", _text.seconds(run.row["duration_s"])))
+    if run.row["epochs_done"]:
+        out.append(("epochs", f"{run.row['epochs_done']:,}"))
+    if run.row["steps_done"]:
+        out.append(("steps", f"{run.row['steps_done']:,}"))
+    shape = run.architecture
+    if shape is not None and shape["n_parameters"] is not None:
+        out.append(("parameters", f"{shape['n_parameters']:,}"))
+    rows = next((data["n_rows"] for data in run.datasets if data["n_rows"] is not None), None)
+    if rows is not None:
+        out.append(("rows of data", f"{rows:,}"))
+    return out
+
+
+def moment(time: int) -> str:
+    """A time in UTC, whole."""
+    return datetime.fromtimestamp(time / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _iso(text: str | None) -> str | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _happened(run: RunRecord) -> list[Block]:
+    row = run.row
+    of = f" of {row['epochs_planned']:,} planned" if row["epochs_planned"] else ""
+    blocks: list[Block] = [
+        Facts(
+            [
+                ("Outcome", facts.outcome(run)),
+                ("Progress", facts.progress(run)),
+                ("Started", _iso(row["started_at"])),
+                ("Ended", _iso(row["ended_at"])),
+                ("Took", None if row["duration_s"] is None else _text.seconds(row["duration_s"])),
+                ("Epochs", f"{row['epochs_done']:,}{of}" if row["epochs_done"] is not None else None),
+                ("Steps", f"{row['steps_done']:,}" if row["steps_done"] is not None else None),
+                ("Call", row["call_site"]),
+                ("Project", row["project"]),
+                ("Group", row["group_name"]),
+                ("Related", "\n".join(facts.links(run))),
+                ("Id", run.id),
+            ]
+        )
+    ]
+    if run.traceback:
+        blocks.append(Code(run.traceback.rstrip(), title="Traceback"))
+    blocks += [
+        Code((event["body"] or "").rstrip(), title="Last lines of stderr")
+        for event in run.events
+        if event["kind"] == "stderr"
+    ]
+    return blocks
+
+
+def _who(run: RunRecord) -> list[Block]:
+    session = run.session
+    source = f" (by {session['actor_source']})" if session["actor_source"] else ""
+    rank = f"{session['rank']} of {session['world_size']}" if session["world_size"] else None
+    return [
+        Facts(
+            [
+                ("Actor", f"{session['actor']}{source}" if session["actor"] else "not recorded, or erased"),
+                ("Account", session["username"]),
+                ("Machine", session["hostname"]),
+                ("Command", session["command"]),
+                ("Folder", session["cwd"]),
+                ("Process", facts.session(session)),
+                ("Batch job", session["job_id"]),
+                ("Rank", rank),
+                ("Session", session["id"]),
+                ("Recorder", f"histhooks {session['recorder_version']}"),
+                ("Cost of recording", f"{_text.seconds(session['overhead_s'])} on training threads, whole session"),
+            ]
+        )
+    ]
+
+
+def _data(run: RunRecord) -> list[Block]:
+    rows = []
+    for data in run.datasets:
+        covers = {"all": "all of it", "sample": "a sample", "none": "not hashed", None: "unknown"}[data["coverage"]]
+        size = _text.number(data["n_rows"]), _text.number(data["n_columns"]), _text.size(data["size_bytes"])
+        origin = " ".join(filter(None, [data["name"], data["source"]]))
+        rows.append([data["role"], data["kind"], *size, data["content_hash"] or "–", covers, origin or "–"])
+    if not rows:
+        return [Text("No data was recorded.", "faint")]
+    head = ["role", "kind", "rows", "columns", "size", "hash of the content", "covers", "from"]
+    return [Table(head, rows, frozenset({2, 3, 4}))]
+
+
+def _model(run: RunRecord) -> list[Block]:
+    shape = run.architecture
+    release = " ".join(filter(None, [run.row["framework"], run.row["framework_version"]]))
+    rows: list[tuple[str, str | None]] = [("Class", run.row["model_class"]), ("Framework", release)]
+    if shape is None:
+        return [Facts(rows)] if any(value for _, value in rows) else []
+    for label, n in (("Parameters", shape["n_parameters"]), ("Trained", shape["n_trainable"])):
+        rows.append((label, f"{n:,}" if n is not None else None))
+    blocks: list[Block] = [Facts([*rows, ("Shape", shape["id"])])]
+    layers = (
+        [layer for layer in shape["layers"] if isinstance(layer, dict)] if isinstance(shape["layers"], list) else []
+    )
+    table = [
+        [str(layer.get("name", "")), str(layer.get("class", "")), _value(layer.get("output")), _text.number(n)]
+        for layer, n in ((layer, layer.get("parameters")) for layer in layers[:_LAYERS])
+    ]
+    if table:
+        blocks.append(Table(["layer", "class", "output", "parameters"], table, frozenset({3})))
+    if len(layers) > _LAYERS:
+        blocks.append(Text(f"and {len(layers) - _LAYERS} more layers", "faint"))
+    return blocks
+
+
+def _value(value: Any) -> str:
+    return "–" if value is None else _text.value_text(value, 2000)
+
+
+def _params(run: RunRecord) -> list[Block]:
+    values, sources = run.params, run.param_sources
+    order = sorted(values, key=lambda key: sources[key] == "default")
+    rows = [[key, _text.value_text(values[key], 2000), sources[key]] for key in order]
+    faint = frozenset(n for n, key in enumerate(order) if sources[key] == "default")
+    return [Table(["param", "value", "from"], rows, faint=faint)] if rows else [Text("None were recorded.", "faint")]
+
+
+def _randomness(run: RunRecord) -> list[Block]:
+    rows = [[s["library"], f"{s['call']}({s['value']})", s["location"] or "–", moment(s["time"])] for s in run.seeds]
+    table = Table(["library", "seed", "where", "when"], rows)
+    blocks: list[Block] = [table if rows else Text("No seed was set.", "bad")]
+    states = [
+        [" ".join(filter(None, [s["library"], s["device"]])), s["algorithm"] or "–", s["digest"]]
+        for s in run.related("rng_states")
+    ]
+    if states:
+        blocks.append(Table(["generator at the start", "algorithm", "hash of its state"], states))
+    flags = run.determinism
+    if flags:
+        blocks.append(Table(["flag", "value"], [[key, _value(value)] for key, value in flags.items()]))
+    return blocks
+
+
+def _metrics(run: RunRecord) -> list[Block]:
+    summaries = run.summaries
+    main = main_of(summaries, run.row["main_metric"])
+    found = sorted(summaries, key=lambda s: (s is not main, s["split"] == "system"))
+    if not found:
+        return [Text("None were recorded.", "faint")]
+    rows, sparks = [], []
+    for s in found:
+        best = best_of(s)
+        at = None if best is None else run.epoch_at(s["name"], best.step)
+        place = "–" if best is None else f"epoch {facts.epoch(run, at)}" if at is not None else f"step {best.step}"
+        way = {1: "up", -1: "down", 0: "not known"}[s["direction"]]
+        cells = [s["split"], f"{s['count']:,}", s["last_special"] or _text.number(s["last"])]
+        cells += [_text.number(best.value) if best else "–", place, way, f"{s['nonfinite']:,}"]
+        rows.append([s["name"], *cells])
+        sparks.append(spark_svg(run.outline(s["name"], _POINTS), 110, 20))
+    head = ["metric", "split", "points", "last", "best", "at", "better is", "not finite"]
+    blocks: list[Block] = [Table(head, rows, frozenset({2, 3, 4, 7}), sparks)]
+    charts, left = _charts(run, found)
+    if charts:
+        blocks.append(Curves(charts, "Curves stand in the HTML form of this report."))
+    if left:
+        blocks.append(Text(f"Not drawn: {', '.join(left)}", "faint"))
+    return blocks
+
+
+def _charts(run: RunRecord, found: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+    """A chart for each thing that is measured, with its splits in one frame."""
+    groups: dict[tuple[str, int], list[str]] = {}
+    for s in found:
+        if s["count"] - s["nonfinite"] > 1:
+            what = s["metric"].partition("/")[0] if s["split"] != "system" else s["name"]
+            # What was logged once an epoch without a step would be a stub beside what was logged at each step.
+            steps = (s["last_step"] or 0) + 1
+            near = (key for key in groups if key[0] == what and key[1] / 2 <= steps <= key[1] * 2)
+            groups.setdefault(next(near, (what, steps)), []).append(s["name"])
+    charts: list[str] = []
+    left: list[str] = []
+    for names in groups.values():
+        if len(charts) >= _CHARTS:
+            left += names
+            continue
+        try:
+            charts.append(svg_curves(run, names, width=620, height=260))
+        except QueryError:
+            left += names
+    return charts, left
+
+
+def _results(run: RunRecord) -> list[Block]:
+    rows = [[key, _text.value_text(value, 4000)] for key, value in run.results.items()]
+    return [Table(["result", "value"], rows)] if rows else []
+
+
+def _children(run: RunRecord) -> list[Block]:
+    children = run.children
+    if not children:
+        return []
+    outcomes = outcomes_of(run.history, {child.id: child.row["main_metric"] for child in children})
+    params = {child.id: child.params for child in children}
+    keys = dict.fromkeys(key for values in params.values() for key in values)
+    varied = [key for key in keys if len({repr(values.get(key, "")) for values in params.values()}) > 1][:6]
+
+    def rank(child: RunRecord) -> tuple[bool, float]:
+        one = outcomes[child.id]
+        known = one is not None and one.best is not None
+        return not known, -(one.best or 0) * one.direction if one is not None else 0
+
+    rows = []
+    for child in sorted(children, key=rank)[:_CHILDREN]:
+        one = outcomes[child.id]
+        best = "–" if one is None else f"{_text.number(one.best if one.best is not None else one.last)} {one.name}"
+        told = [_value(params[child.id].get(key)) for key in varied]
+        rows.append([short_id(child.id), child.name, child.status, _text.seconds(child.row["duration_s"]), best, *told])
+    blocks: list[Block] = [Table(["run", "name", "status", "took", "best", *varied], rows, frozenset({3}))]
+    if len(children) > _CHILDREN:
+        blocks.append(Text(f"and {len(children) - _CHILDREN} more", "faint"))
+    return blocks
+
+
+def _files(run: RunRecord) -> list[Block]:
+    rows = [
+        [
+            {"in": "read", "out": "written"}[file["direction"]], file["role"], facts.place(run, file["path"]),
+            _text.size(file["size_bytes"]), _text.number(file["step"]), file["sha256"],
+        ]
+        for file in run.artifacts
+    ]  # fmt: skip
+    return [Table(["", "role", "path", "size", "step", "SHA-256"], rows, frozenset({3, 4}))] if rows else []
+
+
+def _code(run: RunRecord) -> list[Block]:
+    code = run.code
+    if code is None or (code["commit_hash"] is None and code["entry_script"] is None):
+        return [Text("Not recorded.", "bad")]
+    details = code["details"]
+    blocks: list[Block] = [
+        Facts(
+            [
+                ("Repository", code["repository"]),
+                ("Commit", code["commit_hash"] or "none"),
+                ("Branch", code["branch"]),
+                ("Changes on top", {0: "none", 1: "yes, below", None: "not known"}[code["dirty"]]),
+                ("Program", code["entry_script"]),
+                ("Program's SHA-256", code["entry_sha256"]),
+            ]
+        )
+    ]
+    for key, text in (("diff_masked", "Secrets in the changes are masked."), ("diff_cut_characters", "It was cut.")):
+        if details.get(key):
+            blocks.append(Text(text, "bad"))
+    if run.code_diff:
+        blocks.append(Code(run.code_diff.rstrip("\n"), "diff", "Changes on top of the commit"))
+    for path, text in run.untracked.items():
+        lines = difflib.unified_diff([], text.splitlines(), "/dev/null", f"b/{path}", lineterm="")
+        blocks.append(Code("\n".join(lines), "diff", f"File that git did not know: {path}"))
+    return blocks
+
+
+def _environment(run: RunRecord) -> list[Block]:
+    found = run.environment
+    if found is None:
+        return [Text("Not recorded.", "bad")]
+    details = found["details"]
+    gpus = facts.gpus(found)
+    blocks: list[Block] = [
+        Facts(
+            [
+                ("Python", f"{found['python']}  {details.get('executable') or ''}".strip()),
+                ("System", f"{found['os']}  {details.get('libc') or ''}".strip()),
+                ("Processor", f"{found['cpu'] or found['machine']}, {details.get('cpu_count')} CPUs"),
+                ("Memory", _text.size(found["memory_bytes"])),
+                ("GPUs", "\n".join(gpus) if gpus else "none found, or not looked at"),
+                ("Threads and variables", facts.threads(run)),
+            ]
+        )
+    ]
+    packages = [f"{name} {version}" for name, version in run.packages.items()]
+    return [*blocks, Columns(packages) if packages else Text("Packages were not recorded.", "bad")]
+
+
+def _notes(run: RunRecord) -> list[Block]:
+    erased = "[erased]"
+    tags = [
+        [t["key"], erased if t["value"] is None else t["value"], t["author"] or "–", moment(t["time"])]
+        for t in run.related("tags")
+    ]
+    notes = [[note["body"] or erased, note["author"] or "–", moment(note["time"])] for note in run.notes]
+    blocks: list[Block] = [Table(["tag", "value", "by", "when"], tags)] if tags else []
+    return [*blocks, Table(["note", "by", "when"], notes)] if notes else blocks
+
+
+def _events(run: RunRecord) -> list[Block]:
+    rows = [
+        [moment(e["time"]), _text.number(e["step"]), e["severity"], e["kind"], e["title"], str(e["count"])]
+        for e in run.events
+        if e["kind"] != "stderr"
+    ]
+    head = ["when", "step", "severity", "kind", "what", "times"]
+    return [Table(head, rows, frozenset({1, 5}))] if rows else []
+
+
+def _captures(run: RunRecord) -> list[Block]:
+    found = sorted(run.captures, key=lambda capture: capture["status"] == "ok")
+    rows = [[c["collector"], c["status"], c["note"] or "–"] for c in found]
+    faint = frozenset(n for n, capture in enumerate(found) if capture["status"] == "ok")
+    return [Table(["collector", "what came of it", "why"], rows, faint=faint)] if rows else []

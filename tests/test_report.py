@@ -1,0 +1,178 @@
+"""Reports of trainings that were recorded for real: all of the facts, nothing from outside, nothing that runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import histhooks
+from histhooks.report import report
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+class Page(HTMLParser):
+    """The elements, the words and the targets of a page; it complains where an element is not closed."""
+
+    VOID = frozenset({"meta", "br", "path", "line", "rect", "circle"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: set[str] = set()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag, tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def write(store: Path, name: str, target: Path) -> str:
+    with histhooks.History(store) as history:
+        found = [run for run in history.runs(is_nested=False) if run.name == name]
+        return report(found[0] if found else history.run(name), target).read_text(encoding="utf-8")
+
+
+def ask(*words: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "histhooks", "report", *words],
+        env=os.environ, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "Traceback (most recent call last)" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_all_facts_of_a_loop_stand_on_its_page(trained: Path, tmp_path: Path) -> None:
+    page = Page(write(trained, "loop·Sequential", tmp_path / "a.html"))
+    assert page.open == []
+    with histhooks.History(trained) as history:
+        run = next(run for run in history.runs(is_nested=False) if run.name == "loop·Sequential")
+        files = [run.datasets[0]["content_hash"], run.artifacts[-1]["sha256"]]
+        hashes = [*files, run.code["commit_hash"], run.ledger["head"]]
+        hashes += [state["digest"] for state in run.related("rng_states")]
+        packages = run.packages
+    for words in (
+        "This history fits its ledger", "SGD momentum=0.9", "group 1: lr 0.2 → 0.02", "StepLR", "val_loss",
+        "manual_seed(0)", "loop.py:7", "1,210", "RandomSampler", "+def unused():", "gpus skipped", *hashes,
+        f"torch {packages['torch']}", f"numpy {packages['numpy']}", "cannot prove",
+    ):  # fmt: skip
+        assert words in page.text, words
+    assert "svg" in page.elements
+
+
+@pytest.mark.parametrize(
+    "name", ["loop·Sequential", "network·Sequential", "classic·Pipeline", "classic·GridSearchCV", "plain", "last"]
+)
+def test_no_page_needs_anything_beside_it(trained: Path, tmp_path: Path, name: str) -> None:
+    text = write(trained, name, tmp_path / "a.html")
+    page = Page(text)
+    assert page.open == []
+    assert not page.elements & {"script", "link", "img", "iframe", "object", "embed", "base", "form", "a", "use"}
+    for tag, attribute, value in page.attributes:
+        assert attribute not in ("src", "href", "xlink:href", "action", "background", "srcset"), (tag, attribute)
+        assert not attribute.startswith("on"), (tag, attribute)
+        assert attribute == "xmlns" or "://" not in value, (tag, attribute, value)
+    (style,) = re.findall("<style>(.*?)</style>", text, re.DOTALL)
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "default-src &#x27;none&#x27;" in text
+
+
+def test_hostile_names_are_words_and_nothing_else(trained: Path, tmp_path: Path) -> None:
+    text = write(trained, "last", tmp_path / "a.html")
+    assert "<script" not in text.lower()
+    page = Page(text)
+    assert page.text.count(HOSTILE) >= 8
+    assert f"key] {HOSTILE}" in page.text
+    assert not any(HOSTILE in value for _, name, value in page.attributes if name in ("class", "style"))
+
+
+def test_control_characters_do_not_reach_the_page(tmp_path: Path) -> None:
+    histhooks.autolog(store=tmp_path / "a.db")
+    histhooks.start_run("odd \x00\x1b[31m\x9f", params={"\x07": "\x0c"}).end()
+    histhooks.flush()
+    for name in ("a.html", "a.md"):
+        text = write(tmp_path / "a.db", "last", tmp_path / name)
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
+
+
+def test_a_history_that_was_changed_says_so_on_top(trained: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    shutil.copy(trained, copy)
+    connection = sqlite3.connect(copy)
+    connection.execute("UPDATE points SET value = value + 1 WHERE n = 1")
+    connection.commit()
+    connection.close()
+    page = Page(write(copy, "last", tmp_path / "a.html"))
+    assert "does not fit its ledger" in page.text
+    assert ("p", "class", "verdict bad") in page.attributes
+    assert "fits its ledger" not in page.text
+
+
+def test_a_file_that_is_there_stays_unless_forced(trained: Path, tmp_path: Path) -> None:
+    target = tmp_path / "a.html"
+    target.write_text("mine")
+    code, _, err = ask(str(trained), "last", "-o", str(target))
+    assert (code, target.read_text()) == (2, "mine")
+    assert "--force" in err
+    code, out, _ = ask(str(trained), "last", "-o", str(target), "--force", "--no-verify")
+    assert code == 0
+    assert str(target) in out
+    assert "was not verified" in Page(target.read_text()).text
+    assert ask(str(trained), "last", "-o", str(tmp_path / "a.docx"))[0] == 2
+    assert ask(str(trained), "last", "-o", str(tmp_path / "none" / "a.html"))[0] == 2
+    assert ask(str(trained), "last")[0] == 2
+
+
+def test_markdown_holds_the_same_facts_and_no_html(trained: Path, tmp_path: Path) -> None:
+    text = write(trained, "last", tmp_path / "a.md")
+    outside = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert not re.search(r"(?<!\\)<(?!br>)", outside)
+    assert "\\<script\\>alert(1)\\</script\\>" in outside
+    for words in ("## Params", "## Ledger", "This history fits its ledger", "+def unused():"):
+        assert words in text
+    tables = [line for line in outside.splitlines() if line.startswith("|")]
+    assert tables
+    for line in tables:
+        assert line.endswith("|")
+
+
+def test_a_running_run_and_one_without_anything_can_be_reported(tmp_path: Path) -> None:
+    histhooks.autolog(store=tmp_path / "a.db")
+    run = histhooks.start_run("going")
+    run.log({"loss": 0.5})
+    histhooks.flush()
+    page = Page(write(tmp_path / "a.db", "last", tmp_path / "a.html"))
+    run.end()
+    assert "running" in page.text
+    assert "No data was recorded." in page.text
+    assert "No seed was set." in page.text
