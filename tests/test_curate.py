@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,9 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from histhooks import History, QueryError, StoreError, curate
 from histhooks._spool import waiting
+from histhooks.export import export
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
@@ -198,7 +202,12 @@ def test_a_deleted_run_goes_with_its_children_and_leaves_tombstones_and_nothing_
     assert query(store_path, "SELECT DISTINCT action, reason FROM tombstones") == [("delete", "wrong data")]
     assert query(store_path, "SELECT count(*) FROM tombstones") == [(4 + 3,)]
     assert query(store_path, "SELECT count(*) FROM tombstones WHERE actor IS NULL") == [(0,)]
-    assert verify(store_path).deleted > 10
+    report = verify(store_path)
+    assert report.deleted > 10
+    (deed,) = report.tombstones
+    assert (deed["action"], deed["reason"], len(deed["subject_ids"])) == ("delete", "wrong data", 4 + 3)
+    with History(store_path) as history, pytest.raises(QueryError, match=r"it was deleted .* by .*: wrong data"):
+        history.run(ids[0][-8:])
     fits(store_path)
     # What was deleted may be recorded again.
     record(store_path, SEARCH)
@@ -484,3 +493,56 @@ curate.delete("search", reason="wrong", store={str(store_path)!r})
     curate.delete("search", reason="wrong", store=store_path)
     assert time.monotonic() - begin < 60
     fits(store_path)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("recorded") / "histhooks.db"
+    record(store, SEARCH, **PERSON)
+    record(store, SEARCH.replace('"other"', '"another"'), HISTHOOKS_ACTOR="ford")
+    return store
+
+
+DEEDS = st.lists(
+    st.tuples(
+        st.sampled_from(["tag", "note", "rename", "delete", "prune", "redact run", "redact user", "export"]),
+        st.integers(0, 9),
+    ),
+    min_size=1, max_size=6,
+)  # fmt: skip
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(deeds=DEEDS)
+def test_whatever_is_done_in_whatever_order_both_verifiers_pass(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deeds: list[tuple[str, int]]
+) -> None:
+    monkeypatch.setenv("HISTHOOKS_ACTOR", "marvin")  # no question to git each time
+    store = tmp_path / f"{time.monotonic_ns()}.db"
+    shutil.copy(recorded, store)
+    for number, (deed, place) in enumerate(deeds):
+        ids = [str(i) for (i,) in query(store, "SELECT id FROM runs ORDER BY id")]
+        if not ids:
+            break
+        run = ids[place % len(ids)]
+        if deed == "tag":
+            curate.tag(run, {"a": place, "b": None}, store=store)
+        elif deed == "note":
+            curate.note(run, "text " * (place + 1), store=store)
+        elif deed == "rename":
+            curate.rename(run, f"name {place}", store=store)
+        elif deed == "delete":
+            curate.delete(run, reason="x", store=store)
+            assert query(store, f"SELECT 1 FROM runs WHERE id = '{run}'") == []
+        elif deed == "prune":
+            curate.prune(older_than="0h", keep_last=place % 3, reason="x", dry_run=False, store=store)
+        elif deed == "redact run":
+            curate.redact(runs=(run,), reason="x", store=store)
+        elif deed == "redact user":
+            curate.redact(users=(("zaphodbb", "ford", "marvin")[place % 3],), reason="x", store=store)
+        else:
+            part = tmp_path / f"{store.stem}-{number}.db"
+            export(run, to=part, store=store, anonymous=bool(place % 2))
+            fits(part)
+            store = part  # and go on with it
+        fits(store)

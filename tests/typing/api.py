@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, assert_type
 
 import histhooks
-from histhooks import HisthooksError, NotApplicable, QueryError, Run, StoreError
+from histhooks import HisthooksError, NotApplicable, QueryError, Run, StoreError, curate
+from histhooks.export import Exported, export
 from histhooks.history import RunRecord, Series
 from histhooks.plot import Chart, plot, spark_svg, svg_curves
+from histhooks.verify import Report, verify
 
 # Switching on and off.
 histhooks.autolog()
@@ -105,3 +107,17 @@ assert_type(record.attempts, list[RunRecord])
 for update in record.follow(0.5, from_start=True):
     assert_type(update.is_over, bool)
     assert_type(update.progress.left_s, float | None)
+
+# Changing a history on purpose, taking runs out, and verifying.
+assert_type(curate.tag("last", {"team": "red"}, store=Path("histhooks.db")), str)
+assert_type(curate.note("last", "text"), str)
+assert_type(curate.rename("last", "name"), str)
+assert_type(curate.delete("last", "last~1", reason="why", dry_run=True), curate.Deletion)
+assert_type(curate.prune(older_than="90d", status="failed", kind="fit", project="p", keep_last=3), curate.Pruning)
+assert_type(curate.prune(keep_last=3, reason="why", dry_run=False).deletion.freed_bytes, int)
+assert_type(curate.redact(users=("ann",), hosts=("laptop",), runs=("last",), reason="why").remains, dict[str, int])
+assert_type(export("last", to="last.json", store=None, anonymous=True, force=True), Exported)
+assert_type(export(to=Path("all.db"), project="churn"), Exported)
+assert_type(export(to=Path("all.db"), is_all=True).mentions, dict[str, int])
+assert_type(verify("histhooks.db", head="9f31c02ab4d7"), Report)
+assert_type(verify("histhooks.db").ok, bool)

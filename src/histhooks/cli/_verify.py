@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from histhooks._ids import short_id
+from histhooks._time import iso
 from histhooks.cli import _common as common
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _PROBLEMS = 20
 _FEW = 5
+_ID = 36  # characters of the id of a run or a session; that of content has 64
 
 
 @click.command(epilog="Example: histhooks verify histhooks.db --head 9f31c02ab4d7")
@@ -59,20 +61,21 @@ def verify(context: click.Context, words: tuple[str, ...], store: str | None, he
 def _tell(report: Report) -> None:
     if report.head:
         click.echo(f"  the latest line is {report.head[:12]}; keep it elsewhere for --head")
-    for count, what in (
-        (report.redacted, "personal values were erased (redacted)"),
-        (report.deleted, "parts were deleted, with a tombstone"),
-        (report.not_in_file, "parts are not in this file"),
-        (len(report.still_recording), "sessions still record"),
+    for count, one, many in (
+        (report.redacted, "personal value was erased (redacted)", "personal values were erased (redacted)"),
+        (report.deleted, "part was deleted, with a tombstone", "parts were deleted, with a tombstone"),
+        (report.not_in_file, "part is not in this file", "parts are not in this file"),
+        (len(report.still_recording), "session still records", "sessions still record"),
     ):
         if count:
-            click.echo(f"  {count} {what}")
+            click.echo(f"  {count} {one if count == 1 else many}")
+    _list([_deed(row) for row in reversed(report.tombstones)])
     if report.spools:
         altered = sum(not spool["ok"] for spool in report.spools)
-        outcome = f"{altered} ALTERED" if altered else "fit"
-        click.echo(f"  {len(report.spools)} waiting spools were verified too: {outcome}")
+        outcome = f"{altered} ALTERED" if altered else "all fit"
+        click.echo(f"  waiting spools, verified too: {len(report.spools)}, {outcome}")
     if report.without_end:
-        click.echo(f"  {len(report.without_end)} sessions left no end of their own")
+        click.echo(f"  sessions that left no end of their own: {len(report.without_end)}")
         rows = [
             f"{short_id(row['id'])}  {row['status']}, last seen {common.when(row['last_seen_at'])}  {row['kind']} "
             f"on {row['hostname'] or '?'} in {row['cwd'] or '?'}"
@@ -80,12 +83,21 @@ def _tell(report: Report) -> None:
         ]
         _list(rows)
     if report.dropped_points:
-        click.echo(f"  {report.dropped_points} points were dropped by recorders, which had nowhere to keep them")
+        click.echo(f"  points that recorders dropped, having nowhere to keep them: {report.dropped_points}")
         _list([f"{short_id(row['session_id'])}  {row['points']}" for row in report.dropped_by])
     if report.failed_captures:
         failed = report.failed_captures
-        click.echo(f"  {sum(row['count'] for row in failed)} captures failed")
+        click.echo(f"  captures that failed: {sum(row['count'] for row in failed)}")
         _list([f"{row['count']} × {row['collector']}: {row['note'] or 'no reason told'}" for row in failed])
+
+
+def _deed(row: dict[str, Any]) -> str:
+    """What one command took out: runs and sessions by name, not the content that went with them."""
+    subjects = [subject for subject in row["subject_ids"] if len(subject) == _ID]
+    what = short_id(subjects[0]) if len(subjects) == 1 else f"{len(subjects)} runs and sessions"
+    verb = "deleted" if row["action"] == "delete" else "redacted"
+    when = common.when(iso(row["time"]))
+    return f"{what} {verb} {when} by {row['actor'] or 'somebody who is erased'}: {row['reason']}"
 
 
 def _list(rows: Sequence[str]) -> None:

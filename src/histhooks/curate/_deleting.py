@@ -21,30 +21,24 @@ from histhooks.errors import QueryError, StoreError
 _LOST_FOR_GOOD_US = 24 * 3600 * 1_000_000
 _DOOMED = "(SELECT id FROM temp.doomed)"
 
-# What runs share: who names it in what is doomed, and who else needs it.
+# What runs share: who names it in what is doomed, and all that anybody else needs.
 _SHARED = {
     "datasets": (
         f"SELECT dataset_id FROM run_datasets WHERE run_id IN {_DOOMED}",
-        ("SELECT 1 FROM run_datasets WHERE dataset_id = ?1",),
+        "SELECT dataset_id FROM run_datasets",
     ),
     "artifacts": (
         f"SELECT sha256 FROM run_artifacts WHERE run_id IN {_DOOMED}",
-        ("SELECT 1 FROM run_artifacts WHERE sha256 = ?1", "SELECT 1 FROM run_links WHERE sha256 = ?1"),
+        "SELECT sha256 FROM run_artifacts UNION SELECT sha256 FROM run_links",
     ),
     "architectures": (
-        f"SELECT json_extract(state, '$.architecture_id') FROM states WHERE subject_id IN {_DOOMED} "
-        "AND json_extract(state, '$.architecture_id') IS NOT NULL",
-        (
-            "SELECT 1 FROM runs WHERE architecture_id = ?1",
-            "SELECT 1 FROM states WHERE subject = 'run' AND json_extract(state, '$.architecture_id') = ?1",
-        ),
+        f"SELECT json_extract(state, '$.architecture_id') FROM states WHERE subject_id IN {_DOOMED}",
+        "SELECT json_extract(state, '$.architecture_id') FROM states WHERE subject = 'run'",
     ),
     "contents": (
-        f"SELECT digest FROM rng_states WHERE run_id IN {_DOOMED}",
-        (
-            "SELECT 1 FROM rng_states WHERE digest = ?1",
-            "SELECT 1 FROM contents WHERE sha256 = ?1 AND kind <> 'rng_state'",
-        ),
+        f"SELECT sha256 FROM contents WHERE kind = 'rng_state' AND sha256 IN "
+        f"(SELECT digest FROM rng_states WHERE run_id IN {_DOOMED})",
+        "SELECT digest FROM rng_states",
     ),
 }
 
@@ -138,8 +132,9 @@ def delete_rows(session: CommandSession, run_ids: Iterable[str], reason: str, *,
         rows = _remove(connection)
         contents = []
         for table, found in candidates.items():
-            for key in found:
-                if _is_free(connection, table, key):
+            needed = _column(connection, _SHARED[table][1])
+            for key in sorted(found - needed):
+                if not _is_named_by_open(connection, table, key):
                     contents.append(key)
                     entries.append(session.tombstone("delete", key, _digests(connection, key, table), reason))
                     column = TABLES[table].columns[0]
@@ -188,22 +183,23 @@ def _digests(connection: sqlite3.Connection, scope: str, table: str | None = Non
     return [digest for (digest,) in connection.execute(sql, (scope, table))]
 
 
-def _column(connection: sqlite3.Connection, sql: str) -> list[str]:
-    return sorted({str(value) for (value,) in connection.execute(sql)})
+def _column(connection: sqlite3.Connection, sql: str) -> set[str]:
+    return {value for (value,) in connection.execute(sql) if value is not None}
 
 
 def _kept_states(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
     """Random states that other rows name by their digest only: they move to `contents`."""
     import zlib
 
-    sql = (
-        f"SELECT DISTINCT d.digest, d.state FROM rng_states AS d WHERE d.run_id IN {_DOOMED} AND d.state IS NOT NULL "
-        "AND EXISTS (SELECT 1 FROM rng_states AS o WHERE o.session_id = d.session_id AND o.digest = d.digest "
-        f"AND o.state IS NULL AND coalesce(o.run_id, '') NOT IN {_DOOMED})"
-    )
+    stays = f"state IS NULL AND coalesce(run_id, '') NOT IN {_DOOMED}"
+    needed = set(connection.execute(f"SELECT session_id, digest FROM rng_states WHERE {stays}"))
+    held = connection.execute(
+        f"SELECT session_id, digest, state FROM rng_states WHERE run_id IN {_DOOMED} AND state IS NOT NULL"
+    ).fetchall()
+    kept = {digest: state for session_id, digest, state in held if (session_id, digest) in needed}
     return [
         ("content", "contents", [content_row(digest, "rng_state", zlib.decompress(state))])
-        for digest, state in connection.execute(sql).fetchall()
+        for digest, state in kept.items()
     ]
 
 
@@ -233,17 +229,13 @@ def _remove(connection: sqlite3.Connection) -> int:
     return total
 
 
-def _is_free(connection: sqlite3.Connection, table: str, key: str) -> bool:
-    """Whether nothing needs shared content any more; a session that still records does not write it a second time."""
-    if table == "contents" and not connection.execute("SELECT 1 FROM contents WHERE sha256 = ?", (key,)).fetchone():
-        return False
-    if any(connection.execute(f"{sql} LIMIT 1", (key,)).fetchone() for sql in _SHARED[table][1]):
-        return False
+def _is_named_by_open(connection: sqlite3.Connection, table: str, key: str) -> bool:
+    """Whether a session that still records wrote shared content: it does not write it a second time."""
     sql = (
         "SELECT 1 FROM ledger_parts AS p JOIN sessions AS s ON s.id = p.session_id "
         "WHERE p.scope = ? AND p.table_name = ? AND s.status IN ('running', 'lost') LIMIT 1"
     )
-    return connection.execute(sql, (key, table)).fetchone() is None
+    return connection.execute(sql, (key, table)).fetchone() is not None
 
 
 def _remove_files(store: Path, contents: list[str]) -> None:

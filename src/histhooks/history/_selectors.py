@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._ids import short_id
 from histhooks._location import project_name
+from histhooks._text import when
+from histhooks._time import iso
 from histhooks.errors import QueryError
 from histhooks.history._listing import job_condition
 
@@ -158,9 +160,14 @@ def _named(rows: list[dict[str, Any]]) -> str:
 
 
 def _instead(history: History, selector: str) -> str:
-    """Names that are close, else the latest runs."""
+    """That it was deleted, else names that are close, else the latest runs."""
     from difflib import get_close_matches
 
+    sql = "SELECT * FROM tombstones WHERE action = 'delete' AND length(subject_id) = 36 AND instr(subject_id, ?)"
+    gone = history.sql(sql, selector) if len(selector) >= _LONG else []
+    if len(gone) == 1:
+        who = gone[0]["actor"] or "somebody who is erased"
+        return f"it was deleted {when(iso(gone[0]['time']))} by {who}: {gone[0]['reason']}"
     latest = history.sql(f"SELECT r.id, r.name FROM runs AS r {_NEWEST} LIMIT 1000")
     close = get_close_matches(selector, list(dict.fromkeys(row["name"] for row in latest)), n=3, cutoff=0.7)
     if close:

@@ -10,6 +10,7 @@ True
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,20 @@ def _verify_store(
         merged |= {name for (name,) in connection.execute("SELECT name FROM merged_spools")}
         row = connection.execute("SELECT digest FROM ledger ORDER BY time DESC, session_id, seq LIMIT 1").fetchone()
         check.report.head = row[0] if row else None
+        check.report.tombstones = _tombstones(connection)
         return check.report
+
+
+def _tombstones(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """One a deed: what one command took out for one reason."""
+    sql = (
+        "SELECT session_id, action, reason, actor, min(time), json_group_array(subject_id) FROM tombstones "
+        "GROUP BY session_id, action, reason, actor ORDER BY min(time)"
+    )
+    return [
+        {"action": action, "subject_ids": json.loads(ids), "reason": reason, "actor": actor, "time": time}
+        for _, action, reason, actor, time, ids in connection.execute(sql)
+    ]
 
 
 def _verify_spool(spool: Path, report: Report, sessions: Sessions, lines: dict[tuple[str, int], str]) -> None:

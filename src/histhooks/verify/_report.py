@@ -30,6 +30,8 @@ class Report:
         Parts whose rows this file does not claim to hold, as in an export.
     deleted : int
         Parts whose rows a tombstone accounts for.
+    tombstones : list of dict
+        What was deleted or redacted on purpose: action, subject_ids, reason, actor, time (microseconds UTC).
     head : str or None
         Digest of the latest line: keep it elsewhere.
     sessions_without_end : list of str
@@ -57,6 +59,7 @@ class Report:
     redacted: int = 0
     not_in_file: int = 0
     deleted: int = 0
+    tombstones: list[dict[str, Any]] = field(default_factory=list)
     head: str | None = None
     sessions_without_end: list[str] = field(default_factory=list)
     without_end: list[dict[str, Any]] = field(default_factory=list)
