@@ -228,27 +228,32 @@ run.end()
     assert dropped + kept == 60_000
 
 
-def test_a_store_that_somebody_else_locks_is_waited_for(store_path: Path) -> None:
-    run_program("import histhooks\nwith histhooks.start_run('first'): pass", store_path)
-    other = sqlite3.connect(store_path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
+def test_a_store_that_somebody_else_locks_for_twenty_seconds_is_waited_for(store_path: Path) -> None:
     program = """
-import time
+import sys, time
 import histhooks
-with histhooks.start_run("second") as run:
+with histhooks.start_run(sys.argv[1]) as run:
+    histhooks.flush(60)
+    print("ready", flush=True)
     for step in range(300):
         run.log({"loss": float(step)}, step=step)
         time.sleep(0.01)
+    assert histhooks.flush(60)
 """
-    process = start(store_path, program)
-    time.sleep(4)
+    before = start(store_path, program.replace("sys.argv[1]", "'before'"))
+    assert hear(before) == "ready"
+    other = sqlite3.connect(store_path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    meanwhile = start(store_path, program.replace("sys.argv[1]", "'meanwhile'"))
+    time.sleep(20)
     other.execute("COMMIT")
     other.close()
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    assert "locked" not in err
+    for process in (before, meanwhile):
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert "locked" not in err
     assert waiting(store_path) == []
-    assert values(store_path)["second"] == [float(n) for n in range(300)]
+    assert values(store_path) == {key: [float(n) for n in range(300)] for key in ("before", "meanwhile")}
 
 
 @pytest.mark.parametrize("way", ["deleted", "moved", "replaced", "spool deleted", "folder deleted"])

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -153,6 +154,21 @@ def test_a_session_whose_exit_nobody_saw_is_ended_and_one_that_raised_failed(sto
     record(store, "import histhooks\nwith histhooks.start_run(): pass")
     record(store, "import histhooks\nwith histhooks.start_run(): pass\nraise ValueError")
     assert rows(store, "SELECT status, exit_code FROM sessions ORDER BY started_at") == [("ended", None), ("failed", 1)]
+
+
+def test_a_session_tells_what_recording_cost_by_its_hooks_and_by_its_threads(store: Path) -> None:
+    program = """
+        import histhooks
+        with histhooks.start_run() as run:
+            for step in range(50_000):
+                run.log({"loss": 1.0}, step=step)
+    """
+    _, _, err = record(store, program, HISTHOOKS_QUIET="")
+    ((cost_s, wall_s),) = rows(
+        store, "SELECT overhead_s, (julianday(ended_at) - julianday(started_at)) * 86400 FROM sessions"
+    )
+    assert 0.05 < cost_s < wall_s + 60  # 50,000 calls at a microsecond each, and the thread that wrote them
+    assert re.search(r"cost \d+\.\d %", err)
 
 
 def test_a_run_left_open_ends_with_the_process(store: Path) -> None:

@@ -10,6 +10,7 @@ import atexit
 import os
 import sys
 import threading
+import time
 from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ class Engine:
 
     def is_recording(self) -> bool:
         """Whether a fit that begins now leaves a run; another rank than 0 leaves a session without runs."""
-        if is_off() or is_paused.get():
+        if is_off() or is_paused.get() or (self.writer is not None and self.writer.has_failed and not self.ended):
             return False
         if rank() == 0:
             return True
@@ -162,12 +163,22 @@ class Engine:
         done = threading.Event()
         self.buffer.append(("after", done.set))
         writer.wake.set()
-        return done.wait(timeout_s)
+        deadline = time.monotonic() + timeout_s
+        while not done.wait(min(1.0, max(0.0, deadline - time.monotonic()))):
+            if writer.done.is_set() or time.monotonic() > deadline:
+                return done.is_set()
+        return True
 
     def finish(self, status: str | None = None, *, signal: str | None = None, timeout_s: float = 10.0) -> None:
         """End the session: settle open runs, write what is left, and say so."""
         writer = self.writer
-        if writer is None or self.ended or self.pid != os.getpid():
+        if writer is None or self.pid != os.getpid():
+            return
+        if self.ended:
+            if signal is not None and not writer.done.is_set():
+                # A signal while the process ends, as from multiprocessing's pools: what is being written counts.
+                writer.finish(str(status), signal, None)
+                writer.done.wait(timeout_s)
             return
         self.ended = True
         error = uncaught()
@@ -178,7 +189,8 @@ class Engine:
             else:
                 run.end(status)
         writer.finish(status, signal, 1 if status == "failed" and error is not None else self.exit_code)
-        writer.done.wait(timeout_s)
+        if not writer.done.wait(timeout_s) and signal is None:
+            writer.rescue()
 
 
 def _status_of(error: BaseException) -> str:
@@ -222,6 +234,12 @@ def _register() -> None:
     if not _is_registered:
         _is_registered = True
         atexit.register(_at_exit)
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        # What multiprocessing forks leaves by os._exit, after finalizers of its own (multiprocessing/popen_fork.py).
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _at_exit, exitpriority=0)
 
 
 def _at_exit() -> None:

@@ -17,6 +17,7 @@ from histhooks._time import now_us
 
 if TYPE_CHECKING:
     import threading
+    from pathlib import Path
     from typing import Any
 
     from histhooks._batch import Batch
@@ -27,6 +28,10 @@ PATIENCE_AT_END_S = 5.0
 REFUSALS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError, OverflowError)
 _PATIENCE_S = 30.0
 _ENTRY_BYTES = 400  # of memory, of a point of a few numbers that waits
+
+
+class Abandoned(Exception):
+    """What this thread was to write has been written by another one, which had waited long enough."""
 
 
 class Place:
@@ -60,6 +65,7 @@ class Place:
         self._subjects = subjects
         self._pace = pace
         self._brake = brake
+        self.is_abandoned = False
 
     def open(self) -> Store:
         """Open the store, or a spool; the first thing that is asked of a place."""
@@ -82,8 +88,14 @@ class Place:
                 deadline, is_hurried = min(deadline, time.monotonic() + PATIENCE_AT_END_S), True
             try:
                 assert self.store is not None
+                if self.is_abandoned:
+                    raise Abandoned
                 if not self.store.is_there():
                     self._elsewhere("it was deleted, moved or replaced", batch)
+                elif self.store.log_bytes() > _most_log() and not self.store.empty_log():
+                    self._elsewhere(
+                        f"its log has {self.store.log_bytes()} bytes, since somebody reads on and on", batch
+                    )
                 self.store.pace = self._pace
                 self.store.apply(batch, self._engine.session_id)
                 return
@@ -154,15 +166,28 @@ class Place:
             try:
                 if lost is not None and not lost.is_there() and not path.exists():
                     lost.save_into(path)
-                store = Store(path, is_spool=True)
-                store.connection.execute(
-                    "INSERT OR IGNORE INTO exports (id, kind, holds, time) VALUES (?, 'spool', '[]', ?)",
-                    (new_id(), now_us()),
-                )
-                return store
+                return _as_spool(path)
             except (Unwritable, sqlite3.OperationalError) as error:
                 failure = error
         raise Unwritable(f"no spool can be written either ({failure})")
+
+    def refuge(self) -> Store:
+        """A second spool, for what a writer that hangs leaves behind; beside the store last, where it may hang too.
+
+        Raises
+        ------
+        Unwritable
+            Where there is none.
+        """
+        self.is_abandoned = True
+        for folder in reversed(folders(self.path)):
+            try:
+                store = _as_spool(folder / f"{self._engine.session_id}.rest.db")
+            except (Unwritable, sqlite3.OperationalError):
+                continue
+            self._tell(store)
+            return store
+        raise Unwritable("no spool can be written")
 
     def _to_spool(self, reason: str, batch: Batch) -> None:
         assert self.store is not None
@@ -171,13 +196,36 @@ class Place:
         before, self.store = self.store, self._spool(f"{self.path} cannot be written ({reason})", self.store)
         before.close()
         _supervised.tell(self._engine.session_id, self.store.path)
-        for subject_id, (subject, facts) in self._subjects.items():
-            self.store.fold(subject, subject_id, facts)
+        self._tell(self.store)
+
+    def _tell(self, store: Store) -> None:
+        for subject_id, (subject, facts) in list(self._subjects.items()):
+            store.fold(subject, subject_id, facts)
+
+
+def _as_spool(path: Path) -> Store:
+    is_new = not path.exists()
+    try:
+        store = Store(path, is_spool=True)
+        sql = "INSERT OR IGNORE INTO exports (id, kind, holds, time) VALUES (?, 'spool', '[]', ?)"
+        store.connection.execute(sql, (new_id(), now_us()))
+    except (Unwritable, sqlite3.OperationalError):
+        if is_new:  # a disk without room takes a file of no bytes
+            path.unlink(missing_ok=True)
+        raise
+    return store
 
 
 def _most_entries() -> int:
+    return int(_megabytes("HISTHOOKS_BUFFER_MB") * 1e6 / _ENTRY_BYTES)
+
+
+def _most_log() -> float:
+    return _megabytes("HISTHOOKS_LOG_MB") * 1e6
+
+
+def _megabytes(variable: str) -> float:
     try:
-        megabytes = float(os.environ.get("HISTHOOKS_BUFFER_MB", "256"))
+        return float(os.environ.get(variable) or 256)
     except ValueError:
-        megabytes = 256.0
-    return int(megabytes * 1e6 / _ENTRY_BYTES)
+        return 256.0

@@ -29,7 +29,7 @@ def dead_sessions(store: Store, own_session_id: str) -> list[tuple[Any, ...]]:
     entries: list[tuple[Any, ...]] = []
     now = now_us()
     # A session that went on in a spool says itself how it ended, once that comes home.
-    elsewhere = {path.stem for path in waiting(store.path)}
+    elsewhere = {path.name.partition(".")[0] for path in waiting(store.path)}
     for row in store.open_sessions(own_session_id):
         if row["id"] in elsewhere:
             continue

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -108,7 +109,11 @@ def handle(number: int, frame: FrameType | None) -> Any:
             _engine.event("signal", f"{signal.Signals(number).name} was handled by the program", severity="warning")
             _engine.flush(_GRACE_S)
         return
-    _end(number)
+    # Not from here: this thread may have been interrupted inside a lock that the end of a session needs too.
+    if _pipe is not None:
+        time.sleep(_GRACE_S * 2)  # the watching thread ends the process meanwhile
+    threading.Thread(target=_end, args=(number,), name="histhooks-signal", daemon=True).start()
+    time.sleep(_GRACE_S * 2)
 
 
 def _watch(reading: int) -> None:

@@ -64,7 +64,9 @@ def _merge(connection: sqlite3.Connection, path: Path) -> bool:
             if _is_live(connection, path):
                 execute("ROLLBACK")
                 return False
-            if execute("SELECT 1 FROM merged_spools WHERE name = ?", (path.name,)).fetchone() is None:
+            is_empty = execute("SELECT count(*) FROM spool.sqlite_master").fetchone() == (0,)
+            is_merged = execute("SELECT 1 FROM merged_spools WHERE name = ?", (path.name,)).fetchone() is not None
+            if not is_empty and not is_merged:
                 _copy(connection)
                 execute("INSERT INTO merged_spools (name, time) VALUES (?, ?)", (path.name, now_us()))
             execute("COMMIT")
@@ -78,9 +80,11 @@ def _merge(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def _is_live(connection: sqlite3.Connection, path: Path) -> bool:
-    cursor = connection.execute("SELECT * FROM spool.sessions")
-    names = [column[0] for column in cursor.description]
-    sessions = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    sessions = []
+    if connection.execute("SELECT count(*) FROM spool.sqlite_master WHERE name = 'sessions'").fetchone() == (1,):
+        cursor = connection.execute("SELECT * FROM spool.sessions")
+        names = [column[0] for column in cursor.description]
+        sessions = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     if not sessions:
         # Just made: its session comes with the first commit.
         return now_us() - path.stat().st_mtime_ns // 1000 < STALE_US

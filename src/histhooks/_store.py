@@ -33,6 +33,7 @@ SCHEMA_VERSION = 1000
 
 _SUMMARY = tuple(f.name for f in fields(Summary))
 _AT_ONCE = (2000, 200, 20)  # rows a statement, the first where it is late; a rest below the last goes with its own
+_LOG_BYTES = 16_000_000  # to which the log is cut back once no reader needs it
 _CACHED = 512  # prepared statements: preparing one takes as long as running it
 
 
@@ -101,6 +102,7 @@ class Store:
         self.is_spool = is_spool
         self.has_log = not is_spool and not is_network(path)
         self.pace = Pace()
+        self._timeout_s = timeout_s
         self._local: dict[Series, int] = {}
         self._columns: dict[str, str] = {}
         try:
@@ -140,6 +142,24 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.connection.execute("VACUUM INTO ?", (str(path),))
 
+    def log_bytes(self) -> int:
+        """How long the write-ahead log is."""
+        if not self.has_log:
+            return 0
+        try:
+            return os.stat(f"{self.path}-wal").st_size
+        except OSError:
+            return 0
+
+    def empty_log(self) -> bool:
+        """Bring the log home into the file; False where a reader, who sees the file as it was, is in the way."""
+        self.connection.execute("PRAGMA busy_timeout = 100")
+        try:
+            (is_busy, *_) = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self.connection.execute(f"PRAGMA busy_timeout = {int(self._timeout_s * 1000)}")
+        return not is_busy
+
     def _open(self) -> None:
         execute = self.connection.execute
         version = check(self.path, self.connection)
@@ -151,6 +171,7 @@ class Store:
             self._migrate()
         execute(f"PRAGMA journal_mode = {'WAL' if self.has_log else 'DELETE'}")
         execute("PRAGMA synchronous = NORMAL")
+        execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         place = os.stat(self.path)
         self._place = (place.st_dev, place.st_ino)
 

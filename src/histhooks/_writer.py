@@ -16,7 +16,7 @@ from histhooks._location import keep_out_of_git
 from histhooks._messages import say, warn_once
 from histhooks._notebook import Cells
 from histhooks._pace import FEW, Brake, Pace
-from histhooks._place import PATIENCE_AT_END_S, REFUSALS, Place
+from histhooks._place import PATIENCE_AT_END_S, REFUSALS, Abandoned, Place
 from histhooks._spool import merge_waiting
 from histhooks._stores import remember
 from histhooks._system import Sampler
@@ -51,6 +51,7 @@ class Writer(threading.Thread):
         self.importing = threading.Lock()
         self.wake = threading.Event()
         self.done = threading.Event()
+        self.has_failed = False
         self._stopping = threading.Event()
         self._final: dict[str, Any] = {}
         self._pace = Pace()
@@ -58,7 +59,9 @@ class Writer(threading.Thread):
         self._assembler = Assembler(engine.session_id, self._refused, self._pace.rest)
         self._place = Place(engine, self._stopping, self._assembler.subjects, self._pace, self._brake)
         self.path = self._place.path
+        self._held: list[tuple[Any, ...]] = []
         self._in_flight: Batch | None = None
+        self._gathering_s = 0.0
         self._beat = 0.0
         self._clock = time.perf_counter()
         self._not_captured: list[str] = []
@@ -85,13 +88,18 @@ class Writer(threading.Thread):
                 self._flush()
                 self._attempt(self._heartbeat)
                 self._attempt(self._look_around)
-            self._gathering.join(_GRACE_S if self._final.get("signal") else PATIENCE_AT_END_S)
+            self._flush()  # before anything that takes time, which a signal does not leave
+            if self._gathering.is_alive():
+                self._gathering.join(_GRACE_S if self._final.get("signal") else PATIENCE_AT_END_S)
             self._flush()
             self._last_readings()
             self._attempt(self._look_around)
             self._end()
+        except Abandoned:
+            pass
         except Exception as error:
             self.engine.hook_errors += 1
+            self._give_up()
             warn_once("writer", f"the writer stopped: {type(error).__name__}: {error}; run `histhooks doctor`")
         finally:
             self.done.set()
@@ -118,9 +126,13 @@ class Writer(threading.Thread):
         first = {key: value for key, value in first.items() if value is not None}
         self._write([("state", "session", self.engine.session_id, first, personal)])
         remember(self.path)
+        self._flush()
         self._attempt(self._look_after_others)
         self._flush()
-        self._gathering.start()
+        try:
+            self._gathering.start()
+        except RuntimeError:  # the interpreter is on its way out: since Python 3.12 it starts no more threads
+            self._gather()
 
     def _look_after_others(self) -> None:
         """Bring home what spools hold, and settle sessions that died."""
@@ -137,35 +149,83 @@ class Writer(threading.Thread):
         In a thread of its own: beside a busy program each file that is read costs a turn of the interpreter's lock,
         5 ms, which adds up to seconds, and what was logged meanwhile must not wait for it.
         """
+        begin = time.thread_time()
         try:
             with self.importing:
                 entries = _gather.surroundings(self.engine.session_id, self._entry)
         except Exception as error:
             self.engine.failed("gather", error)
             return
+        finally:
+            self._gathering_s = time.thread_time() - begin
         self._not_captured = _gather.not_captured(entries)
         self.engine.buffer.extend(entries)
 
     def _end(self) -> None:
         engine = self.engine
-        final = {key: value for key, value in self._final.items() if value is not None}
-        overhead_s = engine.overhead_s + self._n_logs * _LOG_S
-        final |= {"hook_errors": engine.hook_errors, "overhead_s": round(overhead_s, 6)}
-        if engine.dropped_points:
-            final["dropped_points"] = engine.dropped_points
-        if self._assembler.previous is not None:
-            final["ledger_head"] = self._assembler.previous
-        self._write([("state", "session", engine.session_id, final, None)])
+        cost_s = engine.overhead_s + self._n_logs * _LOG_S + self._gathering_s + time.thread_time()
+        self._write([self._last_state(cost_s)])
         head = (self._assembler.previous or "")[:12]
         failed = f" ({engine.n_failed} failed)" if engine.n_failed else ""
         runs = f"{engine.n_runs} run{'' if engine.n_runs == 1 else 's'}{failed}"
-        share = overhead_s / max(time.perf_counter() - self._clock, 1e-9)
+        share = cost_s / max(time.perf_counter() - self._clock, 1e-9)
         missing = f" · not captured: {', '.join(self._not_captured)}" if self._not_captured else ""
         store = self._place.store
         if store is not None:
             path = _nearest(store.path)
-            say(f"{runs} → {path} · cost {share:.1%}{missing} · head {head} · histhooks show last")
+            say(f"{runs} → {path} · cost {share * 100:.1f} %{missing} · head {head} · histhooks show last")
             store.close()
+
+    def _last_state(self, cost_s: float) -> tuple[Any, ...]:
+        final = {key: value for key, value in self._final.items() if value is not None}
+        final |= {"hook_errors": self.engine.hook_errors, "overhead_s": round(cost_s, 6)}
+        if self.engine.dropped_points:
+            final["dropped_points"] = self.engine.dropped_points
+        if self._assembler.previous is not None:
+            final["ledger_head"] = self._assembler.previous
+        return ("state", "session", self.engine.session_id, final, None)
+
+    def rescue(self, patience_s: float = 3.0) -> None:
+        """At the end, from another thread: where this one hangs, put what it has not written into a spool.
+
+        Parameters
+        ----------
+        patience_s : float, seconds
+            How long that may take.
+        """
+        warn_once("hangs", f"the writer hangs, on {self.path} or on what is below it; the rest goes to a spool")
+        helper = threading.Thread(target=self._rescue, name="histhooks-rescue", daemon=True)
+        try:
+            helper.start()
+            helper.join(patience_s)
+        except RuntimeError:  # since Python 3.12 none can be started on the way out
+            self._rescue()
+
+    def _rescue(self) -> None:
+        try:
+            spool = self._place.refuge()
+            time.sleep(0.01)  # who was between two steps has seen by now that it was given up
+            batch, entries = self._in_flight, list(self._held)
+            if batch is not None:
+                spool.apply(batch, self.engine.session_id)
+                entries = []
+            buffer = self.engine.buffer
+            while buffer:
+                entries.append(buffer.popleft())
+            entries = [entry for entry in entries if entry[0] != "later"]
+            spool.apply(self._assembler.build(entries), self.engine.session_id)
+            cost_s = self.engine.overhead_s + self._n_logs * _LOG_S
+            spool.apply(self._assembler.build([self._last_state(cost_s)]), self.engine.session_id)
+            spool.close()
+        except Exception as error:
+            warn_once("rescue", f"what was recorded last is lost: {type(error).__name__}: {error}")
+
+    def _give_up(self) -> None:
+        """Nothing is written any more, so nothing must be kept for it."""
+        self.has_failed = True
+        self.engine.buffer.clear()
+        for run in list(self.engine.live.values()):
+            run.put_by(lambda entry: None)
 
     def _attempt(self, function: Callable[[], None]) -> None:
         """What is done beside writing must never stop it."""
@@ -233,11 +293,12 @@ class Writer(threading.Thread):
         self._flush()
 
     def _write(self, entries: list[tuple[Any, ...]]) -> None:
+        self._held = entries
         try:
             with self.lock:
                 batch = self._in_flight = self._assembler.build(entries)
                 self._place.commit(batch)
-                self._in_flight = None
+                self._held, self._in_flight = [], None
         except (*REFUSALS, ValueError, TypeError, AttributeError) as error:
             self._in_flight = None
             self._assembler.undo()

@@ -92,7 +92,7 @@ CREATE TABLE sessions (
   recorder_version TEXT NOT NULL, -- version of histhooks
   hook_errors INTEGER NOT NULL DEFAULT 0 CHECK (hook_errors >= 0), -- failures of ours that training never saw
   dropped_points INTEGER NOT NULL DEFAULT 0 CHECK (dropped_points >= 0), -- points that could not be kept
-  overhead_s REAL NOT NULL DEFAULT 0 CHECK (overhead_s >= 0), -- seconds spent in hooks on training threads
+  overhead_s REAL NOT NULL DEFAULT 0 CHECK (overhead_s >= 0), -- seconds: hooks on training threads, and CPU time of our own threads
   details TEXT CHECK (details IS NULL OR json_valid(details)) -- JSON: facts of this session that have no column
 ) STRICT;
 

@@ -1,0 +1,125 @@
+"""Many at once: processes of every kind, threads, workers of a DataLoader, all on one store."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from histhooks._spool import waiting
+from histhooks.testing import query, run_program
+from histhooks.verify import verify
+
+POINTS = "(SELECT coalesce(sum(m.count), 0) FROM metric_summaries AS m WHERE m.run_id = r.id AND m.name = 'loss')"
+
+
+def runs(store: Path) -> dict[str, tuple[str, int]]:
+    """Status and points of each run."""
+    found = query(store, f"SELECT r.name, r.status, {POINTS} FROM runs AS r")
+    return {str(name): (str(status), int(str(points))) for name, status, points in found}
+
+
+def program_of(text: str, folder: Path) -> str:
+    """What runs a file: processes that are spawned import it again."""
+    script = folder / "crowd.py"
+    script.write_text(textwrap.dedent(text))
+    return f"import runpy, sys; sys.argv[0] = {str(script)!r}; runpy.run_path({str(script)!r}, run_name='__main__')"
+
+
+WORKERS = """
+import multiprocessing, sys
+sys.path.insert(0, {folder!r})
+import histhooks
+def work(n):
+    with histhooks.start_run(f"child {{n}}") as run:
+        for step in range(1000):
+            run.log({{"loss": float(step)}}, step=step)
+"""
+CROWD = """
+import multiprocessing, sys
+sys.path.insert(0, {folder!r})
+import histhooks
+from work import work
+if __name__ == "__main__":
+    with histhooks.start_run("parent") as run:
+        run.log({{"loss": 1.0}})
+        if {how!r} == "loky":
+            from joblib import Parallel, delayed
+            Parallel(n_jobs=2, backend="loky")(delayed(work)(n) for n in range(4))
+        else:
+            context = multiprocessing.get_context({how!r})
+            processes = [context.Process(target=work, args=(n,)) for n in range(2)]
+            for process in processes: process.start()
+            for process in processes: process.join()
+            with context.Pool(2) as pool:  # which sends its workers SIGTERM at the end
+                pool.map(work, [2, 3], chunksize=1)
+        run.log({{"loss": 2.0}})
+"""
+
+
+@pytest.mark.parametrize("how", ["fork", "spawn", "forkserver", "loky"])
+def test_what_worker_processes_record_is_there_and_the_parents_run_goes_on(
+    store_path: Path, tmp_path: Path, how: str
+) -> None:
+    if how == "loky":
+        pytest.importorskip("joblib")
+    (tmp_path / "work.py").write_text(WORKERS.format(folder=str(tmp_path)))
+    program = program_of(CROWD.format(folder=str(tmp_path), how=how), tmp_path)
+    code, _, err = run_program(program, store_path)
+    assert (code, "locked" in err) == (0, False), err
+    children = {f"child {n}": ("finished", 1000) for n in range(4)}
+    assert runs(store_path) == {"parent": ("finished", 2), **children}
+    assert waiting(store_path) == []
+    assert verify(store_path).problems == []
+
+
+def test_workers_of_a_data_loader_leave_a_live_run_alone(store_path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    program = """
+        import torch, histhooks
+        if __name__ == "__main__":
+            histhooks.autolog("torch")
+            torch.manual_seed(0)
+            data = torch.utils.data.TensorDataset(torch.randn(64, 4), torch.randn(64, 1))
+            model = torch.nn.Linear(4, 1)
+            optimizer = torch.optim.SGD(model.parameters(), 0.01)
+            with histhooks.start_run("around"):
+                for epoch in range(2):
+                    for x, y in torch.utils.data.DataLoader(data, 16, num_workers=2):
+                        optimizer.zero_grad()
+                        torch.nn.functional.mse_loss(model(x), y).backward()
+                        optimizer.step()
+    """
+    code, _, err = run_program(program_of(program, tmp_path), store_path)
+    assert code == 0, err
+    found = query(store_path, f"SELECT r.kind, r.status, {POINTS} FROM runs AS r ORDER BY r.kind")
+    assert found == [("block", "finished", 8)]
+    assert query(store_path, "SELECT count(*) FROM sessions") == [(1,)]
+    assert verify(store_path).problems == []
+
+
+def test_sixteen_threads_that_fit_leave_sixteen_runs(store_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    program = """
+import threading
+import histhooks
+histhooks.autolog("sklearn")
+from sklearn.linear_model import SGDClassifier
+X, y = [[0.0, 1.0], [1.0, 0.0]] * 20, [0, 1] * 20
+start = threading.Barrier(16)
+models = [SGDClassifier(alpha=(n + 1) / 1000, random_state=n) for n in range(16)]
+def work(model):
+    start.wait()
+    for _ in range(3):
+        model.fit(X, y)
+threads = [threading.Thread(target=work, args=(model,)) for model in models]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    code, _, err = run_program(program, store_path)
+    assert code == 0, err
+    assert query(store_path, "SELECT status, parent_id, count(*) FROM runs") == [("finished", None, 48)]
+    found = query(store_path, "SELECT value, count(*) FROM latest_params WHERE key = 'alpha' GROUP BY value")
+    assert sorted((float(str(value)), count) for value, count in found) == [((n + 1) / 1000, 3) for n in range(16)]
+    assert verify(store_path).problems == []
