@@ -171,6 +171,16 @@ def test_programs_of_a_loop_in_the_shell_are_one_row_from_ten_on(tmp_path: Path)
     assert "n=0…10" in out
 
 
+def test_a_row_counts_all_of_its_runs_however_far_back_they_lie(tmp_path: Path) -> None:
+    path = tmp_path / "far.db"
+    singles = "\n".join(f"histhooks.start_run('single{n}').end()" for n in range(30))
+    loop = "def loop(): histhooks.start_run('loop').end()"
+    record(path, f"import histhooks\n{loop}\nfor _ in range(4): loop()\n{singles}\nloop()\n")
+    _, out, _ = ask("runs", str(path), "--limit", "3", project="demo")
+    assert [line[10:].split("  ")[0] for line in out.splitlines()[1:4]] == ["loop ×5", "single29", "single28"]
+    assert "7 of 35 runs" in out
+
+
 def test_programs_of_one_group_are_one_row(tmp_path: Path) -> None:
     path, script = tmp_path / "group.db", tmp_path / "train.py"
     script.write_text("import histhooks\nhisthooks.start_run('a').end()\n")
@@ -199,6 +209,23 @@ def test_preprocessing_is_hidden(tmp_path: Path) -> None:
     assert "StandardScaler" in out
     _, out, _ = ask("runs", str(path), "--kind", "preprocess")
     assert "StandardScaler" in out
+
+
+def test_candidates_are_listed_where_they_are_asked_for(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    path = tmp_path / "search.db"
+    record(
+        path,
+        "import histhooks; histhooks.autolog('sklearn')\nfrom sklearn.linear_model import Ridge\n"
+        "from sklearn.model_selection import GridSearchCV\nX, y = [[float(n)] for n in range(9)], [0.0, 1.0, 2.0] * 3\n"
+        "GridSearchCV(Ridge(), {'alpha': [1.0, 2.0]}, cv=3).fit(X, y)",
+    )
+    _, out, _ = ask("runs", str(path), "--kind", "candidate", project="demo")
+    assert out.count("GridSearchCV[") == 2
+    assert "alpha=2" in out
+    _, out, _ = ask("runs", str(path), "--where", "params.alpha = 2", project="demo")
+    assert "GridSearchCV ▸2" in out
+    assert "GridSearchCV[" not in out
 
 
 def test_json_is_a_list_of_runs_and_csv_has_a_column_for_all(store: Path) -> None:

@@ -137,6 +137,7 @@ def test_select_gives_all_runs_of_a_job_and_one_of_all_else(history: histhooks.H
         ("", "no run is"),
         ("%", "no run is"),
         ("' OR 1=1 --", "no run is"),
+        ("half a character: \udcff", "surrogates not allowed"),
     ],
 )
 def test_what_is_no_run_is_said_with_candidates(history: histhooks.History, word: str, message: str) -> None:

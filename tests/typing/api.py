@@ -90,6 +90,15 @@ assert_type(histhooks.__version__, str)
 # Curves and series.
 history = histhooks.History()
 record = history.run("last")
+found = history.runs(
+    project="churn", framework="keras", status="failed", kind="fit", tag=["team=red"], group="sweep", job="4711",
+    since="7d", until="2026-11-01", where="val_loss < 0.3", order_by="-val_loss.last", reverse=True, limit=5, offset=10,
+    is_nested=False, with_inner=True,
+)  # fmt: skip
+assert_type(found, list[RunRecord])
+assert_type(history.runs(tag={"team": "red"}), list[RunRecord])
+assert_type(history.select("4711", "last"), list[RunRecord])
+assert_type(history.search("no good", limit=None, since="7d")[0].run, RunRecord)
 series = record.series("loss", points=1000)
 assert_type(series, Series)
 assert_type(series.count, int)

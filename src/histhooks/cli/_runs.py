@@ -83,7 +83,9 @@ def _project_here(history: History) -> dict[str, Any]:
 def _query(history: History, asked: dict[str, Any], options: dict[str, Any], **more: Any) -> Any:
     from histhooks.history._listing import build
 
-    query = build(history, **{**asked, **more}, is_nested=False, with_inner=True)
+    # Candidates are always inside a search: who asks for them means those.
+    is_nested = None if asked.get("kind") == "candidate" else False
+    query = build(history, **{**asked, **more}, is_nested=is_nested, with_inner=True)
     if not options["is_all"] and "kind" not in asked:
         query.add("r.kind <> 'preprocess'")
     return query

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     Column("RUN"),
-    Column("NAME", least=12),
+    Column("NAME", least=14),
     Column("KIND", rank=8),
     Column("STATUS", least=8),
     Column("STARTED", rank=3),
     Column("TOOK", rank=6, is_right=True),
     Column("METRIC", least=8),
     Column("BEST", is_right=True),
-    Column("LAST", rank=4, is_right=True),
-    Column("PARAMS", rank=5, least=16),
+    Column("LAST", rank=5, is_right=True),
+    Column("PARAMS", rank=4, least=14),
     Column("PROJECT", rank=7, least=6),
 )
 _FEW = 3

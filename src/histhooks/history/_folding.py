@@ -113,6 +113,7 @@ def _rows(loop: list[Row]) -> list[Row]:
 
 def _complete(history: History, query: Query, known: dict[tuple[Any, ...], Row], beyond: Member) -> None:
     """Add older runs to the rows that are shown, so that their counts are whole."""
+    seen = {member.id for row in known.values() for member in row.members}
     sessions = json.dumps([row.members[0].session_id for row in known.values()])
     groups = json.dumps([row.members[0].group_name for row in known.values() if row.members[0].group_name])
     sql = (
@@ -123,5 +124,5 @@ def _complete(history: History, query: Query, known: dict[tuple[Any, ...], Row],
     for columns in history.cursor(sql, *query.values, beyond.started_at, sessions, groups):
         member = Member(*columns)
         row = known.get(member.scope)
-        if row is not None and member.id != row.members[-1].id:
+        if row is not None and member.id not in seen:
             row.members.append(member)

@@ -63,7 +63,7 @@ def locate(store: str | os.PathLike[str] | None = None) -> Path:
             f"no store here; name one with --store PATH, or record something first (histhooks demo){_known()}"
         )
     if not path.is_file() and not waiting(path):
-        raise StoreError(f"no store at {path}; name another with --store PATH")
+        raise StoreError(f"no store at {path}; name another with --store PATH{_known()}")
     return path
 
 
