@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -129,7 +130,7 @@ def test_a_run_that_still_runs_tells_how_far_it_is(tmp_path: Path) -> None:
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.1)
         out = show(store, "last")
-        assert re.search(r"progress +since .*step 49, [\d.e+]+ a second, 25%, about .* left", out), out
+        assert re.search(r"progress +since .*, step 50 of 200, 25%", out), out
     finally:
         process.communicate()
     assert "progress" not in show(store, "last")
@@ -188,7 +189,21 @@ def test_links_are_told_from_both_sides(tmp_path: Path) -> None:
         second.link("resumes", first.id)
     histhooks.flush()
     assert f"resumes {(first.id or '')[-8:]}" in show(tmp_path / "a.db", "second")
-    assert f"resumed by {(second.id or '')[-8:]}" in show(tmp_path / "a.db", "first")
+    out = show(tmp_path / "a.db", "first")
+    assert f"resumed by {(second.id or '')[-8:]}" in out
+    assert "attempt 1 of 2 of one training" in out
+
+
+def test_a_link_by_a_file_alone_is_told_from_both_sides(tmp_path: Path) -> None:
+    histhooks.autolog(store=tmp_path / "a.db")
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    with histhooks.start_run("first") as first:
+        first.log_artifact(tmp_path / "model.bin", role="model")
+    with histhooks.start_run("second") as second:
+        second.link("fine-tunes", None, hashlib.sha256(b"weights").hexdigest())
+    histhooks.flush()
+    assert f"fine-tunes {(first.id or '')[-8:]} by file" in show(tmp_path / "a.db", "second")
+    assert f"fine-tuned by {(second.id or '')[-8:]}" in show(tmp_path / "a.db", "first")
 
 
 def test_the_outline_of_a_long_metric_is_short(tmp_path: Path) -> None:

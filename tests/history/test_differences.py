@@ -208,6 +208,27 @@ def test_a_changed_binary_file_takes_nothing_else_from_the_patch(repository: Pat
         assert any("1 changed binary file" in note for note in patch.notes)
 
 
+def test_a_clone_with_parts_left_out_fetches_nothing(repository: Path, tmp_path: Path) -> None:
+    train(repository / "train.py")
+    (repository / "train.py").write_text(PROGRAM + "# said later\n")
+    train(repository / "train.py")
+    shutil.copy(repository / "histhooks.db", tmp_path / "copy.db")
+    shutil.rmtree(repository)
+    repository.mkdir()
+    git(repository, "init", "-q")
+    for key, value in (
+        ("core.repositoryformatversion", "1"), ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"), ("protocol.ext.allow", "always"),
+        ("remote.origin.url", f"ext::touch {tmp_path / 'fetched'}"),
+    ):  # fmt: skip
+        git(repository, "config", key, value)
+    with histhooks.History(tmp_path / "copy.db") as history:
+        patch = history.diff(*runs(history, "scores")).patch
+    assert patch is not None
+    assert patch.kind == "recorded"
+    assert not (tmp_path / "fetched").exists()
+
+
 def test_a_masked_diff_says_so(repository: Path) -> None:
     train(repository / "train.py")
     (repository / "train.py").write_text(PROGRAM + 'password = "hunter2-hunter2"\n')

@@ -12,8 +12,9 @@ from typing import Any, assert_type
 import histhooks
 from histhooks import HisthooksError, NotApplicable, QueryError, Run, StoreError, curate
 from histhooks.export import Exported, export
-from histhooks.history import RunRecord, Series
+from histhooks.history import Comparison, Differences, RunRecord, Series
 from histhooks.plot import Chart, plot, spark_svg, svg_curves
+from histhooks.report import report
 from histhooks.verify import Report, verify
 
 # Switching on and off.
@@ -130,3 +131,24 @@ assert_type(export(to=Path("all.db"), project="churn"), Exported)
 assert_type(export(to=Path("all.db"), is_all=True).mentions, dict[str, int])
 assert_type(verify("histhooks.db", head="9f31c02ab4d7"), Report)
 assert_type(verify("histhooks.db").ok, bool)
+
+# Two runs, many runs, and one as a page.
+with histhooks.History() as compared:
+    assert_type(compared.diff("last~1", "last"), Differences)
+    assert_type(compared.diff(compared.run("last~1"), compared.run(), tolerance=1e-6).differs, bool | None)
+    assert_type(compared.compare("last~1", compared.run()), Comparison)
+    assert_type(compared.compare("last~1", "last").rows(), list[dict[str, Any]])
+    assert_type(report(compared.run(), "report.html"), Path)
+    assert_type(report(compared.run(), Path("report.md"), force=True, with_verify=False), Path)
+    one = compared.run()
+    assert_type([file["sha256"] for file in one.artifacts], list[str])
+    assert_type([data["n_rows"] for data in one.datasets], list[int | None])
+    assert_type([group["lr"] for optimizer in one.optimizers for group in optimizer["groups"]], list[float | None])
+    assert_type([link["other_run_id"] for link in [*one.links, *one.linked_by]], list[str | None])
+    assert_type(one.tags, dict[str, str | None])
+    assert_type([note["body"] for note in one.notes], list[str | None])
+    assert_type([event["title"] for event in one.events], list[str])
+    assert_type(one.packages, dict[str, str])
+    assert_type(one.code_diff, str | None)
+    assert_type(one.untracked, dict[str, str])
+    assert_type(one.parent, RunRecord | None)

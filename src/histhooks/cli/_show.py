@@ -270,7 +270,7 @@ def _texts(run: RunRecord, console: Console, is_full: bool) -> None:
 def _all_params(run: RunRecord) -> None:
     rows = run.as_json()["params_told"]
     for row in rows:
-        click.echo(f"{row['key']} = {common.value_text(run.params[row['key']], 10_000)}  ({row['source']})")
+        click.echo(common.plain(f"{row['key']} = {common.value_text(row['value'], 10_000)}  ({row['source']})"))
     if not rows:
         click.echo("no params were recorded", err=True)
 

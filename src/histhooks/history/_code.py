@@ -25,6 +25,8 @@ _SETTINGS = (
     "-c", "core.fsmonitor=false", "-c", "core.quotepath=false", "-c", "core.autocrlf=false",
     "-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false",
 )  # fmt: skip
+# A clone with parts left out would fetch what is asked for, by whatever command its settings name.
+_NO_NETWORK = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
 _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color")
 
 
@@ -230,7 +232,8 @@ def _git(
     folder: Path, *arguments: str, text: str | None = None, variables: Mapping[str, str] | None = None
 ) -> str | None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **(variables or {})}
+    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    environment |= {**_NO_NETWORK, **(variables or {})}
     source: dict[str, Any] = {"stdin": subprocess.DEVNULL} if text is None else {"input": text.encode("utf-8")}
     try:
         done: subprocess.CompletedProcess[bytes] = subprocess.run(

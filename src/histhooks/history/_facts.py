@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from histhooks import _text
@@ -47,26 +46,16 @@ def progress(run: RunRecord) -> str:
     """How far a run is that still runs; empty for others."""
     if run.status != "running":
         return ""
-    elapsed = (datetime.now(UTC) - datetime.fromisoformat(run.started_at)).total_seconds()
-    last = {key: max((s[key] for s in run.summaries if s[key] is not None), default=None) for key in _LAST}
-    step, done = last["last_step"], last["last_epoch"]
-    planned, params = run.epochs_planned, run.params
-    rounds = params.get("num_boost_round") or params.get("n_estimators")
-    words = [f"since {_text.seconds(elapsed)}"]
-    share = None
-    if done is not None:
-        words.append(f"epoch {epoch(run, done)}" + (f" of {planned}" if planned else ""))
-        share = (done + 1) / planned if planned else None
-    if step is not None:
-        words.append(f"step {step:,}" + (f", {(step + 1) / elapsed:.3g} a second" if elapsed > 0 else ""))
-        if share is None and isinstance(rounds, int) and rounds > 0:
-            share = (step + 1) / rounds
-    if share is not None and 0 < share < 1:
-        words.append(f"{share:.0%}, about {_text.seconds(elapsed / share - elapsed)} left")
+    found = next(run.follow()).progress
+    words = [f"since {_text.seconds(found.elapsed_s)}"]
+    if found.epoch:
+        words.append(f"epoch {found.epoch:,}" + (f" of {found.epochs_planned:,}" if found.epochs_planned else ""))
+    if found.steps_done:
+        words.append(f"step {found.steps_done:,}" + (f" of {found.steps_planned:,}" if found.steps_planned else ""))
+    words += [f"{found.share:.0%}"] if found.share is not None else []
+    words += [f"{found.rate:.3g} steps a second"] if found.rate is not None else []
+    words += [f"about {_text.seconds(found.left_s)} left"] if found.left_s is not None else []
     return ", ".join(words)
-
-
-_LAST = ("last_epoch", "last_step")
 
 
 def took(run: RunRecord) -> str:
@@ -223,6 +212,10 @@ def links(run: RunRecord) -> list[str]:
                 f"reads {place(run, file['path'])}, which {w} wrote"
                 for w in map(short_id, run.writers_of(file["sha256"]))
             ]
+    attempts = [attempt.id for attempt in run.attempts]
+    if len(attempts) > 1:
+        shown = ", ".join(map(short_id, attempts))
+        out.append(f"attempt {attempts.index(run.id) + 1} of {len(attempts)} of one training: {shown}")
     parent = run.parent
     return [*out, *([f"part of {short_id(parent.id)} {parent.name}"] if parent else [])]
 

@@ -258,9 +258,13 @@ class RunRecord:
 
     @property
     def linked_by(self) -> list[Link]:
-        """How later runs of this store relate to it: what resumes it, continues it, ..."""
-        sql = "SELECT kind, run_id, other_run_id, sha256, time FROM run_links WHERE other_run_id = ? ORDER BY time"
-        rows: list[Any] = self._rows(sql, self.id)
+        """How later runs of this store relate to it: what resumes or continues it, also by a file that it wrote."""
+        sql = (
+            "SELECT kind, run_id, other_run_id, sha256, time FROM run_links WHERE other_run_id = ? "
+            "OR (other_run_id IS NULL AND run_id <> ? AND sha256 IN "
+            "(SELECT sha256 FROM run_artifacts WHERE run_id = ? AND direction = 'out')) ORDER BY time"
+        )
+        rows: list[Any] = self._rows(sql, self.id, self.id, self.id)
         return rows
 
     def writers_of(self, sha256: str | None) -> list[str]:

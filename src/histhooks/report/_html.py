@@ -70,8 +70,8 @@ footer { margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: .7r
     --accent: #2457a6; --good: #1a6b35; --good-ground: #fff; --bad: #a4262c; --bad-ground: #fff;
     --add: #e3f6e7; --del: #fde8e8; }
   body { font-size: 10pt; } main { max-width: none; padding: 0; } pre { max-height: none; white-space: pre-wrap;
-    overflow-wrap: anywhere; } td { overflow-wrap: anywhere; } .scroll { overflow: visible; }
-  h2, h3, th { break-after: avoid; } tr { break-inside: avoid; }
+    overflow-wrap: anywhere; } table { font-size: 8.5pt; } .columns { columns: 11rem; font-size: 8pt; }
+  .scroll { overflow: visible; } h2, h3, th { break-after: avoid; } tr { break-inside: avoid; }
   .charts { grid-template-columns: 1fr 1fr; } }
 @media (max-width: 40rem) { main { padding: 1.2rem .8rem; } dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .5rem; } .charts { grid-template-columns: 1fr; } }
