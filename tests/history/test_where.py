@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import operator
 import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -280,3 +283,101 @@ def test_a_search_is_found_by_a_candidate_that_is_a_row_of_its_table(tmp_path: P
         ]
         # A condition is asked of one candidate as a whole, not of all together.
         assert history.runs(where="params.alpha = 1003 and params.alpha = 1004") == []
+
+
+# --- the same by hand -------------------------------------------------------------------------------------------------
+
+MADE = """
+import histhooks, itertools
+nan, inf = float("nan"), float("inf")
+choices = itertools.product([None, 1.0, 2.0, inf, nan], [None, 1.0, 3.0], [None, 1, "2", "a", True])
+for number, (x, y, p) in enumerate(choices):
+    with histhooks.start_run(f"r{number}", params={} if p is None else {"p": p}) as run:
+        run.log({name: value for name, value in (("x", x), ("y", y)) if value is not None})
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("made") / "histhooks.db"
+    environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1"}
+    subprocess.run([sys.executable, "-c", MADE], env=environment, check=True, timeout=60)
+    return path
+
+
+NAMES = {"x": "metrics.x", "y": "metrics.y", "p": "params.p"}
+COMPARE = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+Fact = dict[str, float | None]
+Question = tuple[str, Callable[[Fact], bool | None]]
+
+
+def compared(name: str, sign: str, value: float) -> Question:
+    def asked(fact: Fact) -> bool | None:
+        own = fact[name]
+        return None if own is None else bool(COMPARE[sign](own, value))
+
+    return f"{NAMES[name]} {sign} {value}", asked
+
+
+def compared_with(name: str, sign: str, other: str) -> Question:
+    def asked(fact: Fact) -> bool | None:
+        a, b = fact[name], fact[other]
+        return None if a is None or b is None else bool(COMPARE[sign](a, b))
+
+    return f"{NAMES[name]} {sign} {NAMES[other]}", asked
+
+
+def negated(one: Question) -> Question:
+    def asked(fact: Fact) -> bool | None:
+        found = one[1](fact)
+        return None if found is None else not found
+
+    return f"not ({one[0]})", asked
+
+
+def joined(sign: str, one: Question, other: Question) -> Question:
+    """Kleene's three values, as SQL has them."""
+    decides = sign == "or"
+
+    def asked(fact: Fact) -> bool | None:
+        found = [one[1](fact), other[1](fact)]
+        return decides if decides in found else None if None in found else not decides
+
+    return f"({one[0]} {sign} {other[0]})", asked
+
+
+VALUES = st.sampled_from([0.0, 1.0, 2.0, 3.0, float("inf"), float("-inf")])
+NAMED = st.sampled_from(["x", "y", "p"])
+QUESTIONS = st.recursive(
+    st.one_of(
+        st.builds(compared, NAMED, st.sampled_from(list(COMPARE)), VALUES),
+        st.builds(compared_with, st.sampled_from(["x", "y"]), st.sampled_from(list(COMPARE)), NAMED),
+    ),
+    lambda inner: st.one_of(st.builds(negated, inner), st.builds(joined, st.sampled_from(["and", "or"]), inner, inner)),
+    max_leaves=6,
+)
+
+
+def facts() -> dict[str, Fact]:
+    """What the program logged, as a question sees it: nan is no value, a number in a text is one, a boolean is none."""
+    out: dict[str, Fact] = {}
+    choices = itertools.product([None, 1.0, 2.0, math.inf, None], [None, 1.0, 3.0], [None, 1.0, 2.0, None, None])
+    for number, (x, y, p) in enumerate(choices):
+        out[f"r{number}"] = {"x": x, "y": y, "p": p}
+    return out
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(question=QUESTIONS)
+def test_a_question_finds_what_python_finds(made: Path, question: Question) -> None:
+    text, asked = question
+    with histhooks.History(made) as history:
+        found = {run.name for run in history.runs(where=text)}
+    assert found == {name for name, fact in facts().items() if asked(fact)}
