@@ -449,9 +449,10 @@ def test_the_values_of_one_run_go_and_those_of_others_stay(store_path: Path) -> 
     fits(store_path)
 
 
-def test_a_session_that_still_records_keeps_its_values_until_it_has_ended(store_path: Path) -> None:
+@pytest.mark.parametrize("network", ["0", "1"])
+def test_a_session_that_still_records_keeps_its_values_until_it_has_ended(store_path: Path, network: str) -> None:
     record(store_path, NOTED, **PERSON)
-    with recording(store_path, **PERSON):
+    with recording(store_path, HISTHOOKS_NETWORK=network, **PERSON):
         done = curate.redact(users=("zaphodbb",), reason="request 7", store=store_path)
         assert len(done.left) == 1
         assert done.values["sessions.username"] == 1
@@ -459,6 +460,20 @@ def test_a_session_that_still_records_keeps_its_values_until_it_has_ended(store_
     assert done.left == []
     assert b"zaphodbb" not in store_path.read_bytes()
     fits(store_path)
+
+
+def test_what_was_erased_by_hand_has_no_tombstone(store_path: Path) -> None:
+    record(store_path, NOTED, **PERSON)
+    curate.redact(users=("zaphodbb",), reason="request 7", store=store_path)
+    assert verify(store_path).redacted_by_hand == 0
+    record(store_path, NOTED)
+    connection = sqlite3.connect(store_path)
+    connection.execute("UPDATE notes SET body = NULL")
+    connection.execute("DELETE FROM salts WHERE field LIKE '%/body'")
+    connection.commit()
+    connection.close()
+    report = verify(store_path)
+    assert (report.ok, report.redacted_by_hand) == (True, 1)
 
 
 def test_a_value_that_was_changed_instead_of_erased_is_found(store_path: Path) -> None:

@@ -24,7 +24,10 @@ HEAVY = (
     "torch",
     "xgboost",
 )
-READING = ("histhooks.cli", "histhooks.history", "histhooks.migrations", "histhooks.verify")
+READING = (
+    "histhooks.cli", "histhooks.curate", "histhooks.export", "histhooks.history", "histhooks.migrations",
+    "histhooks.verify",
+)  # fmt: skip
 
 
 def loaded_by(program: str) -> set[str]:

@@ -63,6 +63,7 @@ def _tell(report: Report) -> None:
         click.echo(f"  the latest line is {report.head[:12]}; keep it elsewhere for --head")
     for count, one, many in (
         (report.redacted, "personal value was erased (redacted)", "personal values were erased (redacted)"),
+        (report.redacted_by_hand, "of them has no tombstone", "of them have no tombstone"),
         (report.deleted, "part was deleted, with a tombstone", "parts were deleted, with a tombstone"),
         (report.not_in_file, "part is not in this file", "parts are not in this file"),
         (len(report.still_recording), "session still records", "sessions still record"),

@@ -15,6 +15,7 @@ from histhooks.curate._deleting import checked_reason
 from histhooks.curate._session import CommandSession, Personal
 from histhooks.curate._space import free_space
 from histhooks.errors import QueryError
+from histhooks.history import History
 
 # Table, what tells its rows, the subject of their salts, the columns that go, and which of these is who wrote it.
 _TEXTS = (
@@ -180,8 +181,11 @@ def _of_session(row: dict[str, Any], wish: _Wish) -> list[str]:
 
 
 def _still_open(session: CommandSession, wish: _Wish) -> list[str]:
-    rows = session.rows("SELECT * FROM sessions WHERE status = 'running' ORDER BY id")
-    return [row["id"] for row in rows if _of_session(row, wish)]
+    """Sessions that record here, or in a spool that waits until they have ended."""
+    ended = {row["id"] for row in session.rows("SELECT id FROM sessions WHERE status <> 'running'")}
+    with History(session.path) as history:
+        rows = history.sql("SELECT * FROM sessions ORDER BY id")
+    return [row["id"] for row in rows if row["id"] not in ended and _of_session(row, wish)]
 
 
 def _values(session: CommandSession, wish: _Wish) -> Iterator[_Value]:

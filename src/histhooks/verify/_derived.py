@@ -82,6 +82,7 @@ class DerivedCheck:
     def _commitment(self, salt: str | None, value: str | None, promise: str, place: str) -> None:
         if salt is None:
             self.report.redacted += 1
+            self.report.redacted_by_hand += promise not in self.ledger.gone and not self.ledger.is_partial
             if value is not None:
                 self.report.problem(f"{place} has a value but no salt")
         elif commitment(salt, value) != promise:

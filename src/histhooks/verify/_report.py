@@ -26,6 +26,8 @@ class Report:
         Ledger lines and rows that were recomputed, those of waiting spools included.
     redacted : int
         Personal values that were erased, which is allowed.
+    redacted_by_hand : int
+        How many of these no tombstone accounts for.
     not_in_file : int
         Parts whose rows this file does not claim to hold, as in an export.
     deleted : int
@@ -57,6 +59,7 @@ class Report:
     lines: int = 0
     rows: int = 0
     redacted: int = 0
+    redacted_by_hand: int = 0
     not_in_file: int = 0
     deleted: int = 0
     tombstones: list[dict[str, Any]] = field(default_factory=list)
@@ -83,7 +86,7 @@ class Report:
         """Add what was found in a spool."""
         self.ok = self.ok and other.ok
         self.problems += [f"{spool}: {text}" for text in other.problems]
-        for name in ("lines", "rows", "redacted", "deleted"):
+        for name in ("lines", "rows", "redacted", "redacted_by_hand", "deleted"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         told = {"ok": other.ok, "lines": other.lines, "rows": other.rows, "problems": other.problems}
         self.spools.append({"path": spool, **told})
