@@ -16,6 +16,7 @@ import pytest
 from histhooks import History
 from histhooks._filesystem import is_network, kind_of
 from histhooks._spool import waiting
+from histhooks._store import SCHEMA_VERSION
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
@@ -155,4 +156,118 @@ with histhooks.start_run("killed") as run:
     assert waiting(store_path) == []
     with History(store_path) as history:
         assert sorted((run.name, run.status) for run in history.runs()) == [("killed", "killed"), ("next", "finished")]
+    assert verify(store_path).problems == []
+
+
+NEWER = "PRAGMA user_version = {}; ALTER TABLE runs ADD COLUMN mood TEXT; ALTER TABLE points ADD COLUMN weight REAL;"
+
+
+def alter(path: Path, sql: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(sql)
+    connection.close()
+
+
+def short(name: str) -> str:
+    return f"import histhooks\nwith histhooks.start_run({name!r}) as run: run.log({{'loss': 1.0}})"
+
+
+def sync(store: Path) -> str:
+    command = [sys.executable, "-m", "histhooks", "sync", str(store)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_an_older_minor_version_goes_on_writing_beside_a_newer_one(store_path: Path) -> None:
+    run_program(short("first"), store_path)
+    alter(store_path, NEWER.format(SCHEMA_VERSION + 1) + "CREATE TABLE moods (id TEXT) STRICT;")
+    for name, network in (("direct", ""), ("by spool", "1")):
+        code, _, err = run_program(short(name), store_path, HISTHOOKS_NETWORK=network)
+        assert code == 0, err
+    with History(store_path) as history:
+        assert {run.name: len(run.metrics("loss")) for run in history.runs()} == {
+            "first": 1,
+            "direct": 1,
+            "by spool": 1,
+        }
+    assert sync(store_path).startswith("1 session came home")
+    assert query(store_path, "SELECT name, mood FROM runs ORDER BY name") == [
+        ("by spool", None), ("direct", None), ("first", None)
+    ]  # fmt: skip
+    assert query(store_path, "PRAGMA user_version") == [(SCHEMA_VERSION + 1,)]
+    assert verify(store_path).problems == []
+
+
+def test_a_spool_of_a_newer_version_is_seen_and_waits_until_the_store_is_as_new(store_path: Path) -> None:
+    run_program(short("first"), store_path)
+    run_program(short("newer"), store_path, HISTHOOKS_NETWORK="1")
+    (spool,) = waiting(store_path)
+    alter(spool, NEWER.format(SCHEMA_VERSION + 1) + "UPDATE runs SET mood = 'fine';")
+    with History(store_path) as history:
+        assert {run.name for run in history.runs()} == {"first", "newer"}
+    assert sync(store_path).startswith("0 sessions came home")
+    assert waiting(store_path) == [spool]
+    command = [sys.executable, "-m", "histhooks", "doctor", str(store_path)]
+    assert spool.name in subprocess.run(command, capture_output=True, text=True, check=False, timeout=120).stdout
+    alter(store_path, NEWER.format(SCHEMA_VERSION + 1))
+    assert sync(store_path).startswith("1 session came home")
+    assert query(store_path, "SELECT name, mood FROM runs ORDER BY name") == [("first", None), ("newer", "fine")]
+
+
+CUT_SHORT = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")  # so that pages reach the file before the commit
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE points SET value = -1.0")
+connection.execute("UPDATE ledger_parts SET digest = 'none'")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_spool_that_was_cut_short_in_a_commit_is_what_it_was_before_it(store_path: Path) -> None:
+    program = """
+import histhooks
+with histhooks.start_run("cut short") as run:
+    for step in range(5000):
+        run.log({"loss": float(step)}, step=step)
+"""
+    run_program(short("first"), store_path)
+    run_program(program, store_path, HISTHOOKS_NETWORK="1")
+    (spool,) = waiting(store_path)
+    done = subprocess.run([sys.executable, "-c", CUT_SHORT, str(spool)], check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert spool.with_name(spool.name + "-journal").stat().st_size > 0
+    with History(store_path) as history:
+        (run,) = [run for run in history.runs() if run.name == "cut short"]
+        assert [point["value"] for point in run.metrics("loss")] == [float(n) for n in range(5000)]
+    assert spool.with_name(spool.name + "-journal").stat().st_size > 0
+    run_program(short("next"), store_path)
+    assert waiting(store_path) == []
+    assert query(store_path, "SELECT sum(value) FROM metrics WHERE name = 'loss'") == [(5000 * 4999 / 2 + 2.0,)]
+    assert verify(store_path).problems == []
+
+
+def test_a_spool_that_no_longer_opens_is_left_where_it_is_and_stops_nobody(store_path: Path) -> None:
+    run_program(short("first"), store_path)
+    run_program(short("broken"), store_path, HISTHOOKS_NETWORK="1")
+    (spool,) = waiting(store_path)
+    spool.write_bytes(spool.read_bytes()[:10_000])
+    code, _, err = run_program(short("next"), store_path)
+    assert code == 0, err
+    assert waiting(store_path) == [spool]
+    with History(store_path) as history:
+        assert {run.name for run in history.runs()} == {"first", "next"}
+
+
+def test_spools_come_home_once_however_many_bring_them(store_path: Path) -> None:
+    for number in range(4):
+        run_program(short(f"run {number}"), store_path, HISTHOOKS_NETWORK="1")
+    command = [sys.executable, "-m", "histhooks", "sync", str(store_path)]
+    together = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    told = [process.communicate(timeout=60)[0] for process in together]
+    assert [process.returncode for process in together] == [0] * 4
+    assert sum(int(text.split()[0]) for text in told) == 4
+    assert waiting(store_path) == []
+    assert query(store_path, "SELECT count(*), count(DISTINCT id) FROM runs") == [(4, 4)]
+    assert query(store_path, "SELECT count(*) FROM metrics WHERE name = 'loss'") == [(4,)]
     assert verify(store_path).problems == []

@@ -47,28 +47,34 @@ def merge_waiting(store: Store) -> list[str]:
     merged = []
     for path in waiting(store.path):
         try:
-            if _merge(store.connection, path):
+            outcome = _merge(store.connection, path)
+            if outcome == "merged":
                 merged.append(path.name)
+            if outcome != "waits":
                 path.unlink(missing_ok=True)
         except (sqlite3.Error, OSError):
             continue
     return merged
 
 
-def _merge(connection: sqlite3.Connection, path: Path) -> bool:
+def _merge(connection: sqlite3.Connection, path: Path) -> str:
+    """What became of a spool: `merged`, `gone` where that was done before, or `waits`."""
     execute = connection.execute
     execute("ATTACH DATABASE ? AS spool", (str(path),))
     try:
         execute("BEGIN IMMEDIATE")
         try:
-            if _is_live(connection, path):
-                execute("ROLLBACK")
-                return False
-            is_empty = execute("SELECT count(*) FROM spool.sqlite_master").fetchone() == (0,)
-            is_merged = execute("SELECT 1 FROM merged_spools WHERE name = ?", (path.name,)).fetchone() is not None
-            if not is_empty and not is_merged:
+            # Who attaches what another process has just removed makes it anew, empty.
+            if execute("SELECT 1 FROM merged_spools WHERE name = ?", (path.name,)).fetchone() is not None:
+                outcome = "gone"
+            elif _is_live(connection, path) or _is_newer(connection):
+                outcome = "waits"
+            elif execute("SELECT count(*) FROM spool.sqlite_master").fetchone() == (0,):
+                outcome = "gone"
+            else:
                 _copy(connection)
                 execute("INSERT INTO merged_spools (name, time) VALUES (?, ?)", (path.name, now_us()))
+                outcome = "merged"
             execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -76,7 +82,7 @@ def _merge(connection: sqlite3.Connection, path: Path) -> bool:
             raise
     finally:
         execute("DETACH DATABASE spool")
-    return True
+    return outcome
 
 
 def _is_live(connection: sqlite3.Connection, path: Path) -> bool:
@@ -91,16 +97,29 @@ def _is_live(connection: sqlite3.Connection, path: Path) -> bool:
     return any(row["status"] == "running" and judge(row, now_us()) == "running" for row in sessions)
 
 
+def _is_newer(connection: sqlite3.Connection) -> bool:
+    """Whether a later version wrote it, whose columns this store would lose: it waits until the store is as new."""
+    (theirs,) = connection.execute("PRAGMA spool.user_version").fetchone()
+    (ours,) = connection.execute("PRAGMA main.user_version").fetchone()
+    return bool(theirs > ours)
+
+
+def _shared(connection: sqlite3.Connection, table: str) -> list[str]:
+    """Columns that both have; a later version only adds some."""
+    theirs = {row[1] for row in connection.execute(f"PRAGMA spool.table_info({table})")}
+    return [row[1] for row in connection.execute(f"PRAGMA main.table_info({table})") if row[1] in theirs]
+
+
 def _copy(connection: sqlite3.Connection) -> None:
     execute = connection.execute
     for table in _BY_SESSION:
-        columns = ", ".join(row[1] for row in execute(f"PRAGMA main.table_info({table})"))
+        columns = ", ".join(_shared(connection, table))
         execute(f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM spool.{table}")
     for table in ("sessions", "runs"):
         # The spool goes on where the store stopped, so its fold is the later one.
-        columns = ", ".join(row[1] for row in execute(f"PRAGMA main.table_info({table})"))
+        columns = ", ".join(_shared(connection, table))
         execute(f"INSERT OR REPLACE INTO main.{table} ({columns}) SELECT {columns} FROM spool.{table}")
-    names = [row[1] for row in execute("PRAGMA main.table_info(metric_summaries)") if row[1] != "series"]
+    names = [name for name in _shared(connection, "metric_summaries") if name != "series"]
     listed = ", ".join(names)
     updates = ", ".join(f"{name} = excluded.{name}" for name in names)
     execute(
@@ -108,8 +127,8 @@ def _copy(connection: sqlite3.Connection) -> None:
         f"ON CONFLICT (run_id, name) DO UPDATE SET {updates} WHERE excluded.count > count"
     )
     for table in ("points", "rollups"):
-        rest = ", ".join(row[1] for row in execute(f"PRAGMA main.table_info({table})") if row[1] != "series")
-        values = ", ".join(f"p.{name.strip()}" for name in rest.split(","))
+        names = [name for name in _shared(connection, table) if name != "series"]
+        rest, values = ", ".join(names), ", ".join(f"p.{name}" for name in names)
         execute(
             f"INSERT OR IGNORE INTO main.{table} (series, {rest}) SELECT m.series, {values} FROM spool.{table} AS p "
             "JOIN spool.metric_summaries AS s ON s.series = p.series "

@@ -70,6 +70,12 @@ def _columns(connection: sqlite3.Connection, schema: str, table: str) -> list[st
     return [row[1] for row in connection.execute(f"PRAGMA {schema}.table_info({table})")]
 
 
+def _shared(connection: sqlite3.Connection, table: str) -> list[str]:
+    """Columns of a spool that this version knows: another minor version may have fewer or more."""
+    known = set(_columns(connection, "spools", table))
+    return [name for name in _columns(connection, "one", table) if name in known]
+
+
 def _copy(connection: sqlite3.Connection, path: Path, tables: list[str]) -> bool:
     """Copy one spool; where it was cut short in a commit, what SQLite makes of a copy of it and its journal."""
     if _copy_as_it_is(connection, f"{path.absolute().as_uri()}?mode=ro", tables):
@@ -94,7 +100,7 @@ def _copy_as_it_is(connection: sqlite3.Connection, uri: str, tables: list[str]) 
         for table in tables:
             if table in ("_sqlite_migrations", "merged_spools", "exports", "metric_summaries", *_SERIES):
                 continue
-            names = ", ".join(_columns(connection, "one", table))
+            names = ", ".join(_shared(connection, table))
             connection.execute(f"INSERT INTO spools.{table} ({names}) SELECT {names} FROM one.{table}")
         _copy_series(connection)
         connection.execute("COMMIT")
@@ -118,7 +124,7 @@ def _copy_series(connection: sqlite3.Connection) -> None:
     for number, (theirs, ours) in enumerate(connection.execute(sql).fetchall(), start=1):
         key = lowest - number if ours is None else ours
         for table in ("metric_summaries", *_SERIES):
-            names = [name for name in _columns(connection, "one", table) if name != "series"]
+            names = [name for name in _shared(connection, table) if name != "series"]
             listed = ", ".join(names)
             connection.execute(
                 f"INSERT INTO spools.{table} (series, {listed}) SELECT ?, {listed} FROM one.{table} WHERE series = ?",
@@ -128,8 +134,10 @@ def _copy_series(connection: sqlite3.Connection) -> None:
 
 def _lay_over(connection: sqlite3.Connection, tables: list[str]) -> None:
     for table in tables:
-        names = ", ".join(_columns(connection, "main", table))
-        both = f"SELECT {names} FROM main.{table}{{}} UNION ALL SELECT {names} FROM spools.{table}"
+        columns, known = _columns(connection, "main", table), set(_columns(connection, "spools", table))
+        names = ", ".join(columns)
+        theirs = ", ".join(name if name in known else f"NULL AS {name}" for name in columns)
+        both = f"SELECT {names} FROM main.{table}{{}} UNION ALL SELECT {theirs} FROM spools.{table}"
         if table in _FOLDS:
             both = both.format(f" WHERE id NOT IN (SELECT id FROM spools.{table})")
         elif table == "metric_summaries":
