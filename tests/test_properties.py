@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +150,53 @@ class Life(RuleBasedStateMachine):
 
 def test_the_life_of_runs_in_any_order() -> None:
     run_state_machine_as_test(Life, settings=settings(max_examples=12, stateful_step_count=20, deadline=None))
+
+
+WORK = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 40), st.booleans()), min_size=1, max_size=6)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(WORK, min_size=2, max_size=4))
+def test_runs_threads_and_flushes_in_any_interleaving_keep_the_order_of_each_series(work: list[Any]) -> None:
+    """Each thread logs to three runs that all share: to a series of its own, and to one that all of them write."""
+    folder = Path(tempfile.mkdtemp())
+    store = folder / "histhooks.db"
+    said: dict[tuple[int, int], list[float]] = {}
+    try:
+        histhooks.autolog(store=store)
+        runs = [histhooks.start_run(f"run {number}") for number in range(3)]
+        start = threading.Barrier(len(work))
+
+        def log(thread: int) -> None:
+            start.wait()
+            number = 0
+            for which, count, is_flushed in work[thread]:
+                for _ in range(count):
+                    value = thread * 1e6 + number
+                    number += 1
+                    said.setdefault((which, thread), []).append(value)
+                    runs[which].log({f"own {thread}": value, "shared": value})
+                if is_flushed:
+                    histhooks.flush()
+
+        threads = [threading.Thread(target=log, args=(thread,)) for thread in range(len(work))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for run in runs:
+            run.end()
+        assert histhooks.flush()
+        assert verify(store).problems == []
+        with History(store) as history:
+            for record in history.runs():
+                which = int(record.name[-1])
+                shared = [point["value"] for point in record.metrics("shared")]
+                assert len(shared) == sum(len(values) for (run, _), values in said.items() if run == which)
+                for thread in range(len(work)):
+                    own = said.get((which, thread), [])
+                    assert [point["value"] for point in record.metrics(f"own {thread}")] == own
+                    assert [value for value in shared if value // 1e6 == thread] == own
+    finally:
+        end_session()
+        shutil.rmtree(folder)
