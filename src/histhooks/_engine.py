@@ -58,6 +58,7 @@ class Engine:
         self.session_id = new_id()
         self.pid = os.getpid()
         self.writer: Writer | None = None
+        self.place = (0, 1)  # rank and number of processes when the session began: a group may be gone soon after
         self.live: dict[str, Run] = {}
         self.n_runs = 0
         self.n_failed = 0
@@ -94,6 +95,7 @@ class Engine:
                 from histhooks import _signals
                 from histhooks._writer import Writer
 
+                self.place = (rank(), world())
                 self.overhead_s = 0.0  # installing is paid before a session begins
                 self.writer = Writer(self)
                 _register()
@@ -209,19 +211,36 @@ def uncaught() -> BaseException | None:
     return error if isinstance(error, BaseException) else None
 
 
+def _distributed() -> Any:
+    """torch.distributed, where it is up."""
+    distributed = sys.modules.get("torch.distributed")
+    try:
+        is_up = distributed is not None and distributed.is_available() and distributed.is_initialized()
+    except (RuntimeError, ValueError, AttributeError):
+        return None
+    return distributed if is_up else None
+
+
 def rank() -> int:
     """Rank among the processes of a distributed job: torch.distributed where it is up, else RANK with WORLD_SIZE."""
-    distributed = sys.modules.get("torch.distributed")
+    distributed = _distributed()
     if distributed is not None:
-        try:
-            if distributed.is_available() and distributed.is_initialized():
-                return int(distributed.get_rank())
-        except (RuntimeError, ValueError, AttributeError):
-            pass
+        return int(distributed.get_rank())
     try:
-        return int(os.environ["RANK"]) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
+        return int(os.environ["RANK"]) if world() > 1 else 0
     except (KeyError, ValueError):
         return 0
+
+
+def world() -> int:
+    """How many processes a distributed job has; 1 where this is none."""
+    distributed = _distributed()
+    if distributed is not None:
+        return int(distributed.get_world_size())
+    try:
+        return int(os.environ["WORLD_SIZE"]) if "RANK" in os.environ else 1
+    except (KeyError, ValueError):
+        return 1
 
 
 engine = Engine()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from histhooks._captures import Capture
+from histhooks._engine import engine
 from histhooks._notebook import is_notebook
 from histhooks._secrets import mask_argv, mask_text
 
@@ -47,7 +48,7 @@ def gather() -> Origin:
     """Gather all of it. Reads the environment and asks git for an e-mail address at most once."""
     name, source = actor()
     job_id = _job_id()
-    rank, world_size = _number("RANK"), _number("WORLD_SIZE")
+    rank, world_size = engine.place
     row = {
         "kind": _kind(job_id),
         "command": _command(),
@@ -56,8 +57,8 @@ def gather() -> Origin:
         "actor": name,
         "actor_source": source,
         "job_id": job_id,
-        "rank": rank if world_size and world_size > 1 else None,
-        "world_size": world_size if world_size and world_size > 1 else None,
+        "rank": rank if world_size > 1 else None,
+        "world_size": world_size if world_size > 1 else None,
     }
     captures = [
         Capture(what, "failed", "the system does not tell") for what in ("cwd", "username") if row[what] is None
@@ -120,11 +121,4 @@ def _username() -> str | None:
     try:
         return getpass.getuser()
     except (OSError, KeyError):
-        return None
-
-
-def _number(variable: str) -> int | None:
-    try:
-        return int(os.environ[variable])
-    except (KeyError, ValueError):
         return None

@@ -56,7 +56,12 @@ def log_loader(run: Run, role: str, loader: Any) -> None:
         return
     if role == "train":
         facts: dict[str, Any] = {name: getattr(loader, name, None) for name in _LOADER}
-        facts["sampler"] = type(loader.sampler).__name__
+        # A loader that was given a sampler of batches has no size, and no sampler of its own (Accelerate's).
+        batches: Any = getattr(loader, "batch_sampler", None)
+        facts["batch_size"] = loader.batch_size or getattr(batches, "batch_size", None)
+        while hasattr(batches, "batch_sampler"):
+            batches = batches.batch_sampler
+        facts["sampler"] = type(getattr(batches, "sampler", loader.sampler)).__name__
         facts["shuffle"] = "Random" in facts["sampler"]
         usual = {**defaults_of(type(loader)), "shuffle": False, "sampler": "SequentialSampler"}
         run.log_params({"data": facts}, source="argument", defaults={"data": usual})
@@ -69,8 +74,8 @@ def log_loader(run: Run, role: str, loader: Any) -> None:
 
 
 def class_name(module: Any) -> str:
-    """The full name of a module's class."""
-    return f"{type(module).__module__}.{type(module).__qualname__}"
+    """The full name of a module's class; what multiprocessing calls `__mp_main__` is the program, too."""
+    return f"{type(module).__module__.replace('__mp_main__', '__main__')}.{type(module).__qualname__}"
 
 
 def log_architecture(run: Run, framework: str, modules: Iterable[Any]) -> None:

@@ -64,6 +64,7 @@ class Writer(threading.Thread):
         self._gathering_s = 0.0
         self._beat = 0.0
         self._clock = time.perf_counter()
+        self._tell = say
         self._not_captured: list[str] = []
         self._n_logs = 0
         self._entry = _code.entry_file()
@@ -111,12 +112,13 @@ class Writer(threading.Thread):
         with self.importing:
             store = self._place.open()
             facts, personal, details = _gather.session_facts()
+        self._tell = say if self.engine.place[0] == 0 else _be_still
         if store.is_spool and is_network(self.path):
-            say(f"recording to {store.path}, since {self.path} is on a network; `histhooks sync` brings it home")
+            self._tell(f"recording to {store.path}, since {self.path} is on a network; `histhooks sync` brings it home")
         elif store.is_spool:
-            say(f"recording to {store.path} until {self.path} can be written")
+            self._tell(f"recording to {store.path} until {self.path} can be written")
         else:
-            say(f"recording to {self.path}")
+            self._tell(f"recording to {self.path}")
             if is_new:
                 keep_out_of_git(self.path)
         self.engine.actor = personal.get("actor")
@@ -173,7 +175,7 @@ class Writer(threading.Thread):
         store = self._place.store
         if store is not None:
             path = _nearest(store.path)
-            say(f"{runs} → {path} · cost {share * 100:.1f} %{missing} · head {head} · histhooks show last")
+            self._tell(f"{runs} → {path} · cost {share * 100:.1f} %{missing} · head {head} · histhooks show last")
             store.close()
 
     def _last_state(self, cost_s: float) -> tuple[Any, ...]:
@@ -318,6 +320,10 @@ class Writer(threading.Thread):
 
     def _refused(self, run: Any, text: str) -> None:
         self.engine.event("refused", text, severity="warning", run_id=run.id)
+
+
+def _be_still(text: str) -> None:
+    """Another rank than the first tells nobody where it records to."""
 
 
 def _what(entry: tuple[Any, ...]) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "main_metric",
     "note_capture",
     "note_event",
+    "note_rank",
     "open_run",
     "paused",
     "rank",
@@ -234,6 +235,11 @@ def note_event(
         run.event(kind, title, body, severity=severity)
     else:
         engine.event(kind, title, body, severity=severity)
+
+
+def note_rank(rank: int, world_size: int) -> None:
+    """Record which of how many processes this one is, where that is known only once training has begun."""
+    engine.buffer.append(("state", "session", engine.session_id, {"rank": rank, "world_size": world_size}, None))
 
 
 def note_capture(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import histhooks
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
@@ -99,7 +101,7 @@ print(json.dumps(keep.rows[1:]))
     found = params(store_path)
     assert found["width"] == (7, "argument")
     assert found["trainer.max_epochs"] == (3, "resolved")
-    assert found["trainer.accumulate_grad_batches"] == (1, "resolved")
+    assert found["trainer.accumulate_grad_batches"] == (1, "default")
     assert found["data.batch_size"] == (8, "argument")
     assert found["data.shuffle"] == (True, "argument")
     ((name, scheduler, lr, n_parameters),) = query(
@@ -197,14 +199,185 @@ if not {beside!r}:
     assert query(store_path, "SELECT kind, status, epochs_done FROM runs") == [("fit", "finished", 1)] * 2
 
 
-def test_two_processes_of_one_training_leave_one_run(store_path: Path) -> None:
-    program = setup() + "trainer(devices=2, strategy='ddp', max_epochs=2).fit(Net(), data, data)\n"
+def logged(folder: Path) -> list[dict[str, str]]:
+    """What Lightning's own logger got, row by row."""
+    with open(folder / "lightning_logs" / "version_0" / "metrics.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def test_validations_stand_at_the_step_that_they_were_for(store_path: Path) -> None:
+    body = """
+from {root}.loggers import CSVLogger
+class Twice(Net):
+    def training_step(self, batch, index):
+        loss = super().training_step(batch, index)
+        self.log("other", loss)
+        return loss
+trainer(
+    logger=CSVLogger("csv"), check_val_every_n_epoch=None, val_check_interval=3, accumulate_grad_batches=2,
+    log_every_n_steps=1,
+).fit(Twice(), data, data)
+""".replace("{root}", "lightning.pytorch")
+    record(store_path, body)
+    rows = logged(store_path.parent / "csv")
+    found = [float(row["val_loss"]) for row in rows if row["val_loss"]]
+    assert len(found) == 4  # 12 batches, a validation after each third
+    # Two batches make a step, and four an epoch.
+    places = [(0, 0), (2, 1), (3, 2), (5, 2)]
+    expected = [(*place, pytest.approx(value)) for place, value in zip(places, found, strict=True)]
+    assert points(store_path, "val_loss") == expected
+    rates = [step for step, _, _ in points(store_path, "lr")]
+    assert rates == sorted(set(rates))
+    assert [step for step, _, _ in points(store_path, "other")] == list(range(6))
+
+
+def test_two_optimizers_that_a_module_steps_itself_are_logged_as_the_trainer_logs(store_path: Path) -> None:
+    body = """
+from lightning.pytorch.loggers import CSVLogger
+class Pair(pl.LightningModule):
+    def __init__(self, lr=0.01):
+        super().__init__()
+        self.save_hyperparameters()
+        self.automatic_optimization = False
+        self.maker, self.judge = torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)
+    def training_step(self, batch, index):
+        for_maker, for_judge = self.optimizers()
+        fake = self.maker(torch.randn(len(batch[0]), 2))
+        for name, optimizer, loss_of in (
+            ("judge_loss", for_judge, lambda: self.judge(fake.detach()).mean() - self.judge(batch[0]).mean()),
+            ("maker_loss", for_maker, lambda: -self.judge(fake).mean()),
+        ):
+            loss = loss_of()
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            optimizer.step()
+            self.log(name, loss)
+        if self.trainer.is_last_batch:
+            self.lr_schedulers().step()
+    def configure_optimizers(self):
+        first = torch.optim.Adam(self.maker.parameters(), self.hparams.lr)
+        second = torch.optim.SGD(self.judge.parameters(), 0.1)
+        return [first, second], [torch.optim.lr_scheduler.StepLR(first, 1, 0.5)]
+trainer(logger=CSVLogger("csv"), log_every_n_steps=3).fit(Pair(lr=0.02), data)
+"""
+    record(store_path, body)
+    rows = logged(store_path.parent / "csv")
+    # Of each third batch; the Trainer counts the steps of both optimizers.
+    expected = [(6 * n + 5, int(row["epoch"]), float(row["judge_loss"])) for n, row in enumerate(rows)]
+    assert len(expected) == 4
+    assert points(store_path, "judge_loss") == expected
+    rates = {epoch: value for _, epoch, value in points(store_path, "lr/0.0")}
+    assert rates == {0: 0.02, 1: 0.01, 2: 0.005}
+    assert {value for _, _, value in points(store_path, "lr/1.0")} == {0.1}
+    assert params(store_path)["lr"] == (0.02, "argument")
+    sql = "SELECT position, class_name, scheduler IS NULL FROM optimizers ORDER BY position"
+    assert query(store_path, sql) == [(0, "Adam", 0), (1, "SGD", 1)]
+    assert query(store_path, "SELECT status, epochs_done, steps_done FROM runs") == [("finished", 3, 24)]
+
+
+# A training whose processes wait for each other when an epoch is reduced, in an order of the module's own.
+TOGETHER = """
+class Together(Net):
+    def training_step(self, batch, index):
+        loss = torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1])
+        self.log("train_loss", loss, on_step=True, on_epoch=True, sync_dist=True)
+        return loss
+    def on_train_epoch_end(self):
+        self.all_gather(torch.ones(1))
+        self.late += 1.0
+        self.log("late", self.late)
+    def validation_step(self, batch, index):
+        self.log("val_loss", torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1]), sync_dist=True)
+if __name__ == "__main__":
+    net, fitter = Together(), trainer(devices=2, strategy="{strategy}", max_epochs=2)
+    fitter.fit(net, data, data)
+    if fitter.global_rank == 0:
+        print(json.dumps([float(fitter.callback_metrics[k]) for k in ("val_loss", "train_loss_epoch", "late")]))
+    {after}
+"""
+
+
+def run_script(program: str, store: Path) -> str:
     Path("train.py").write_text(program)
-    environment = {**os.environ, "HISTHOOKS_STORE": str(store_path), "PL_TORCH_DISTRIBUTED_BACKEND": "gloo"}
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store), "PL_TORCH_DISTRIBUTED_BACKEND": "gloo"}
+    environment |= {"OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "train.py"], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_two_processes_of_one_training_leave_one_run_and_two_sessions(store_path: Path) -> None:
+    plain = run_script(setup(is_recorded=False) + TOGETHER.format(strategy="ddp", after=""), store_path)
+    assert run_script(setup() + TOGETHER.format(strategy="ddp", after=""), store_path) == plain
+    val_loss, train_loss, late = json.loads(plain.splitlines()[0])
     assert query(store_path, "SELECT kind, status, epochs_done FROM runs") == [("fit", "finished", 2)]
-    assert len(points(store_path, "val_loss")) == 2
+    assert points(store_path, "val_loss")[1] == (3, 1, val_loss)
+    assert points(store_path, "train_loss_epoch")[1] == (3, 1, train_loss)
+    assert points(store_path, "late")[1] == (3, 1, late)
+    assert query(store_path, "SELECT rank, world_size FROM sessions ORDER BY rank") == [(0, 2), (1, 2)]
+    sql = "SELECT count(*) FROM runs JOIN sessions AS s ON s.id = session_id WHERE s.rank = 0"
+    assert query(store_path, sql) == [(1,)]
+    assert verify(store_path).problems == []
+
+
+@pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_fork"])
+def test_a_training_in_processes_that_lightning_starts_is_the_callers_run(store_path: Path, strategy: str) -> None:
+    program = TOGETHER.format(strategy=strategy, after="fitter.test(net, data, verbose=False)")
+    plain = run_script(setup(is_recorded=False) + program, store_path)
+    assert run_script(setup() + program, store_path) == plain
+    val_loss, train_loss, late = json.loads(plain.splitlines()[0])
+    sql = "SELECT kind, status, framework, epochs_planned, epochs_done, steps_done FROM runs"
+    assert query(store_path, sql) == [("fit", "finished", "lightning", 2, 2, 4)]
+    assert points(store_path, "val_loss")[1] == (3, 1, val_loss)
+    assert points(store_path, "train_loss_epoch")[1] == (3, 1, train_loss)
+    assert points(store_path, "late") == [(1, 0, 1.0), (3, 1, late)]
+    assert [place[:2] for place in points(store_path, "train_loss_step")] == [(1, 0), (3, 1)]
+    assert query(store_path, "SELECT split FROM metrics WHERE name = 'test_loss'") == [("test",)]
+    assert query(store_path, "SELECT class_name FROM optimizers") == [("SGD",)]
+    assert verify(store_path).problems == []
+
+
+def test_a_failure_in_a_process_that_lightning_starts_ends_the_callers_run(store_path: Path) -> None:
+    body = """
+class Odd(Net):
+    def on_train_epoch_start(self):
+        if self.trainer.current_epoch == 1:
+            raise ArithmeticError("odd")
+if __name__ == "__main__":
+    try:
+        trainer(devices=2, strategy="ddp_spawn").fit(Odd(), data, data)
+    except Exception as error:
+        print(type(error).__name__)
+"""
+    assert run_script(setup() + body, store_path).strip() == "ProcessRaisedException"
+    ((status, message, done),) = query(store_path, "SELECT status, error_message, epochs_done FROM runs")
+    assert (status, done) == ("failed", 1)
+    assert "ArithmeticError: odd" in str(message)
+    assert [epoch for _, epoch, _ in points(store_path, "late")] == [0]
+
+
+def test_a_training_that_was_killed_and_resumed_links_to_who_wrote_the_checkpoint(store_path: Path) -> None:
+    body = """
+import os, signal, time
+class Kill(pl.Callback):
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == 2 and os.environ["HOW"] == "kill":
+            time.sleep(1.5)
+            os.kill(os.getpid(), signal.SIGKILL)
+saving = pl.callbacks.ModelCheckpoint("kept", save_last=True)
+fitter = trainer(enable_checkpointing=True, max_epochs=4, callbacks=[saving, Kill()])
+fitter.fit(Net(), data, data, ckpt_path=None if os.environ["HOW"] == "kill" else "last")
+"""
+    assert run_program(setup() + body, store_path, HOW="kill")[0] == -9
+    code, _, err = run_program(setup() + body, store_path, HOW="resume")
+    assert code == 0, err
+    first, second = query(store_path, "SELECT id, status, epochs_done, steps_done FROM runs ORDER BY started_at")
+    assert (first[1:], second[1:]) == (("killed", 2, 8), ("finished", 2, 16))
+    assert [place[:2] for place in sorted(points(store_path, "val_loss"))] == [(4 * n + 3, n) for n in range(4)]
+    with histhooks.History(store_path) as history:
+        run = history.run("last")
+        (link,) = run.links
+        assert (link["kind"], run.writers_of(str(link["sha256"]))) == ("resumes", [first[0]])
     assert verify(store_path).problems == []
 
 
@@ -291,9 +464,12 @@ with histhooks.start_run("after"):
 def test_a_seam_that_moves_is_noticed() -> None:
     import inspect
 
+    import lightning.pytorch
     from lightning.pytorch.loops.fit_loop import _FitLoop
+    from lightning.pytorch.strategies import launchers
     from lightning.pytorch.trainer import call
     from lightning.pytorch.trainer.connectors import signal_connector
+    from lightning.pytorch.trainer.connectors.logger_connector import logger_connector
 
     source = inspect.getsource(_FitLoop.on_advance_end)
     assert source.index("on_train_epoch_end") < source.index("update_train_epoch_metrics")
@@ -301,3 +477,8 @@ def test_a_seam_that_moves_is_noticed() -> None:
     assert "on_exception" in inspect.getsource(call._interrupt)
     source = inspect.getsource(signal_connector._SignalConnector.register_signal_handlers)
     assert "self._has_already_handler(sigusr)" in source
+    connector = vars(lightning.pytorch.Trainer(logger=False, accelerator="cpu")._logger_connector)
+    assert {"_callback_metrics", "_logged_metrics"} <= connector.keys()
+    assert "_batches_that_stepped" in inspect.getsource(logger_connector._LoggerConnector.should_update_logs.fget)
+    for launcher in ("_MultiProcessingLauncher", "_XLALauncher"):
+        assert launcher in vars(launchers)

@@ -183,6 +183,89 @@ torch.distributed.destroy_process_group()
     assert verify(store_path).problems == []
 
 
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_loop_with_fabric_is_a_loop_as_any_other(store_path: Path, devices: int) -> None:
+    pytest.importorskip("lightning")
+    program = (
+        "import histhooks\nhisthooks.autolog()\n"
+        + DATA
+        + f"""
+from lightning.fabric import Fabric
+fabric = Fabric(accelerator="cpu", devices={devices}, precision="bf16-mixed")
+fabric.launch()
+net = Net()
+net, optimizer = fabric.setup(net, torch.optim.Adam(net.parameters(), 0.01))
+batches, losses = fabric.setup_dataloaders(loader), []
+for epoch in range(2):
+    for inputs, targets in batches:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.mse_loss(net(inputs), targets)
+        fabric.backward(loss)
+        optimizer.step()
+        losses.append(loss.item())
+fabric.save("end.ckpt", {{"net": net}})
+if fabric.global_rank == 0:
+    print(json.dumps(losses))
+"""
+    )
+    Path("train.py").write_text(program)
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store_path), "OMP_NUM_THREADS": "1", "HISTHOOKS_QUIET": "0"}
+    done = subprocess.run([sys.executable, "train.py"], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("histhooks: recording to") == 1
+    losses = json.loads(done.stdout)
+    sql = "SELECT kind, status, model_class, epochs_done, steps_done FROM runs"
+    assert query(store_path, sql) == [("loop", "ended", "__main__.Net", 2, len(losses))]
+    assert values(store_path, "loss") == losses
+    ((site,),) = query(store_path, "SELECT call_site FROM runs")
+    assert str(site).startswith("train.py:")
+    files = [
+        (Path(str(path)).name, rest) for path, rest in query(store_path, "SELECT path, direction FROM run_artifacts")
+    ]
+    assert files == [("end.ckpt", "out")]
+    ranks = query(store_path, "SELECT rank, world_size FROM sessions ORDER BY rank")
+    assert ranks == ([(None, None)] if devices == 1 else [(0, 2), (1, 2)])
+
+
+def test_processes_that_the_program_starts_leave_one_run_and_two_sessions(store_path: Path) -> None:
+    program = (
+        AUTOLOG
+        + DATA
+        + """
+def train(rank):
+    import os
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[1])
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+    net = torch.nn.parallel.DistributedDataParallel(Net())
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    for epoch in range(2):
+        for batch in loader:
+            step(net, optimizer, *batch)
+    torch.distributed.destroy_process_group()
+if __name__ == "__main__":
+    torch.multiprocessing.spawn(train, nprocs=2)
+"""
+    )
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    Path("train.py").write_text(program)
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store_path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "train.py", port]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    sql = (
+        "SELECT r.kind, model_class, epochs_done, steps_done, rank, r.status "
+        "FROM runs AS r JOIN sessions AS s ON s.id = session_id"
+    )
+    assert query(store_path, sql) == [("loop", "__main__.Net", 2, 16, 0, "finished")]
+    assert query(store_path, "SELECT rank, world_size FROM sessions ORDER BY rank") == [(0, 2), (1, 2)]
+    assert len(values(store_path, "loss")) == 16
+    assert verify(store_path).problems == []
+
+
 def test_a_loop_in_a_notebook_ends_with_its_cell(store_path: Path) -> None:
     pytest.importorskip("IPython")
     body = """

@@ -312,9 +312,9 @@ _AROUND = {"fit": _around_fit, "evaluate": _around_evaluate, "train_on_batch": _
 
 
 def _trainer() -> type:
-    """The class of this backend that has ``fit``: the one that ``keras.Model`` inherits it from."""
+    """The class of this backend that has ``fit``, and not ``keras.Model``, where others (MLflow) put theirs."""
     classes: tuple[type, ...] = keras.Model.__mro__
-    return next(kind for kind in classes if isinstance(vars(kind).get("fit"), FunctionType))
+    return next(kind for kind in classes if kind is not keras.Model and isinstance(vars(kind).get("fit"), FunctionType))
 
 
 def _arm() -> None:

@@ -286,7 +286,10 @@ def _note_scheduler(scheduler: Any) -> None:
     optimizer = getattr(scheduler, "optimizer", None)
     if optimizer is None:
         return
-    tracked = state.known(optimizer)
+    # Of a wrapper (Accelerate's, Fabric's) the one inside steps; its param groups are the same list.
+    groups = optimizer.param_groups
+    inner = (ref() for ref in [one.ref for one in state.tracked.values()])
+    tracked = state.known(next((o for o in inner if o is not None and o.param_groups is groups), optimizer))
     tracked.schedulers.append(weakref.ref(scheduler))
     if tracked.loop is not None and tracked.loop.is_open:
         title = f"{type(scheduler).__name__} drives optimizer {tracked.position} from here on"

@@ -17,7 +17,10 @@ from histhooks.integrations.torch._loops import PATIENCE, Here, Loop, state
 from histhooks.integrations.torch._optimizers import Tracked
 
 # Frames of these are no place of the program.
-_OWN = ("torch", "accelerate", "functools", "contextlib", "threading", "concurrent")
+_OWN = (
+    "torch", "accelerate", "transformers", "lightning", "lightning_fabric", "functools", "contextlib", "threading",
+    "concurrent",
+)  # fmt: skip
 
 
 def on_step(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

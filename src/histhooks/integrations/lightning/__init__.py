@@ -10,18 +10,19 @@
 ==========================================  ==========================================================================
 Lightning                                   record
 ==========================================  ==========================================================================
-``Trainer.fit``                             a run of kind `fit`, by rank 0
+``Trainer.fit``                             a run of kind `fit`, by rank 0; other ranks leave a session
 ``module.hparams``                          params, under their own names
 settings of the Trainer                     params `trainer.<name>`
 optimizers, all groups; schedulers          `optimizers`, `optimizer_groups`
 ``callback_metrics`` after an epoch         points under the host's names, at the last step of the epoch
-``logged_metrics`` as the Trainer logs      points at that step
+``callback_metrics`` after a validation     the same, at the last step before it
+``logged_metrics`` as the Trainer logs      points at that step, each ``log_every_n_steps`` batches
 learning rates                              `lr`, or `lr/<optimizer>.<group>`: as it was in the last step
 ``Tuner``                                   a run for each of its fits, with results `tuner`, `batch_size`, `tried_lr`,
                                             `tried_lr_loss`
-``EarlyStopping``; ``ModelCheckpoint``      results `stopped_epoch`, `best_model_path`, `best_model_score`; the files
-                                            that are there at the end, as artifacts of role `checkpoint`
-``ckpt_path``                               an artifact that was read, and a link `resumes` to the run that wrote it
+``EarlyStopping``; ``ModelCheckpoint``      results `stopped_epoch`, `best_model_path`, `best_model_score`
+``Trainer.save_checkpoint``, by whomever    the file as it was written, an artifact of role `checkpoint`
+``ckpt_path``, also `last`                  an artifact that was read, and a link `resumes` to the run that wrote it
 dataloaders                                 params `data.<name>`; a dataset of role `train` or `valid`, by kind and size
 children of the module                      an architecture, once by content
 ``Trainer.test``, ``Trainer.validate``      points of the run that trained that module (`validate_<name>`), else a run
@@ -32,57 +33,72 @@ Seams. Callbacks are the official registration: ours is put into the Trainer's o
 so that checkpoints stay last; it has no state, so no checkpoint carries it. What a module logs in
 ``on_train_epoch_end``, and what is reduced over the epoch, is there only after the last hook of the epoch
 (``_FitLoop.on_advance_end``): an epoch is recorded when the next one begins, or training ends. Values of a step are
-recorded when the next batch begins, each ``log_every_n_steps``, by the identity of the tensors in ``logged_metrics``,
-which a module's ``log`` replaces. Ctrl-C becomes SystemExit in ``_call_and_handle_interrupt``; ``on_exception`` has
-heard of it before. The sanity check is no epoch. Where a signal has a handler already, ``_SignalConnector`` requeues no
-job by it and restores that handler later, so ours step aside while it looks (private, held by a test).
+recorded when the next batch begins, by the identity of the tensors in ``logged_metrics``, which a module's ``log``
+replaces; what the connector keeps of both is private and read as it is, since the properties reduce over processes
+(held by a test). Ctrl-C becomes SystemExit in ``_call_and_handle_interrupt``; ``on_exception`` has heard of it before.
+The sanity check is no epoch. Where a signal has a handler already, ``_SignalConnector`` requeues no job by it and
+restores that handler later, so ours step aside while it looks (private, held by a test). Where rank 0 is a process that
+Lightning starts from the caller (``ddp_spawn``, ``ddp_fork``, ``ddp_notebook``), what it says comes through a pipe into
+the run of the caller.
 
-Not recorded: ``predict``; a run whose rank 0 is a process that Lightning spawns or forks (``ddp_spawn``,
-``ddp_notebook``). With Fabric the loop is the program's own, which the integration of PyTorch records. Tested with 2.6.
+Not recorded: ``predict``; checkpoints that are folders. With Fabric the loop is the program's own, which the
+integration of PyTorch records; files of ``Fabric.save`` and ``load`` are added. Tested with 2.6.
 """
 
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+# Either may be the only one that is installed.
 if "pytorch_lightning" in sys.modules and "lightning" not in sys.modules:
     from pytorch_lightning import Callback, __version__
 else:
-    from lightning.pytorch import Callback, __version__
+    try:
+        from lightning.pytorch import Callback, __version__
+    except ImportError:
+        from pytorch_lightning import Callback, __version__
 
 from histhooks import _signals, recorder
-from histhooks._data import hash_file
 from histhooks._guard import guarded
 from histhooks._imports import no_longer, when_imported
 from histhooks._patching import Patches
 from histhooks._run import Run
-from histhooks._torch_objects import group_settings, log_architecture, log_loader, scheduler_settings
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
+from histhooks.integrations.lightning._fit import Fit, log_loaders
+from histhooks.integrations.lightning._spawned import Relay, is_being_spawned, relay_for
 
 _MINIMUM = (2, 4)
 _OWN = ("lightning", "pytorch_lightning", "torch", "threading", "concurrent", "functools")
 _ROOTS = ("lightning.pytorch", "pytorch_lightning")
+_FABRICS = ("lightning.fabric", "lightning_fabric")
 _TRAINER = (
     "max_epochs", "min_epochs", "max_steps", "min_steps", "precision", "accumulate_grad_batches", "gradient_clip_val",
     "gradient_clip_algorithm", "num_devices", "num_nodes", "log_every_n_steps", "check_val_every_n_epoch",
     "val_check_interval", "limit_train_batches", "limit_val_batches", "fast_dev_run", "overfit_batches",
 )  # fmt: skip
 
+# What the Trainer makes of arguments that are not given.
+_USUAL = {
+    "min_steps": None, "max_steps": -1, "precision": "32-true", "accumulate_grad_batches": 1, "gradient_clip_val": None,
+    "gradient_clip_algorithm": None, "num_nodes": 1, "log_every_n_steps": 50, "check_val_every_n_epoch": 1,
+    "val_check_interval": 1.0, "limit_train_batches": 1.0, "limit_val_batches": 1.0, "fast_dev_run": False,
+    "overfit_batches": 0.0, "min_epochs": None,
+}  # fmt: skip
+
 _patches = Patches()
 _is_automatic = False
-# The run that trained a module, and the one that wrote a checkpoint.
+# The run that trained a module.
 _runs: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
-_wrote: dict[str, str] = {}
 _inside: ContextVar[bool] = ContextVar("histhooks_lightning", default=False)
 
 
@@ -99,16 +115,32 @@ class HistoryCallback(Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self._fit: _Fit | None = None
+        self._fit: Fit | None = None
+        self._relay: Relay | None = None
+        self._is_other_rank = False
         guarded(_arm)()
 
-    def __reduce__(self) -> tuple[type, tuple[()]]:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        if self._relay is not None and is_being_spawned():
+            return _spawned, (self._relay,)
         return Callback, ()
+
+    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        """Called by Lightning."""
+        if self._relay is not None and self._relay.is_elsewhere:
+            self._fit = _begin_spawned(self._relay, trainer, pl_module)
+
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+        """Called by Lightning."""
+        if self._relay is not None and self._relay.is_elsewhere and self._fit is not None:
+            self._fit.conclude()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Called by Lightning."""
         if self._fit is not None:
             self._fit.train_started()
+        if self._fit is not None or self._is_other_rank:
+            _note_rank(trainer)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """Called by Lightning."""
@@ -118,12 +150,22 @@ class HistoryCallback(Callback):
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Called by Lightning."""
         if self._fit is not None:
-            self._fit.batch_started()
+            self._fit.log_step()
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         """Called by Lightning."""
         if self._fit is not None:
             self._fit.optimizer_steps(optimizer)
+
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+        """Called by Lightning."""
+        if self._fit is not None:
+            self._fit.validation_started()
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Called by Lightning."""
+        if self._fit is not None:
+            self._fit.validation_ended()
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Called by Lightning."""
@@ -142,138 +184,7 @@ class HistoryCallback(Callback):
             self._fit.catch_up()
 
 
-class _Fit:
-    """One call of ``Trainer.fit``: its run, and how far it is."""
-
-    def __init__(self, run: Run, trainer: Any, module: Any) -> None:
-        self.run = run
-        self.error: BaseException | None = None
-        self._trainer = trainer
-        self._module = module
-        self._pending: tuple[int, int] | None = None
-        self._done = 0
-        self._logged = 0
-        self._rates: dict[str, float] = {}
-        self._seen: dict[str, Any] = {}
-        self._step_names: set[str] = set()
-
-    @guarded
-    def train_started(self) -> None:
-        """Record what is known once optimizers and loaders are there."""
-        trainer = self._trainer
-        schedulers = {id(c.scheduler.optimizer): c for c in trainer.lr_scheduler_configs if _has_optimizer(c)}
-        for position, optimizer in enumerate(trainer.optimizers):
-            groups: list[Mapping[str, Any]] = [group_settings(group) for group in optimizer.param_groups]
-            config = schedulers.get(id(optimizer))
-            self.run.log_optimizer(
-                position, type(optimizer).__name__, group_settings(optimizer.defaults), groups, _told(config)
-            )
-        _log_loaders(self.run, "train", trainer.train_dataloader)
-        _log_loaders(self.run, "valid", trainer.val_dataloaders)
-        log_architecture(self.run, "lightning", [self._module])
-        self._seen = dict(trainer.logged_metrics)
-
-    @guarded
-    def optimizer_steps(self, optimizer: Any) -> None:
-        """Keep the learning rates of this step: schedulers have moved before any later hook."""
-        optimizers = self._trainer.optimizers
-        position = next((n for n, known in enumerate(optimizers) if known is optimizer), 0)
-        is_only = len(optimizers) == 1 and len(optimizer.param_groups) == 1
-        for number, group in enumerate(optimizer.param_groups):
-            rate = group.get("lr")
-            if isinstance(rate, (int, float)) or getattr(getattr(rate, "device", None), "type", None) == "cpu":
-                self._rates["lr" if is_only else f"lr/{position}.{number}"] = float(rate)
-
-    @guarded
-    def batch_started(self) -> None:
-        """Record what was logged in the step before, where the Trainer logs it too."""
-        self._log_step()
-
-    def _log_step(self) -> None:
-        steps, every, epoch = self._trainer.global_step, self._trainer.log_every_n_steps, self._trainer.current_epoch
-        if not every or not steps or steps % every or steps == self._logged:
-            return
-        self._logged, step = steps, steps - 1
-        logged = self._trainer.logged_metrics
-        new = {k: v for k, v in logged.items() if self._seen.get(k) is not v and k != "epoch"}
-        if not new:
-            return
-        self._seen.update(new)
-        self._step_names.update(new)
-        self.run.log({**new, **self._rates}, step=step, epoch=epoch)
-
-    @guarded
-    def epoch_ended(self) -> None:
-        """An epoch is over, but for what is reduced over it."""
-        self._log_step()
-        self._pending = (self._trainer.current_epoch, max(0, self._trainer.global_step - 1))
-
-    @guarded
-    def catch_up(self) -> None:
-        """Record the epoch that is over."""
-        if self._pending is None:
-            return
-        (epoch, step), self._pending = self._pending, None
-        values = {k: v for k, v in self._trainer.callback_metrics.items() if k not in self._step_names}
-        self.run.log({**values, **self._rates}, step=step, epoch=epoch)
-        self._seen = dict(self._trainer.logged_metrics)
-        self._done += 1
-        self.run.update(epochs_done=self._done, steps_done=self._trainer.global_step)
-
-    @guarded
-    def conclude(self) -> None:
-        """Record what callbacks found out, and the files they left."""
-        self.catch_up()
-        self.run.update(steps_done=self._trainer.global_step)
-        results: dict[str, Any] = {}
-        for callback in self._trainer.callbacks:
-            if hasattr(callback, "stopped_epoch") and hasattr(callback, "patience"):
-                results["stopped_epoch"] = callback.stopped_epoch or None
-            if getattr(callback, "best_model_path", None):
-                score = callback.best_model_score
-                results["best_model_path"] = callback.best_model_path
-                results["best_model_score"] = None if score is None else float(score)
-            results |= _found_by_tuner(callback)
-            for path in _checkpoints_of(callback):
-                self.run.log_artifact(path, role="checkpoint")
-                _wrote[os.path.realpath(path)] = str(self.run.id)
-        self.run.log_results({k: v for k, v in results.items() if v is not None})
-
-
 # --- what is recorded -------------------------------------------------------------------------------------------------
-
-
-def _has_optimizer(config: Any) -> bool:
-    return hasattr(config.scheduler, "optimizer")
-
-
-def _told(config: Any) -> dict[str, Any] | None:
-    if config is None:
-        return None
-    facts = {name: getattr(config, name, None) for name in ("interval", "frequency", "monitor", "name")}
-    return scheduler_settings(config.scheduler, **facts)
-
-
-def _found_by_tuner(callback: Any) -> dict[str, Any]:
-    """What a fit of a Tuner was for: the callback that it puts in, and what that found."""
-    kind = type(callback).__name__
-    if kind == "BatchSizeFinder":
-        return {"tuner": kind, "batch_size": callback.optimal_batch_size}
-    if kind == "LearningRateFinder":
-        found = getattr(callback.optimal_lr, "results", {})  # its suggestion() speaks where it has none
-        return {"tuner": kind, "tried_lr": found.get("lr"), "tried_lr_loss": found.get("loss")}
-    return {}
-
-
-def _checkpoints_of(callback: Any) -> Iterator[str]:
-    paths = {getattr(callback, "best_model_path", ""), getattr(callback, "last_model_path", "")}
-    paths |= set(getattr(callback, "best_k_models", None) or {})
-    yield from sorted(path for path in paths if path and Path(path).is_file())
-
-
-def _log_loaders(run: Run, role: str, loaders: Any) -> None:
-    for loader in loaders if isinstance(loaders, (list, tuple)) else [loaders]:
-        log_loader(run, role, loader)
 
 
 @lru_cache(maxsize=64)
@@ -289,8 +200,12 @@ def _bind(original: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[s
 
 
 def _may_record(trainer: Any) -> bool:
+    return _is_asked(trainer) and recorder.is_recording() and trainer.global_rank == 0
+
+
+def _is_asked(trainer: Any) -> bool:
     is_asked = _is_automatic or any(isinstance(c, HistoryCallback) for c in trainer.callbacks)
-    return is_asked and not _inside.get() and recorder.is_recording() and trainer.global_rank == 0
+    return is_asked and not _inside.get()
 
 
 def _open(kind: str, module: Any, **facts: Any) -> Run:
@@ -305,31 +220,61 @@ def _open(kind: str, module: Any, **facts: Any) -> Run:
 
 
 @guarded
-def _begin(original: Callable[..., Any], bound: dict[str, Any]) -> _Fit | None:
+def _begin(original: Callable[..., Any], bound: dict[str, Any]) -> Fit | None:
     trainer, module = bound.get("self"), bound.get("model")
     if trainer is None or module is None or not _may_record(trainer):
         return None
     planned = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
     run = _open("fit", module, epochs_planned=planned)
-    _describe(run, trainer, module, bound.get("ckpt_path"))
-    return _Fit(run, trainer, module)
+    _describe(run, trainer, module)
+    return Fit(run, trainer, module)
 
 
 @guarded
-def _describe(run: Run, trainer: Any, module: Any, checkpoint: Any) -> None:
-    run.log_params(dict(getattr(module, "hparams", {})), source="argument")
+def _describe(run: Run, trainer: Any, module: Any) -> None:
+    hparams = dict(getattr(module, "hparams", {}))
+    run.log_params(hparams, source="argument", defaults=_defaults(type(module).__init__))
     settings = {name: getattr(trainer, name, None) for name in _TRAINER}
     settings["strategy"] = type(trainer.strategy).__name__
     settings["accelerator"] = type(trainer.accelerator).__name__
-    run.log_params({"trainer": settings}, source="resolved")
+    run.log_params({"trainer": settings}, source="resolved", defaults={"trainer": _USUAL})
     others = [c for c in trainer.callbacks if not isinstance(c, HistoryCallback)]
     run.log_params({"callbacks": [f"{type(c).__module__}.{type(c).__qualname__}" for c in others]}, source="resolved")
     monitored = next((c.monitor for c in others if isinstance(getattr(c, "monitor", None), str)), None)
     if monitored is not None and recorder.main_metric() is None:
         run.update(main_metric=monitored)
-    if checkpoint is not None and Path(str(checkpoint)).is_file():
-        run.log_artifact(checkpoint, role="checkpoint", direction="in")
-        run.link("resumes", _wrote.get(os.path.realpath(checkpoint)), hash_file(Path(checkpoint))[0])
+
+
+def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        parameters = _signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+@guarded
+def _note_rank(trainer: Any) -> None:
+    """Which of how many processes this is; one that is not the first leaves a session, and no run."""
+    recorder.is_recording()
+    if trainer.world_size > 1:
+        recorder.note_rank(trainer.global_rank, trainer.world_size)
+
+
+def _spawned(relay: Relay) -> HistoryCallback:
+    """Ours, in a process that Lightning started."""
+    callback = HistoryCallback()
+    callback._relay = relay
+    return callback
+
+
+@guarded
+def _begin_spawned(relay: Relay, trainer: Any, module: Any) -> Fit | None:
+    if trainer.global_rank != 0:
+        return None
+    run = relay.open_here()
+    run.__enter__()  # so that nobody else records the steps of this process
+    return Fit(run, trainer, module)
 
 
 # --- seams ------------------------------------------------------------------------------------------------------------
@@ -339,10 +284,11 @@ def _around_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     bound = _bind(original, args, kwargs)
     fit = _begin(original, bound)
     if fit is None:
-        return original(*args, **kwargs)
+        with _other_rank(bound.get("self")):
+            return original(*args, **kwargs)
     trainer = bound["self"]
     ours = HistoryCallback()
-    ours._fit = fit
+    ours._fit, ours._relay = fit, guarded(relay_for)(fit.run, trainer)
     trainer.callbacks = [ours, *trainer.callbacks]
     token = _inside.set(True)
     try:
@@ -355,11 +301,39 @@ def _around_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         _inside.reset(token)
         trainer.callbacks = [c for c in trainer.callbacks if c is not ours]
         ours._fit = None
-        fit.conclude()
+        _conclude(fit, ours._relay)
         fit.run.end(error=fit.error)
         guarded(_signals.again)()
         _remember(bound["model"], fit.run)
     return result
+
+
+@guarded
+def _conclude(fit: Fit, relay: Relay | None) -> None:
+    if relay is None:
+        fit.conclude()
+    else:
+        relay.close()  # the process of rank 0 has concluded
+
+
+@contextmanager
+def _other_rank(trainer: Any) -> Iterator[None]:
+    """In a process of a distributed training that is not the first: once it is up, it leaves a session."""
+    ours = guarded(_follow)(trainer)
+    try:
+        yield
+    finally:
+        if ours is not None:
+            trainer.callbacks = [c for c in trainer.callbacks if c is not ours]
+
+
+def _follow(trainer: Any) -> HistoryCallback | None:
+    if trainer is None or not hasattr(trainer, "callbacks") or trainer.global_rank == 0 or not _is_asked(trainer):
+        return None
+    ours = HistoryCallback()
+    ours._is_other_rank = True
+    trainer.callbacks = [ours, *trainer.callbacks]
+    return ours
 
 
 @guarded
@@ -408,7 +382,41 @@ def _log_scores(run: Run, trainer: Any, verb: str) -> None:
         for name in scores:
             run.declare_metric(name, metric=run.what_is(name[len(prefix) :]).metric, split=split)
         run.log(scores, step=max(0, trainer.global_step - 1))
-        _log_loaders(run, split, trainer.test_dataloaders if verb == "test" else trainer.val_dataloaders)
+        log_loaders(run, split, trainer.test_dataloaders if verb == "test" else trainer.val_dataloaders)
+
+
+def _around_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    bound = _bind(original, args, kwargs)
+    ours = next((c for c in getattr(bound.get("self"), "callbacks", []) if isinstance(c, HistoryCallback)), None)
+    if ours is not None and ours._fit is not None:
+        ours._fit.saved(bound["filepath"])
+    return result
+
+
+def _around_fabric_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    _note_fabric_file(_bind(original, args, kwargs), "out")
+    return result
+
+
+def _around_fabric_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    _note_fabric_file(_bind(original, args, kwargs), "in")
+    return result
+
+
+@guarded
+def _note_fabric_file(bound: Mapping[str, Any], direction: str) -> None:
+    """The file of a loop that the integration of PyTorch records; Fabric writes it without ``torch.save``."""
+    run = recorder.current_run()
+    if _is_automatic and run is not None and run.is_recorded and Path(str(bound.get("path"))).is_file():
+        run.log_artifact(bound["path"], role="checkpoint", direction=direction)
+
+
+def _hook_fabric(module: ModuleType) -> None:
+    _patches.wrap(module.Fabric, "save", _around_fabric_save)
+    _patches.wrap(module.Fabric, "load", _around_fabric_load)
 
 
 def _around_signals(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -421,6 +429,7 @@ def _hook(module: ModuleType) -> None:
     connector = sys.modules[f"{module.__name__}.trainer.connectors.signal_connector"]._SignalConnector
     _patches.wrap(connector, "register_signal_handlers", _around_signals)
     _patches.wrap(trainer, "fit", _around_fit)
+    _patches.wrap(trainer, "save_checkpoint", _around_save)
     for verb in ("validate", "test"):
         _patches.wrap(trainer, verb, _around_evaluation)
 
@@ -430,6 +439,8 @@ def _arm() -> None:
     if not _patches:
         for root in _ROOTS:
             when_imported(root, _hook)
+        for root in _FABRICS:
+            when_imported(root, _hook_fabric)
 
 
 def install() -> None:
@@ -446,7 +457,7 @@ def uninstall() -> None:
     """Put everything back, by identity."""
     global _is_automatic
     _is_automatic = False
-    for root in _ROOTS:
+    for root in (*_ROOTS, *_FABRICS):
         no_longer(root)
     _patches.undo()
 
