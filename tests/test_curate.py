@@ -214,6 +214,22 @@ def test_a_deleted_run_goes_with_its_children_and_leaves_tombstones_and_nothing_
     fits(store_path)
 
 
+def test_a_name_that_could_mean_another_run_is_not_enough_to_delete_or_redact(store_path: Path) -> None:
+    record(store_path, SEARCH, HISTHOOKS_PROJECT="elsewhere")
+    record(store_path, SEARCH, HISTHOOKS_PROJECT="somewhere")
+    for selector in ("search", "last"):
+        with pytest.raises(QueryError, match="could mean another run"):
+            curate.delete(selector, reason="wrong", store=store_path)
+    with pytest.raises(QueryError, match="could mean another run"):
+        curate.redact(runs=("search",), reason="wrong", store=store_path)
+    assert query(store_path, "SELECT count(*) FROM runs") == [(10,)]
+    (latest,) = query(store_path, "SELECT max(id) FROM runs WHERE name = 'search'")[0]
+    curate.tag("search", {"a": "b"}, store=store_path)
+    assert query(store_path, "SELECT run_id FROM tags WHERE key = 'a'") == [(latest,)]
+    curate.delete(str(latest)[-8:], reason="wrong", store=store_path)
+    fits(store_path)
+
+
 def test_a_deletion_is_no_licence_to_take_out_more(store_path: Path) -> None:
     record(store_path, SEARCH)
     curate.delete("search", reason="wrong data", store=store_path)

@@ -143,7 +143,8 @@ def test_a_small_store_can_be_exported_curated_and_recorded_to(store: Path, tmp_
     assert query(smaller, "SELECT name FROM runs ORDER BY id") == [("search",), ("child 1",)]
     curate.tag("search", {"seen": "yes"}, store=small)
     record(small, PROGRAM)
-    curate.delete("search", reason="no more", store=small)
+    (first,) = query(small, "SELECT min(id) FROM runs WHERE name = 'search'")[0]
+    curate.delete(str(first), reason="no more", store=small)
     fits(small)
 
 

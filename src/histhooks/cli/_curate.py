@@ -107,7 +107,7 @@ def delete(words: tuple[str, ...], store: str | None, reason: str | None, dry_ru
         raise click.UsageError("delete takes at least one run: histhooks delete last --reason WHY")
     if reason is None and not dry_run:
         raise click.UsageError('why? add --reason "..."; it stays in the history (--dry-run only shows what would go)')
-    done = curate.delete(*_ids(words, store), reason=reason or "-", store=store, dry_run=dry_run)
+    done = curate.delete(*words, reason=reason or "-", store=store, dry_run=dry_run)
     if as_json:
         common.print_json({"deleted": not dry_run, **asdict(done)})
         return
@@ -201,7 +201,6 @@ def redact(
     if is_meant and not options["reason"]:
         raise click.UsageError('why? add --reason "..."; it stays in the history, so name nobody in it')
     options["reason"] = options["reason"] or "-"
-    options["runs"] = _ids(options["runs"], store) if options["runs"] else ()
     done = curate.redact(**options, store=store, dry_run=not is_meant)
     code = 1 if done.left else 0
     if as_json:

@@ -96,7 +96,7 @@ def delete(
     Raises
     ------
     QueryError
-        Where a selector means no run or several, or there is no reason.
+        Where a selector means no run or could mean several (also by a name), or there is no reason.
     StoreError
         Where a run's session still records, or the store cannot be written.
     """
@@ -104,7 +104,7 @@ def delete(
         raise QueryError("no run was named; give at least one")
     reason = checked_reason(reason)
     with CommandSession(store, f"histhooks delete {' '.join(runs)}", patience_s=patience_s) as session:
-        found = session.find(runs)
+        found = session.find(runs, is_exact=True)
         return delete_rows(session, [row["id"] for row in found], reason, dry_run=dry_run)
 
 

@@ -130,7 +130,7 @@ def redact(
         }
 
     with CommandSession(store, "histhooks redact", kept=kept) as session:
-        found = session.find(runs)
+        found = session.find(runs, is_exact=True)
         session.connection.execute("PRAGMA secure_delete = ON")
         with session.deed() as entries:
             wish = _wish(session, users, hosts, [row["id"] for row in found], pattern)

@@ -19,7 +19,7 @@ from histhooks._ledger import canonical
 from histhooks._spool import merge_waiting, waiting
 from histhooks._store import Store, is_busy
 from histhooks._time import iso, now_us
-from histhooks.errors import StoreError
+from histhooks.errors import QueryError, StoreError
 from histhooks.history import History
 
 if TYPE_CHECKING:
@@ -143,8 +143,14 @@ class CommandSession:
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
-    def find(self, selectors: tuple[str, ...]) -> list[dict[str, Any]]:
+    def find(self, selectors: tuple[str, ...], *, is_exact: bool = False) -> list[dict[str, Any]]:
         """Rows of `runs` that a person means.
+
+        Parameters
+        ----------
+        selectors : tuple of str
+        is_exact : bool
+            Whether the best guess is not good enough, as for what cannot be undone.
 
         Raises
         ------
@@ -153,8 +159,16 @@ class CommandSession:
         StoreError
             Where a run has not come home yet.
         """
+        found, said = [], list[str]()
         with History(self.path) as history:
-            found = [history.run(selector).row for selector in selectors]
+            history.tell = said.append
+            for selector in selectors:
+                found.append(history.run(selector).row)
+                if said and is_exact:
+                    raise QueryError(
+                        f"{selector!r} could mean another run ({said[0]}); name the one you mean by its id, such as "
+                        f"{short_id(found[-1]['id'])}"
+                    )
         for row in found:
             if not self.rows("SELECT 1 FROM runs WHERE id = ?", row["id"]):
                 raise StoreError(

@@ -9,6 +9,7 @@ from histhooks._store import Store
 
 _BIG_BYTES = 200 << 20  # above it, moving the whole file takes seconds in which nobody can write
 _SMALL_BYTES = 64 << 20
+_NOTHING_BYTES = 1 << 20
 _WORTH = 0.05
 _PATIENCE_MS = 2000
 
@@ -39,6 +40,8 @@ def free_space(store: Store, *, is_needed: bool = False) -> str | None:
     )
     later = f'to shrink the file when nobody writes: sqlite3 {store.path} "VACUUM"'
     if not is_needed and free < pages * _WORTH and pages * page_bytes > _SMALL_BYTES:
+        if free * page_bytes < _NOTHING_BYTES:
+            return None
         return f"{free * page_bytes >> 10} KiB are free inside the file and will be used again; {later}"
     (live,) = execute("SELECT count(*) FROM sessions WHERE status = 'running'").fetchone()
     if live and pages * page_bytes > _BIG_BYTES:
