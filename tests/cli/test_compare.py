@@ -53,6 +53,9 @@ def test_candidates_of_a_search_stand_side_by_side(trained: Path) -> None:
     with histhooks.History(trained) as history:
         children = history.run(search).children
         scores = [child.results["mean_test_score"] for child in children]
+        (folds,) = [column for column in history.compare(*children).columns if column.title == "test_score"]
+    assert folds.values == pytest.approx(scores)
+    assert folds.best == (scores.index(max(scores)),)
     line = next(line for line in out.splitlines() if line.startswith("results.mean_test_score"))
     assert line.count("*") == scores.count(max(scores))
     assert "params.C" in out

@@ -84,7 +84,7 @@ def test_a_network_tells_seeds_layers_and_which_metrics_became_worse(trained: Pa
                 assert [change.a["best"], change.b["best"]] == best
                 assert change.note == ("worse" if best[1] > best[0] else "better")
         assert found.part("params").changes == ()
-        assert [c.key for c in found.part("optimizer").changes] == ["learning_rate"]
+        assert {c.key for c in found.part("optimizer").changes} == {"learning_rate", "parameters"}
         back = {c.key: c.note for c in history.diff(b, a).part("metrics").changes}
         opposite = {"better": "worse", "worse": "better", None: None}
         assert {c.key: opposite[c.note] for c in found.part("metrics").changes} == back
@@ -227,6 +227,24 @@ def test_a_clone_with_parts_left_out_fetches_nothing(repository: Path, tmp_path:
     assert patch is not None
     assert patch.kind == "recorded"
     assert not (tmp_path / "fetched").exists()
+
+
+@pytest.mark.parametrize(("lines", "kind"), [(4_000, "states"), (60_000, "recorded")])
+def test_a_long_diff_is_whole_and_one_that_was_cut_says_so(repository: Path, lines: int, kind: str) -> None:
+    train(repository / "train.py")
+    (repository / "train.py").write_text(PROGRAM + "".join(f"# and this is line {n}\n" for n in range(lines)))
+    train(repository / "train.py")
+    with histhooks.History(repository / "histhooks.db") as history:
+        a, b = runs(history, "scores")
+        patch = history.diff(a, b).patch
+        assert patch is not None
+        assert patch.kind == kind
+        if kind == "states":
+            assert patch.n_lines == (lines, 0)
+            assert (b.code_diff or "").endswith(f"+# and this is line {lines - 1}\n")
+        else:
+            assert any("characters of its diff were not kept" in note for note in patch.notes)
+            assert any("does not apply" in note for note in patch.notes)
 
 
 def test_a_masked_diff_says_so(repository: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +119,8 @@ def _names(found: Comparison) -> list[str]:
     names = [common.plain(run["name"]) for run in found.runs]
     if len({*names}) == 1:
         return [""] * len(names)
-    shared = len(os.path.commonprefix(names))  # noqa: RUF071, letters are meant
+    prefix = os.path.commonprefix(names)  # noqa: RUF071, letters are meant
+    shared = len(prefix.rstrip("([{")) if prefix[-1:] in ("(", "[", "{") else len(re.sub(r"\w*$", "", prefix))
     return [f"…{name[shared:]}" for name in names] if shared > 8 else names
 
 

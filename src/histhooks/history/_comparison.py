@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import fsum
 from typing import TYPE_CHECKING, Any
 
 from histhooks.errors import QueryError
@@ -25,7 +26,7 @@ class Column:
     name : str
     values : tuple
         One for each run; None also where a run has none, which `missing` tells. Of a metric its best value, or the last
-        one where nobody knows which way is better.
+        one where nobody knows which way is better; the mean where its points are folds.
     missing : tuple of bool
         Where a run has no such thing.
     direction : int
@@ -120,6 +121,7 @@ def compare(runs: Sequence[RunRecord]) -> Comparison:
     )
 
 
+_FOLDS = ("candidate", "validate")  # their points are folds, of which the best says nothing
 _WHO = ("id", "name", "kind", "status", "started_at")
 
 
@@ -159,14 +161,22 @@ def _metrics(runs: Sequence[RunRecord]) -> list[Column]:
     found = [{row["name"]: row for row in run.summaries if row["split"] != "system"} for run in runs]
     directions: dict[str, int] = {}
     values: list[dict[str, Any]] = []
-    for rows in found:
+    for run, rows in zip(runs, found):
         mine: dict[str, Any] = {}
         for name, row in rows.items():
             directions.setdefault(name, row["direction"])
-            best = best_of(row)
-            mine[name] = best.value if best is not None else row["last"] if row["last_special"] is None else None
+            mine[name] = _value(run, row)
         values.append(mine)
     return _columns("metric", list(values), lambda name: directions[name])
+
+
+def _value(run: RunRecord, row: Mapping[str, Any]) -> float | None:
+    if run.kind in _FOLDS:
+        known = [point["value"] for point in run.metrics(row["name"]) if point["value"] is not None]
+        return fsum(known) / len(known) if known else None
+    best = best_of(row)
+    last: float | None = row["last"]
+    return last if best is None else best.value
 
 
 def _direction_of_score(name: str) -> int:
