@@ -271,3 +271,31 @@ def test_spools_come_home_once_however_many_bring_them(store_path: Path) -> None
     assert query(store_path, "SELECT count(*), count(DISTINCT id) FROM runs") == [(4, 4)]
     assert query(store_path, "SELECT count(*) FROM metrics WHERE name = 'loss'") == [(4,)]
     assert verify(store_path).problems == []
+
+
+def test_what_two_spools_and_the_store_share_is_shown_once(tmp_path: Path) -> None:
+    path = tmp_path / "histhooks.db"
+    program = "import histhooks\nwith histhooks.start_run('one', params={'lr': 0.1}) as run: run.log({'loss': 1.0})"
+    for network in ("0", "1", "1"):
+        environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_NETWORK": network}
+        subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+    shown = counts(path, n_spools=2)
+    subprocess.run([sys.executable, "-m", "histhooks", "sync", str(path)], check=True, timeout=60, capture_output=True)
+    home = counts(path, n_spools=0)
+    assert shown == home
+    assert (shown["runs"], shown["params"], shown["latest_params"], shown["environments"]) == (3, 3, 3, 1)
+
+
+def counts(path: Path, n_spools: int) -> dict[str, int]:
+    """Rows of every table and view as a reader sees them."""
+    with History(path) as history:
+        assert len(history.spools) == n_spools
+        names = [
+            row["name"] for row in history.sql("SELECT name FROM main.sqlite_master WHERE type IN ('table', 'view')")
+        ]
+        apart = ("_sqlite_migrations", "merged_spools", "exports")
+        return {
+            name: history.sql(f"SELECT count(*) AS n FROM {name}")[0]["n"]
+            for name in names
+            if name not in apart and not name.startswith("sqlite_")
+        }

@@ -59,11 +59,23 @@ def _make_tables(connection: sqlite3.Connection) -> list[str]:
         for table in tables:
             columns = ", ".join(row[1] for row in scratch.execute(f"PRAGMA table_info({table})"))
             connection.execute(f"CREATE TABLE spools.{table} ({columns})")
+            if table not in _LOCAL and table not in _FOLDS:
+                # What several spools share is kept once.
+                connection.execute(
+                    f"CREATE UNIQUE INDEX spools.{table}_key ON {table} ({', '.join(_key(scratch, table))})"
+                )
     finally:
         scratch.close()
     for table, columns in (("points", "series, n"), ("rollups", "series, level"), ("metric_summaries", "run_id, name")):
         connection.execute(f"CREATE INDEX spools.{table}_by_key ON {table} ({columns})")
     return tables
+
+
+def _key(connection: sqlite3.Connection, table: str) -> list[str]:
+    """The columns that tell the rows of a table apart, wherever they lie."""
+    rows = connection.execute(f"PRAGMA main.table_info({table})").fetchall()
+    key = [row[1] for row in sorted(rows, key=lambda row: row[5]) if row[5]]
+    return key or ["coalesce(run_id, session_id)", "ordinal"]
 
 
 def _columns(connection: sqlite3.Connection, schema: str, table: str) -> list[str]:
@@ -101,7 +113,7 @@ def _copy_as_it_is(connection: sqlite3.Connection, uri: str, tables: list[str]) 
             if table in ("_sqlite_migrations", "merged_spools", "exports", "metric_summaries", *_SERIES):
                 continue
             names = ", ".join(_shared(connection, table))
-            connection.execute(f"INSERT INTO spools.{table} ({names}) SELECT {names} FROM one.{table}")
+            connection.execute(f"INSERT OR IGNORE INTO spools.{table} ({names}) SELECT {names} FROM one.{table}")
         _copy_series(connection)
         connection.execute("COMMIT")
     except sqlite3.Error:
@@ -132,6 +144,10 @@ def _copy_series(connection: sqlite3.Connection) -> None:
             )
 
 
+def _of(alias: str, column: str) -> str:
+    return f"coalesce({alias}.run_id, {alias}.session_id)" if column.startswith("coalesce") else f"{alias}.{column}"
+
+
 def _lay_over(connection: sqlite3.Connection, tables: list[str]) -> None:
     for table in tables:
         columns, known = _columns(connection, "main", table), set(_columns(connection, "spools", table))
@@ -142,9 +158,13 @@ def _lay_over(connection: sqlite3.Connection, tables: list[str]) -> None:
             both = both.format(f" WHERE id NOT IN (SELECT id FROM spools.{table})")
         elif table == "metric_summaries":
             both = both.format(" WHERE series NOT IN (SELECT series FROM spools.metric_summaries)")
-        elif table not in _LOCAL or table in _SERIES:
-            # Shared content may lie in both; UNION keeps one.
-            both = both.format("") if table in (*_SERIES, "ledger_parts") else both.format("").replace(" ALL", "", 1)
+        elif table in (*_SERIES, "ledger_parts"):
+            both = both.format("")
+        elif table not in _LOCAL:
+            # Shared content may lie in both. Looked up row by row of the spool, so that the store's own index serves.
+            key = _key(connection, table)
+            same = " AND ".join(f"{_of('m', column)} = {_of('s', column)}" for column in key)
+            both = f"{both.format('')} AS s WHERE NOT EXISTS (SELECT 1 FROM main.{table} AS m WHERE {same})"
         else:
             continue
         connection.execute(f"CREATE TEMP VIEW {table} AS {both}")

@@ -139,8 +139,9 @@ def _outer(history: History, asked: dict[str, Any], options: dict[str, Any]) -> 
 
 def _records(history: History, ids: list[str]) -> dict[str, RunRecord]:
     from histhooks.history import RunRecord
+    from histhooks.history._listing import rows_of
 
-    rows = history.sql("SELECT * FROM runs WHERE id IN (SELECT value FROM json_each(?))", json.dumps(ids))
+    rows = rows_of(history, "SELECT * FROM runs WHERE id IN {}", ids)
     return {row["id"]: RunRecord(history, row) for row in rows}
 
 
@@ -148,14 +149,15 @@ def _with_children(history: History, shown: list[Line], options: dict[str, Any])
     """Put the runs inside others under them, level by level: one query for each level."""
     from histhooks.cli._runs_table import line_of
     from histhooks.history import RunRecord
+    from histhooks.history._listing import rows_of
 
     if not (options["children"] or options["is_all"]):
         return shown
     inside: dict[str, list[Line]] = {}
     level, depth = [line.run.id for line in shown if len(line.ids) == 1], 1
     while level:
-        sql = "SELECT * FROM runs WHERE parent_id IN (SELECT value FROM json_each(?)) ORDER BY started_at, id"
-        found = [RunRecord(history, row) for row in history.sql(sql, json.dumps(level))]
+        sql = "SELECT * FROM runs WHERE parent_id IN {} ORDER BY started_at, id"
+        found = [RunRecord(history, row) for row in rows_of(history, sql, level)]
         for run in found:
             inside.setdefault(run.parent_id, []).append(line_of(run, depth))
         level, depth = [run.id for run in found], depth + 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from histhooks._ids import short_id
 from histhooks._text import number, seconds, value_text, when
 from histhooks._time import from_iso, now_us
 from histhooks.cli._table import Cell, Column
-from histhooks.history._listing import params_of, summaries_of
+from histhooks.history._listing import params_of, rows_of, summaries_of
 from histhooks.history._outcomes import Outcome, best_of, outcomes_of
 
 if TYPE_CHECKING:
@@ -78,12 +77,8 @@ def line_of(run: RunRecord, depth: int = 0) -> Line:
 def details_of(history: History, shown: Sequence[Line], metric: str | None = None, param: str | None = None) -> Details:
     """Ask for what the rows show: a handful of queries, however many rows there are."""
     mains: dict[str, str | None] = {i: line.run.main_metric for line in shown for i in line.ids}
-    sql = (
-        "SELECT parent_id, count(*) AS n FROM runs WHERE parent_id IN (SELECT value FROM json_each(?)) "
-        "GROUP BY parent_id"
-    )
-    counted = history.sql(sql, json.dumps([line.run.id for line in shown]))
-    inside = {row["parent_id"]: row["n"] for row in counted}
+    sql = "SELECT parent_id, count(*) AS n FROM runs WHERE parent_id IN {} GROUP BY parent_id"
+    inside = {row["parent_id"]: row["n"] for row in rows_of(history, sql, [line.run.id for line in shown])}
     return Details(outcomes_of(history, mains, metric), params_of(history, mains), inside, param)
 
 

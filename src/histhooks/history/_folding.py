@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -114,14 +113,14 @@ def _rows(loop: list[Row]) -> list[Row]:
 def _complete(history: History, query: Query, known: dict[tuple[Any, ...], Row], beyond: Member) -> None:
     """Add older runs to the rows that are shown, so that their counts are whole."""
     seen = {member.id for row in known.values() for member in row.members}
-    sessions = json.dumps([row.members[0].session_id for row in known.values()])
-    groups = json.dumps([row.members[0].group_name for row in known.values() if row.members[0].group_name])
+    sessions = list({row.members[0].session_id for row in known.values()})
+    groups = list({row.members[0].group_name for row in known.values() if row.members[0].group_name})
     sql = (
         f"SELECT {_COLUMNS} FROM runs AS r{query.condition}{' AND' if query.clauses else ' WHERE'} r.started_at <= ? "
-        "AND (r.session_id IN (SELECT value FROM json_each(?)) OR r.group_name IN (SELECT value FROM json_each(?))) "
+        f"AND (r.session_id IN ({', '.join('?' * len(sessions))}) OR r.group_name IN ({', '.join('?' * len(groups))})) "
         "ORDER BY r.started_at DESC, r.id DESC"
     )
-    for columns in history.cursor(sql, *query.values, beyond.started_at, sessions, groups):
+    for columns in history.cursor(sql, *query.values, beyond.started_at, *sessions, *groups):
         member = Member(*columns)
         row = known.get(member.scope)
         if row is not None and member.id not in seen:

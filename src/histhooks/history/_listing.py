@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ _CANDIDATES = (
     "(r.kind = 'search' AND EXISTS (SELECT 1 FROM results AS k, json_each(k.value) AS j "
     "WHERE k.run_id = r.id AND k.key GLOB 'candidates_beyond_*' AND {}))"
 )
+_AT_ONCE = 500
 _EQUAL = {"project": "r.project", "framework": "r.framework", "kind": "r.kind", "group": "r.group_name"}
 
 
@@ -189,15 +189,21 @@ def _text(found: Field) -> str:
 # --- what a listing shows of its runs, with one query each ------------------------------------------------------------
 
 
-def _of(history: History, sql: str, ids: Iterable[str]) -> list[dict[str, Any]]:
-    return history.sql(sql, json.dumps(list(ids)))
+def rows_of(history: History, sql: str, ids: Iterable[str]) -> list[dict[str, Any]]:
+    """Rows of a query about some runs or sessions, whose ids stand for ``{}``, some hundred with each question.
+
+    A list of values reaches the tables below the views that show spools; a subquery would read them whole.
+    """
+    listed = list(dict.fromkeys(ids))
+    chunks = [listed[start : start + _AT_ONCE] for start in range(0, len(listed), _AT_ONCE)]
+    return [row for part in chunks for row in history.sql(sql.format(f"({', '.join('?' * len(part))})"), *part)]
 
 
 def summaries_of(history: History, ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     """The summaries of the metrics of some runs."""
     out: dict[str, list[dict[str, Any]]] = {}
-    sql = "SELECT * FROM metric_summaries WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY series"
-    for row in _of(history, sql, ids):
+    sql = "SELECT * FROM metric_summaries WHERE run_id IN {} ORDER BY series"
+    for row in rows_of(history, sql, ids):
         row.pop("series")
         out.setdefault(row["run_id"], []).append(row)
     return out
@@ -205,30 +211,27 @@ def summaries_of(history: History, ids: Iterable[str]) -> dict[str, list[dict[st
 
 def params_of(history: History, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The params of some runs."""
-    sql = "SELECT run_id, key, value FROM params WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY ordinal"
+    sql = "SELECT run_id, key, value FROM params WHERE run_id IN {} ORDER BY ordinal"
     return _json_of(history, sql, ids)
 
 
 def results_of(history: History, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The results of some runs; not the long tables of candidates."""
-    sql = (
-        "SELECT run_id, key, value FROM results WHERE run_id IN (SELECT value FROM json_each(?)) "
-        "AND length(value) < 2000 ORDER BY ordinal"
-    )
+    sql = "SELECT run_id, key, value FROM results WHERE run_id IN {} AND length(value) < 2000 ORDER BY ordinal"
     return _json_of(history, sql, ids)
 
 
 def tags_of(history: History, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The tags of some runs."""
     out: dict[str, dict[str, Any]] = {}
-    sql = "SELECT run_id, key, value FROM tags WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY time, ordinal"
-    for row in _of(history, sql, ids):
+    sql = "SELECT run_id, key, value FROM tags WHERE run_id IN {} ORDER BY time, ordinal"
+    for row in rows_of(history, sql, ids):
         out.setdefault(row["run_id"], {})[row["key"]] = row["value"]
     return out
 
 
 def _json_of(history: History, sql: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     out: dict[str, dict[str, Any]] = {}
-    for row in _of(history, sql, ids):
+    for row in rows_of(history, sql, ids):
         out.setdefault(row["run_id"], {})[row["key"]] = loads(row["value"])
     return out

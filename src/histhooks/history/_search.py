@@ -6,13 +6,12 @@ no index in a store that it never writes to.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from histhooks.errors import QueryError
-from histhooks.history._listing import Query
+from histhooks.history._listing import Query, rows_of
 
 if TYPE_CHECKING:
     from histhooks.history import History, RunRecord
@@ -100,8 +99,8 @@ def pattern_of(text: str) -> re.Pattern[str]:
 def _records(history: History, ids: list[str]) -> list[RunRecord]:
     from histhooks.history import RunRecord
 
-    sql = "SELECT r.* FROM runs AS r JOIN json_each(?) AS j ON r.id = j.value ORDER BY j.key"
-    return [RunRecord(history, row) for row in history.sql(sql, json.dumps(ids))]
+    found = {row["id"]: row for row in rows_of(history, "SELECT * FROM runs WHERE id IN {}", ids)}
+    return [RunRecord(history, found[i]) for i in ids]
 
 
 def _condition(word: str, text: str) -> tuple[str, str]:
@@ -125,12 +124,13 @@ def _anywhere(word: str) -> tuple[str, list[Any]]:
 
 
 def _hits(history: History, ids: list[str], words: list[str]) -> dict[str, list[Hit]]:
-    pattern, listed = pattern_of(" ".join(words)), json.dumps(ids)
+    pattern = pattern_of(" ".join(words))
     out: dict[str, dict[Hit, None]] = {}
     for source, run, texts in _SOURCES:
-        columns = ", ".join(text for _, text in texts)
-        sql = f"SELECT {run}, {columns} FROM json_each(?) AS j CROSS JOIN {source} WHERE {run} = j.value"
-        for run_id, *values in history.cursor(sql, listed):
+        columns = ", ".join(f"{text} AS c{number}" for number, (_, text) in enumerate(texts))
+        sql = f"SELECT {run} AS run_id, {columns} FROM {source} WHERE {run} IN {{}}"
+        for row in rows_of(history, sql, ids):
+            run_id, *values = row.values()
             for (what, _), value in zip(texts, values, strict=True):
                 text = "" if value is None else _readable(str(value))
                 if pattern.search(text):
