@@ -119,7 +119,12 @@ def verify(db):
     problems, lines, parts_seen = [], 0, 0
     held = [json.loads(text) for (text,) in db.execute("SELECT holds FROM exports")]
     partial, whole = bool(held), {scope for scopes in held for scope in scopes}
-    deleted = {d for (text,) in db.execute("SELECT digests FROM tombstones") for d in json.loads(text)}
+    # A tombstone counts where a part covers it.
+    covered = (
+        "SELECT t.digests FROM tombstones AS t JOIN ledger_parts AS p ON p.session_id = t.session_id "
+        "AND p.table_name = 'tombstones' AND p.scope = t.session_id AND t.ordinal BETWEEN p.first AND p.last"
+    )
+    deleted = {d for (text,) in db.execute(covered) for d in json.loads(text)}
     last = {}
     for session_id, seq, n_rows, digest, previous, time, heads in db.execute(
         "SELECT session_id, seq, n_rows, digest, previous, time, heads FROM ledger ORDER BY session_id, seq"

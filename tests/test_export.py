@@ -100,6 +100,7 @@ def test_a_small_store_holds_just_those_runs_and_is_a_store(store: Path, tmp_pat
             assert theirs.run(name).metrics() == ours.run(name).metrics()
     report = verify(small)
     assert report.not_in_file > 0
+    assert [(part["kind"], part["holds"] > 5) for part in report.parts_of] == [("export", True)]
     # The states of generators that an earlier run of the process holds came along.
     lacking = (
         "SELECT count(*) FROM rng_states WHERE digest NOT IN (SELECT sha256 FROM contents) "

@@ -121,6 +121,23 @@ def test_a_change_to_what_is_derived_or_added_is_found(store: Path, sql: str, na
     assert names in report.problems[0]
 
 
+def test_a_tombstone_that_no_line_covers_excuses_nothing(store: Path) -> None:
+    connection = sqlite3.connect(store)
+    session_id, digest, run_id = connection.execute(
+        "SELECT session_id, digest, scope FROM ledger_parts WHERE table_name = 'params' LIMIT 1"
+    ).fetchone()
+    connection.execute("DELETE FROM params WHERE run_id = ?", (run_id,))
+    connection.execute(
+        "INSERT INTO tombstones (session_id, ordinal, action, subject_id, digests, reason, actor_sha256, time) "
+        "VALUES (?, 0, 'delete', ?, json_array(?), 'none', '', 0)",
+        (session_id, run_id, digest),
+    )
+    connection.commit()
+    connection.close()
+    assert not verify(store).ok
+    assert alone(store)[0] == 1
+
+
 def test_a_session_that_was_cut_short_is_missed_by_a_later_one(store: Path) -> None:
     connection = sqlite3.connect(store)
     (session_id, last) = connection.execute(

@@ -61,6 +61,11 @@ def verify(context: click.Context, words: tuple[str, ...], store: str | None, he
 def _tell(report: Report) -> None:
     if report.head:
         click.echo(f"  the latest line is {report.head[:12]}; keep it elsewhere for --head")
+    for part in report.parts_of:
+        made = common.when(iso(part["time"]))
+        click.echo(
+            f"  this file says that it is part of a history ({part['kind']} of {made}), {part['holds']} scopes whole"
+        )
     for count, one, many in (
         (report.redacted, "personal value was erased (redacted)", "personal values were erased (redacted)"),
         (report.redacted_by_hand, "of them has no tombstone", "of them have no tombstone"),

@@ -22,6 +22,11 @@ from histhooks.verify._report import Report
 
 Progress = Callable[[int, int], None]
 _OFTEN = 100
+# A tombstone counts where a part covers it.
+_TOMBSTONES = (
+    "SELECT t.digests FROM tombstones AS t JOIN ledger_parts AS p ON p.session_id = t.session_id "
+    "AND p.table_name = 'tombstones' AND p.scope = t.session_id AND t.ordinal BETWEEN p.first AND p.last"
+)
 
 
 class LedgerCheck:
@@ -47,10 +52,13 @@ class LedgerCheck:
         self.connection = connection
         self.report = Report()
         self.elsewhere = elsewhere or {}
-        held = self.all("SELECT holds FROM exports")
+        held = [
+            (kind, json.loads(text), time) for kind, text, time in self.all("SELECT kind, holds, time FROM exports")
+        ]
         self.is_partial = bool(held)
-        self.holds = {scope for (text,) in held for scope in json.loads(text)}
-        self.gone = {d for (text,) in self.all("SELECT digests FROM tombstones") for d in json.loads(text)}
+        self.holds = {scope for _, scopes, _ in held for scope in scopes}
+        self.report.parts_of = [{"kind": kind, "holds": len(scopes), "time": time} for kind, scopes, time in held]
+        self.gone = {d for (text,) in self.all(_TOMBSTONES) for d in json.loads(text)}
         self.covered: dict[str, int] = dict.fromkeys([*TABLES, "points"], 0)
         self._progress = progress
         self._done = 0

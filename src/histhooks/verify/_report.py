@@ -30,6 +30,9 @@ class Report:
         How many of these no tombstone accounts for.
     not_in_file : int
         Parts whose rows this file does not claim to hold, as in an export.
+    parts_of : list of dict
+        What the file says of itself where it holds a part of a history only: kind (`export`, `spool`), how many scopes
+        it `holds` whole, and since when (microseconds UTC).
     deleted : int
         Parts whose rows a tombstone accounts for.
     tombstones : list of dict
@@ -61,6 +64,7 @@ class Report:
     redacted: int = 0
     redacted_by_hand: int = 0
     not_in_file: int = 0
+    parts_of: list[dict[str, Any]] = field(default_factory=list)
     deleted: int = 0
     tombstones: list[dict[str, Any]] = field(default_factory=list)
     head: str | None = None
