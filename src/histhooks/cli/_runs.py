@@ -203,8 +203,7 @@ def _sorted_by(history: History, order_by: str | None) -> tuple[str | None, str 
 
 def _footer(history: History, asked: dict[str, Any], options: dict[str, Any], shown: list[Line]) -> str:
     """How many there are, and what is not shown."""
-    query = _query(history, asked, options)
-    total = history.sql(f"SELECT count(*) AS n FROM runs AS r{query.condition}", *query.values)[0]["n"]
+    total = _count(history, asked, options)
     listed = sum(len(line.ids) for line in shown if line.depth == 0)
     count = f"{listed} of {total} runs" if listed != total else f"{total} run{'' if total == 1 else 's'}"
     text = f"{count}{_of_project(asked, options)} in {history.path}"
@@ -212,18 +211,24 @@ def _footer(history: History, asked: dict[str, Any], options: dict[str, Any], sh
     if any(len(line.ids) > 1 for line in shown):
         hints.append("×n: from one call site, the best of them named; --unfold shows each")
     if not options["is_all"] and "kind" not in asked:
-        hidden = {**asked, "kind": "preprocess"}
-        other = _query(history, hidden, options)
-        n = history.sql(f"SELECT count(*) AS n FROM runs AS r{other.condition}", *other.values)[0]["n"]
+        n = _count(history, {**asked, "kind": "preprocess"}, options)
         hints += [f"{n} of preprocessing with --all"] if n else []
+    if "project" in asked and not options["project"]:
+        n = _count(history, {name: value for name, value in asked.items() if name != "project"}, options) - total
+        hints += [f"{n} of other projects with --all-projects"] if n else []
     if not total:
         hints += _reasons(history, asked)
     return "\n".join([text, *(f"  {hint}" for hint in hints)])
 
 
+def _count(history: History, asked: dict[str, Any], options: dict[str, Any]) -> int:
+    query = _query(history, asked, options)
+    return int(history.sql(f"SELECT count(*) AS n FROM runs AS r{query.condition}", *query.values)[0]["n"])
+
+
 def _of_project(asked: dict[str, Any], options: dict[str, Any]) -> str:
     if "project" in asked:
-        return f" of {asked['project']}" + ("" if options["project"] else " (--all-projects for all)")
+        return f" of {asked['project']}"
     return "" if options["all_projects"] else " of all projects"
 
 
