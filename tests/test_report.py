@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import histhooks
+from conftest import end_session
 from histhooks.report import report
 
 HOSTILE = "<script>alert(1)</script>"
@@ -164,6 +165,23 @@ def test_markdown_holds_the_same_facts_and_no_html(trained: Path, tmp_path: Path
     assert tables
     for line in tables:
         assert line.endswith("|")
+
+
+def test_what_was_redacted_and_deleted_is_told_with_its_reason(tmp_path: Path) -> None:
+    from histhooks import curate
+
+    histhooks.autolog(store=tmp_path / "a.db")
+    for name in ("keep", "drop"):
+        with histhooks.start_run(name) as run:
+            run.note("written by somebody")
+    histhooks.flush()
+    end_session()
+    curate.redact(reason="asked to", runs=("keep",), store=tmp_path / "a.db")
+    curate.delete("drop", reason="a mistake <b>", store=tmp_path / "a.db")
+    page = Page(write(tmp_path / "a.db", "keep", tmp_path / "a.html"))
+    for words in ("This history fits its ledger", "asked to", "a mistake <b>", "[erased]", "Redacted values"):
+        assert words in page.text, words
+    assert "somebody" not in page.text
 
 
 def test_a_running_run_and_one_without_anything_can_be_reported(tmp_path: Path) -> None:

@@ -75,6 +75,12 @@ def test_json_and_csv_hold_all_of_it(trained: Path) -> None:
 def test_runs_are_found_by_a_condition(trained: Path) -> None:
     found = json.loads(ask(str(trained), "--where", "framework = keras", "--json")[1])
     assert {run["id"] for run in found["runs"]} == set(ids(trained, "network·Sequential"))
+    found = json.loads(ask(str(trained), "--tag", "team", "--json")[1])
+    expected = [*ids(trained, "classic·Pipeline"), *ids(trained, "classic·GridSearchCV")]
+    assert {run["id"] for run in found["runs"]} == set(expected)
+    code, out, err = ask(str(trained), "--tag", "team", "--limit", "2", "--json")
+    assert len(json.loads(out)["runs"]) == 2
+    assert "the first 2 only" in err
     code, _, err = ask(str(trained), "--where", "framework = keras and val_loss < 0")
     assert (code, "two runs or more, not 0" in err) == (2, True)
     assert ask(str(trained), "last", "--where", "framework = keras")[0] == 2

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import histhooks
+from conftest import end_session
 
 DOC = Path(__file__).parents[2] / "docs" / "show_json.md"
 
@@ -192,6 +193,34 @@ def test_links_are_told_from_both_sides(tmp_path: Path) -> None:
     out = show(tmp_path / "a.db", "first")
     assert f"resumed by {(second.id or '')[-8:]}" in out
     assert "attempt 1 of 2 of one training" in out
+
+
+def test_what_was_erased_says_so(tmp_path: Path) -> None:
+    from histhooks import curate
+
+    histhooks.autolog(store=tmp_path / "a.db")
+    with histhooks.start_run("one") as run:
+        run.tag("owner", "somebody")
+        run.tag("bare")
+        run.note("written by somebody")
+    histhooks.flush()
+    end_session()
+    curate.redact(reason="asked to", runs=("one",), store=tmp_path / "a.db")
+    out = show(tmp_path / "a.db", "one")
+    assert "owner=[erased]" in out
+    assert "notes         [erased]" in out
+    assert "somebody" not in out
+    assert json.loads(show(tmp_path / "a.db", "one", "--json"))["session"]["username"] is None
+
+
+def test_full_leaves_nothing_out(trained: Path) -> None:
+    run = ids(trained, "network·Sequential")[0]
+    with histhooks.History(trained) as history:
+        params = history.run(run).params
+    out = show(trained, run, "--full")
+    for key in params:
+        assert f"  {key} = " in out
+    assert "more with" not in out
 
 
 def test_a_link_by_a_file_alone_is_told_from_both_sides(tmp_path: Path) -> None:

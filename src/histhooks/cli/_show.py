@@ -25,7 +25,7 @@ _LINES = 12  # of long texts
 @click.command(epilog="Example: histhooks show last --code")
 @click.argument("words", nargs=-1, metavar="[STORE] [RUN]")
 @common.store_option
-@click.option("--full", "is_full", is_flag=True, help="Everything, however long.")
+@click.option("--full", "is_full", is_flag=True, help="All of each part, however long.")
 @click.option("--params", "wants_params", is_flag=True, help="Only all params, with where they came from.")
 @click.option("--code", "wants_code", is_flag=True, help="Only the recorded diff and new files, as a patch.")
 @click.option("--env", "wants_packages", is_flag=True, help="Only the packages, as pip lists them.")
@@ -109,7 +109,7 @@ def _facts(run: RunRecord, is_full: bool) -> list[tuple[str, str]]:
         ("code", facts.code(run)),
         ("environment", facts.environment(run)),
         ("threads", facts.threads(run)),
-        ("tags", ", ".join(f"{k}={v}" if v else k for k, v in run.tags.items())),
+        ("tags", ", ".join(_tag(key, value) for key, value in run.tags.items())),
         ("notes", _cut("\n".join(notes), most)),
         ("files", "\n".join(facts.artifacts(run, most))),
         ("events", _cut("\n".join(_event(event) for event in events[-most:]), most)),
@@ -120,6 +120,10 @@ def _determinism(run: RunRecord) -> str:
     """The flags; those at torch's defaults in few words."""
     flags = {key.removeprefix("torch.").removeprefix("backends."): value for key, value in run.determinism.items()}
     return ", ".join(f"{key}={common.value_text(value)}" for key, value in flags.items())
+
+
+def _tag(key: str, value: str | None) -> str:
+    return f"{key}=[erased]" if value is None else f"{key}={value}" if value else key
 
 
 def _event(event: Mapping[str, Any]) -> str:
@@ -145,11 +149,13 @@ def _params(run: RunRecord, console: Console, is_full: bool) -> None:
     if not everything:
         return
     # The line of the optimizer says these.
-    told = {key: value for key, value in chosen.items() if not (run.optimizers and key.startswith("optimizer."))}
+    has_optimizers = bool(run.optimizers) and not is_full
+    told = everything if is_full else chosen
+    told = {key: value for key, value in told.items() if not (has_optimizers and key.startswith("optimizer."))}
     most = len(told) if is_full else 24
     defaults = len(everything) - len(chosen)
     rest = [f"{defaults} left at their default" if defaults else ""]
-    rest += [f"{len(chosen) - len(told)} of the optimizer above" if len(told) < len(chosen) else ""]
+    rest += [f"{len(chosen) - len(told)} of the optimizer above" if len(told) < len(chosen) and not is_full else ""]
     rest += [f"{len(told) - most} more with --params" if len(told) > most else ""]
     _title(console, "Params", ", ".join(filter(None, rest)))
     cells = []

@@ -103,8 +103,6 @@ def _version() -> str:
 def _verified(run: RunRecord) -> tuple[Verified | None, str]:
     from histhooks.verify import verify
 
-    if run.history.spools:
-        return None, f"{len(run.history.spools)} spools wait to come home; histhooks sync brings them"
     try:
         return verify(run.history.path), ""
     except StoreError as error:
@@ -133,10 +131,24 @@ def _ledger(run: RunRecord, found: Verified | None, why: str) -> Section:
         _verdict(found, why),
     ]
     if found is not None:
-        facts = [(f"{found.redacted:,}", "personal values were erased") if found.redacted else None]
-        facts += [(f"{found.deleted:,}", "parts were deleted and left a tombstone") if found.deleted else None]
-        blocks += [Text(" ".join(fact)) for fact in facts if fact is not None]
+        blocks.append(Facts(_told(found)))
         if found.problems:
             blocks.append(Table(["what does not fit"], [[problem] for problem in found.problems[:100]]))
-        blocks.append(Facts([("What it cannot prove", "\n".join(found.cannot_prove))]))
+        if found.tombstones:
+            rows = [
+                [stone["action"], stone["reason"], stone["actor"] or "–", _contents.moment(stone["time"])]
+                for stone in found.tombstones
+            ]
+            blocks.append(Table(["deleted or redacted", "why", "by", "when"], rows))
     return Section("Ledger", blocks)
+
+
+def _told(found: Verified) -> list[tuple[str, str | None]]:
+    """What verifying found in the whole store, beside whether it fits; what is zero is left out."""
+    counts = [
+        ("Redacted values", found.redacted), ("of these without a tombstone", found.redacted_by_hand),
+        ("Deleted parts", found.deleted), ("Parts not in this file", found.not_in_file),
+        ("Sessions without an end", len(found.sessions_without_end)), ("Points dropped", found.dropped_points),
+    ]  # fmt: skip
+    told: list[tuple[str, str | None]] = [(label, f"{n:,}") for label, n in counts if n]
+    return [*told, ("What it cannot prove", "\n".join(found.cannot_prove))]
