@@ -106,6 +106,7 @@ def ask(command: str, folder: Path) -> str:
 def draw(title: str, text: str) -> str:
     """A terminal's text as an SVG that needs nothing from elsewhere."""
     console = Console(record=True, width=WIDTH, file=open(os.devnull, "w", encoding="utf-8"), force_terminal=True)  # noqa: SIM115
+    text = text.replace(f"{Path(sys.executable).parent}{os.sep}", "")  # where Python lies here is nobody's business
     console.print(Text.from_ansi(f"$ {title}\n{text.rstrip()}"))
     svg = console.export_svg(title=title, unique_id="histhooks")
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)

@@ -76,6 +76,8 @@ class Run:
         self._tokens: list[Token[Run | None]] = []
         # What an integration still has to say when the run ends: called with the status, gives columns of `runs`.
         self.before_end: Callable[[str], dict[str, Any]] | None = None
+        # For a point of an epoch that comes without a step: the last step that the host has taken.
+        self.last_step: Callable[[], int | None] | None = None
         self._changing = threading.Lock()
         self._append: Callable[[Any], None] = engine.buffer.append if engine is not None else _ignore
         if engine is not None:
@@ -94,7 +96,8 @@ class Run:
         metrics : mapping of str to number
             Names as the program calls them; a prefix such as ``val_`` names the split.
         step : int, optional
-            0-based step; by default the number of points the metric has so far.
+            0-based step. By default the number of points the metric has so far; where an epoch is given and the
+            optimizer steps of a PyTorch loop are recorded, the last of those.
         epoch : int, optional
             0-based epoch.
         """
@@ -108,8 +111,11 @@ class Run:
                 metrics, elsewhere = dict(metrics), None
             if step.__class__ is not int and step is not None:
                 step = int(step)
-            if epoch.__class__ is not int and epoch is not None:
-                epoch = int(epoch)
+            if epoch is not None:
+                if epoch.__class__ is not int:
+                    epoch = int(epoch)
+                if step is None and self.last_step is not None:
+                    step = self.last_step()
             now = time.time_ns()
             if metrics:
                 self._append((self, metrics, step, epoch, now))

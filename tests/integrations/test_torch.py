@@ -85,7 +85,7 @@ print(json.dumps(train()))
     steps = [(n, n // 8) for n in range(24)]
     assert points(store_path, "loss") == [(*place, loss) for place, loss in zip(steps, losses, strict=True)]
     assert points(store_path, "lr") == [(*place, rate) for place, rate in zip(steps, rates, strict=True)]
-    assert [(epoch, value) for _, epoch, value in points(store_path, "accuracy")] == [(0, 0.0), (1, 0.1), (2, 0.2)]
+    assert points(store_path, "accuracy") == [(7, 0, 0.0), (15, 1, 0.1), (23, 2, 0.2)]
     sql = "SELECT kind, status, framework, model_class, epochs_done, steps_done FROM runs"
     assert query(store_path, sql) == [("loop", "finished", "torch", "__main__.Net", 3, 24)]
     params = {key: json.loads(str(value)) for key, value in query(store_path, "SELECT key, value FROM params")}

@@ -29,7 +29,8 @@ parameters that an earlier run trained      a link `continues` to that run
 A run ends when its optimizers are gone (`finished`; `ended` where a batch had been fetched and no step followed), with
 its cell in a notebook, and else with the process. An exception that the program catches itself outside of
 ``record()`` or ``start_run()`` is not seen. Where the program logs `loss` or `lr` itself in that run, each step, ours
-stay out. The first point waits for the second step or the next backward, which tell how it is called.
+stay out. What it logs with an epoch and no step (``histhooks.log({"val_loss": 0.2}, epoch=3)``) stands at the last
+step so far. The first point waits for the second step or the next backward, which tell how it is called.
 
 Seams. ``register_optimizer_step_post_hook`` is the official, global registration; it is called for each optimizer
 whose class calls ``Optimizer.__init__``. ``Tensor.backward`` calls ``torch.autograd.backward``, which is wrapped: a

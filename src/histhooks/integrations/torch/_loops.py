@@ -133,6 +133,7 @@ class Loop:
         self._last_ns = 0
         self._clock = time.perf_counter()
         state.of_run[str(run.id)] = self
+        run.last_step = lambda: self.steps - 1 if self.steps else None
         run.before_end = self._concluded
         self._watch()
 
