@@ -214,6 +214,25 @@ def test_a_deleted_run_goes_with_its_children_and_leaves_tombstones_and_nothing_
     fits(store_path)
 
 
+def test_a_kept_file_goes_with_the_last_run_that_needs_it(store_path: Path) -> None:
+    record(store_path, """
+        import histhooks
+        open("other.bin", "w").write("more")
+        with histhooks.start_run("one") as run: run.log_artifact("model.bin"); run.log_artifact("other.bin")
+        with histhooks.start_run("two") as run: run.log_artifact("model.bin")
+    """)  # fmt: skip
+    kept = store_path.with_name("histhooks.db.files")
+    kept.mkdir()
+    rows = query(store_path, "SELECT path, sha256 FROM run_artifacts")
+    names = {Path(str(path)).name: str(sha) for path, sha in rows}
+    for sha in names.values():
+        (kept / sha).write_bytes(b"content")
+    curate.delete("one", reason="wrong", store=store_path)
+    assert [path.name for path in kept.iterdir()] == [names["model.bin"]]
+    curate.delete("two", reason="wrong", store=store_path)
+    assert list(kept.iterdir()) == []
+
+
 def test_a_name_that_could_mean_another_run_is_not_enough_to_delete_or_redact(store_path: Path) -> None:
     record(store_path, SEARCH, HISTHOOKS_PROJECT="elsewhere")
     record(store_path, SEARCH, HISTHOOKS_PROJECT="somewhere")

@@ -138,6 +138,31 @@ def test_a_tombstone_that_no_line_covers_excuses_nothing(store: Path) -> None:
     assert alone(store)[0] == 1
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE states SET state = 'no JSON'",
+        "UPDATE states SET state = '[1]'",
+        "UPDATE ledger SET heads = 'no JSON' WHERE heads IS NOT NULL",
+        "UPDATE ledger SET heads = '[[1]]' WHERE heads IS NOT NULL",
+        "UPDATE ledger_parts SET ranges = 'no JSON' WHERE table_name = 'points'",
+        "UPDATE ledger_parts SET ranges = '{}' WHERE table_name = 'points'",
+        "UPDATE salts SET salt = 'no salt'",
+        "UPDATE points SET special = 'odd' WHERE n = 3",
+        "UPDATE ledger_parts SET table_name = 'nothing' WHERE table_name = 'params'",
+    ],
+)
+def test_a_change_that_breaks_the_form_is_found_too(store: Path, sql: str) -> None:
+    connection = sqlite3.connect(store)
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    assert connection.execute(sql).rowcount > 0
+    connection.commit()
+    connection.close()
+    report = verify(store)
+    assert not report.ok
+    assert report.problems
+
+
 def test_a_session_that_was_cut_short_is_missed_by_a_later_one(store: Path) -> None:
     connection = sqlite3.connect(store)
     (session_id, last) = connection.execute(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,14 @@ def _verify(path: Path, head: str | None, progress: Progress | None) -> Report:
     if path.is_file():
         is_alone = is_left_alone(path)
         before = state_of(path)
-        report = _verify_store(path, sessions, lines, merged, progress, is_alone=is_alone)
+        try:
+            report = _verify_store(path, sessions, lines, merged, progress, is_alone=is_alone)
+        except sqlite3.DatabaseError:
+            # Half of what it was and half of what it is, where somebody wrote meanwhile.
+            if not is_alone or state_of(path) == before:
+                raise
         if is_alone and state_of(path) != before:
-            # Somebody came and wrote meanwhile: once more, sharing the file with them.
+            # Once more, sharing the file with who came.
             for kept in (sessions, lines, merged):
                 kept.clear()
             report = _verify_store(path, sessions, lines, merged, progress, is_alone=False)
@@ -93,14 +99,22 @@ def _verify_store(
 ) -> Report:
     with opened(path, is_alone=is_alone) as connection:
         check = LedgerCheck(connection, progress=progress)
-        check.run()
-        DerivedCheck(check).run()
+        _run(check)
         _look(connection, check.report, sessions, lines)
         merged |= {name for (name,) in connection.execute("SELECT name FROM merged_spools")}
         row = connection.execute("SELECT digest FROM ledger ORDER BY time DESC, session_id, seq LIMIT 1").fetchone()
         check.report.head = row[0] if row else None
         check.report.tombstones = _tombstones(connection)
         return check.report
+
+
+def _run(check: LedgerCheck) -> None:
+    try:
+        check.run()
+        DerivedCheck(check).run()
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, struct.error) as error:
+        # What we wrote reads back; who changed it need not have kept to its form.
+        check.report.problem(f"something here is not of the form in which it was written: {error}")
 
 
 def _tombstones(connection: sqlite3.Connection) -> list[dict[str, Any]]:
@@ -119,8 +133,7 @@ def _verify_spool(spool: Path, report: Report, sessions: Sessions, lines: dict[t
     try:
         with copied(spool) as connection:
             check = LedgerCheck(connection, elsewhere=lines)
-            check.run()
-            DerivedCheck(check).run()
+            _run(check)
             _look(connection, check.report, sessions, lines)
             found = check.report
             report.failed_captures += found.failed_captures
