@@ -249,6 +249,17 @@ def test_a_name_that_could_mean_another_run_is_not_enough_to_delete_or_redact(st
     fits(store_path)
 
 
+def test_a_group_goes_as_one_and_is_exported_as_one(store_path: Path, tmp_path: Path) -> None:
+    for group in ("sweep", "sweep", "other"):
+        record(store_path, SEARCH, HISTHOOKS_GROUP=group)
+    assert export("sweep", to=tmp_path / "sweep.db", store=store_path).runs == 2 * 5
+    fits(tmp_path / "sweep.db")
+    done = curate.delete("group:sweep", reason="wrong", store=store_path)
+    assert len(done.runs) == 2 * 5
+    assert query(store_path, "SELECT DISTINCT group_name FROM runs WHERE parent_id IS NULL") == [("other",)]
+    fits(store_path)
+
+
 def test_a_deletion_is_no_licence_to_take_out_more(store_path: Path) -> None:
     record(store_path, SEARCH)
     curate.delete("search", reason="wrong data", store=store_path)

@@ -37,7 +37,7 @@ def export(
 
     words, store = common.split_store(words, store)
     with common.open_history(store) as history:
-        ids = tuple(history.run(selector).id for selector in words)
+        ids = tuple(run.id for run in history.select(*words))
     with common.progress("exporting", "series") as told:
         done = write(
             *ids, to=to, store=store, project=project, is_all=is_all, anonymous=anonymous, force=force, progress=told

@@ -80,7 +80,7 @@ def delete(
     Parameters
     ----------
     *runs : str
-        An id, a part of one, a name, `last` or `last~2`, each.
+        An id, a part of one, a name, `last` or `last~2`, each; `job:ID` and `group:NAME` mean all runs of them.
     reason : str
         Kept in the tombstone.
     store : str or path, optional

@@ -150,7 +150,8 @@ class CommandSession:
         ----------
         selectors : tuple of str
         is_exact : bool
-            Whether the best guess is not good enough, as for what cannot be undone.
+            Whether the best guess is not good enough, as for what cannot be undone; `job:ID` and `group:NAME` then mean
+            all runs of a job or a group.
 
         Raises
         ------
@@ -163,7 +164,10 @@ class CommandSession:
         with History(self.path) as history:
             history.tell = said.append
             for selector in selectors:
-                found.append(history.run(selector).row)
+                if is_exact and selector.startswith(("job:", "group:")):
+                    found += [run.row for run in history.select(selector)]
+                else:
+                    found.append(history.run(selector).row)
                 if said and is_exact:
                     raise QueryError(
                         f"{selector!r} could mean another run ({said[0]}); name the one you mean by its id, such as "

@@ -65,7 +65,7 @@ def export(
     Parameters
     ----------
     *runs : str
-        An id, a part of one, a name, `last` or `last~2`, each.
+        An id, a part of one, a name, `last` or `last~2`, each; of a job or a group all runs.
     to : str or path
         Its ending says the format: `.json` for complete records, `.csv` or `.parquet` for points, `.db` or `.sqlite`
         for a store.
@@ -130,7 +130,7 @@ def _chosen(history: History, runs: tuple[str, ...], project: str | None, *, is_
         return found
     if not runs:
         raise QueryError("which runs? name some, or a project, or all (RUN..., --project NAME, --all)")
-    return [history.run(selector).id for selector in runs]
+    return [run.id for run in history.select(*runs)]
 
 
 def _copy(store: Path, run_ids: list[str], part: Path, *, is_anonymous: bool, progress: Progress | None) -> Choice:
