@@ -63,28 +63,31 @@ def fold(history: History, query: Query, limit: int) -> list[Row]:
     """
     loops: list[list[Row]] = []
     known: dict[tuple[Any, ...], Row] = {}
+    counted: set[str] = set()
     sql, values = query.select(_COLUMNS)
-    last: Member | None = None
+    last: tuple[Member, Row] | None = None
     beyond = ""
     for columns in history.cursor(sql, *values):
         member = Member(*columns)
         row = known.get(member.scope)
         if row is not None:
-            row.members.append(member)
-        elif last is not None and loops and _follows(last, member):
-            known[member.scope] = row = Row([member])
-            loops[-1].append(row)
-        elif sum(_height(loop) for loop in loops) >= limit:
-            _complete(history, query, known, member)
-            beyond = member.started_at
-            break
+            if member.id not in counted:
+                row.members.append(member)
         else:
-            known[member.scope] = row = Row([member])
-            loops.append([row])
-        last = member
-    rows = [row for loop in loops for row in _rows(loop)]
-    # Single runs that are older than one that was not looked at are none of the first.
-    rows = [row for row in rows if len(row.members) > 1 or row.members[0].started_at > beyond]
+            row = known[member.scope] = Row([member])
+            if last is not None and last[1] is loops[-1][-1] and _follows(last[0], member):
+                loops[-1].append(row)
+            else:
+                if _height(loops, member.started_at) >= limit:
+                    del known[member.scope]
+                    counted |= _complete(history, query, known, member)
+                    if _height(loops, member.started_at) >= limit:
+                        beyond = member.started_at
+                        break
+                    known[member.scope] = row
+                loops.append([row])
+        last = (member, row)
+    rows = [row for loop in loops for row in _rows(loop, beyond)]
     return sorted(rows, key=lambda row: (row.members[0].started_at, row.members[0].id), reverse=True)[:limit]
 
 
@@ -95,23 +98,25 @@ def _follows(later: Member, earlier: Member) -> bool:
     return from_iso(later.started_at) - from_iso(earlier.ended_at) < _GAP_US
 
 
-def _height(loop: list[Row]) -> int:
-    return (
-        1 if len(loop) >= LOOP_FROM else sum(1 if len(row.members) >= FOLD_FROM else len(row.members) for row in loop)
-    )
+def _height(loops: list[list[Row]], beyond: str) -> int:
+    return sum(len(_rows(loop, beyond)) for loop in loops)
 
 
-def _rows(loop: list[Row]) -> list[Row]:
+def _rows(loop: list[Row], beyond: str) -> list[Row]:
+    """The rows that a loop makes; single runs that are older than one that was not looked at are none of the first."""
     if len(loop) >= LOOP_FROM:
         return [Row([member for row in loop for member in row.members])]
     out: list[Row] = []
     for row in loop:
-        out += [row] if len(row.members) >= FOLD_FROM else [Row([member]) for member in row.members]
+        if len(row.members) >= FOLD_FROM:
+            out.append(row)
+        else:
+            out += [Row([member]) for member in row.members if member.started_at > beyond]
     return out
 
 
-def _complete(history: History, query: Query, known: dict[tuple[Any, ...], Row], beyond: Member) -> None:
-    """Add older runs to the rows that are shown, so that their counts are whole."""
+def _complete(history: History, query: Query, known: dict[tuple[Any, ...], Row], beyond: Member) -> set[str]:
+    """Add older runs to the rows that are shown, so that their counts are whole; give the ids of all they have."""
     seen = {member.id for row in known.values() for member in row.members}
     sessions = list({row.members[0].session_id for row in known.values()})
     groups = list({row.members[0].group_name for row in known.values() if row.members[0].group_name})
@@ -124,4 +129,6 @@ def _complete(history: History, query: Query, known: dict[tuple[Any, ...], Row],
         member = Member(*columns)
         row = known.get(member.scope)
         if row is not None and member.id not in seen:
+            seen.add(member.id)
             row.members.append(member)
+    return seen
