@@ -20,6 +20,8 @@ from histhooks._metrics import Metric, describe
         ("loss/val", "loss", "valid", -1),
         ("lr", "lr", "train", 0),
         ("system/cpu_percent", "cpu_percent", "system", 0),
+        ("score_time", "score_time", "train", 0),
+        ("test_score_time", "score_time", "test", 0),
         ("value", "value", "train", 0),
         ("training_curve", "curve", "train", 0),
         ("trainable", "trainable", "train", 0),

@@ -18,6 +18,7 @@ _UP = re.compile(
     r"acc|auc|r2|f1|fbeta|precision|recall|score|map$|ndcg|jaccard|iou|dice|likelihood|bleu|rouge|gain|reward|kappa|mcc|"
     r"similarity|explained_variance|neg_"
 )
+_CLOCK = re.compile(r"(^|[_./-])(time|duration|seconds)$")
 _PREFIX = re.compile(r"^(train|training|val|valid|validation|eval|dev|test|testing|system)(?:_\d+(?=-))?[_./-](.+)$")
 _SUFFIX = re.compile(r"^(.+)[_./-](train|training|val|valid|validation|eval|test)$")
 
@@ -43,6 +44,8 @@ class Metric(NamedTuple):
 def direction_of(metric: str) -> int:
     """Which way is better: 1 up, -1 down, 0 unknown."""
     name = metric.lower()
+    if _CLOCK.search(name):
+        return 0  # score_time is no score
     if name.startswith(("neg_", "neg-")):
         return 1
     if _DOWN.search(name):

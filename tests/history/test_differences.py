@@ -273,6 +273,38 @@ def test_what_was_not_recorded_is_apart_from_no_difference(tmp_path: Path) -> No
         assert {"params", "metrics"} <= set(found.same)
 
 
+def test_of_mappings_only_what_differs_in_them_is_told(tmp_path: Path) -> None:
+    histhooks.autolog(store=tmp_path / "a.db")
+    for name, depth in (("first", 2), ("second", 5)):
+        with histhooks.start_run(name) as run:
+            run.log_results({"config": {"tree": {"depth": depth, "eta": 0.1}, "kind": "tree"}})
+    histhooks.flush()
+    with histhooks.History(tmp_path / "a.db") as history:
+        (change,) = history.diff("first", "second").part("results").changes
+        assert (change.key, change.a, change.b, change.kind) == ("config.tree.depth", 2, 5, "changed")
+
+
+def test_a_seed_among_the_params_is_a_seed(tmp_path: Path) -> None:
+    histhooks.autolog(store=tmp_path / "a.db")
+    for name, seed in (("first", 2), ("second", 5), ("third", None)):
+        histhooks.start_run(name, params={"seed": seed, "clf__random_state": None}).end()
+    histhooks.flush()
+    with histhooks.History(tmp_path / "a.db") as history:
+        found = history.diff("first", "second")
+        assert [(c.key, c.a, c.b) for c in found.part("params").changes] == [("seed", 2, 5)]
+        assert found.part("seeds").notes == ()
+        assert history.diff("first", "third").part("seeds").notes == ("B: no seed was set",)
+
+
+def test_folds_are_compared_by_their_mean(trained: Path) -> None:
+    with histhooks.History(trained) as history:
+        a, b = (runs(history, "classic·GridSearchCV")[1].children[n] for n in (0, 2))
+        (change,) = [c for c in history.diff(a, b).part("metrics").changes if c.key == "test_score"]
+        means = [run.results["mean_test_score"] for run in (a, b)]
+        assert [change.a["mean"], change.b["mean"]] == pytest.approx(means)
+        assert change.note == ("better" if means[1] > means[0] else "worse")
+
+
 def test_metrics_may_be_close_enough_and_nan_is_the_same_as_nan(tmp_path: Path) -> None:
     histhooks.autolog(store=tmp_path / "a.db")
     for name, value in (("first", 0.5), ("second", 0.5000001)):

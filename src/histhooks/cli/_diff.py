@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from histhooks.history._differences import Differences, Part
 
 _FEW, _PATCH_LINES = 24, 40
-_CURVE = ("last", "best", "points", "not_finite", "first", "min", "max")
+_CURVE = ("last", "best", "mean", "points", "not_finite", "first", "min", "max")
 
 
 @click.command(epilog="Example: histhooks diff last~1 last --code")
@@ -138,12 +138,14 @@ def _curve(change: Change) -> Text:
         return out.append(f"last {common.number(row['last'])}, best {common.number(row['best'])}")
     a, b = change.a, change.b
     # What is told of the ends tells of the rest, too.
-    told = [key for key in _CURVE[:4] if a[key] != b[key]] or [key for key in _CURVE[4:] if a[key] != b[key]]
+    differing = [key for key in _CURVE if a.get(key) != b.get(key)]
+    told = [key for key in differing if key in _CURVE[:5]] or differing
     for key in told:
         out.append(f"{key.replace('_', ' ')} ", style="dim")
-        out.append(f"{common.number(a[key])} → {common.number(b[key])}  ")
+        out.append(f"{common.number(a.get(key))} → {common.number(b.get(key))}  ")
     if change.note:
-        share = f" by {abs(b['best'] - a['best']) / abs(a['best']):.1%}" if a["best"] else ""
+        before, after = (each.get("mean") if each["best"] is None else each["best"] for each in (a, b))
+        share = f" by {abs(after - before) / abs(before):.1%}" if before else ""
         out.append(f"{change.note}{share}", style="green" if change.note == "better" else "red")
     return out.append("" if change.counts else "(does not count)", style="dim")
 

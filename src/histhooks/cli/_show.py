@@ -10,7 +10,7 @@ import click
 from histhooks._ids import short_id
 from histhooks.cli import _common as common
 from histhooks.history import _facts as facts
-from histhooks.history._best import best_of, main_of
+from histhooks.history._best import best_of, main_of, mean_of_folds
 from histhooks.history._outcomes import outcomes_of
 
 if TYPE_CHECKING:
@@ -192,7 +192,8 @@ def _metrics(run: RunRecord, console: Console, is_full: bool) -> None:
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     grid.add_column("  metric", overflow="ellipsis", no_wrap=True, max_width=max(12, console.width - taken))
     grid.add_column("split", no_wrap=True)
-    for title in ("points", "last", "best", "at epoch" if has_epochs else "at step", *(["not finite"] * has_odd)):
+    best_title = "mean" if run.kind in ("candidate", "validate") else "best"
+    for title in ("points", "last", best_title, "at epoch" if has_epochs else "at step", *(["not finite"] * has_odd)):
         grid.add_column(title, justify="right", no_wrap=True)
     grid.add_column("curve", no_wrap=True)
     for s in summaries[:most]:
@@ -207,6 +208,9 @@ def _metrics(run: RunRecord, console: Console, is_full: bool) -> None:
 
 def _last_and_best(run: RunRecord, summary: Mapping[str, Any], has_epochs: bool) -> tuple[str, str, str]:
     last, best = summary["last_special"] or common.number(summary["last"]), best_of(summary)
+    mean = mean_of_folds(run, summary)
+    if mean is not None:
+        return last, common.number(mean), "–"
     if best is None:
         return last, "–", "–"
     epoch = run.epoch_at(summary["name"], best.step) if has_epochs else None

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from math import fsum
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from histhooks.history._outcomes import outcome
+
+if TYPE_CHECKING:
+    from histhooks.history import RunRecord
 
 
 class Best(NamedTuple):
@@ -28,6 +32,14 @@ def best_of(summary: Mapping[str, Any]) -> Best | None:
     if key is None or summary[key] is None:
         return None
     return Best(summary[key], summary[f"{key}_step"])
+
+
+def mean_of_folds(run: RunRecord, summary: Mapping[str, Any]) -> float | None:
+    """The mean of a metric whose points are folds, of which the best says nothing; None for other runs."""
+    if run.kind not in ("candidate", "validate") or not summary["count"]:
+        return None
+    known = [point["value"] for point in run.metrics(summary["name"]) if point["value"] is not None]
+    return fsum(known) / len(known) if known else None
 
 
 def main_of(summaries: Sequence[Mapping[str, Any]], named: str | None = None) -> Mapping[str, Any] | None:

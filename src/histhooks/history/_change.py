@@ -88,11 +88,20 @@ def change(key: str, a: Any, b: Any, *, counts: bool = True, note: str | None = 
 def changes_of(
     a: Mapping[str, Any], b: Mapping[str, Any], *, prefix: str = "", uncounted: Iterable[str] = ()
 ) -> list[Change]:
-    """What differs between two mappings, in the order of their keys."""
+    """What differs between two mappings, in the order of their keys; of mappings in both, only what differs in them."""
     skipped = {*uncounted}
-    out = []
+    out: list[Change] = []
     for key in dict.fromkeys([*a, *b]):
         before, after = a.get(key, ABSENT), b.get(key, ABSENT)
-        if before is ABSENT or after is ABSENT or not is_same(before, after):
+        if before is not ABSENT and after is not ABSENT and is_same(before, after):
+            continue
+        if _is_plain(before) and _is_plain(after):
+            out += changes_of(before, after, prefix=f"{prefix}{key}.")
+        else:
             out.append(change(prefix + key, before, after, counts=key not in skipped))
     return out
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a mapping of the program, and not what JSON has no word for."""
+    return isinstance(value, dict) and not any(key.startswith("$") for key in value)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import fsum
 from typing import TYPE_CHECKING, Any
 
 from histhooks.errors import QueryError
-from histhooks.history._best import best_of
+from histhooks.history._best import best_of, mean_of_folds
 from histhooks.history._change import ABSENT, is_same
 
 if TYPE_CHECKING:
@@ -121,7 +120,6 @@ def compare(runs: Sequence[RunRecord]) -> Comparison:
     )
 
 
-_FOLDS = ("candidate", "validate")  # their points are folds, of which the best says nothing
 _WHO = ("id", "name", "kind", "status", "started_at")
 
 
@@ -171,9 +169,9 @@ def _metrics(runs: Sequence[RunRecord]) -> list[Column]:
 
 
 def _value(run: RunRecord, row: Mapping[str, Any]) -> float | None:
-    if run.kind in _FOLDS:
-        known = [point["value"] for point in run.metrics(row["name"]) if point["value"] is not None]
-        return fsum(known) / len(known) if known else None
+    mean = mean_of_folds(run, row)
+    if mean is not None:
+        return mean
     best = best_of(row)
     last: float | None = row["last"]
     return last if best is None else best.value

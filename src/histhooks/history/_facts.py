@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -137,9 +138,14 @@ def seeds(run: RunRecord) -> str:
         f"{s['library']} {s['call']}({s['value']})" + (f" at {s['location']}" if s["location"] else "")
         for s in set_by_program or run.seeds
     ]
-    states = {key: value for key, value in run.params.items() if key.endswith("random_state")}
-    told += [f"{key}={_text.value_text(value)}" for key, value in states.items() if value is not None]
+    told += [f"{key}={_text.value_text(value)}" for key, value in param_seeds(run).items()]
     return ", ".join(dict.fromkeys(told)) or "no seed was set"
+
+
+def param_seeds(run: RunRecord) -> dict[str, Any]:
+    """Seeds among the params: `seed` of XGBoost, `random_state` of scikit-learn, and what ends so."""
+    found = {key: value for key, value in run.params.items() if value is not None}
+    return {key: value for key, value in found.items() if re.search(r"(^|[._])(random_state|seed)$", key)}
 
 
 def code(run: RunRecord) -> str:

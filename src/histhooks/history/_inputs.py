@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from histhooks._values import flatten
@@ -181,9 +182,8 @@ def params(a: RunRecord, b: RunRecord) -> Part:
     for found in changes_of(*values):
         if has_optimizers and found.key.startswith("optimizer."):
             continue
-        told = [source[found.key] for source in sources if found.key in source]
-        note = " → ".join(dict.fromkeys(told))
-        out.append(change(found.key, *(each.get(found.key, ABSENT) for each in values), note=note))
+        told = [source[key] for source in sources for key in source if f"{found.key}.".startswith(f"{key}.")]
+        out.append(replace(found, note=" → ".join(dict.fromkeys(told))))
     out.sort(key=lambda found: found.note == "default")
     return Part("params", tuple(out), is_there=bool(values[0] or values[1]))
 
@@ -225,18 +225,16 @@ def seeds(a: RunRecord, b: RunRecord) -> Part:
     """Seeds that were set, and where the generators stood."""
     found = [_seeds(run) for run in (a, b)]
     changes = changes_of(*found)
-    notes = (
-        ["no seed was set in either"]
-        if not found[0] and not found[1]
-        else _lacking(found[0], found[1], "no seed was set")
-    )
+    told = [each or param_seeds(run) for each, run in zip(found, (a, b))]  # those among params are told there
+    none = not told[0] and not told[1]
+    notes = ["no seed was set in either"] if none else _lacking(told[0], told[1], "no seed was set")
     states = [
         {f"state of {row['library']} {row['device'] or ''}".strip(): row["digest"] for row in run.related("rng_states")}
         for run in (a, b)
     ]
     both = [key for key in states[0] if key in states[1]]
-    told = changes_of(*({key: each[key] for key in both} for each in states), uncounted=both)
-    return Part("seeds", (*changes, *told), notes=tuple(notes))
+    moved = changes_of(*({key: each[key] for key in both} for each in states), uncounted=both)
+    return Part("seeds", (*changes, *moved), notes=tuple(notes))
 
 
 def _seeds(run: RunRecord) -> dict[str, Any]:

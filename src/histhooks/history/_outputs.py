@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from histhooks._values import flatten
-from histhooks.history._best import best_of
+from histhooks.history._best import best_of, mean_of_folds
 from histhooks.history._change import ABSENT, Change, Part, change, changes_of, is_same
 
 if TYPE_CHECKING:
@@ -64,9 +65,11 @@ def metrics(a: RunRecord, b: RunRecord, tolerance: float) -> Part:
     found = [{row["name"]: row for row in run.summaries} for run in (a, b)]
     out = []
     for name in dict.fromkeys([*found[0], *found[1]]):
-        told = [_curve(each[name]) if name in each else ABSENT for each in found]
+        told = [_curve(run, each[name]) if name in each else ABSENT for run, each in zip((a, b), found)]
         row = found[1].get(name) or found[0][name]
-        if ABSENT not in told and all(is_close(told[0][key], told[1][key], tolerance) for key in told[0]):
+        if ABSENT not in told and all(
+            is_close(told[0].get(key), told[1].get(key), tolerance) for key in {*told[0], *told[1]}
+        ):
             continue
         note = None if ABSENT in told else _verdict(row["direction"], *told)
         out.append(change(name, *told, counts=row["split"] != "system" and not _CLOCK.search(name), note=note))
@@ -74,18 +77,25 @@ def metrics(a: RunRecord, b: RunRecord, tolerance: float) -> Part:
     return Part("metrics", tuple(out), is_there=bool(found[0] or found[1]))
 
 
-def _curve(row: Mapping[str, Any]) -> dict[str, Any]:
-    best = best_of(row)
+def _curve(run: RunRecord, row: Mapping[str, Any]) -> dict[str, Any]:
+    mean = mean_of_folds(run, row)
+    best = best_of(row) if mean is None else None
     out = {"last": row["last"] if row["last_special"] is None else row["last_special"]}
     out |= {"best": None if best is None else best.value, "points": row["count"], "not_finite": row["nonfinite"]}
     # What a curve did between says that it is another one, also where it ended the same.
+    out |= {"mean": mean} if mean is not None else {}
     return out | {"first": row["first"], "min": row["min"], "max": row["max"]}
 
 
+def _are_close(a: Mapping[str, Any], b: Mapping[str, Any], tolerance: float) -> bool:
+    return all(is_close(a.get(key), b.get(key), tolerance) for key in {*a, *b})
+
+
 def _verdict(direction: int, a: Mapping[str, Any], b: Mapping[str, Any]) -> str | None:
-    if not direction or a["best"] is None or b["best"] is None or a["best"] == b["best"]:
+    before, after = (each["best"] if each["best"] is not None else each.get("mean") for each in (a, b))
+    if not direction or before is None or after is None or before == after:
         return None
-    return "better" if (b["best"] - a["best"]) * direction > 0 else "worse"
+    return "better" if (after - before) * direction > 0 else "worse"
 
 
 def results(a: RunRecord, b: RunRecord, tolerance: float) -> Part:
@@ -95,7 +105,7 @@ def results(a: RunRecord, b: RunRecord, tolerance: float) -> Part:
     for each in changes_of(*found):
         if each.is_in_a and each.is_in_b and is_close(each.a, each.b, tolerance):
             continue
-        out.append(change(each.key, *(f.get(each.key, ABSENT) for f in found), counts=not _CLOCK.search(each.key)))
+        out.append(replace(each, counts=not _CLOCK.search(each.key)))
     out.sort(key=lambda each: not each.counts)
     return Part("results", tuple(out), is_there=bool(found[0] or found[1]))
 

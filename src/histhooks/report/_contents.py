@@ -11,7 +11,7 @@ from histhooks import _text
 from histhooks._ids import short_id
 from histhooks.errors import QueryError
 from histhooks.history import _facts as facts
-from histhooks.history._best import best_of, main_of
+from histhooks.history._best import best_of, main_of, mean_of_folds
 from histhooks.history._outcomes import outcomes_of
 from histhooks.plot import spark_svg, svg_curves
 from histhooks.report._blocks import Block, Code, Columns, Curves, Facts, Section, Table, Text
@@ -182,6 +182,7 @@ def _params(run: RunRecord) -> list[Block]:
 
 def _randomness(run: RunRecord) -> list[Block]:
     rows = [[s["library"], f"{s['call']}({s['value']})", s["location"] or "–", moment(s["time"])] for s in run.seeds]
+    rows += [["param", f"{key} = {_value(value)}", "–", "–"] for key, value in facts.param_seeds(run).items()]
     table = Table(["library", "seed", "where", "when"], rows)
     blocks: list[Block] = [table if rows else Text("No seed was set.", "bad")]
     states = [
@@ -204,12 +205,14 @@ def _metrics(run: RunRecord) -> list[Block]:
         return [Text("None were recorded.", "faint")]
     rows, sparks = [], []
     for s in found:
-        best = best_of(s)
+        mean = mean_of_folds(run, s)
+        best = best_of(s) if mean is None else None
         at = None if best is None else run.epoch_at(s["name"], best.step)
         place = "–" if best is None else f"epoch {facts.epoch(run, at)}" if at is not None else f"step {best.step}"
         way = {1: "up", -1: "down", 0: "not known"}[s["direction"]]
         cells = [s["split"], f"{s['count']:,}", s["last_special"] or _text.number(s["last"])]
-        cells += [_text.number(best.value) if best else "–", place, way, f"{s['nonfinite']:,}"]
+        value = f"{_text.number(mean)} on average" if mean is not None else _text.number(best.value) if best else "–"
+        cells += [value, place, way, f"{s['nonfinite']:,}"]
         rows.append([s["name"], *cells])
         sparks.append(spark_svg(run.outline(s["name"], _POINTS), 110, 20))
     head = ["metric", "split", "points", "last", "best", "at", "better is", "not finite"]
