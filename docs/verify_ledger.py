@@ -92,6 +92,14 @@ def rows_of(db, session_id, scope, table, first, last):
     return db.execute(f"{sql} ORDER BY ordinal", (scope, first, last)).fetchall()
 
 
+def parsed(text):
+    """A JSON text, or what fits no digest where it is none any more."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return "broken"
+
+
 def points_of(db, run_id, ranges):
     """Count and digest of the points that a part covers."""
     digest, count = hashlib.sha256(), 0
@@ -139,17 +147,21 @@ def verify(db):
             "WHERE session_id = ? AND seq = ?",
             (session_id, seq),
         ).fetchall()
-        line = ["histhooks-ledger-1", session_id, seq, time, previous, heads and json.loads(heads)]
+        line = ["histhooks-ledger-1", session_id, seq, time, previous, heads and parsed(heads)]
         line.append(sorted(list(part) for part in parts))
         if hashlib.sha256(canonical(line)).hexdigest() != digest or n_rows != sum(part[4] for part in parts):
             problems.append(f"line {seq} of session {session_id}: its digest does not fit")
         for scope, table, first, final, n_part, part_digest, ranges in parts:
             parts_seen += 1
-            if table == "points":
-                count, computed = points_of(db, scope, ranges)
-            else:
-                rows = rows_of(db, session_id, scope, table, first, final)
-                count, computed = len(rows), sha256_of_rows(rows)
+            try:
+                if table == "points":
+                    count, computed = points_of(db, scope, ranges)
+                else:
+                    rows = rows_of(db, session_id, scope, table, first, final)
+                    count, computed = len(rows), sha256_of_rows(rows)
+            except (ValueError, TypeError, KeyError, struct.error) as error:
+                problems.append(f"{table} {first} to {final} of {scope}: no canonical form ({error})")
+                continue
             elsewhere = partial and scope not in whole
             absent = count == 0 and (elsewhere or part_digest in deleted)
             if not absent and (computed, count) != (part_digest, n_part):

@@ -98,4 +98,5 @@ def test_one_flipped_bit_anywhere_in_what_is_covered_is_found_by_both(full_store
             problems = [str(error)]
         assert problems, (table, column, before, after)
         code, out = alone(store)
+        assert out, "it tells, and does not fail"
         assert code == 1, (table, column, before, after, out)

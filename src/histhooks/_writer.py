@@ -31,7 +31,7 @@ _WAIT_S = 0.25
 _HEARTBEAT_S = 15.0
 _SLICE = 2000
 _GRACE_S = 0.2  # where a signal ends the process
-_LOG_S = 1e-6  # one log() of four scalars, as benchmarks/bench_log.py measures it; timing each would double it
+_LOG_S = 1e-6  # one log() of four scalars, as `python -m benchmarks log` measures it; timing each would double it
 
 
 class Writer(threading.Thread):

@@ -32,10 +32,11 @@ class DerivedCheck:
 
     def run(self) -> None:
         """Check everything."""
-        self._folds()
-        self._personal()
-        self._derived()
-        self._references()
+        for check in (self._folds, self._personal, self._derived, self._references):
+            try:
+                check()
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+                self.report.problem(f"what is derived cannot be recomputed, since a value is none any more ({error})")
 
     def _folds(self) -> None:
         for table in ("sessions", "runs"):
