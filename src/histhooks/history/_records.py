@@ -126,12 +126,16 @@ class RunRecord:
         return [point.value if isfinite(point.value) else None for point in kept]
 
     def epoch_at(self, name: str, step: int | None) -> int | None:
-        """The 0-based epoch of a metric's point at a step; None where there is none, or the series is very long."""
+        """The 0-based epoch of a metric's point at a step; of a very long series known for extremes and ends only."""
+        found = find_series(self._history, self.id, name)
+        if found.count > _MOST_POINTS:
+            kept = thin(self._history, found, 96)
+            return next((point.epoch for point in kept if point.step == step), None)
         sql = (
             "SELECT epoch FROM metrics WHERE run_id = ? AND name = ? AND step = ? AND epoch IS NOT NULL "
-            "AND (SELECT count FROM metric_summaries WHERE run_id = ? AND name = ?) <= ? ORDER BY n LIMIT 1"
+            "ORDER BY n LIMIT 1"
         )
-        rows = self._rows(sql, self.id, name, step, self.id, name, _MOST_POINTS)
+        rows = self._rows(sql, self.id, name, step)
         return rows[0]["epoch"] if rows else None
 
     @property
