@@ -92,7 +92,6 @@ print(time.perf_counter() - begin, time.process_time() - cpu)
 
 def training(repeats: int) -> None:
     """Each integration: wall and CPU time with and without, what a step costs more, what a run takes of the store."""
-    rows = {}
     for name, (program, epochs, steps, runs) in CONTENDERS.items():
         code = program + MEASURE.format(epochs=epochs)
         codes = {"without": code, "with": "import histhooks; histhooks.autolog()\n" + code}
@@ -104,10 +103,10 @@ def training(repeats: int) -> None:
             raise SystemExit(f"{name}: {found} finished runs are in the store")
         (wall, cpu), (wall_with, cpu_with) = ([median(c) for c in taken[which]] for which in ("without", "with"))
         more = (wall_with - wall) / steps * 1e6
-        rows[name] = (wall, wall_with, wall_with / wall, cpu_with / cpu, more, size / found / 1000, told * 100)
-    columns = ("without s", "with s", "ratio", "ratio of CPU", "µs/step more", "KB a run", "own cost %")
-    note = "own cost: what the recorder itself says it took of its session, hooks and threads, in the median"
-    table("a training", columns, rows, note)
+        row = (wall, wall_with, wall_with / wall, cpu_with / cpu, more, size / found / 1000, told * 100)
+        columns = ("without s", "with s", "ratio", "ratio of CPU", "µs/step more", "KB a run", "own cost %")
+        table("a training", columns, {name: row})
+    print("own cost: what the recorder itself says it took of its sessions, hooks and threads; the median")
 
 
 def _turn(folder: Path, code: str) -> list[float]:

@@ -64,7 +64,7 @@ def full_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_one_flipped_bit_anywhere_in_what_is_covered_is_found_by_both(full_store: Path, data: st.DataObject) -> None:
     covered = {**{table: spec.columns for table, spec in TABLES.items()}, **OTHER_COVERED}

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from histhooks.testing import query
+
 # The frameworks, and everything that takes long to import or fixes the number of threads (NumPy, and sqlite-utils by
 # way of it). rich and click belong to the command line.
 HEAVY = (
@@ -66,3 +68,28 @@ def test_autolog_makes_no_store_before_there_is_a_run(store_path: Path, monkeypa
 
 def test_the_reading_side_is_there_when_it_is_asked_for() -> None:
     assert "histhooks.history" in loaded_by("import histhooks; histhooks.History")
+
+
+WATCHED = """
+import sys, threading
+import histhooks
+histhooks.autolog()
+seen, main = [], threading.get_ident()
+def watch(event, arguments):
+    if threading.get_ident() == main and event in ("open", "subprocess.Popen", "os.posix_spawn", "sqlite3.connect"):
+        seen.append([event, str(arguments[0])])
+sys.addaudithook(watch)
+with histhooks.start_run() as run:
+    run.log({"loss": 1.0})
+    histhooks.flush()
+print([what for what in seen if not what[1].endswith((".py", ".pyc", ".so")) and ".pyc." not in what[1]])
+"""
+
+
+def test_a_programs_own_thread_opens_no_store_and_gathers_nothing(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HISTHOOKS_STORE", str(store_path))
+    done = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+    assert query(store_path, "SELECT environment_id IS NOT NULL FROM sessions") == [(1,)]
