@@ -1,5 +1,6 @@
 """Wrappers that are plain functions, and originals that come back by identity."""
 
+import functools
 import inspect
 import pickle
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from histhooks._patching import Patches, rebind
+from histhooks._patching import Patches, rebind, renew_all
 
 
 @pytest.fixture
@@ -106,3 +107,33 @@ def test_what_is_no_plain_function_is_refused(module: types.ModuleType, thing: o
     vars(module)["fit"] = thing
     with pytest.raises(TypeError, match="no plain function"):
         Patches().wrap(module, "fit", doubled)
+
+
+def test_a_wrapper_that_a_neighbour_took_out_comes_back_and_one_that_is_inside_stays() -> None:
+    class Owner:
+        def inner(self) -> str:
+            return "inner"
+
+        def outer(self) -> str:
+            return "outer"
+
+    def around(original: Any, args: Any, kwargs: Any) -> str:
+        return f"ours({original(*args, **kwargs)})"
+
+    plain = dict(vars(Owner))
+    patches = Patches()
+    for name in ("inner", "outer"):
+        patches.wrap(Owner, name, around)
+    ours = vars(Owner)["inner"]
+
+    @functools.wraps(ours)
+    def theirs(self: Owner) -> str:
+        return f"theirs({ours(self)})"
+
+    Owner.inner = theirs  # type: ignore[method-assign]
+    Owner.outer = plain["outer"]  # type: ignore[method-assign]
+    renew_all()
+    assert (Owner().inner(), Owner().outer()) == ("theirs(ours(inner))", "ours(outer)")
+    patches.undo()
+    assert (Owner().inner(), Owner().outer()) == ("theirs(inner)", "outer")
+    assert vars(Owner)["outer"] is plain["outer"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import weakref
 from collections.abc import Callable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -36,6 +37,7 @@ class Patch:
     def __init__(self, owner: Any, name: str, around: Around, *, of_any_kind: bool = False) -> None:
         self.owner = owner
         self.name = name
+        self.around = around
         self.is_active = False
         raw = vars(owner).get(name, _ABSENT)
         self.was_inherited = raw is _ABSENT
@@ -105,6 +107,7 @@ class Patches:
 
     def __init__(self) -> None:
         self._patches: list[tuple[Patch, bool]] = []
+        _everywhere.add(self)
 
     def __len__(self) -> int:
         return len(self._patches)
@@ -122,6 +125,21 @@ class Patches:
         """The code that all wrappers share, for compilers that must leave it alone."""
         return self._patches[0][0].code
 
+    def renew(self) -> None:
+        """Wrap again what somebody has put back in the place of ours, as one that had wrapped it earlier does."""
+        # One that was put back may be ours too: what others keep as the original is bound anew like any name.
+        ours = [patch.wrapper for patch, _ in self._patches]
+        for number, (patch, rebound) in enumerate(self._patches):
+            now = vars(patch.owner).get(patch.name)
+            if not patch.is_active or not isinstance(now, FunctionType) or _leads_to(now, ours):
+                continue
+            renewed = Patch(patch.owner, patch.name, patch.around)
+            patch.is_active = False
+            renewed.install()
+            if rebound:
+                rebind(renewed.original, renewed.wrapper)
+            self._patches[number] = (renewed, rebound)
+
     def undo(self) -> None:
         """Put all originals back."""
         while self._patches:
@@ -129,3 +147,21 @@ class Patches:
             patch.undo()
             if rebound:
                 rebind(patch.wrapper, patch.original)
+
+
+_everywhere: weakref.WeakSet[Patches] = weakref.WeakSet()
+
+
+def renew_all() -> None:
+    """Wrap again, in every integration, what somebody has put back in the place of ours."""
+    for patches in list(_everywhere):
+        patches.renew()
+
+
+def _leads_to(function: Any, wrappers: list[Callable[..., Any]]) -> bool:
+    """Whether a function is one of the wrappers, or says that it wraps one."""
+    for _ in range(20):
+        if function is None or any(function is wrapper for wrapper in wrappers):
+            return function is not None
+        function = getattr(function, "__wrapped__", None)
+    return False

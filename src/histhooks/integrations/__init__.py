@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from histhooks import _randomness
+from histhooks import _neighbours, _randomness
 from histhooks._guard import guarded
 from histhooks._imports import no_longer, when_imported
 from histhooks.errors import NotApplicable
@@ -75,6 +75,7 @@ def enable(*names: str) -> None:
     for name in asked:
         _require(name, entries)
     _randomness.install()
+    _neighbours.install()
     for name in asked or [*available(), *entries]:
         _wanted.add(name)
         for import_name in _IMPORT_NAMES.get(name, (name,)):
@@ -88,6 +89,7 @@ def disable_all() -> None:
             no_longer(import_name)
     _wanted.clear()
     _randomness.uninstall()
+    _neighbours.uninstall()
     while _installed:
         _installed.popitem()[1].uninstall()
 

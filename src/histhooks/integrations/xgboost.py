@@ -452,8 +452,11 @@ def _arm() -> None:
     if _patches:
         return
     _patches.wrap(xgboost_callback.CallbackContainer, "__init__", _around_container_init)
-    _patches.wrap(training, "train", _around_train, rebound=True)
-    _patches.wrap(training, "cv", _around_train, rebound=True)
+    for name in ("train", "cv"):
+        ours = _patches.wrap(training, name, _around_train, rebound=True).wrapper
+        if vars(xgboost)[name] is not ours:
+            # Another one's wrapper (MLflow's), which leads to the function as it was before ours.
+            _patches.wrap(xgboost, name, _around_train)
     for kind in dict.fromkeys(_estimators(xgboost.XGBModel)):
         if kind.__module__.partition(".")[0] == "xgboost" and isinstance(vars(kind).get("fit"), FunctionType):
             _patches.wrap(kind, "fit", _around_fit)

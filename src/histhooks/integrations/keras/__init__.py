@@ -311,19 +311,24 @@ def _log_batch(run: Run, model: Any, result: Any) -> None:
 _AROUND = {"fit": _around_fit, "evaluate": _around_evaluate, "train_on_batch": _around_batch}
 
 
-def _trainer() -> type:
-    """The class of this backend that has ``fit``, and not ``keras.Model``, where others (MLflow) put theirs."""
+def _trainers() -> list[type]:
+    """The classes that have a ``fit`` of their own: that of the backend, and above it what others put there (MLflow).
+
+    Theirs may lead to the backend's as it was before; of two of ours, the inner one finds itself inside the other.
+    """
     classes: tuple[type, ...] = keras.Model.__mro__
-    return next(kind for kind in classes if kind is not keras.Model and isinstance(vars(kind).get("fit"), FunctionType))
+    found = [kind for kind in classes if isinstance(vars(kind).get("fit"), FunctionType)]
+    return found[: 1 + next(n for n, kind in enumerate(found) if kind is not keras.Model)]
 
 
 def _arm() -> None:
     """Put the hooks in, once."""
     if _patches:
         return
-    trainer = _trainer()
-    for name, around in _AROUND.items():
-        _patches.wrap(trainer, name, around)
+    for trainer in _trainers():
+        for name, around in _AROUND.items():
+            if isinstance(vars(trainer).get(name), FunctionType):
+                _patches.wrap(trainer, name, around)
     _patches.wrap(CallbackList, "__init__", _around_list_init)
 
 
