@@ -57,7 +57,7 @@ _NAMES = {
     "metric_summaries WHERE name > a.n) FROM a WHERE a.n IS NOT NULL) SELECT n FROM a WHERE n IS NOT NULL",
     "params": "WITH RECURSIVE a(n) AS (SELECT min(key) FROM params UNION ALL SELECT (SELECT min(key) FROM params WHERE "
     "key > a.n) FROM a WHERE a.n IS NOT NULL) SELECT n FROM a WHERE n IS NOT NULL",
-    "results": "SELECT DISTINCT key FROM results ORDER BY key",
+    "results": "SELECT DISTINCT key FROM results WHERE key NOT GLOB 'candidates_beyond_*' ORDER BY key",
     "tags": "SELECT DISTINCT key FROM tags ORDER BY key",
 }
 _VALUE = {

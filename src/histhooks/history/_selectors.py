@@ -168,7 +168,7 @@ def _instead(history: History, selector: str) -> str:
     if len(gone) == 1:
         who = gone[0]["actor"] or "somebody who is erased"
         return f"it was deleted {when(iso(gone[0]['time']))} by {who}: {gone[0]['reason']}"
-    latest = history.sql(f"SELECT r.id, r.name FROM runs AS r {_NEWEST} LIMIT 1000")
+    latest = history.sql(f"SELECT r.id, r.name FROM runs AS r WHERE r.parent_id IS NULL {_NEWEST} LIMIT 1000")
     close = get_close_matches(selector, list(dict.fromkeys(row["name"] for row in latest)), n=3, cutoff=0.7)
     if close:
         return f"did you mean {', '.join(close)}?"
