@@ -60,7 +60,7 @@ def train(epochs):
 """
 XGBOOST = """
 import numpy, xgboost
-X = numpy.random.default_rng(0).normal(size=(5000, 20)); y = X[:, 0] > 0
+X = numpy.random.default_rng(0).normal(size=(100_000, 20)); y = X[:, 0] > 0
 data = xgboost.DMatrix(X, y)
 def train(rounds):
     xgboost.train({"nthread": 1, "max_depth": 4}, data, rounds, evals=[(data, "train")], verbose_eval=False)

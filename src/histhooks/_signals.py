@@ -112,7 +112,10 @@ def handle(number: int, frame: FrameType | None) -> Any:
     # Not from here: this thread may have been interrupted inside a lock that the end of a session needs too.
     if _pipe is not None:
         time.sleep(_GRACE_S * 2)  # the watching thread ends the process meanwhile
-    threading.Thread(target=_end, args=(number,), name="histhooks-signal", daemon=True).start()
+    try:
+        threading.Thread(target=_end, args=(number,), name="histhooks-signal", daemon=True).start()
+    except RuntimeError:  # since Python 3.12 none can be started on the way out
+        _end(number)
     time.sleep(_GRACE_S * 2)
 
 
