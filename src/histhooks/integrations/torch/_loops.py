@@ -158,6 +158,8 @@ class Loop:
         self._alive += 1
         state.unstepped.pop(id(optimizer), None)
         groups = [group_settings(group) for group in optimizer.param_groups]
+        if tracked.number == 0 and not tracked.schedulers:
+            tracked.schedulers = _models.schedulers_of(optimizer)
         scheduler = tracked.scheduler()
         told = None if scheduler is None else scheduler_settings(scheduler)
         name = type(optimizer).__name__

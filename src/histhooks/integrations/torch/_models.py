@@ -14,6 +14,7 @@ from types import GeneratorType
 from typing import Any
 
 import torch
+from torch.optim.lr_scheduler import LRScheduler
 
 _WRAPPERS = {
     "OptimizedModule": "_orig_mod",
@@ -60,6 +61,15 @@ def of(optimizer: Any, candidates: Iterable[weakref.ref[Any]] = ()) -> list[Any]
     outermost = [unwrapped(m) for m in holding if id(m) not in inner and not isinstance(m, torch.nn.modules.loss._Loss)]
     unique = list({id(m): m for m in outermost}.values())
     return sorted(unique, key=lambda m: -len(wanted & _parameters(m)))
+
+
+def schedulers_of(optimizer: Any) -> list[weakref.ref[Any]]:
+    """The outermost schedulers of an optimizer whose making nobody saw."""
+    found = [
+        o for o in gc.get_objects() if issubclass(type(o), LRScheduler) and getattr(o, "optimizer", None) is optimizer
+    ]
+    inner = {id(one) for scheduler in found for one in getattr(scheduler, "_schedulers", ())}
+    return [weakref.ref(scheduler) for scheduler in found if id(scheduler) not in inner]
 
 
 def unwrapped(module: Any) -> Any:
