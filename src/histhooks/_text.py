@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -55,6 +56,15 @@ def when(text: str | None) -> str:
 def plain(text: str) -> str:
     """A recorded text without what a terminal would obey: control characters but for ends of lines and tabs."""
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def finite(value: Any) -> Any:
+    """A value as JSON can hold it: JSON has no nan and no infinity, so they become words."""
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(inner) for inner in value]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
 def value_text(value: Any, width: int = 60) -> str:

@@ -149,3 +149,20 @@ def test_history_reads_what_the_command_line_shows(store: Path) -> None:
             history.sql("DELETE FROM runs")
         frame = run.to_pandas()
         assert frame["val_loss"].tolist()[1] == 0.5
+
+
+def test_json_of_a_verb_holds_numbers_that_are_not_finite_as_words(tmp_path: Path) -> None:
+    program = (
+        "import histhooks\nwith histhooks.start_run('odd', params={'C': float('inf'), 'tol': [float('nan')]}): pass"
+    )
+    store = tmp_path / "histhooks.db"
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    for verb in (["show", "odd"], ["runs"]):
+        _, out, _ = ask(*verb, "--store", str(store), "--json")
+        found = json.loads(out, parse_constant=refuse)
+        assert (found if verb[0] == "show" else found[0])["params"] == {"C": "inf", "tol": ["nan"]}

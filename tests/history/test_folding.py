@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import histhooks
 from histhooks._time import iso
-from histhooks.history._folding import FOLD_FROM, LOOP_FROM, Row, fold
-from histhooks.history._listing import build
+from histhooks.history._asking.folding import FOLD_FROM, LOOP_FROM, Row, fold
+from histhooks.history._asking.listing import build
 
 SCHEMA = (files("histhooks") / "schema.sql").read_text(encoding="utf-8")
 START = 1_790_000_000_000_000

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from histhooks._text import number, plain, seconds, size, value_text, when
+from histhooks._text import finite, number, plain, seconds, size, value_text, when
 
 __all__ = ["number", "plain", "seconds", "size", "value_text", "when"]
 
@@ -88,8 +88,8 @@ def progress(title: str, unit: str) -> Iterator[Callable[[int, int], None] | Non
 
 
 def print_json(value: Any) -> None:
-    """Write JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Write JSON; what is not finite as a word."""
+    click.echo(json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False, default=str))
 
 
 def status(word: str) -> str:

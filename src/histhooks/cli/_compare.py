@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from histhooks.history import History, RunRecord
-    from histhooks.history._comparison import Column, Comparison
+    from histhooks.history._comparing.comparison import Column, Comparison
 
 _WIDE = 22  # of one cell
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from histhooks.history._change import Change
-    from histhooks.history._differences import Differences, Part
+    from histhooks.history._comparing.change import Change
+    from histhooks.history._comparing.differences import Differences, Part
 
 _FEW, _PATCH_LINES = 24, 40
 _CURVE = ("last", "best", "mean", "points", "not_finite", "first", "min", "max")

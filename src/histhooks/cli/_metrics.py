@@ -15,7 +15,7 @@ from histhooks.cli import _common as common
 
 if TYPE_CHECKING:
     from histhooks.history import History, RunRecord
-    from histhooks.history._thinning import Found, Point
+    from histhooks.history._curves.thinning import Found, Point
 
 _COLUMNS = ("name", "step", "epoch", "time", "value")
 
@@ -54,7 +54,7 @@ def metrics(words: tuple[str, ...], store: str | None, as_csv: bool, as_json: bo
 
 def _series(history: History, run: RunRecord, names: tuple[str, ...]) -> list[Found]:
     """The series that are meant, each once, in the order in which they were asked for."""
-    from histhooks.history._thinning import find_series, matching
+    from histhooks.history._curves.thinning import find_series, matching
 
     known = [summary["name"] for summary in run.summaries]
     chosen = matching(names, known) if names else known
@@ -64,8 +64,8 @@ def _series(history: History, run: RunRecord, names: tuple[str, ...]) -> list[Fo
 def _points(
     history: History, found: Found, from_step: int | None, to_step: int | None, last: int | None, thin: int | None
 ) -> Iterable[Point]:
-    from histhooks.history._thinning import part_size, read_points, thinned
-    from histhooks.history._thinning import thin as thin_series
+    from histhooks.history._curves.thinning import part_size, read_points, thinned
+    from histhooks.history._curves.thinning import thin as thin_series
 
     is_part = not (from_step is last is to_step is None)
     if thin is None:

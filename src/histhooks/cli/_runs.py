@@ -81,7 +81,7 @@ def _project_here(history: History) -> dict[str, Any]:
 
 
 def _query(history: History, asked: dict[str, Any], options: dict[str, Any], **more: Any) -> Any:
-    from histhooks.history._listing import build
+    from histhooks.history._asking.listing import build
 
     # Candidates are always inside a search: who asks for them means those.
     is_nested = None if asked.get("kind") == "candidate" else False
@@ -109,7 +109,7 @@ def _found(history: History, asked: dict[str, Any], options: dict[str, Any]) -> 
 def _lines(history: History, asked: dict[str, Any], options: dict[str, Any]) -> list[Line]:
     from histhooks.cli._runs_table import Line, line_of
     from histhooks.history import RunRecord
-    from histhooks.history._folding import fold
+    from histhooks.history._asking.folding import fold
 
     if options["order_by"] or options["reverse"] or options["unfold"]:
         return _with_children(history, [line_of(run) for run in _outer(history, asked, options)], options)
@@ -139,7 +139,7 @@ def _outer(history: History, asked: dict[str, Any], options: dict[str, Any]) -> 
 
 def _records(history: History, ids: list[str]) -> dict[str, RunRecord]:
     from histhooks.history import RunRecord
-    from histhooks.history._listing import rows_of
+    from histhooks.history._asking.listing import rows_of
 
     rows = rows_of(history, "SELECT * FROM runs WHERE id IN {}", ids)
     return {row["id"]: RunRecord(history, row) for row in rows}
@@ -149,7 +149,7 @@ def _with_children(history: History, shown: list[Line], options: dict[str, Any])
     """Put the runs inside others under them, level by level: one query for each level."""
     from histhooks.cli._runs_table import line_of
     from histhooks.history import RunRecord
-    from histhooks.history._listing import rows_of
+    from histhooks.history._asking.listing import rows_of
 
     if not (options["children"] or options["is_all"]):
         return shown
@@ -192,7 +192,7 @@ def _print(history: History, shown: list[Line], options: dict[str, Any]) -> None
 
 def _sorted_by(history: History, order_by: str | None) -> tuple[str | None, str | None]:
     """The metric, or the param, that the rows are sorted by."""
-    from histhooks.history._fields import Names, split
+    from histhooks.history._asking.fields import Names, split
 
     if order_by is None:
         return None, None
@@ -249,7 +249,7 @@ def _reasons(history: History, asked: dict[str, Any]) -> list[str]:
 
 
 def _data(found: list[RunRecord], history: History, *, as_csv: bool) -> None:
-    from histhooks.history._listing import params_of, results_of, summaries_of, tags_of
+    from histhooks.history._asking.listing import params_of, results_of, summaries_of, tags_of
 
     ids = [run.id for run in found]
     summaries, params = summaries_of(history, ids), params_of(history, ids)
@@ -261,7 +261,7 @@ def _data(found: list[RunRecord], history: History, *, as_csv: bool) -> None:
         [
             {
                 **run.row, "status": run.status, "metrics": summaries.get(run.id, []),
-                "params": _finite(params.get(run.id, {})), "results": _finite(results.get(run.id, {})),
+                "params": params.get(run.id, {}), "results": results.get(run.id, {}),
                 "tags": tags.get(run.id, {}),
             }
             for run in found
@@ -291,15 +291,6 @@ def _csv(found: list[RunRecord], summaries: dict[str, list[dict[str, Any]]], par
         own = params.get(run.id, {})
         values += [own[key] if isinstance(own.get(key), (str, int, float)) else _json(own.get(key)) for key in keys]
         writer.writerow(values)
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no nan and no infinity: they become words."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_finite(inner) for inner in value]
-    return str(value) if isinstance(value, float) and value - value != 0 else value
 
 
 def _json(value: Any) -> str | None:

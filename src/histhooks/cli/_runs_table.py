@@ -11,7 +11,7 @@ from histhooks._ids import short_id
 from histhooks._text import number, seconds, value_text, when
 from histhooks._time import from_iso, now_us
 from histhooks.cli._table import Cell, Column
-from histhooks.history._listing import params_of, rows_of, summaries_of
+from histhooks.history._asking.listing import params_of, rows_of, summaries_of
 from histhooks.history._outcomes import Outcome, best_of, outcomes_of
 
 if TYPE_CHECKING:

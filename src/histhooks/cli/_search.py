@@ -9,7 +9,7 @@ import click
 from histhooks.cli import _common as common
 
 if TYPE_CHECKING:
-    from histhooks.history._search import Found
+    from histhooks.history._asking.search import Found
 
 _FEW = 5
 
@@ -59,7 +59,7 @@ def _plain(one: Found) -> dict[str, Any]:
 def _print(found: list[Found], text: str) -> None:
     from histhooks._ids import short_id
     from histhooks.cli import _table
-    from histhooks.history._search import pattern_of
+    from histhooks.history._asking.search import pattern_of
 
     pattern, room = pattern_of(text), _table.width()
     for one in found:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from histhooks._text import finite
 from histhooks.cli import _common as common
 from histhooks.history._best import best_of
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from histhooks.history import History, RunRecord
-    from histhooks.history._following import Progress, Update
-    from histhooks.history._thinning import Point
+    from histhooks.history._curves.following import Progress, Update
+    from histhooks.history._curves.thinning import Point
 
 _MOST_METRICS = 12
 
@@ -121,7 +122,9 @@ class _Json(_Lines):
         sys.stdout.flush()
 
     def _write(self, kind: str, facts: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps({"type": kind, **facts}, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.write(
+            json.dumps(finite({"type": kind, **facts}), ensure_ascii=False, allow_nan=False, default=str) + "\n"
+        )
 
 
 class _Live(_Lines):

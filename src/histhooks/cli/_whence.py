@@ -13,7 +13,7 @@ from histhooks.cli import _common as common
 
 if TYPE_CHECKING:
     from histhooks.history import History
-    from histhooks.history._whence import Origin
+    from histhooks.history._asking.whence import Origin
 
 _LARGE = 256 << 20
 
@@ -58,7 +58,7 @@ def _beside(file: str) -> str | None:
 
 
 def _look(history: History, file: str) -> Origin:
-    from histhooks.history._whence import whence as look
+    from histhooks.history._asking.whence import whence as look
 
     try:
         size = os.path.getsize(file)

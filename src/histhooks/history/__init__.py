@@ -18,17 +18,17 @@ from histhooks._process import judge
 from histhooks._spool import waiting
 from histhooks._time import now_us
 from histhooks.errors import QueryError
-from histhooks.history._comparison import Comparison, compare
-from histhooks.history._differences import Differences, differences
-from histhooks.history._functions import register
-from histhooks.history._listing import build
+from histhooks.history._asking.functions import register
+from histhooks.history._asking.listing import build
+from histhooks.history._asking.selectors import find, select
+from histhooks.history._curves.series import Series
 from histhooks.history._opening import locate, open_store
 from histhooks.history._records import RunRecord
-from histhooks.history._selectors import find, select
-from histhooks.history._series import Series
 
 if TYPE_CHECKING:
-    from histhooks.history._search import Found
+    from histhooks.history._asking.search import Found
+    from histhooks.history._comparing.comparison import Comparison
+    from histhooks.history._comparing.differences import Differences
 
 __all__ = ["Comparison", "Differences", "History", "RunRecord", "Series"]
 
@@ -236,6 +236,8 @@ class History:
         >>> found.differs, [change.key for change in found.part("params").changes]
         (True, ['C'])
         """
+        from histhooks.history._comparing.differences import differences
+
         runs = [run if isinstance(run, RunRecord) else self.run(run) for run in (a, b)]
         return differences(runs[0], runs[1], tolerance=tolerance)
 
@@ -273,6 +275,8 @@ class History:
         >>> [(column.title, column.values, column.best) for column in found.columns if column.kind == "metric"]
         [('val_loss', (0.31, 0.27, 0.29), (1,))]
         """
+        from histhooks.history._comparing.comparison import compare
+
         return compare([each for run in runs for each in ([run] if isinstance(run, RunRecord) else self.select(run))])
 
     def search(self, text: str, *, limit: int | None = 20, **which: Any) -> list[Found]:
@@ -301,7 +305,7 @@ class History:
         return self._search(text, limit, **which)[0]
 
     def _search(self, text: str, limit: int | None, **which: Any) -> tuple[list[Found], int]:
-        from histhooks.history._search import search
+        from histhooks.history._asking.search import search
 
         return search(self, text, build(self, **which), limit)
 
@@ -318,3 +322,16 @@ class History:
 
 def _silent(text: str) -> None:
     return None
+
+
+def __getattr__(name: str) -> Any:
+    # Comparing is loaded when somebody compares: most readings only look.
+    if name == "Comparison":
+        from histhooks.history._comparing.comparison import Comparison
+
+        return Comparison
+    if name == "Differences":
+        from histhooks.history._comparing.differences import Differences
+
+        return Differences
+    raise AttributeError(f"module 'histhooks.history' has no attribute {name!r}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._ids import short_id
 from histhooks._text import number, seconds, value_text, when
-from histhooks.history._thinning import find_series, thin
+from histhooks.history._curves.thinning import find_series, thin
 from histhooks.plot import spark_svg
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from histhooks.history._listing import results_of, summaries_of
+from histhooks.history._asking.listing import results_of, summaries_of
 
 if TYPE_CHECKING:
     from histhooks.history import History

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from histhooks._ids import short_id
 from histhooks._time import from_iso
 from histhooks._values import loads
-from histhooks.history import _code
-from histhooks.history._attempts import attempts_of
-from histhooks.history._following import Update, follow
-from histhooks.history._frames import frame_of
-from histhooks.history._series import Series, read_series
-from histhooks.history._thinning import find_series, thin
+from histhooks.history._curves.attempts import attempts_of
+from histhooks.history._curves.following import Update, follow
+from histhooks.history._curves.frames import frame_of
+from histhooks.history._curves.series import Series, read_series
+from histhooks.history._curves.thinning import find_series, thin
 
 if TYPE_CHECKING:
     import pandas
@@ -196,12 +195,16 @@ class RunRecord:
     @property
     def code_diff(self) -> str | None:
         """The recorded differences from the commit, as a patch; None where there are none, or none were recorded."""
-        return _code.diff_of(self._history, self.code)
+        from histhooks.history._comparing.code import diff_of
+
+        return diff_of(self._history, self.code)
 
     @property
     def untracked(self) -> dict[str, str]:
         """Text of the code files that git did not know, by path from the repository's root."""
-        return _code.untracked_of(self._history, self.code)
+        from histhooks.history._comparing.code import untracked_of
+
+        return untracked_of(self._history, self.code)
 
     @property
     def datasets(self) -> list[Dataset]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from histhooks._ids import short_id
 from histhooks._time import from_iso
 from histhooks.errors import QueryError
-from histhooks.history._thinning import (
+from histhooks.history._curves.thinning import (
     Found,
     Point,
     find_series,

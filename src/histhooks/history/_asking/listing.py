@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._values import loads
 from histhooks.errors import QueryError
-from histhooks.history._fields import STATUS, Field, Names, split
-from histhooks.history._moments import EXAMPLES, moment
-from histhooks.history._where import KINDS, STATUSES, compile_where, unknown_choice
+from histhooks.history._asking.fields import STATUS, Field, Names, split
+from histhooks.history._asking.moments import EXAMPLES, moment
+from histhooks.history._asking.where import KINDS, STATUSES, compile_where, unknown_choice
 
 if TYPE_CHECKING:
     from histhooks.history import History

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from histhooks.errors import QueryError
-from histhooks.history._series import NO_EPOCH, Series
-from histhooks.history._thinning import matching
+from histhooks.history._curves.series import NO_EPOCH, Series
+from histhooks.history._curves.thinning import matching
 
 if TYPE_CHECKING:
     import pandas

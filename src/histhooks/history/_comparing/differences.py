@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from histhooks.history import _inputs, _outputs
-from histhooks.history._change import Change, Part
+from histhooks.history._comparing import inputs, outputs
+from histhooks.history._comparing.change import Change, Part
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord
-    from histhooks.history._code import Patch
+    from histhooks.history._comparing.code import Patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +92,21 @@ def differences(a: RunRecord, b: RunRecord, *, tolerance: float = 0.0) -> Differ
     -------
     Differences
     """
-    code, patch = _inputs.code(a, b)
+    code, patch = inputs.code(a, b)
     parts: list[Callable[[RunRecord, RunRecord], Part]] = [
-        _inputs.packages, _inputs.environment, _inputs.params, _inputs.optimizer, _inputs.seeds, _outputs.model,
+        inputs.packages, inputs.environment, inputs.params, inputs.optimizer, inputs.seeds, outputs.model,
     ]  # fmt: skip
     return Differences(
         a=_who(a),
         b=_who(b),
         parts=(
-            _inputs.data(a, b),
+            inputs.data(a, b),
             code,
-            _inputs.files(a, b),
+            inputs.files(a, b),
             *(part(a, b) for part in parts),
-            _outputs.metrics(a, b, tolerance),
-            _outputs.results(a, b, tolerance),
-            _outputs.end(a, b),
+            outputs.metrics(a, b, tolerance),
+            outputs.results(a, b, tolerance),
+            outputs.end(a, b),
         ),
         patch=patch,
         not_captured=tuple(_not_captured(a, b)),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from histhooks._time import from_iso, now_us
-from histhooks.history._thinning import Point, first_place
+from histhooks.history._curves.thinning import Point, first_place
 
 if TYPE_CHECKING:
     from histhooks.history import History, RunRecord

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks.errors import QueryError
 from histhooks.history._best import best_of, mean_of_folds
-from histhooks.history._change import ABSENT, is_same
+from histhooks.history._comparing.change import ABSENT, is_same
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from histhooks.errors import QueryError
-from histhooks.history._fields import Field, Names, has_prefix, prefix_of, split, written
-from histhooks.history._moments import EXAMPLES, moment, span_s
-from histhooks.history._words import Word, fail, words_of
+from histhooks.history._asking.fields import Field, Names, has_prefix, prefix_of, split, written
+from histhooks.history._asking.moments import EXAMPLES, moment, span_s
+from histhooks.history._asking.words import Word, fail, words_of
 
 _DEEPEST = 40
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._values import flatten
 from histhooks.history._best import best_of, mean_of_folds
-from histhooks.history._change import ABSENT, Change, Part, change, changes_of, is_same
+from histhooks.history._comparing.change import ABSENT, Change, Part, change, changes_of, is_same
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from histhooks.errors import QueryError
-from histhooks.history._listing import Query, rows_of
+from histhooks.history._asking.listing import Query, rows_of
 
 if TYPE_CHECKING:
     from histhooks.history import History, RunRecord

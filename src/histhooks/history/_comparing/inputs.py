@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from histhooks._values import flatten
-from histhooks.history._change import ABSENT, Change, Part, change, changes_of, is_same
-from histhooks.history._code import Patch, patch_between, state_of
+from histhooks.history._comparing.change import ABSENT, Change, Part, change, changes_of, is_same
+from histhooks.history._comparing.code import Patch, patch_between, state_of
 from histhooks.history._facts import param_seeds, place
 
 if TYPE_CHECKING:

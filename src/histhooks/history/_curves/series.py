@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._ids import short_id
 from histhooks.errors import QueryError
-from histhooks.history._thinning import Found, find_series, thin
+from histhooks.history._curves.thinning import Found, find_series, thin
 
 if TYPE_CHECKING:
     import numpy

@@ -11,7 +11,7 @@ from histhooks._location import project_name
 from histhooks._text import when
 from histhooks._time import iso
 from histhooks.errors import QueryError
-from histhooks.history._listing import job_condition
+from histhooks.history._asking.listing import job_condition
 
 if TYPE_CHECKING:
     from histhooks.history import History

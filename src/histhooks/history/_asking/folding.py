@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from histhooks._time import from_iso
-from histhooks.history._fields import STATUS
+from histhooks.history._asking.fields import STATUS
 
 if TYPE_CHECKING:
     from histhooks.history import History
-    from histhooks.history._listing import Query
+    from histhooks.history._asking.listing import Query
 
 FOLD_FROM = 4  # fewer are easier to read one by one
 LOOP_FROM = 10  # programs that a shell started one after another

@@ -1,0 +1,1 @@
+"""Which runs: expressions, order, selectors, words, files."""
