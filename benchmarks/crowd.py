@@ -10,7 +10,7 @@ import time
 
 from harness import median, place, table
 
-PROCESSES, STEPS = 8, 10_000
+PROCESSES, STEPS = 8, 40_000
 PROGRAM = f"""
 import histhooks
 with histhooks.start_run("one of many") as run:
