@@ -69,11 +69,14 @@ def _show(path: Path, *, as_json: bool) -> None:
         chosen = next((run for run in found if run.kind == "loop"), found[-1])
         click.echo(f"\nOne of them in full (histhooks show {str(chosen.id)[-8:]} --store {path}):\n")
         screen(chosen)
+        alike = [run.id[-8:] for run in found if run.framework == "xgboost"][:2]
     click.echo("\nTry next:")
+    pair = " ".join(reversed(alike))
     for line in (
-        f'histhooks show "learning rates" --store {path}',
+        *([f"histhooks diff {path} {pair}", f"histhooks plot {path} {pair}"] if len(alike) == 2 else []),
+        f'histhooks show {path} "learning rates"',
+        f"histhooks runs {path} --where 'duration_s < 1 and status = finished' --all",
         f"histhooks verify {path}",
-        f"histhooks runs --all --store {path}",
         f"sqlite3 {path} 'SELECT name, status, duration_s FROM runs'",
     ):
         click.echo(f"  {line}")
