@@ -270,7 +270,7 @@ try: export("other", to="a.parquet", store={str(store)!r})
 except QueryError as error: print(error)
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "pip install pyarrow" in done.stdout
+    assert "pip install 'histhooks[parquet]'" in done.stdout
     assert not (tmp_path / "a.parquet").exists()
 
 

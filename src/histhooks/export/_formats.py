@@ -136,7 +136,7 @@ def check_parquet() -> None:
     from importlib.util import find_spec
 
     if find_spec("pyarrow") is None:
-        raise QueryError("Parquet needs pyarrow, which is not installed; pip install "histhooks[parquet]", or write .csv")
+        raise QueryError("Parquet needs pyarrow, which is missing: pip install 'histhooks[parquet]', or write .csv")
 
 
 def write_parquet(history: History, path: Path, scrub: Scrub) -> None:
