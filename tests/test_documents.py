@@ -76,7 +76,8 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "HISTHOOKS_STORE": "", "HISTHOOKS_STRICT": "0"}
     (tmp_path / "model.pt").write_bytes(b"weights")
     subprocess.run([sys.executable, "-c", RECORDED], cwd=tmp_path, env=environment, check=True, timeout=60)
-    program = "\n".join(blocks(page, "python"))
+    # A person takes longer from one block to the next than a record to the disk.
+    program = "\nimport histhooks; histhooks.flush()\n".join(blocks(page, "python"))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
