@@ -82,6 +82,54 @@ def test_a_store_never_makes_a_work_tree_dirty(tmp_path: Path) -> None:
     assert (tmp_path / ".git" / "info" / "exclude").read_text().count("histhooks.db*") == 1
 
 
+def git(folder: Path, *args: str) -> str:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "protocol.file.allow=always"]
+    done = subprocess.run(["git", *who, *args], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def test_nor_one_that_git_keeps_elsewhere(tmp_path: Path) -> None:
+    # In a further work tree, and in a submodule, .git is a file that says where git keeps what it knows.
+    first, further = tmp_path / "first", tmp_path / "further"
+    first.mkdir()
+    git(first, "init", "-q")
+    git(first, "commit", "-q", "--allow-empty", "-m", "one")
+    git(first, "worktree", "add", "-q", str(further))
+    git(first, "submodule", "--quiet", "add", f"{first}/.git", "inner")
+    git(first, "commit", "-q", "-m", "two")
+    for folder in (further, first / "inner"):
+        assert (folder / ".git").is_file()
+        store = folder / "histhooks.db"
+        store.touch()
+        assert "histhooks.db" in git(folder, "status", "--porcelain")
+        keep_out_of_git(store)
+        assert git(folder, "status", "--porcelain") == ""
+    assert git(first, "status", "--porcelain") == ""
+
+
+WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-dac_override,-fowner"] if os.geteuid() == 0 else []
+
+
+def test_what_a_folder_that_cannot_be_written_recorded_is_found_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HISTHOOKS_STORE", raising=False)
+    closed, opened = tmp_path / "closed", tmp_path / "opened"
+    closed.mkdir()
+    opened.mkdir()
+    (closed / "train.py").write_text("import histhooks\nwith histhooks.start_run(name='one'): pass\n")
+    closed.chmod(0o555)
+    try:
+        subprocess.run([*WITHOUT_RIGHTS, sys.executable, "train.py"], cwd=closed, check=True, timeout=60)
+        look = [*WITHOUT_RIGHTS, sys.executable, "-m", "histhooks", "runs", "--csv"]
+        found = [subprocess.run(look, cwd=folder, capture_output=True, text=True) for folder in (closed, opened)]
+    finally:
+        closed.chmod(0o755)
+    assert found[0].returncode == 0, found[0].stderr
+    assert ",one," in found[0].stdout
+    assert found[1].returncode != 0, "a folder that can be written has a store of its own, or none"
+
+
 def test_a_store_in_the_making_is_not_taken_for_a_strangers(tmp_path: Path) -> None:
     # Each question about the file sees what another connection commits meanwhile, but for a snapshot.
     path = tmp_path / "histhooks.db"

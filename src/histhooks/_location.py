@@ -74,7 +74,8 @@ def find_store(explicit: str | os.PathLike[str] | None = None, start: Path | Non
     Returns
     -------
     Path or None
-        None where there is none.
+        None where there is none. Where this folder cannot be written and has no store, the one in the user's data
+        folder, which :func:`store_path` fell back to.
     """
     from pathlib import Path
 
@@ -91,7 +92,9 @@ def find_store(explicit: str | os.PathLike[str] | None = None, start: Path | Non
             return folder / STORE_NAME
         if folder == root:
             break
-    return None
+    fallen_back = user_folder("XDG_DATA_HOME", ".local/share") / STORE_NAME
+    is_there = fallen_back.is_file() or fallen_back.with_name(f"{STORE_NAME}.spool").is_dir()
+    return fallen_back if is_there and _new_store(start) == fallen_back else None
 
 
 def store_path(explicit: str | os.PathLike[str] | None = None, start: Path | None = None) -> Path:
@@ -102,6 +105,11 @@ def store_path(explicit: str | os.PathLike[str] | None = None, start: Path | Non
     found = find_store(explicit, start)
     if found is not None:
         return found if found.is_absolute() else start / found
+    return _new_store(start)
+
+
+def _new_store(start: Path) -> Path:
+    """Where a store belongs that is not there yet."""
     root = repository_root(start)
     if root is None:
         beside = _pyproject(start)
@@ -130,12 +138,31 @@ def project_name(explicit: str | None = None, start: Path | None = None) -> str:
     return (repository_root(start) or start).name or "root"
 
 
+def _git_folder(root: Path) -> Path | None:
+    """The folder that git shares among the work trees of a repository (gitrepository-layout(5))."""
+    from pathlib import Path
+
+    dot_git = root / ".git"
+    try:
+        if not dot_git.is_dir():  # a work tree of `git worktree add`, or a submodule
+            word, _, path = dot_git.read_text(encoding="utf-8").strip().partition(": ")
+            if word != "gitdir":
+                return None
+            dot_git = root / path
+        common = dot_git / "commondir"
+        folder = dot_git / Path(common.read_text(encoding="utf-8").strip()) if common.is_file() else dot_git
+        return folder if folder.is_dir() else None
+    except (OSError, ValueError):
+        return None
+
+
 def keep_out_of_git(store: Path) -> None:
-    """Write ``histhooks.db*`` into `.git/info/exclude`, so that a store never makes a work tree dirty."""
+    """Write ``histhooks.db*`` into git's `info/exclude`, so that a store never makes a work tree dirty."""
     root = repository_root(store.parent)
-    if root is None or not (root / ".git").is_dir():
+    folder = _git_folder(root) if root is not None else None
+    if folder is None:
         return
-    exclude, line = root / ".git" / "info" / "exclude", f"{store.name}*"
+    exclude, line = folder / "info" / "exclude", f"{store.name}*"
     try:
         text = exclude.read_text(encoding="utf-8") if exclude.exists() else ""
         if line in text.splitlines():
@@ -143,5 +170,5 @@ def keep_out_of_git(store: Path) -> None:
         exclude.parent.mkdir(exist_ok=True)
         with exclude.open("a", encoding="utf-8") as file:
             file.write(("" if not text or text.endswith("\n") else "\n") + line + "\n")
-    except OSError:
+    except (OSError, ValueError):
         return
