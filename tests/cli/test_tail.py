@@ -142,7 +142,7 @@ def test_a_run_whose_process_is_killed_is_over_though_nobody_writes_it(store_pat
     training.process.send_signal(signal.SIGKILL)
     training.process.wait(timeout=60)
     assert tail.rest()[0] == 1
-    assert tail.lines[-1] == "killed"
+    assert tail.lines[-1].startswith("killed after ")
     code, out, err = ask("tail", store_path)
     assert code == 1
     assert "nothing is running" in err

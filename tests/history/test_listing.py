@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -140,6 +141,35 @@ def test_filters_and_orders_see_the_status_as_it_is_now(tmp_path: Path) -> None:
         assert [run.name for run in history.runs(status="killed")] == ["gone"]
         assert [run.name for run in history.runs(where="status = killed", order_by="status")] == ["gone"]
         assert history.runs(where="status in (running, lost)") == []
+
+
+def test_a_run_whose_process_is_gone_is_told_as_it_is_now_by_every_reader(tmp_path: Path) -> None:
+    path = tmp_path / "killed.db"
+    program = (
+        "import histhooks, os, signal, time\nrun = histhooks.start_run('gone')\n"
+        "for step in range(7):\n    run.log({'loss': 1.0}, step=step)\n"
+        "time.sleep(1.5)\nhisthooks.flush()\nos.kill(os.getpid(), signal.SIGKILL)"
+    )
+    with pytest.raises(subprocess.CalledProcessError):
+        record(path, program)
+    with histhooks.History(path) as history:
+        run = history.run("gone")
+        assert run.row["duration_s"] is None
+        assert run.session["status"] == run.as_json()["session"]["status"] == "killed"
+        assert run.duration_s is not None
+        assert run.duration_s > 0
+        assert run.steps_done == 7
+
+    def ask(*words: str) -> str:
+        command = [sys.executable, "-m", "histhooks", *words, "--store", str(path)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+
+    shown = ask("show", "gone")
+    assert "running" not in shown
+    assert "took –" not in shown
+    assert "7 steps" in shown
+    assert "0 ms" not in ask("tail", "gone", "--once")
+    assert json.loads(ask("doctor", "--json"))["runs"] == {"killed": 1}
 
 
 def test_runs_of_a_job_of_an_array_and_of_one_of_an_array(tmp_path: Path) -> None:

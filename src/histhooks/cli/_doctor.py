@@ -71,6 +71,7 @@ def _examine(store: str | None) -> dict[str, Any]:
     from histhooks._stores import known_stores
     from histhooks.errors import HisthooksError
     from histhooks.history import History
+    from histhooks.history._asking.fields import STATUS
 
     path = store_path(store)
     problems: list[str] = []
@@ -99,8 +100,8 @@ def _examine(store: str | None) -> dict[str, Any]:
     if path.exists():
         try:
             with History(path) as history:
-                counts = history.sql("SELECT status, count(*) AS n FROM runs GROUP BY status ORDER BY status")
-                facts["runs"] = {row["status"]: row["n"] for row in counts}
+                sql = f"SELECT {STATUS} AS status, count(*) AS n FROM runs AS r GROUP BY 1 ORDER BY 1"
+                facts["runs"] = {row["status"]: row["n"] for row in history.sql(sql)}
                 errors = history.sql("SELECT coalesce(sum(hook_errors), 0) AS n FROM sessions")[0]["n"]
                 if errors:
                     problems.append(f"{errors} hooks failed; see the events of kind hook_error")

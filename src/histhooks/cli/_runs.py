@@ -123,6 +123,7 @@ def _lines(history: History, asked: dict[str, Any], options: dict[str, Any]) -> 
     records = _records(history, [row.members[0].id for row in rows])
     for row in rows:
         took = [member.duration_s for member in row.members if member.duration_s is not None]
+        took = took or [s for s in (records[row.members[0].id].duration_s,) if s is not None]
         statuses = Counter(member.status for member in row.members)
         ids = [member.id for member in row.members]
         out.append(Line(records[ids[0]], ids, statuses, sum(took) if took else None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from histhooks.history._curves.following import Update, follow
 from histhooks.history._curves.frames import frame_of
 from histhooks.history._curves.series import Series, read_series
 from histhooks.history._curves.thinning import find_series, thin
+from histhooks.history._settled import duration_s, steps_done
 
 if TYPE_CHECKING:
     import pandas
@@ -171,8 +173,19 @@ class RunRecord:
 
     @property
     def session(self) -> dict[str, Any]:
-        """The process it ran in."""
-        return self._rows("SELECT * FROM sessions WHERE id = ?", self.row["session_id"])[0]
+        """The process it ran in; its status as it is now."""
+        row = self._rows("SELECT * FROM sessions WHERE id = ?", self.row["session_id"])[0]
+        return {**row, "status": self._history.settled(row["id"], row["status"])}
+
+    @cached_property
+    def duration_s(self) -> float | None:
+        """Seconds it took; of one whose process is gone, until the last that was seen of it."""
+        return duration_s(self)
+
+    @cached_property
+    def steps_done(self) -> int | None:
+        """Steps it did; of one whose process is gone or still runs, at least as many as its metrics tell."""
+        return steps_done(self)
 
     @property
     def environment(self) -> dict[str, Any] | None:

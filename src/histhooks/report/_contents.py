@@ -55,11 +55,11 @@ def highlights(run: RunRecord) -> list[tuple[str, str]]:
     if outcome is not None:
         which, value = ("last", outcome.last) if outcome.best is None else ("best", outcome.best)
         out.append((f"{which} {outcome.name}", outcome.special or _text.number(value)))
-    out.append(("took", _text.seconds(run.row["duration_s"])))
+    out.append(("took", _text.seconds(run.duration_s)))
     if run.row["epochs_done"]:
         out.append(("epochs", f"{run.row['epochs_done']:,}"))
-    if run.row["steps_done"]:
-        out.append(("steps", f"{run.row['steps_done']:,}"))
+    if run.steps_done:
+        out.append(("steps", f"{run.steps_done:,}"))
     shape = run.architecture
     if shape is not None and shape["n_parameters"] is not None:
         out.append(("parameters", f"{shape['n_parameters']:,}"))
@@ -88,9 +88,9 @@ def _happened(run: RunRecord) -> list[Block]:
                 ("Progress", facts.progress(run)),
                 ("Started", _iso(row["started_at"])),
                 ("Ended", _iso(row["ended_at"])),
-                ("Took", None if row["duration_s"] is None else _text.seconds(row["duration_s"])),
+                ("Took", None if run.duration_s is None else _text.seconds(run.duration_s)),
                 ("Epochs", f"{row['epochs_done']:,}{of}" if row["epochs_done"] is not None else None),
-                ("Steps", f"{row['steps_done']:,}" if row["steps_done"] is not None else None),
+                ("Steps", f"{run.steps_done:,}" if run.steps_done is not None else None),
                 ("Call", row["call_site"]),
                 ("Project", row["project"]),
                 ("Group", row["group_name"]),
@@ -272,7 +272,7 @@ def _children(run: RunRecord) -> list[Block]:
         one = outcomes[child.id]
         best = "–" if one is None else f"{_text.number(one.best if one.best is not None else one.last)} {one.name}"
         told = [_value(params[child.id].get(key)) for key in varied]
-        rows.append([short_id(child.id), child.name, child.status, _text.seconds(child.row["duration_s"]), best, *told])
+        rows.append([short_id(child.id), child.name, child.status, _text.seconds(child.duration_s), best, *told])
     blocks: list[Block] = [Table(["run", "name", "status", "took", "best", *varied], rows, frozenset({3}))]
     if len(children) > _CHILDREN:
         blocks.append(Text(f"and {len(children) - _CHILDREN} more", "faint"))

@@ -17,7 +17,7 @@ LOOP_FROM = 10  # programs that a shell started one after another
 _GAP_US = 60 * 1_000_000
 _COLUMNS = (
     "r.id, r.session_id, r.group_name, r.project, r.call_site, r.kind, r.model_class, r.started_at, r.ended_at, "
-    f"r.duration_s, {STATUS}"
+    f"coalesce(r.duration_s, hh_span(r.started_at, r.ended_at)), {STATUS}"
 )
 
 

@@ -8,6 +8,8 @@ from fnmatch import translate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from histhooks._time import from_iso
+
 if TYPE_CHECKING:
     from histhooks.history import History
 
@@ -23,6 +25,7 @@ def register(history: History) -> None:
         ("hh_like", 2, like),
         ("hh_at", -1, at),
         ("hh_contains", 2, contains),
+        ("hh_span", 2, span),
     ):
         connection.create_function(name, count, function, deterministic=True)
     connection.create_function("hh_settled", 1, lambda session_id: history.settled(session_id, "running"))
@@ -89,6 +92,11 @@ def at(value: str | None, *keys: str) -> str | None:
     for key in keys:
         held = held.get(key) if isinstance(held, dict) else None
     return None if held is None else json.dumps(held, sort_keys=True, separators=(",", ":"))
+
+
+def span(start: str, end: str | None) -> float | None:
+    """Seconds between two moments."""
+    return None if end is None else max(0.0, (from_iso(end) - from_iso(start)) / 1e6)
 
 
 def like(value: Any, pattern: str) -> int | None:
