@@ -75,3 +75,8 @@ def value_text(value: Any, width: int = 60) -> str:
             return inner.rpartition(".")[2] + ("()" if "$object" in value else "")
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def is_flat(low: float, high: float) -> bool:
+    """Whether a curve between two values is drawn as a level line: what they differ in is rounding, not training."""
+    return high / 2 - low / 2 <= 5e-10 * max(abs(low), abs(high))

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from histhooks.cli._common import sparkline
 from histhooks.plot import spark_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -30,8 +31,17 @@ def test_any_values_make_a_picture_inside_its_frame(values: list[float | None]) 
     assert all(0 <= x <= 100 and 0 <= y <= 20 for x, y in found)
     finite = [v for v in values if v is not None and math.isfinite(v)]
     assert bool(found) == bool(finite)
-    if finite and max(finite) > min(finite):
+    if finite and max(finite) / 2 - min(finite) / 2 > 1e-9 * max(map(abs, finite)):
         assert {min(y for _, y in found), max(y for _, y in found)} == {1.5, 18.5}
+
+
+def test_what_differs_in_its_last_bits_only_is_a_level_line() -> None:
+    assert {y for _, y in places(spark_svg([0.1, 0.1 + 1e-17, 0.1 + 2e-17, 0.30000000000000004 - 0.2], 100, 20))} == {
+        10.0
+    }
+    assert set(sparkline([0.1] * 1000)) == set(sparkline([0.1] * 71, 10)) == {"▄"}
+    assert sparkline([0.1, 0.1 + 1e-6, 0.1 + 2e-6]) == "▁▄█"
+    assert sparkline([-1.7e308, 1.7e308]) == "▁█"
 
 
 def test_a_single_peak_among_many_points_stays() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from histhooks._text import finite, number, plain, seconds, size, value_text, when
+from histhooks._text import finite, is_flat, number, plain, seconds, size, value_text, when
 
 __all__ = ["number", "plain", "seconds", "size", "value_text", "when"]
 
@@ -107,7 +107,9 @@ def sparkline(values: list[float | None], width: int = 24) -> str:
     means = []
     for column in range(columns):
         part = known[column * len(known) // columns : (column + 1) * len(known) // columns]
-        means.append(sum(part) / len(part))
+        means.append(sum(v / len(part) for v in part))
     low, high = min(means), max(means)
     bars = "▁▂▃▄▅▆▇█"
-    return "".join(bars[int((v - low) / (high - low) * 7) if high > low else 3] for v in means)
+    flat = is_flat(low, high)
+    # Halved first: the span of very great values is no float.
+    return "".join(bars[3 if flat else int((v / 2 - low / 2) / (high / 2 - low / 2) * 7)] for v in means)

@@ -7,7 +7,7 @@ from html import escape
 from math import isfinite
 from typing import Any
 
-from histhooks._text import plain
+from histhooks._text import is_flat, plain
 
 _MARGIN = 1.5
 
@@ -38,6 +38,7 @@ def spark_svg(series: Any, width: int = 120, height: int = 24, *, title: str | N
     if not known:
         return f"{head}</svg>"
     low, high = min(known), max(known)
+    flat = is_flat(low, high)
     inner_x, inner_y = width - 2 * _MARGIN, height - 2 * _MARGIN
     last = max(1, len(values) - 1)
 
@@ -45,7 +46,7 @@ def spark_svg(series: Any, width: int = 120, height: int = 24, *, title: str | N
         value = values[n]
         assert value is not None
         # Halved first: the span of very great values is no float.
-        share = (value / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5
+        share = (value / 2 - low / 2) / (high / 2 - low / 2) if not flat else 0.5
         return f"{_MARGIN + inner_x * n / last:.1f},{_MARGIN + inner_y * (1 - share):.1f}"
 
     pieces = []
