@@ -46,9 +46,10 @@ def loaded_by(program: str) -> set[str]:
         "import histhooks",
         "import histhooks; histhooks.autolog()",
         "import histhooks; histhooks.autolog(); histhooks.disable()",
+        "import histhooks; histhooks.integrations",
         "import histhooks\nwith histhooks.start_run() as run: run.log({'loss': 0.5}, step=0)\nhisthooks.flush()",
     ],
-    ids=["import", "autolog", "disable", "a run"],
+    ids=["import", "autolog", "disable", "integrations", "a run"],
 )
 def test_recording_brings_in_no_framework_nothing_heavy_and_nothing_that_reads(
     program: str, store_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -98,4 +98,8 @@ def __getattr__(name: str) -> Any:
         from histhooks.history import History
 
         return History
+    if name == "integrations":
+        import importlib
+
+        return importlib.import_module("histhooks.integrations")
     raise AttributeError(f"module 'histhooks' has no attribute {name!r}")

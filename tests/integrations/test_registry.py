@@ -32,6 +32,84 @@ def install():
 integration = Integration("another_framework", install, patches.undo)
 """
 
+# Each imports what is ours before its framework, which so comes in by way of a module of ours that is half loaded.
+OURS_FIRST = {
+    "sklearn": """
+        from histhooks.integrations.sklearn import recorded
+        from sklearn.linear_model import Ridge
+        Ridge().fit([[0.0], [1.0]], [0.0, 1.0])
+    """,
+    "xgboost": """
+        from histhooks.integrations.xgboost import HistoryCallback
+        import numpy, xgboost
+        xgboost.train({}, xgboost.DMatrix(numpy.eye(4), [0, 1, 0, 1]), 1)
+    """,
+    "keras": """
+        from histhooks.integrations.keras import HistoryCallback
+        import keras, numpy
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(numpy.ones((4, 1)), numpy.ones(4), verbose=0)
+    """,
+    "lightning": """
+        from histhooks.integrations.lightning import HistoryCallback
+        import lightning.pytorch as pl
+        from lightning.pytorch.demos.boring_classes import BoringModel
+        pl.Trainer(max_steps=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+                   enable_model_summary=False, accelerator="cpu", limit_val_batches=0).fit(BoringModel())
+    """,
+    "torch": """
+        from histhooks.integrations.torch import record
+        import torch
+        layer = torch.nn.Linear(1, 1)
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            layer(torch.ones(2, 1)).sum().backward()
+            optimizer.step()
+    """,
+}
+
+
+@pytest.mark.parametrize("how", ["autolog()", "histhooks run"])
+@pytest.mark.parametrize("framework", OURS_FIRST)
+def test_what_is_ours_may_be_imported_before_the_framework(framework: str, how: str, store_path: Path) -> None:
+    pytest.importorskip(framework)
+    program = textwrap.dedent(OURS_FIRST[framework])
+    if how == "autolog()":
+        code, _, err = run_program("import histhooks\nhisthooks.autolog()\n" + program, store_path)
+    else:
+        Path("train.py").write_text(program)
+        command = [sys.executable, "-m", "histhooks", "run", "--store", str(store_path), "train.py"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        code, err = done.returncode, done.stderr
+    assert code == 0, err
+    assert "a hook failed" not in err
+    status = "ended" if framework == "torch" and how == "autolog()" else "finished"  # a loop has no end of its own
+    assert query(store_path, "SELECT framework, status FROM runs") == [(framework, status)]
+    assert query(store_path, "SELECT hook_errors FROM sessions") == [(0,)]
+
+
+def test_an_integration_is_reached_through_the_package_and_brings_its_framework_in_only_then(store_path: Path) -> None:
+    pytest.importorskip("torch")
+    program = """
+        import sys
+        import histhooks
+        histhooks.integrations
+        assert "torch" not in sys.modules
+        assert not hasattr(histhooks.integrations, "nothing")
+        record = histhooks.integrations.torch.record
+        import torch
+        layer = torch.nn.Linear(1, 1)
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+        with record(optimizer, model=layer) as run:
+            layer(torch.ones(2, 1)).sum().backward()
+            optimizer.step()
+    """
+    code, _, err = run_program(program, store_path)
+    assert code == 0, err
+    assert query(store_path, "SELECT framework, status FROM runs") == [("torch", "finished")]
+
 
 def test_an_unknown_name_is_an_error_with_the_choices() -> None:
     with pytest.raises(ValueError, match=r"unknown framework 'sklearm'; known are sklearn, xgboost, keras"):

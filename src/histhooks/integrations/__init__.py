@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from histhooks import _neighbours, _randomness
 from histhooks._guard import guarded
@@ -52,11 +53,13 @@ class Integration:
 
 _installed: dict[str, Integration] = {}
 _wanted: set[str] = set()
+# A program that imports our module first brings the framework in by way of it: install once ours is complete.
+_half_loaded: dict[str, Callable[[ModuleType], None]] = {}
 
 
 def available() -> tuple[str, ...]:
     """Names of the built-in integrations that this version has."""
-    return tuple(name for name in CHOICES if importlib.util.find_spec(f"histhooks.integrations.{name}") is not None)
+    return tuple(name for name in CHOICES if importlib.util.find_spec(_module_name(name)) is not None)
 
 
 def installed() -> tuple[str, ...]:
@@ -78,8 +81,12 @@ def enable(*names: str) -> None:
     _neighbours.install()
     for name in asked or [*available(), *entries]:
         _wanted.add(name)
+        install = _installer(name, entries.get(name), is_asked=bool(asked))
         for import_name in _IMPORT_NAMES.get(name, (name,)):
-            when_imported(import_name, _installer(name, entries.get(name), is_asked=bool(asked)))
+            when_imported(import_name, install)
+        if name not in entries and name not in _installed:
+            # Asked for now, since an import that has begun can be waited for no more.
+            when_imported(_module_name(name), _completer(name))
 
 
 def disable_all() -> None:
@@ -87,7 +94,9 @@ def disable_all() -> None:
     for name in list(_wanted):
         for import_name in _IMPORT_NAMES.get(name, (name,)):
             no_longer(import_name)
+        no_longer(_module_name(name))
     _wanted.clear()
+    _half_loaded.clear()
     _randomness.uninstall()
     _neighbours.uninstall()
     while _installed:
@@ -120,6 +129,9 @@ def _installer(name: str, entry: EntryPoint | None, *, is_asked: bool) -> Callab
     def install(module: ModuleType) -> None:
         if name in _installed or name not in _wanted:
             return
+        if entry is None and _is_half_loaded(_module_name(name)):
+            _half_loaded[name] = install
+            return
         try:
             _load(name, entry)
         except NotApplicable:
@@ -129,6 +141,24 @@ def _installer(name: str, entry: EntryPoint | None, *, is_asked: bool) -> Callab
     return install if is_asked else guarded(install)
 
 
+def _completer(name: str) -> Callable[[ModuleType], None]:
+    def complete(ours: ModuleType) -> None:
+        install = _half_loaded.pop(name, None)
+        if install is not None:
+            install(ours)
+
+    return complete
+
+
+def _is_half_loaded(module_name: str) -> bool:
+    module = sys.modules.get(module_name)
+    return module is not None and not hasattr(module, "integration")  # the last that each of ours defines
+
+
+def _module_name(name: str) -> str:
+    return f"histhooks.integrations.{name}"
+
+
 def _load(name: str, entry: EntryPoint | None) -> None:
     integration = entry.load() if entry is not None else _builtin(name)
     integration.install()
@@ -136,5 +166,12 @@ def _load(name: str, entry: EntryPoint | None) -> None:
 
 
 def _builtin(name: str) -> Integration:
-    integration: Integration = importlib.import_module(f"histhooks.integrations.{name}").integration
+    integration: Integration = importlib.import_module(_module_name(name)).integration
     return integration
+
+
+def __getattr__(name: str) -> Any:
+    # `histhooks.integrations.torch.record(optimizer)` needs no import of its own; torch comes in with it, as asked.
+    if name in CHOICES:
+        return importlib.import_module(_module_name(name))
+    raise AttributeError(f"module 'histhooks.integrations' has no attribute {name!r}")
