@@ -87,7 +87,7 @@ print(json.dumps([history.history, [float(schedule(n)) for n in range(15)]]))
     assert found["optimizer.momentum"] == (0.5, "argument")
     assert found["optimizer.schedule.decay_steps"] == (5, "argument")
     assert found["backend"] == ("torch", "resolved")
-    assert found["data.class_weight"] == (False, "argument")
+    assert found["data.class_weight"] == (False, "default")
     ((class_name, settings, scheduler, lr),) = query(
         store_path,
         "SELECT class_name, o.settings, scheduler, lr FROM optimizers AS o JOIN optimizer_groups ON optimizer_id = id",
@@ -101,9 +101,9 @@ print(json.dumps([history.history, [float(schedule(n)) for n in range(15)]]))
     assert (n_parameters, n_trainable) == (49, 49)
     assert [layer["class"] for layer in json.loads(str(layers))] == ["InputLayer", "Dense", "Dense"]
     assert [layer["output"] for layer in json.loads(str(layers))] == [[None, 4], [None, 8], [None, 1]]
-    assert query(store_path, "SELECT role, n_rows FROM run_datasets JOIN datasets ON id = dataset_id") == [
-        ("train", 100)
-    ]
+    sql = "SELECT role, n_rows FROM run_datasets JOIN datasets ON id = dataset_id ORDER BY role"
+    rows = query(store_path, sql)
+    assert rows == [("train", 80), ("valid", 20)]
     assert query(store_path, "SELECT call, value FROM seeds WHERE library = 'keras'") == [("set_random_seed", "3")]
 
 
@@ -121,8 +121,18 @@ assert len(given) == 3
     record(store_path, body)
     found = results(store_path)
     assert (found["best_epoch"], found["stopped_epoch"], found["restored_best"]) == (0, 1, True)
-    assert params(store_path)["early_stopping.patience"] == (1, "argument")
-    names = params(store_path)["callbacks"][0]
+    told = params(store_path)
+    assert told["early_stopping.patience"] == (1, "argument")
+    assert told["early_stopping.min_delta"] == (10.0, "argument")
+    assert told["early_stopping.restore_best_weights"] == (True, "argument")
+    assert told["early_stopping.mode"] == ("auto", "default")
+    assert told["early_stopping.start_from_epoch"] == (0, "default")
+    assert told["early_stopping.baseline"] == (None, "default")
+    assert told["model_checkpoint.filepath"] == ("old-{epoch}-{loss:.2f}.keras", "argument")
+    assert told["model_checkpoint.save_best_only"] == (False, "default")
+    assert told["reduce_lr_on_plateau.factor"] == (0.1, "default")
+    assert told["reduce_lr_on_plateau.patience"] == (1, "argument")
+    names = told["callbacks"][0]
     assert isinstance(names, list)
     assert [name.rpartition(".")[2] for name in names][:3] == ["EarlyStopping", "ModelCheckpoint", "ReduceLROnPlateau"]
     assert query(store_path, "SELECT main_metric, epochs_planned, epochs_done FROM runs") == [("val_loss", 9, 2)]
@@ -296,6 +306,53 @@ build().fit(x, y, epochs=5, batch_size=25, verbose=0, callbacks=given)
     assert query(store_path, sql) == [(str(store_path.parent / "backup" / "latest.weights.h5"), "backup")]
 
 
+def test_settings_of_each_callback_are_told_also_when_it_serves_a_second_fit(store_path: Path) -> None:
+    body = """
+from keras import callbacks as kc
+def halve(epoch, rate):
+    return rate / 2
+given = [
+    kc.EarlyStopping("loss", min_delta=0.5, patience=9),
+    kc.ModelCheckpoint("a.keras", "mae", save_best_only=True, mode="max"),
+    kc.ModelCheckpoint("b.weights.h5", save_weights_only=True),
+    kc.LearningRateScheduler(halve),
+]
+model = build()
+for _ in range(2):
+    model.fit(x, y, epochs=1, verbose=0, callbacks=given)
+"""
+    record(store_path, body)
+    for run_id in [row[0] for row in query(store_path, "SELECT id FROM runs")]:
+        rows = query(store_path, f"SELECT key, value, source FROM params WHERE run_id = '{run_id}'")
+        found = {str(key): (json.loads(str(value)), source) for key, value, source in rows}
+        assert found["early_stopping.min_delta"] == (0.5, "argument")
+        assert found["model_checkpoint.mode"] == ("max", "argument")
+        assert found["model_checkpoint.save_freq"] == ("epoch", "default")
+        assert found["model_checkpoint_2.filepath"] == ("b.weights.h5", "argument")
+        assert "halve" in str(found["learning_rate_scheduler.schedule"][0])
+
+
+@pytest.mark.parametrize(
+    "make", ["x, y", "torch.tensor(x), torch.tensor(y)", "pandas.DataFrame(x), pandas.DataFrame(y)"]
+)
+def test_both_parts_of_a_validation_split_are_data(store_path: Path, make: str) -> None:
+    body = f"""
+import torch, pandas
+from keras.src.trainers.data_adapters.array_slicing import train_validation_split
+given = {make}
+build().fit(*given, epochs=1, verbose=0, validation_split=0.15)
+from histhooks._data import describe
+parts = train_validation_split((x, y), validation_split=0.15)
+print(json.dumps([[len(part[0]), describe(*part)["content_hash"]] for part in parts]))
+"""
+    expected = json.loads(record(store_path, body))
+    sql = "SELECT role, n_rows, content_hash FROM run_datasets JOIN datasets ON id = dataset_id ORDER BY role"
+    rows = query(store_path, sql)
+    assert [(role, n_rows) for role, n_rows, _ in rows] == [("train", expected[0][0]), ("valid", expected[1][0])]
+    if make == "x, y":
+        assert [found for _, _, found in rows] == [found for _, found in expected]
+
+
 def test_weights_and_precision_are_told(store_path: Path) -> None:
     body = """
 keras.config.set_dtype_policy("mixed_float16")
@@ -308,7 +365,7 @@ print(int(model.optimizer.iterations))
     found = params(store_path)
     assert found["dtype_policy"] == ("mixed_float16", "resolved")
     assert found["data.sample_weight"] == (True, "argument")
-    assert found["data.class_weight"] == (False, "argument")
+    assert found["data.class_weight"] == (False, "default")
     assert (found["optimizer.name"][0], found["optimizer.schedule.decay_steps"][0]) == ("Adam", 14)
     assert query(store_path, "SELECT kind, status, steps_done FROM runs") == [("fit", "finished", steps)]
     assert len(points(store_path, "lr")) == 2
@@ -328,13 +385,15 @@ print(loss, mae)
     mae = float(record(store_path, body).split()[1])
     sql = "SELECT step, epoch, value FROM metrics JOIN runs ON id = run_id WHERE metrics.name = 'mae' AND kind = 'loop'"
     assert query(store_path, f"{sql} ORDER BY n")[2:] == [(2, None, pytest.approx(mae))]
-    sql = "SELECT kind, status, parent_id IS NULL FROM runs ORDER BY started_at"
+    sql = "SELECT kind, status, parent_id IS NULL, steps_done FROM runs ORDER BY started_at"
     assert query(store_path, sql) == [
-        ("loop", "ended", 1),
-        ("block", "finished", 1),
-        ("fit", "finished", 0),
-        ("fit", "finished", 0),
+        ("loop", "ended", 1, 3),
+        ("block", "finished", 1, None),
+        ("fit", "finished", 0, 4),
+        ("fit", "finished", 0, 8),
     ]
+    sql = "SELECT step, value FROM metrics JOIN runs ON id = run_id WHERE metrics.name = 'lr' AND kind = 'loop'"
+    assert query(store_path, f"{sql} ORDER BY n") == [(n, pytest.approx(0.01)) for n in range(3)]
     links = query(store_path, "SELECT l.kind, r.kind FROM run_links AS l JOIN runs AS r ON r.id = l.other_run_id")
     assert links == [("continues", "fit")]
 

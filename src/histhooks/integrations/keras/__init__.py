@@ -19,9 +19,12 @@ optimizers that ``train_step`` keeps        the same by attribute: `optimizers`,
 logs of an epoch                            points under the host's names, at the last optimizer step of the epoch
 learning rate                               points of `lr`, or `lr/<optimizer>.0`: in force at the epoch's last step
 ``HistoryCallback(every=n)``                points `batch_<name>` each n batches, at the step that they lead to
-``x``, ``y``, ``validation_data``           datasets of role `train` and `valid`
+``x``, ``y``, ``validation_data``           datasets of role `train` and `valid`; of a ``validation_split`` both parts,
+                                            where rows of the data can be looked at without a copy
 layers, shapes, parameters                  an architecture, once by content
 ``EarlyStopping``                           params `early_stopping.<name>`; results `stopped_epoch`, `best_epoch`
+``ModelCheckpoint``, ``ReduceLROnPlateau``  params `model_checkpoint.<name>`, `reduce_lr_on_plateau.<name>`;
+                                            `learning_rate_scheduler.<name>` likewise
 ``ModelCheckpoint``, ``BackupAndRestore``   each file that they wrote, when the next epoch begins or training ends, as
                                             artifacts of role `checkpoint` or `backup`
 a backup that was taken up                  that file as an artifact that was read; a link `resumes` to who wrote it;
@@ -29,7 +32,7 @@ a backup that was taken up                  that file as an artifact that was re
 callbacks                                   param `callbacks`, by class
 ``evaluate`` after a fit                    points `test_<name>` of the run that trained that model, one a call
 ``evaluate`` of a model not trained here    a run of kind `evaluate`
-``train_on_batch``                          one run of kind `loop` per model, a point a call
+``train_on_batch``                          one run of kind `loop` per model, a point a call, with the learning rate
 ==========================================  ==========================================================================
 
 Seams. Callbacks are the official registration; ours is appended to the list that ``CallbackList`` builds, after its
@@ -71,6 +74,7 @@ from histhooks.integrations.keras._facts import (
     log_arguments,
     log_compiled,
     log_data,
+    log_split_data,
     names_of,
 )
 from histhooks.integrations.keras._fit import Fit, TestWatcher, Watcher
@@ -84,6 +88,7 @@ _is_automatic = False
 _trained: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 _runs: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
 _loops: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
+_steps_of: weakref.WeakKeyDictionary[Run, int] = weakref.WeakKeyDictionary()
 _fitting: ContextVar[Fit | None] = ContextVar("histhooks_keras_fit", default=None)
 _evaluating: ContextVar[dict[str, Any] | None] = ContextVar("histhooks_keras_evaluate", default=None)
 
@@ -158,8 +163,11 @@ def _begin(original: Callable[..., Any], bound: dict[str, Any]) -> Fit | None:
 def _describe(run: Run, original: Callable[..., Any], bound: dict[str, Any], model: Any) -> None:
     log_arguments(run, original, bound)
     log_compiled(run, model)
-    log_data(run, "train", bound.get("x"), bound.get("y"))
-    validation = bound.get("validation_data")
+    validation, fraction = bound.get("validation_data"), bound.get("validation_split")
+    if fraction and validation is None and bound.get("x") is not None:
+        log_split_data(run, bound["x"], bound.get("y"), fraction)
+    else:
+        log_data(run, "train", bound.get("x"), bound.get("y"))
     if isinstance(validation, (tuple, list)) and len(validation) >= 2:
         log_data(run, "valid", validation[0], validation[1])
     elif validation is not None:
@@ -295,6 +303,7 @@ def _loop(model: Any) -> Run | None:
         log_compiled(run, model)
         if run.is_recorded:
             _loops[model] = run
+            run.before_end = lambda status: {"steps_done": _steps_of.get(run)}
             weakref.finalize(model, run.end).atexit = False
     return run
 
@@ -303,7 +312,11 @@ def _loop(model: Any) -> Run | None:
 def _log_batch(run: Run, model: Any, result: Any) -> None:
     values = result if isinstance(result, (list, tuple)) else [result]
     logs = result if isinstance(result, dict) else dict(zip(names_of(model), values, strict=False))
-    run.log(dict(logs), step=Optimizers(model).last_step())
+    optimizers = Optimizers(model)
+    step = optimizers.last_step()
+    run.log({**logs, **optimizers.rates()}, step=step)
+    if step is not None:
+        _steps_of[run] = step + 1
 
 
 # --- seams ------------------------------------------------------------------------------------------------------------

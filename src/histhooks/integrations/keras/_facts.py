@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import math
 import os
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -18,6 +20,12 @@ from histhooks._run import Run
 
 _DATA = ("self", "x", "y", "validation_data", "callbacks", "class_weight", "sample_weight")
 _COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution", "jit_compile")
+_CALLBACKS = {
+    "early_stopping": keras.callbacks.EarlyStopping,
+    "model_checkpoint": keras.callbacks.ModelCheckpoint,
+    "reduce_lr_on_plateau": keras.callbacks.ReduceLROnPlateau,
+    "learning_rate_scheduler": keras.callbacks.LearningRateScheduler,
+}
 _MOST_LAYERS = 500
 
 
@@ -149,7 +157,36 @@ def log_arguments(run: Run, original: Callable[..., Any], bound: Mapping[str, An
     rest = {p.name: p.default for p in parameters if p.name not in bound and p.default is not inspect.Parameter.empty}
     run.log_params({k: v for k, v in rest.items() if k not in _DATA}, source="default")
     weights = {f"data.{k}": bound.get(k) is not None for k in ("class_weight", "sample_weight")}
-    run.log_params(weights, source="argument")
+    run.log_params(weights, source="argument", defaults=dict.fromkeys(weights, False))
+
+
+def log_callbacks(run: Run, callbacks: Iterable[Any]) -> None:
+    """Record which callbacks there are, and the settings of Keras's own; a second one of a kind is `<kind>_2`."""
+    run.log_params(
+        {"callbacks": [f"{type(c).__module__}.{type(c).__qualname__}" for c in callbacks]}, source="resolved"
+    )
+    counts: dict[str, int] = {}
+    for callback in callbacks:
+        for role, kind in _CALLBACKS.items():
+            if isinstance(callback, kind):
+                counts[role] = counts.get(role, 0) + 1
+                name = role if counts[role] == 1 else f"{role}_{counts[role]}"
+                run.log_params(
+                    {name: _told(callback, kind)}, defaults={name: _defaults(kind.__init__)}, source="argument"
+                )
+
+
+def _init_of(kind: type) -> Callable[..., Any]:
+    init: Callable[..., Any] = vars(kind)["__init__"]
+    return init
+
+
+def _told(callback: Any, kind: type) -> dict[str, Any]:
+    """What the constructor was given, as far as the callback keeps it under that name."""
+    known = {name: vars(callback)[name] for name in _signature(_init_of(kind)).parameters if name in vars(callback)}
+    if "min_delta" in known:
+        known["min_delta"] = abs(known["min_delta"])  # negated once the direction is known (MonitorCallback)
+    return {k: v for k, v in known.items() if _is_setting(v) or isinstance(v, FunctionType)}
 
 
 def log_compiled(run: Run, model: Any) -> None:
@@ -203,12 +240,39 @@ def _is_setting(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
 
 
-def log_data(run: Run, role: str, x: Any, y: Any) -> None:
-    """Record a fingerprint of data that can be looked at in place."""
+def log_data(run: Run, role: str, x: Any, y: Any, *, rows: slice | None = None) -> None:
+    """Record a fingerprint of data, or of some of its rows, that can be looked at in place."""
     if x is not None:
-        # Of several inputs, the first is described; of what can be read once only, the kind.
-        first = next(iter(x.values())) if isinstance(x, dict) and x else x[0] if _is_several(x) else x
-        run.log_dataset(role, first, y if hasattr(y, "shape") else None)
+        first = _first_of(x)
+        target = y if hasattr(y, "shape") else None
+        if rows is not None:
+            first, target = _view(first, rows), None if target is None else _view(target, rows)
+        run.log_dataset(role, first, target)
+
+
+def log_split_data(run: Run, x: Any, y: Any, fraction: float) -> None:
+    """Record both parts of data of which ``fit`` holds some back: the last rows (``train_validation_split``)."""
+    first = _first_of(x)
+    if any(_view(part, slice(0)) is None for part in (first, y) if part is not None):
+        log_data(run, "train", x, y)  # a part of it would be a copy
+        return
+    split_at = math.floor(int(first.shape[0]) * (1.0 - fraction))
+    log_data(run, "train", x, y, rows=slice(0, split_at))
+    log_data(run, "valid", x, y, rows=slice(split_at, None))
+
+
+def _view(data: Any, rows: slice) -> Any:
+    """Some rows in place: of an array, a tensor of PyTorch or a frame; None where that would be a copy."""
+    if hasattr(data, "iloc"):
+        return data.iloc[rows]
+    if hasattr(data, "__array_interface__"):
+        return data[rows]
+    return data.detach()[rows] if type(data).__module__ == "torch" else None
+
+
+def _first_of(x: Any) -> Any:
+    """Of several inputs, the first is described; of what can be read once only, the kind."""
+    return next(iter(x.values())) if isinstance(x, dict) and x else x[0] if _is_several(x) else x
 
 
 def _is_several(x: Any) -> bool:

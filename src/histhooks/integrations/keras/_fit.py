@@ -13,9 +13,7 @@ from histhooks import recorder
 from histhooks._data import hash_file
 from histhooks._guard import guarded
 from histhooks._run import Run
-from histhooks.integrations.keras._facts import Optimizers, files_of
-
-_EARLY_STOPPING = ("monitor", "min_delta", "patience", "baseline", "restore_best_weights", "start_from_epoch")
+from histhooks.integrations.keras._facts import Optimizers, files_of, log_callbacks
 
 
 class Watcher(Callback):
@@ -94,14 +92,7 @@ class Fit:
         self._log_callbacks()
 
     def _log_callbacks(self) -> None:
-        names = [f"{type(c).__module__}.{type(c).__qualname__}" for c in self._others]
-        self.run.log_params({"callbacks": names}, source="resolved")
-        stopping = self._stopping()
-        if stopping is not None:
-            known = {name: getattr(stopping, name, None) for name in _EARLY_STOPPING}
-            self.run.log_params(
-                {"early_stopping": {k: v for k, v in known.items() if v is not None}}, source="argument"
-            )
+        log_callbacks(self.run, self._others)
         monitored = next((c.monitor for c in self._others if isinstance(getattr(c, "monitor", None), str)), None)
         if monitored is not None and recorder.main_metric() is None:
             self.run.update(main_metric=monitored)
