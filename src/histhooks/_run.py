@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _LINK_KINDS = ("resumes", "continues", "fine-tunes", "reproduces", "uses")
 _DIRECTIONS = ("in", "out")
 _EXACT = 1 << 53
+_MOST = (1 << 63) - 1  # what a column of SQLite holds
+_REFUSALS = 100  # of one run that are told one by one
 _COLUMNS = frozenset(
     "session_id parent_id project group_name name kind framework framework_version model_class call_site status "
     "started_at ended_at duration_s error_type error_message traceback architecture_id main_metric epochs_planned "
@@ -73,6 +75,7 @@ class Run:
         self.framework: str | None = facts.get("framework")
         self.status = "running"
         self._metrics: dict[str, Metric] = {}
+        self._n_refused = 0
         self._tokens: list[Token[Run | None]] = []
         # What an integration still has to say when the run ends: called with the status, gives columns of `runs`.
         self.before_end: Callable[[str], dict[str, Any]] | None = None
@@ -102,18 +105,17 @@ class Run:
             0-based epoch.
         """
         try:
-            for value in metrics.values():
-                if value.__class__ is not float:
-                    elsewhere = {name: value for name, value in metrics.items() if _device.is_elsewhere(value)}
-                    metrics = self._read(metrics, elsewhere, step)
+            if step is not None and (step.__class__ is not int or not 0 <= step <= _MOST):
+                step = self._whole("step", step)
+            for name, value in metrics.items():
+                if value.__class__ is not float or name.__class__ is not str or not name:
+                    metrics, elsewhere = self._read(metrics, step)
                     break
             else:
                 metrics, elsewhere = dict(metrics), None
-            if step.__class__ is not int and step is not None:
-                step = int(step)
             if epoch is not None:
-                if epoch.__class__ is not int:
-                    epoch = int(epoch)
+                if epoch.__class__ is not int or not 0 <= epoch <= _MOST:
+                    epoch = self._whole("epoch", epoch)
                 if step is None and self.last_step is not None:
                     step = self.last_step()
             now = time.time_ns()
@@ -134,13 +136,26 @@ class Run:
                 continue
             self._append(("later", reading))
 
-    def _read(self, metrics: Mapping[str, Any], elsewhere: Mapping[str, Any], step: Any) -> dict[str, Any]:
-        out = {}
+    def _whole(self, what: str, value: Any) -> int | None:
+        """A step or an epoch; None, and the points go without it, where it is none."""
+        try:
+            number = int(value)
+        except (TypeError, ValueError, OverflowError, RuntimeError):
+            number = -1
+        if 0 <= number <= _MOST:
+            return number
+        self._refuse("log", ValueError(f"{what} is a whole number from 0 on that 64 bits hold, not {value!r:.100}"))
+        return None
+
+    def _read(self, metrics: Mapping[str, Any], step: int | None) -> tuple[dict[str, float], dict[str, Any]]:
+        """The numbers in metrics, and what lies on a device."""
+        out, elsewhere = {}, {}
         for name, value in metrics.items():
-            if name in elsewhere:
-                continue
             if not isinstance(name, str) or not name:
                 self._refuse("log", ValueError(f"the name of a metric is a word, not {name!r}"))
+                continue
+            if _device.is_elsewhere(value):
+                elsewhere[name] = value
                 continue
             if isinstance(value, int) and abs(value) > _EXACT:
                 self._event("integer", clean_text(name), str(value), "info", step)  # a float may not hold it
@@ -148,7 +163,7 @@ class Run:
                 out[clean_text(name)] = as_float(value)
             except Exception as error:
                 self._refuse("log", TypeError(f"metric {name!r}: {error}"))
-        return out
+        return out, elsewhere
 
     def declare_metric(
         self, name: str, *, metric: str | None = None, split: str | None = None, direction: int | None = None
@@ -197,6 +212,9 @@ class Run:
 
     def _log_results(self, results: Mapping[str, Any]) -> None:
         for key, value in results.items():
+            if key is None or key == "":
+                self._refuse("log_results", ValueError(f"the name of a result is a word, not {key!r}"))
+                continue
             self._row("results", {"run_id": self.id, "key": str(key), "value": dumps(mask_value(str(key), value))})
 
     def log_dataset(
@@ -275,7 +293,8 @@ class Run:
             tags = {pairs[0]: pairs[1] if len(pairs) > 1 else "", **tags}
         for key, value in tags.items():
             if not isinstance(key, str) or not key:
-                raise ValueError(f"the name of a tag is a word, not {key!r}")
+                self._refuse("tag", ValueError(f"the name of a tag is a word, not {key!r}"))
+                continue
             masked = mask_value(key, value)
             text = masked if isinstance(masked, str) else dumps(masked)
             row = {"run_id": self.id, "session_id": self.session_id, "key": key, "value": text}
@@ -286,6 +305,8 @@ class Run:
         self._try("note", self._note, text)
 
     def _note(self, text: str) -> None:
+        if text is None or not str(text).strip():
+            raise ValueError(f"a note is some text, not {text!r}")
         row = {"run_id": self.id, "session_id": self.session_id, "body": mask_text(str(text))}
         self._row("notes", {**row, "author": self._author()})
 
@@ -476,6 +497,9 @@ class Run:
             raise error
         text = f"{what} on run {self.name!r} was refused: {error}"
         warn_once(f"{self.id}/{what}/{type(error).__name__}", text)
+        self._n_refused += 1
+        if self._n_refused > _REFUSALS:  # a loop that is odd at each step must not fill the file
+            return
         self._engine.event("refused", mask_text(text)[:500], severity="warning", run_id=self.id)
 
 
