@@ -204,3 +204,27 @@ print(torch.default_generator.get_state().numpy().tobytes().hex())
     assert zlib.decompress(bytes(state)).hex() == out.strip()
     flags = [json.loads(str(body)) for (body,) in query(store_path, "SELECT body FROM events ORDER BY time")]
     assert [f["torch.backends.cudnn.benchmark"] for f in flags] == [False, True]
+
+
+def test_the_place_of_a_seed_is_the_programs_also_where_libraries_stand_between(store_path: Path) -> None:
+    for needed in ("keras", "lightning"):
+        pytest.importorskip(needed)
+    record(
+        store_path,
+        """
+import os
+os.environ["KERAS_BACKEND"] = "torch"
+import histhooks
+histhooks.autolog()
+import torch, torch._dynamo, keras, lightning
+torch.manual_seed(1)
+keras.utils.set_random_seed(2)
+lightning.seed_everything(3)
+histhooks.start_run("a").end()
+""",
+    )
+    rows = query(store_path, "SELECT value, location, library FROM seeds WHERE value IN ('1', '2', '3')")
+    assert {(value, place) for value, place, _ in rows} == {
+        ("1", "<string>:7"), ("2", "<string>:8"), ("3", "<string>:9")
+    }  # fmt: skip
+    assert {library for *_, library in rows} == {"random", "numpy", "torch", "keras", "lightning"}

@@ -2,7 +2,8 @@
 
 Seeding functions are wrapped once their library is imported, also under names that a program bound earlier. States are
 read when hooks go in or a library comes (`process_start`), and at the start of each run (`run_start`); a state is kept
-once, later rows name it by its digest.
+once, later rows name it by its digest. The place of a seed is the nearest one in the program, also where a library
+stands between; where a library seeds by itself, it is the library's.
 
 Form of a state, before zlib, numbers little-endian:
 
@@ -44,6 +45,11 @@ _SEEDING = (
     ("lightning.fabric.utilities.seed", ("seed_everything",), "lightning"),
     ("lightning_fabric.utilities.seed", ("seed_everything",), "lightning"),
 )
+# Frames of these are no place of the program: a library that seeds was asked to, and a compiler stands between.
+_LIBRARIES = (
+    "torch", "keras", "lightning", "pytorch_lightning", "lightning_fabric", "numpy", "random", "sklearn", "tensorflow",
+    "jax", "accelerate", "transformers", "importlib", "runpy", "functools", "threading", "concurrent",
+)  # fmt: skip
 _MOST = 500
 
 _patches = Patches()
@@ -80,9 +86,10 @@ def _note(library: str, original: Callable[..., Any], args: tuple[Any, ...], kwa
     engine = _engine.engine
     run = _engine.current.get()
     run_id = run.id if run is not None and run.status == "running" else None
-    site = call_site()
-    if original.__name__ == "default_rng" and site is not None and "site-packages" in site:
+    nearest = call_site()
+    if original.__name__ == "default_rng" and nearest is not None and "site-packages" in nearest:
         return  # a generator that a library made for itself
+    site = call_site(_LIBRARIES) or nearest
     text = str(value)[:1000] if isinstance(value, (int, str)) else dumps(value)[:1000]
     key = (engine.session_id, run_id, original.__name__, library, text, site)
     if key in _noted or len(_noted) >= _MOST:
