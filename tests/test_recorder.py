@@ -513,3 +513,27 @@ def test_a_long_series_has_rollups_that_fit_its_points(store: Path) -> None:
     assert (low, high) == (min(values), max(values))
     assert mean == pytest.approx(sum(values) / 1024)
     assert_fits(store)
+
+
+def test_a_run_in_a_worker_is_named_after_the_program(store: Path) -> None:
+    pytest.importorskip("joblib")
+    program = """
+    import multiprocessing
+    from joblib import Parallel, delayed
+
+    def work():
+        import histhooks
+        histhooks.autolog("torch")
+        histhooks.start_run().end()
+        histhooks.flush()
+
+    if __name__ == "__main__":
+        Parallel(2)(delayed(work)() for _ in range(1))
+        process = multiprocessing.get_context("spawn").Process(target=work)
+        process.start()
+        process.join()
+    """
+    (store.parent / "tune.py").write_text(textwrap.dedent(program))
+    ours = {"HISTHOOKS_STORE": str(store), "HISTHOOKS_QUIET": "1"}
+    subprocess.run([sys.executable, "tune.py"], cwd=store.parent, env={**os.environ, **ours}, check=True, timeout=100)
+    assert rows(store, "SELECT name FROM runs") == [("tune",), ("tune",)]

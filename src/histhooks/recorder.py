@@ -41,6 +41,10 @@ __all__ = [
     "task",
 ]
 
+# Packages whose files bring up a worker process, and what programs without a file of their own are started by.
+_WORKERS = ("joblib", "loky", "multiprocess", "multiprocessing")
+_SHELLS = ("", "-c", "-m", "ipykernel_launcher.py", "ipython", "ipython3")
+
 _inert = Run(None, {"name": "off", "kind": "block"})
 
 
@@ -289,9 +293,20 @@ def _relative(filename: str) -> str:
 
 
 def _default_name(model_class: str | None) -> str:
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    stem = os.path.splitext(os.path.basename(main))[0] if main else "session"
+    stem = _stem()
     return f"{stem}·{model_class.rpartition('.')[2]}" if model_class else stem
+
+
+def _stem() -> str:
+    """The program's stem; a worker of loky runs a file of its own, and has the program's arguments."""
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    package = getattr(main, "__package__", None) or ""
+    if path and package.partition(".")[0] in _WORKERS:
+        path = sys.argv[0] if sys.argv else None
+        if os.path.basename(path or "-c") in _SHELLS:
+            path = None
+    return os.path.splitext(os.path.basename(path))[0] if path else "session"
 
 
 def _group() -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -290,6 +291,32 @@ print(json.dumps([rates, momenta]))
     assert query(store_path, "SELECT count(*) FROM events WHERE kind = 'truncated'") == [(1,)]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "first"),
+    [
+        ("OneCycleLR(optimizer, 0.001, total_steps=9)", 4e-05),
+        ("CyclicLR(optimizer, 0.002, 0.004)", 0.002),
+        ("LinearLR(optimizer, 0.5, total_iters=4)", 0.005),
+        ("LambdaLR(optimizer, lambda step: (step + 1) / 4)", 0.0025),
+        ("SequentialLR(optimizer, [s.LinearLR(optimizer, 0.1), s.StepLR(optimizer, 9)], [5])", 0.001),
+    ],
+)
+def test_the_rate_that_was_chosen_is_the_param_and_the_one_in_force_the_series(
+    store_path: Path, schedule: str, first: float
+) -> None:
+    body = f"""
+import torch.optim.lr_scheduler as s
+net = Net()
+optimizer = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9)
+scheduler = s.{schedule}
+step(net, optimizer, *data[:8])
+"""
+    record(store_path, body)
+    sql = "SELECT value, source FROM params WHERE key = 'optimizer.lr'"
+    assert query(store_path, sql) == [("0.01", "resolved")]
+    assert values(store_path, "lr") == [pytest.approx(first)]
+
+
 def test_frozen_parameters_are_counted_and_a_thaw_is_told(store_path: Path) -> None:
     body = """
 net = Net()
@@ -367,6 +394,33 @@ except TypeError as error:
     steps = [(n, n // 8) for n in range(16)]
     assert points(store_path, "loss", runs[0]) == [(*place, loss) for place, loss in zip(steps, losses, strict=True)]
     assert query(store_path, "SELECT DISTINCT class_name FROM optimizers") == [("SGD",)]
+
+
+def test_a_loop_has_the_same_name_however_it_is_recorded(store_path: Path) -> None:
+    body = """
+import histhooks
+from histhooks.integrations.torch import record
+net = Net()
+optimizer = torch.optim.SGD(net.parameters(), 0.1)
+with record(optimizer):
+    step(net, optimizer, *data[:8])
+with record(optimizer, net):
+    step(net, optimizer, *data[:8])
+del optimizer
+histhooks.autolog("torch")
+step(net, torch.optim.SGD(net.parameters(), 0.1), *data[:8])
+"""
+    record(store_path, body, is_automatic=False)
+    assert query(store_path, "SELECT name FROM runs") == [("session·Net",)] * 3
+
+
+def test_the_example_of_the_page_runs(store_path: Path) -> None:
+    import histhooks.integrations.torch as page
+
+    example = str(page.__doc__).partition("\n\n")[2].partition("\n====")[0]
+    code, _, err = run_program(textwrap.dedent(example), store_path)
+    assert code == 0, err
+    assert query(store_path, "SELECT steps_done FROM runs ORDER BY started_at, id") == [(8,), (1,)]
 
 
 def test_files_that_are_saved_and_loaded_are_told(store_path: Path) -> None:

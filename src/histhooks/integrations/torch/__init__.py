@@ -2,11 +2,15 @@
 
     import histhooks, torch
     histhooks.autolog("torch")
-    for x, y in loader:
-        optimizer.zero_grad(); loss = criterion(model(x), y); loss.backward(); optimizer.step()
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    for x in torch.ones(8, 4, 3):
+        optimizer.zero_grad(); model(x).square().mean().backward(); optimizer.step()
 
-    with record(optimizer, model):  # without autolog(): this loop and no other
-        ...
+    # without autolog(): this loop and no other
+    from histhooks.integrations.torch import record
+    with record(optimizer, model):
+        optimizer.zero_grad(); model(x).square().mean().backward(); optimizer.step()
 
 ==========================================  ==========================================================================
 PyTorch                                     record

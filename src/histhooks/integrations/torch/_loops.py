@@ -21,7 +21,7 @@ from histhooks._torch_objects import (
     scheduler_settings,
 )
 from histhooks.integrations.torch import _models
-from histhooks.integrations.torch._optimizers import Group, Loss, Tracked
+from histhooks.integrations.torch._optimizers import Group, Loss, Tracked, chosen_rate
 from histhooks.integrations.torch._passes import Pass, Passes
 
 PATIENCE = 16  # steps for which names wait for another optimizer that may step too
@@ -169,6 +169,8 @@ class Loop:
         tracked.groups = [Group(group, optimizer_id, n) for n, group in enumerate(optimizer.param_groups)]
         role = "optimizer" if tracked.position == 0 else f"optimizer.{tracked.position}"
         first = {k: v for k, v in groups[0].items() if k not in ("n_parameters", "initial_lr")} if groups else {}
+        if "lr" in first:
+            first["lr"] = chosen_rate(optimizer, scheduler, groups)
         usual = {role: defaults_of(type(optimizer))}
         self.run.log_params({role: {"class": name, **first}}, source="resolved", defaults=usual)
         self._log_models([*models] or _models.of(optimizer, tracked.modules))

@@ -7,6 +7,8 @@ import weakref
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
+from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
+
 from histhooks._device import OnDevice
 from histhooks._torch_objects import group_settings
 
@@ -59,6 +61,21 @@ class Group:
     def current_rate(self) -> float | None:
         """The learning rate; None where it lies on a device."""
         return self.rate if self.rate_tensor is None else float(self.rate_tensor)
+
+
+def chosen_rate(optimizer: Any, scheduler: Any, groups: list[dict[str, Any]]) -> Any:
+    """The learning rate that was chosen for the first group, which a schedule may have changed before the first step.
+
+    A schedule keeps it as ``initial_lr``; one that has rates of its own puts its own there, and only the optimizer's
+    defaults tell.
+    """
+    group = groups[0]
+    if scheduler is None or "lr" not in group:
+        return group.get("lr")
+    schedulers = [scheduler, *getattr(scheduler, "_schedulers", ())]
+    if not any(isinstance(one, (CyclicLR, OneCycleLR)) for one in schedulers):
+        return group.get("initial_lr", group["lr"])
+    return group_settings(optimizer.defaults).get("lr", group["lr"]) if len(groups) == 1 else group["lr"]
 
 
 class Tracked:

@@ -129,12 +129,16 @@ def _open(tracked: Tracked, optimizer: Any, here: Here) -> Loop:
 def open_explicit(optimizers: list[Any], models: list[Any], name: str | None) -> tuple[Run, Loop | None]:
     """Open the run of ``record()``."""
     here = state.here()
+    models = [_models.unwrapped(model) for model in models]
+    found = models
+    if optimizers and not models and recorder.is_recording():
+        found = _models.of(optimizers[0], state.known(optimizers[0]).modules)
     run = recorder.open_run(
         kind="loop",
         framework="torch",
         framework_version=torch.__version__,
         name=name,
-        model_class=class_name(_models.unwrapped(models[0])) if models else None,
+        model_class=class_name(found[0]) if found else None,
         call_site=recorder.call_site(_OWN),
         implicit=False,
     )
@@ -142,7 +146,7 @@ def open_explicit(optimizers: list[Any], models: list[Any], name: str | None) ->
         return run, None
     loop = Loop(run, here, is_own=False)
     for optimizer in optimizers:
-        loop.add(state.known(optimizer), optimizer, [_models.unwrapped(model) for model in models])
+        loop.add(state.known(optimizer), optimizer, found if optimizer is optimizers[0] else models)
     _attach_files(run)
     return run, loop
 
