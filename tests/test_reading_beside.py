@@ -80,9 +80,47 @@ def test_reading_changes_no_byte_of_a_store(tmp_path: Path) -> None:
     store = tmp_path / "histhooks.db"
     environment = {**os.environ, "HISTHOOKS_STORE": str(store)}
     subprocess.run([sys.executable, "-c", WRITER, "3", "0"], env=environment, check=True, timeout=60)
-    before = hashlib.sha256(store.read_bytes()).hexdigest()
+    before = _files(tmp_path)
+    assert list(before) == ["histhooks.db"]
     for verb in (*VERBS, ("verify",)):
         done = ask(store, *verb)
         assert done.returncode == 0, (verb, done.stderr)
-        assert hashlib.sha256(store.read_bytes()).hexdigest() == before, verb
-    assert not any(path.stat().st_size for path in tmp_path.glob("*-wal"))
+        assert _files(tmp_path) == before, verb
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """What is in a folder, by content."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("histhooks.db*"))}
+
+
+def test_verify_changes_no_byte_of_a_log_that_was_left_behind(tmp_path: Path) -> None:
+    store = tmp_path / "histhooks.db"
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store)}
+    program = (
+        "import histhooks, os; histhooks.start_run('gone').log({'a': 1.0}); histhooks.flush(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program], env=environment, check=False, timeout=60)
+    assert (tmp_path / "histhooks.db-wal").stat().st_size
+    for left in ({"histhooks.db-shm"}, set()):
+        before = _files(tmp_path)
+        assert {*before} == {"histhooks.db", "histhooks.db-wal", *left}
+        done = ask(store, "verify")
+        assert done.returncode == 0, done.stdout
+        assert _files(tmp_path) == before
+        (tmp_path / "histhooks.db-shm").unlink(missing_ok=True)
+    with histhooks.History(store) as history:
+        assert [run.name for run in history.runs()] == ["gone"]
+
+
+def test_a_history_that_was_opened_before_sees_what_a_later_writer_writes(tmp_path: Path) -> None:
+    store = tmp_path / "histhooks.db"
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store)}
+    for number in ("1", "2"):
+        command = [sys.executable, "-c", WRITER, number, "0"]
+        subprocess.run(command, env=environment, check=True, timeout=60)
+        if number == "1":
+            history = histhooks.History(store)
+            assert len(history.runs()) == 1
+    assert len(history.runs()) == 2
+    history.close()
+    assert [path.name for path in tmp_path.glob("histhooks.db*")] == ["histhooks.db"]

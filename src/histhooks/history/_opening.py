@@ -77,8 +77,9 @@ def _known() -> str:
 
 def _size(path: Path) -> str:
     """How many runs are in a store, where that is soon said."""
+    how = "immutable=1&mode=ro" if _is_closed(path) else "mode=ro"
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.1)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=0.1)
     except sqlite3.Error:
         return ""
     try:
@@ -103,6 +104,7 @@ def open_store(path: Path) -> Opened:
         _check(path, opened)
     else:
         opened = Opened(_empty(), is_live=False)
+    opened.connection.execute("PRAGMA query_only = OFF")  # a place for spools is made, in memory
     opened.spools = show_spools(opened.connection, path)
     opened.connection.execute("PRAGMA query_only = ON")
     return opened
@@ -128,12 +130,21 @@ def _connect(path: Path) -> Opened:
             uri = (Path(copy.name) / path.name).as_uri()
         else:
             uri += "?immutable=1"
-    uri += ("&" if "?" in uri else "?") + "mode=ro"
+    # Who closes a WAL store last takes the files beside it away, unless it may not write: then both would stay behind.
+    # So the one that comes to a store that nobody has open may; `query_only` holds it to reading.
+    mode = "rw" if is_live and _is_closed(path) else "ro"
+    uri += ("&" if "?" in uri else "?") + f"mode={mode}"
     return Opened(sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None), copy=copy, is_live=is_live)
+
+
+def _is_closed(path: Path) -> bool:
+    """Whether nobody has a store open, nor left it open."""
+    return not any(path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-shm", "-journal"))
 
 
 def _check(path: Path, opened: Opened) -> None:
     try:
+        opened.connection.execute("PRAGMA query_only = ON")
         (application,) = opened.connection.execute("PRAGMA application_id").fetchone()
         (version,) = opened.connection.execute("PRAGMA user_version").fetchone()
     except sqlite3.DatabaseError as error:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +17,7 @@ from histhooks.errors import StoreError
 
 APPLICATION_ID = 0x48495354
 MAJOR = 1
+_TICK_NS = 100_000_000
 
 
 def is_left_alone(path: Path) -> bool:
@@ -26,6 +30,36 @@ def state_of(path: Path) -> tuple[int, int, int]:
     """What changes when somebody writes to a file."""
     now = os.stat(path)
     return now.st_ino, now.st_size, now.st_mtime_ns
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process is seen to have a store open: each holds a lock on the file that they share (proc(5))."""
+    try:
+        inode = path.with_name(path.name + "-shm").stat().st_ino
+        with open("/proc/locks", encoding="ascii") as file:
+            return any(f":{inode} " in line for line in file)
+    except OSError:
+        return False
+
+
+def _copy_at_rest(path: Path, folder: str) -> bool:
+    """Copy a store and its logs, unless somebody writes meanwhile.
+
+    Another process copies: where this one has the store open too, its locks would go when it closes any file of it.
+    """
+    files = [path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-journal")]
+    files = [file for file in files if file.exists()]
+    before = [state_of(file) for file in files]
+    # File systems tell times in ticks: a change in the same tick as the last one would not be seen.
+    if time.time_ns() - max(state[2] for state in before) < _TICK_NS:
+        time.sleep(_TICK_NS / 1e9)
+    program = "import shutil, sys; [shutil.copy(file, sys.argv[1]) for file in sys.argv[2:]]"
+    command = [sys.executable, "-I", "-S", "-c", program, folder, *map(str, files)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    try:
+        return done.returncode == 0 and [state_of(file) for file in files] == before
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -45,14 +79,10 @@ def opened(path: Path, *, is_alone: bool) -> Iterator[sqlite3.Connection]:
     """
     with tempfile.TemporaryDirectory(prefix="histhooks-") as folder:
         uri = path.absolute().as_uri()
-        log = path.with_name(path.name + "-wal")
         if is_alone:
             uri += "?immutable=1&mode=ro"
-        elif not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-shm").exists():
-            # SQLite needs a -shm file beside a log, and cannot make one here.
-            for file in (path, log):
-                if file.exists():
-                    shutil.copy(file, folder)
+        elif not _is_held(path) and _copy_at_rest(path, folder):
+            # A log that was left behind: SQLite would write to the -shm file beside it, or make one.
             uri = (Path(folder) / path.name).as_uri()
         else:
             uri += "?mode=ro"
