@@ -129,6 +129,80 @@ print(search.best_score_, search.cv_results_["split2_test_score"][1])
     assert query(store, sql) == [("valid", 4)]
 
 
+def test_what_a_search_chose_is_an_argument(store: Path) -> None:
+    record(store, 'GridSearchCV(LogisticRegression(max_iter=500), {"C": [0.1, 1.0]}, cv=2).fit(X, y)')
+    sql = "SELECT key, value, source FROM params JOIN runs ON id = run_id WHERE kind = 'candidate' ORDER BY value"
+    assert query(store, sql) == [("C", "0.1", "argument"), ("C", "1.0", "argument")]
+
+
+PREDICTORS = (
+    'StackingClassifier([("a", LogisticRegression(max_iter=500)), ("b", GaussianNB())], cv=2)',
+    'StackingRegressor([("a", Ridge()), ("b", DecisionTreeRegressor())], cv=2)',
+    'VotingClassifier([("a", LogisticRegression(max_iter=500)), ("b", GaussianNB())])',
+    'VotingRegressor([("a", Ridge()), ("b", DecisionTreeRegressor())])',
+    'make_pipeline(StandardScaler(), StackingClassifier([("a", GaussianNB()), ("b", GaussianNB())], cv=2))',
+    'make_pipeline(PCA(2), VotingClassifier([("a", GaussianNB()), ("b", GaussianNB())]))',
+    "KMeans(2, n_init=1)",
+    "make_pipeline(StandardScaler(), KMeans(2, n_init=1))",
+    "IsolationForest(n_estimators=5)",
+    "LinearDiscriminantAnalysis()",
+    "TransformedTargetRegressor(Ridge())",
+    "SelfTrainingClassifier(GaussianNB())",
+    "CalibratedClassifierCV(GaussianNB(), cv=2)",
+    "OneVsRestClassifier(GaussianNB())",
+)
+TRANSFORMERS = (
+    "PCA(2)",
+    "StandardScaler()",
+    "make_pipeline(StandardScaler(), PCA(2))",
+    'ColumnTransformer([("s", StandardScaler(), [0, 1])])',
+    'FeatureUnion([("p", PCA(1)), ("s", StandardScaler())])',
+)
+
+
+def test_what_predicts_is_a_fit_and_what_only_transforms_is_preprocessing(store: Path) -> None:
+    setup = """
+import histhooks
+histhooks.autolog()
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import IsolationForest, StackingClassifier, StackingRegressor, VotingClassifier, VotingRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import SelfTrainingClassifier
+from sklearn.tree import DecisionTreeRegressor
+X, y = load_iris(return_X_y=True)
+"""
+    body = "\n".join(f"({estimator}).fit(X, y)" for estimator in (*PREDICTORS, *TRANSFORMERS))
+    record(store, body, setup)
+    kinds = [kind for kind, _ in query(store, RUNS)]
+    expected = ["fit"] * len(PREDICTORS) + ["preprocess"] * len(TRANSFORMERS)
+    assert list(zip((*PREDICTORS, *TRANSFORMERS), kinds, strict=True)) == list(
+        zip((*PREDICTORS, *TRANSFORMERS), expected, strict=True)
+    )
+
+
+def test_a_validation_that_is_called_wrongly_leaves_no_run(store: Path) -> None:
+    body = """
+from sklearn.model_selection import cross_validate
+for function, given in ((cross_validate, (LogisticRegression(),)), (cross_val_score, ())):
+    try:
+        function(*given)
+    except TypeError as error:
+        print(error)
+cross_val_score(LogisticRegression(max_iter=500), X, y, cv=2)
+"""
+    assert "'X'" in record(store, body)
+    assert query(store, "SELECT kind, status FROM runs") == [("validate", "finished")]
+
+
 def test_names_bound_before_autolog_are_recorded(store: Path) -> None:
     setup = """
 from sklearn.datasets import load_iris

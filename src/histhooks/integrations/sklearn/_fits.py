@@ -146,8 +146,16 @@ def _is_same(value: Any, default: Any) -> bool:
 def _kind_of(estimator: Any) -> str:
     if hasattr(estimator, "cv_results_") or _is_search(estimator):
         return "search"
-    is_transformer = hasattr(estimator, "transform") and not hasattr(estimator, "predict")
+    is_transformer = hasattr(estimator, "transform") and not (hasattr(estimator, "predict") or _predicts(estimator))
     return "preprocess" if is_transformer else "fit"
+
+
+def _predicts(estimator: Any) -> bool:
+    """Whether its tags say that it predicts: an ensemble may have no ``predict`` before its members are fitted."""
+    try:
+        return estimator.__sklearn_tags__().estimator_type is not None
+    except (AttributeError, TypeError, ValueError, LookupError, NotImplementedError):
+        return False  # an estimator of another package may not answer, nor a Pipeline without steps
 
 
 def _is_search(estimator: Any) -> bool:
@@ -171,7 +179,8 @@ def _finish(estimator: Any, run: Run) -> None:
 
 
 def around_validation(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if _is_nested() or not recorder.is_recording():
+    # A call that the host refuses before it begins leaves nothing.
+    if _is_nested() or not recorder.is_recording() or not _bind(original, args, kwargs):
         return original(*args, **kwargs)
     kept: list[Any] = []
     with _recorded(_open_validation(original, args, kwargs), functools.partial(_finish_validation, original, kept)):

@@ -51,9 +51,9 @@ def _candidate(parent: Run, number: int, params: Mapping[str, Any], table: Mappi
         framework=parent.framework,
         framework_version=sklearn.__version__,
         name=f"{parent.name}[{number}]",
-        params=dict(params),
         parent=parent,
     )
+    run.log_params(dict(params), source="argument")
     for fold, scores in values.items():
         log_scores(run, scores, fold)
     means = {key: table[key][number] for key in table if key.startswith(("mean_", "std_", "rank_"))}
