@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -222,6 +224,32 @@ print(json.dumps(seen))
     for run, expected in zip(ids(store_path), seen.values(), strict=True):
         assert values(store_path, "loss", run) == expected
     assert query(store_path, "SELECT steps_done FROM runs ORDER BY started_at, id") == [(2,), (5,), (8,)]
+
+
+def test_how_many_backwards_led_to_a_step_is_told_and_that_it_changed(store_path: Path) -> None:
+    body = """
+def train(*counts):
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    for count in counts:
+        optimizer.zero_grad()
+        for number in range(count):
+            (net(x).square().mean() / count).backward()
+        optimizer.step()
+train(1, 1, 1)
+train(4, 4, 1, 4, 4, 3)  # what is left of an epoch is no change
+train(2, 2, 1, 1, 1, 5, 5)
+"""
+    record(store_path, body)
+    sql = "SELECT value FROM params WHERE key = 'backwards_per_step' AND run_id = '{}' ORDER BY ordinal"
+    told = [[int(str(value)) for (value,) in query(store_path, sql.format(run))] for run in ids(store_path)]
+    assert told == [[1], [4], [2, 1, 5]]
+    sql = "SELECT run_id, step FROM events WHERE kind = 'backwards_per_step' ORDER BY time"
+    assert query(store_path, sql) == [(ids(store_path)[2], 2), (ids(store_path)[2], 5)]
+    sql = "SELECT DISTINCT source FROM params WHERE key = 'backwards_per_step'"
+    assert query(store_path, sql) == [("resolved",)]
+    command = [sys.executable, "-m", "histhooks", "diff", *ids(store_path)[:2], "--store", str(store_path)]
+    assert "backwards_per_step" in subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def test_a_scaled_loss_is_told_unscaled_and_a_step_left_out_is_told(store_path: Path) -> None:

@@ -18,6 +18,7 @@ PyTorch                                     record
 the first step of an optimizer              a run of kind `loop`; inside ``start_run()``, the loop is that run's
 ``loss.backward()``                         `loss` at each step, as backward saw it; unscaled under a GradScaler; the
                                             mean where several led to a step, the first where ``step`` has a closure
+how many backwards led to a step            param `backwards_per_step`; an event where the number changes
 several optimizers that step together       one run; `loss/<optimizer>`, `lr/<optimizer>.<group>` by order of first step
 param groups                                `optimizers`; `optimizer_groups` at the start and at each change (the first
                                             100); `lr` at each step; changed numbers as series (`momentum`, `betas.0`)

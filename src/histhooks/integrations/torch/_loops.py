@@ -153,6 +153,7 @@ class Loop:
         """Take in an optimizer: its settings, its schedule, its model."""
         self._here.steady = None
         tracked.loop, tracked.position, tracked.steps = self, len(self.members), 0
+        tracked.backwards = 0
         self.members.append(tracked)
         self._forget_names()
         self._alive += 1
@@ -238,6 +239,8 @@ class Loop:
             losses = [] if here.loss is None else [here.loss]
         if here.unclaimed:
             here.unclaimed.clear()
+        if losses and here.in_closure is None:
+            tracked.count_backwards(len(losses), self)
         epoch = self.epoch if here.passes.count == self.seen_passes else self._turn(here.passes)
         rates = tracked.rates(optimizer, self)
         step, now = tracked.steps, time.time_ns()
@@ -259,6 +262,7 @@ class Loop:
             len(losses) != 1
             or losses[0].__class__ is not float
             or names is None
+            or tracked.backwards != 1
             or not known.is_same(group)
             or self._here.passes.count != self.seen_passes
         ):

@@ -19,6 +19,7 @@ Loss = float | OnDevice
 # A schedule that moves each step would leave a row each step; its series has all of it.
 _MOST_ROWS = 100
 _MOST_LOSSES = 4096
+_MOST_CHANGES = 20
 _PLAIN = (bool, int, float, str, tuple, type(None))
 _numbers = itertools.count(1)
 
@@ -87,13 +88,15 @@ class Tracked:
         In the order of construction, from 1; 0 where nobody saw that.
     steps : int
         Steps that were recorded in its loop.
+    backwards : int
+        How many backwards lead to a step, as far as that was recorded.
     losses : list
         What backwards saw since the gradients were cleared, or since the last step.
     """
 
     __slots__ = (
-        "__weakref__", "_first", "groups", "is_echo", "loop", "losses", "modules", "names", "number", "position", "ref",
-        "schedulers", "steps",
+        "__weakref__", "_first", "_n_changes", "_other", "backwards", "groups", "is_echo", "loop", "losses", "modules",
+        "names", "number", "position", "ref", "schedulers", "steps",
     )  # fmt: skip
 
     def __init__(self, optimizer: Any, *, is_new: bool, modules: list[weakref.ref[Any]] | None = None) -> None:
@@ -102,6 +105,7 @@ class Tracked:
         self.loop: Loop | None = None
         self.position = 0
         self.steps = 0
+        self.backwards = self._other = self._n_changes = 0
         self.losses: list[Loss] = []
         self.groups: list[Group] = []
         self.schedulers: list[weakref.ref[Any]] = []
@@ -135,6 +139,21 @@ class Tracked:
         if len(self.losses) < _MOST_LOSSES:
             self.losses.append(loss)
         return True
+
+    def count_backwards(self, count: int, loop: Loop) -> None:
+        """Record how many backwards lead to a step; another number counts once two steps on end have it.
+
+        The last batches of an epoch may be fewer than a step takes, and what they lead to is no change.
+        """
+        if count != self.backwards and (count == self._other or not self.backwards) and self._n_changes < _MOST_CHANGES:
+            if self.backwards:
+                self._n_changes += 1
+                title = f"{count} backwards lead to a step of optimizer {self.position}, where {self.backwards} did"
+                loop.run.event("backwards_per_step", title, step=self.steps - 1)
+            name = "backwards_per_step" if self.position == 0 else f"backwards_per_step.{self.position}"
+            loop.run.log_params({name: count}, source="resolved")
+            self.backwards = count
+        self._other = count
 
     def scheduler(self) -> Any:
         """The scheduler that was made last, which holds those made for it."""
