@@ -140,6 +140,18 @@ print(saving.best_model_path)
     assert links == [(runs[1], "resumes", runs[0])]
     read = query(store_path, "SELECT run_id, path FROM run_artifacts WHERE direction = 'in'")
     assert read == [(runs[1], best)]
+    # The checkpoint is that of the second epoch, of 12.
+    assert query(store_path, f"SELECT epochs_planned, epochs_done FROM runs WHERE id = '{runs[1]}'") == [(10, 10)]
+    found = params(store_path)
+    assert found["early_stopping.monitor"] == ("val_loss", "argument")
+    assert found["early_stopping.min_delta"] == (10.0, "argument")
+    assert found["early_stopping.patience"] == (1, "argument")
+    assert found["early_stopping.mode"] == ("min", "default")
+    assert found["early_stopping.check_on_train_epoch_end"][1] == "default"
+    assert found["model_checkpoint.save_top_k"] == (2, "argument")
+    assert found["model_checkpoint.every_n_epochs"] == (1, "default")
+    assert found["model_checkpoint.every_n_train_steps"] == (0, "default")
+    assert found["model_checkpoint.save_last"] == (None, "default")
 
 
 def test_evaluations_belong_to_the_run_that_trained_the_module(store_path: Path) -> None:
@@ -205,6 +217,40 @@ def logged(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_what_a_program_prints_after_a_fit_is_the_last_point_of_each_metric(store_path: Path) -> None:
+    body = """
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+class Plain(Net):
+    def training_step(self, batch, index):
+        loss = super().training_step(batch, index)
+        self.log("by_step", loss)
+        self.log("also_by_step", 2 * loss)
+        self.log("by_epoch", loss, on_step=False, on_epoch=True)
+        return loss
+given = [LearningRateMonitor("step"), GradientAccumulationScheduler({2: 2}), ModelCheckpoint("kept", every_n_epochs=2)]
+fitter = trainer(
+    logger=CSVLogger("csv"), log_every_n_steps=3, max_epochs=2, callbacks=given, enable_checkpointing=True
+)
+fitter.fit(Plain(), data, data)
+print(json.dumps({k: float(v) for k, v in fitter.callback_metrics.items()}))
+"""
+    seen = json.loads(record(store_path, body))
+    assert {"by_step", "by_epoch", "train_loss", "train_loss_step", "train_loss_epoch", "val_loss"} <= seen.keys()
+    for name, value in seen.items():
+        assert points(store_path, name)[-1] == (7, 1, value), name
+    # Batches 3 and 6, as in the CSV, and the last of each epoch.
+    assert [step for step, _, _ in points(store_path, "by_step")] == [2, 3, 5, 7]
+    rows = [float(row["by_step"]) for row in logged(store_path.parent / "csv") if row["by_step"]]
+    assert [value for step, _, value in points(store_path, "by_step") if step in (2, 5)] == rows
+    found = params(store_path)
+    assert found["learning_rate_monitor.logging_interval"] == ("step", "argument")
+    assert found["learning_rate_monitor.log_momentum"] == (False, "default")
+    assert found["gradient_accumulation_scheduler.scheduling.2"] == (2, "argument")
+    assert found["model_checkpoint.every_n_epochs"] == (2, "argument")
+    assert found["model_checkpoint.every_n_train_steps"] == (0, "default")
+
+
 def test_validations_stand_at_the_step_that_they_were_for(store_path: Path) -> None:
     body = """
 from {root}.loggers import CSVLogger
@@ -265,7 +311,9 @@ trainer(logger=CSVLogger("csv"), log_every_n_steps=3).fit(Pair(lr=0.02), data)
     # Of each third batch; the Trainer counts the steps of both optimizers.
     expected = [(6 * n + 5, int(row["epoch"]), float(row["judge_loss"])) for n, row in enumerate(rows)]
     assert len(expected) == 4
-    assert points(store_path, "judge_loss") == expected
+    found = points(store_path, "judge_loss")
+    assert [point for point in found if point[0] not in (7, 15)] == expected
+    assert [step for step, _, _ in found] == [5, 7, 11, 15, 17, 23]  # the last steps of epochs too
     rates = {epoch: value for _, epoch, value in points(store_path, "lr/0.0")}
     assert rates == {0: 0.02, 1: 0.01, 2: 0.005}
     assert {value for _, _, value in points(store_path, "lr/1.0")} == {0.1}

@@ -10,17 +10,22 @@
 ==========================================  ==========================================================================
 Lightning                                   record
 ==========================================  ==========================================================================
-``Trainer.fit``                             a run of kind `fit`, by rank 0; other ranks leave a session
+``Trainer.fit``                             a run of kind `fit`, by rank 0; other ranks leave a session; ``max_epochs``
+                                            less those that a checkpoint had done are planned
 ``module.hparams``                          params, under their own names
 settings of the Trainer                     params `trainer.<name>`
 optimizers, all groups; schedulers          `optimizers`, `optimizer_groups`
 ``callback_metrics`` after an epoch         points under the host's names, at the last step of the epoch
 ``callback_metrics`` after a validation     the same, at the last step before it
-``logged_metrics`` as the Trainer logs      points at that step, each ``log_every_n_steps`` batches
+``logged_metrics`` as the Trainer logs      points at that step, each ``log_every_n_steps`` batches, and as it was after
+                                            the epoch's last step, which ``callback_metrics`` has when the fit is over
 learning rates                              `lr`, or `lr/<optimizer>.<group>`: as it was in the last step
 ``Tuner``                                   a run for each of its fits, with results `tuner`, `batch_size`, `tried_lr`,
                                             `tried_lr_loss`
-``EarlyStopping``; ``ModelCheckpoint``      results `stopped_epoch`, `best_model_path`, `best_model_score`
+``EarlyStopping``; ``ModelCheckpoint``      params `early_stopping.<name>`, `model_checkpoint.<name>`; results
+                                            `stopped_epoch`, `best_model_path`, `best_model_score`
+other callbacks                             param `callbacks`, by class; `learning_rate_monitor.<name>`,
+                                            `gradient_accumulation_scheduler.<name>`
 ``Trainer.save_checkpoint``, by whomever    the file as it was written, an artifact of role `checkpoint`
 ``ckpt_path``, also `last`                  an artifact that was read, and a link `resumes` to the run that wrote it
 dataloaders                                 params `data.<name>`; a dataset of role `train` or `valid`, by kind and size
@@ -74,7 +79,8 @@ from histhooks._patching import Patches
 from histhooks._run import Run
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
-from histhooks.integrations.lightning._fit import Fit, log_loaders
+from histhooks.integrations.lightning._callbacks import log_callbacks
+from histhooks.integrations.lightning._fit import Fit, epochs_left, log_loaders
 from histhooks.integrations.lightning._spawned import Relay, is_being_spawned, relay_for
 
 _MINIMUM = (2, 4)
@@ -224,8 +230,7 @@ def _begin(original: Callable[..., Any], bound: dict[str, Any]) -> Fit | None:
     trainer, module = bound.get("self"), bound.get("model")
     if trainer is None or module is None or not _may_record(trainer):
         return None
-    planned = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else None
-    run = _open("fit", module, epochs_planned=planned)
+    run = _open("fit", module, epochs_planned=epochs_left(trainer))
     _describe(run, trainer, module)
     return Fit(run, trainer, module)
 
@@ -239,10 +244,7 @@ def _describe(run: Run, trainer: Any, module: Any) -> None:
     settings["accelerator"] = type(trainer.accelerator).__name__
     run.log_params({"trainer": settings}, source="resolved", defaults={"trainer": _USUAL})
     others = [c for c in trainer.callbacks if not isinstance(c, HistoryCallback)]
-    run.log_params({"callbacks": [f"{type(c).__module__}.{type(c).__qualname__}" for c in others]}, source="resolved")
-    monitored = next((c.monitor for c in others if isinstance(getattr(c, "monitor", None), str)), None)
-    if monitored is not None and recorder.main_metric() is None:
-        run.update(main_metric=monitored)
+    log_callbacks(run, others)
 
 
 def _defaults(function: Callable[..., Any]) -> dict[str, Any]:

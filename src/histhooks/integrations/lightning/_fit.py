@@ -37,6 +37,7 @@ class Fit:
         self._seen: dict[str, Any] = {}
         self._before_validation: dict[str, Any] = {}
         self._recorded: set[str] = set()  # names whose points stand at steps and validations, not at epochs
+        self._latest: dict[str, tuple[Any, int]] = {}  # of those at steps: the latest value, and its step
         self._saved: dict[str, tuple[int, int]] = {}
 
     def _metrics(self, kind: str) -> dict[str, Any]:
@@ -57,6 +58,8 @@ class Fit:
         log_loaders(self.run, "valid", trainer.val_dataloaders)
         log_architecture(self.run, "lightning", [self._module])
         self._log_origin()
+        if trainer.ckpt_path is not None:
+            self.run.update(epochs_planned=epochs_left(trainer))
         self._seen = self._metrics("logged")
         self._logged = self._stepped()
 
@@ -96,7 +99,9 @@ class Fit:
         if new:
             self._seen.update(new)
             self._recorded.update(new)
-            self._log(new, self._trainer.global_step - 1, self._trainer.current_epoch)
+            step = self._trainer.global_step - 1
+            self._latest.update({name: (value, step) for name, value in new.items()})
+            self._log(new, step, self._trainer.current_epoch)
 
     def _log(self, values: dict[str, Any], step: int, epoch: int) -> None:
         rates = self._rates if step != self._rates_at else {}
@@ -135,7 +140,10 @@ class Fit:
         if self._pending is None:
             return
         (epoch, step), self._pending = self._pending, None
-        values = {k: v for k, v in self._metrics("callback").items() if k not in self._recorded}
+        now = self._metrics("callback")
+        values = {k: v for k, v in now.items() if k not in self._recorded}
+        # Of what is logged by step, the value after the epoch's last one too: it is what the program sees after a fit.
+        values |= {k: now[k] for k, (v, at) in self._latest.items() if k in now and now[k] is not v and at != step}
         self._log(values, step, epoch)
         self._seen = self._metrics("logged")
         self._done += 1
@@ -172,6 +180,12 @@ class Fit:
             for path in _checkpoints_of(callback):
                 self.saved(path)
         self.run.log_results({k: v for k, v in results.items() if v is not None})
+
+
+def epochs_left(trainer: Any) -> int | None:
+    """How many epochs a fit has to do; those before a checkpoint, and of an earlier fit of that Trainer, are done."""
+    most = trainer.max_epochs
+    return max(0, most - trainer.current_epoch) if most is not None and most >= 0 else None
 
 
 def _has_optimizer(config: Any) -> bool:
