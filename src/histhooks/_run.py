@@ -422,6 +422,11 @@ class Run:
             self._engine.run_ended(self)
         self._append = self._late
 
+    def takes_more(self) -> bool:
+        """For integrations: whether :meth:`reopened` can help; not in a forked child, nor after ``disable()``."""
+        engine = self._engine
+        return engine is not None and engine.session_id == self.session_id and not engine.ended
+
     @contextmanager
     def reopened(self) -> Iterator[None]:
         """For integrations: add to a run that has ended, such as a score on data that came later.
@@ -429,7 +434,7 @@ class Run:
         Its end stays as it was. A metric that it had before its end cannot go on.
         """
         engine, before = self._engine, self._append
-        if engine is not None and engine.session_id == self.session_id and not engine.ended:
+        if engine is not None and self.takes_more():
             self._append = engine.buffer.append
         try:
             yield

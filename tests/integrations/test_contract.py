@@ -22,12 +22,15 @@ X, y = load_iris(return_X_y=True)
 """,
         train="""
 model = make_pipeline(StandardScaler(), RandomForestClassifier(5)).fit(X, y)
-result = (model, model.predict_proba(X), X, y)
+result = (model, model.predict_proba(X), model.score(X, y), X, y)
 """,
         failing="LogisticRegression(C=-1.0).fit(X, y)",
         functions=(
             "sklearn.linear_model._logistic:LogisticRegression.fit",
             "sklearn.pipeline:Pipeline.fit",
+            "sklearn.base:ClassifierMixin.score",
+            "sklearn.base:RegressorMixin.score",
+            "sklearn.model_selection._search:BaseSearchCV.score",
             "sklearn.model_selection._validation:cross_validate",
             "sklearn.model_selection:cross_val_score",
         ),

@@ -21,6 +21,10 @@ scikit-learn                                 record
 fit arguments but X and y                    params `fit.<name>`
 X, y                                         a dataset of role `train`
 ``best_params_``, ``n_iter_`` …              results
+``score`` after a fit                        a point `score` (split `test`) of the run that trained that estimator, its
+                                             data of role `test`; of a step or member of it `score/<class>`
+``score`` of one not trained here            a run of kind `evaluate`
+``partial_fit`` after a fit; `warm_start`    a link `continues` to the run before
 ===========================================  =========================================================================
 
 ``recorded(estimator)`` records that estimator alone, without ``autolog()``, also through ``clone`` and copies.
@@ -30,10 +34,13 @@ Seams. Methods are wrapped in the class that defines them, for all subclasses of
 estimator. Methods behind ``available_if`` are descriptors: the function inside (``fn``) is wrapped. Names of functions
 that a program bound earlier are bound anew. Tasks that joblib dispatches carry the current run on the batch
 (``joblib.parallel.BatchedCalls``), so that threads belong to it; in a worker process, what scikit-learn's own
-``delayed`` dispatches (``sklearn.utils.parallel._FuncWrapper``) is never a run.
+``delayed`` dispatches (``sklearn.utils.parallel._FuncWrapper``) is never a run. ``score`` is wrapped in mixins too;
+what scikit-learn's own code calls (a scorer, ``permutation_importance``) is none of the program's calls.
 
 Not recorded: estimators that do not derive from ``BaseEstimator``; a name bound in a closure, a partial or a default;
-``score`` and ``predict``; curves inside an estimator's own loop. The wrapper of a ``fit_transform`` in a class that is
+``predict``; curves inside an estimator's own loop; ``score`` of XGBoost's wrappers outside of other estimators, where
+XGBoost is recorded too. A member that a worker process fitted
+came back as another object, whose run nobody knows. The wrapper of a ``fit_transform`` in a class that is
 defined after ``autolog()`` lies beneath the one that ``set_output`` puts there; ``disable()`` makes it inert.
 Tested with 1.9.
 """
@@ -49,12 +56,13 @@ from sklearn.base import BaseEstimator
 
 from histhooks._guard import guarded
 from histhooks._imports import no_longer, when_imported
-from histhooks._patching import Patches
+from histhooks._patching import Around, Patches
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
 from histhooks.integrations.sklearn import _tasks
 from histhooks.integrations.sklearn._fits import METHODS, around_method, around_validation
 from histhooks.integrations.sklearn._recorded import recorded
+from histhooks.integrations.sklearn._scores import around_score
 
 __all__ = ["integration", "recorded"]
 
@@ -70,6 +78,7 @@ _VALIDATIONS = (
 
 _patches = Patches()
 _seen: weakref.WeakSet[type] = weakref.WeakSet()
+_seen_scores: weakref.WeakSet[type] = weakref.WeakSet()
 
 
 def _wrap_class(kind: type) -> None:
@@ -77,11 +86,20 @@ def _wrap_class(kind: type) -> None:
         return
     _seen.add(kind)
     for name in METHODS:
-        found = vars(kind).get(name)
-        if isinstance(found, FunctionType):
-            _patches.wrap(kind, name, around_method)
-        elif isinstance(getattr(found, "fn", None), FunctionType):
-            _patches.wrap(found, "fn", around_method)
+        _wrap_method(kind, name, around_method)
+    # Most have it from a mixin, which is no estimator itself.
+    for base in kind.__mro__:
+        if base not in _seen_scores:
+            _seen_scores.add(base)
+            _wrap_method(base, "score", around_score)
+
+
+def _wrap_method(kind: type, name: str, around: Around) -> None:
+    found = vars(kind).get(name)
+    if isinstance(found, FunctionType):
+        _patches.wrap(kind, name, around)
+    elif isinstance(getattr(found, "fn", None), FunctionType):
+        _patches.wrap(found, "fn", around)
 
 
 def _wrap_all(kind: type) -> None:
@@ -128,6 +146,7 @@ def uninstall() -> None:
         del BaseEstimator.__init_subclass__
     _patches.undo()
     _seen.clear()
+    _seen_scores.clear()
 
 
 integration = Integration("sklearn", install, uninstall)

@@ -17,28 +17,28 @@ from histhooks import recorder
 from histhooks._guard import guarded
 from histhooks._run import Run
 from histhooks.integrations import installed
+from histhooks.integrations.sklearn._models import find, forget, part_trained, trained_by
 from histhooks.integrations.sklearn._search import log_scores, search_results, small
 
 METHODS = ("fit", "fit_predict", "fit_transform", "partial_fit")
 _RESULTS = ("n_iter_", "best_iteration", "n_features_in_", "classes_", "oob_score_", "inertia_", "best_score_")
 _OWN = ("sklearn", "joblib", "threading", "concurrent", "contextlib", "functools")
 
-_loops: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
 
-
-def _is_nested() -> bool:
+def is_nested() -> bool:
+    """Whether a host's call goes on, of which this one is a part."""
     run = recorder.current_run()
     return recorder.is_task() or (run is not None and run.is_implicit and run.kind != "loop")
 
 
-def _is_of_another(estimator: Any) -> bool:
+def is_of_another(estimator: Any) -> bool:
     """Whether the estimator's package has an integration of its own, which knows more of it."""
     package = type(estimator).__module__.partition(".")[0]
     return package != "sklearn" and package in installed()
 
 
 @contextmanager
-def _recorded(run: Run | None, finish: Callable[[Run], None]) -> Iterator[None]:
+def recorded_as(run: Run | None, finish: Callable[[Run], None]) -> Iterator[None]:
     """The host's call as a run: what it raises passes through untouched, and is what the run ended with."""
     if run is None:
         yield
@@ -54,31 +54,51 @@ def _recorded(run: Run | None, finish: Callable[[Run], None]) -> Iterator[None]:
 
 
 def around_method(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if not args or _is_nested() or _is_of_another(args[0]) or not recorder.is_recording():
+    if not args or is_of_another(args[0]):
         return original(*args, **kwargs)
+    if is_nested() or not recorder.is_recording():
+        result = original(*args, **kwargs)
+        # Who scores it, or saves it, later asks whose it is.
+        (part_trained if is_nested() else forget)(args[0])
+        return result
     if original.__name__ == "partial_fit":
         return _partial_fit(original, args, kwargs)
     estimator = args[0]
-    with _recorded(_open(original, estimator, args, kwargs), functools.partial(_finish, estimator)):
+    with recorded_as(_open(original, estimator, args, kwargs), functools.partial(_finish, estimator)):
         return original(*args, **kwargs)
+
+
+def open_estimator_run(kind: str, estimator: Any) -> Run:
+    """Open a run of an estimator."""
+    model = type(estimator)
+    is_xgboost = model.__module__.partition(".")[0] == "xgboost"
+    version = getattr(sys.modules.get("xgboost"), "__version__", None) if is_xgboost else sklearn.__version__
+    return recorder.open_run(
+        kind=kind,
+        framework="xgboost" if is_xgboost else "sklearn",
+        framework_version=version,
+        model_class=f"{model.__module__}.{model.__qualname__}",
+        call_site=recorder.call_site(_OWN),
+    )
+
+
+def _log_earlier(run: Run, original: Callable[..., Any], estimator: Any) -> None:
+    """Link to the run that left the state from which this one goes on; a fit from the start has none."""
+    earlier = find(estimator)
+    if earlier is None:
+        return
+    if original.__name__ == "partial_fit" or getattr(estimator, "warm_start", False) is True:
+        run.link("continues", earlier.run.id)
+    if earlier.is_own:
+        earlier.run.end()  # a loop of `partial_fit` goes no further
 
 
 @guarded
 def _open(original: Callable[..., Any], estimator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
-    kind = type(estimator)
-    framework = kind.__module__.partition(".")[0]
-    is_xgboost = framework == "xgboost"
-    run = recorder.open_run(
-        kind=_kind_of(estimator),
-        framework="xgboost" if is_xgboost else "sklearn",
-        framework_version=getattr(sys.modules.get("xgboost"), "__version__", None)
-        if is_xgboost
-        else sklearn.__version__,
-        model_class=f"{kind.__module__}.{kind.__qualname__}",
-        call_site=recorder.call_site(_OWN),
-    )
-    bound = _bind(original, args, kwargs)
-    _log_params(run, estimator)
+    run = open_estimator_run(_kind_of(estimator), estimator)
+    _log_earlier(run, original, estimator)
+    bound = bind(original, args, kwargs)
+    log_estimator_params(run, estimator)
     others = {f"fit.{k}": v for k, v in bound.items() if k not in ("self", "X", "y", "Y") and v is not None}
     if others:
         run.log_params(others, source="argument")
@@ -87,7 +107,7 @@ def _open(original: Callable[..., Any], estimator: Any, args: tuple[Any, ...], k
     return run
 
 
-def _bind(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def bind(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments by name, as the host binds them; a call that the host will refuse leaves none."""
     try:
         bound = _signature(original).bind(*args, **kwargs)
@@ -116,7 +136,7 @@ def _defaults(kind: Callable[..., Any]) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
-def _log_params(run: Run, estimator: Any, prefix: str = "") -> None:
+def log_estimator_params(run: Run, estimator: Any, prefix: str = "") -> None:
     try:
         params = estimator.get_params(deep=True)
     except (AttributeError, TypeError, ValueError) as error:
@@ -165,6 +185,7 @@ def _is_search(estimator: Any) -> bool:
 
 @guarded
 def _finish(estimator: Any, run: Run) -> None:
+    trained_by(run, estimator, is_own=True)
     found = {name.rstrip("_"): small(vars(estimator)[name]) for name in _RESULTS if name in vars(estimator)}
     if "cv_results_" in vars(estimator):
         found |= search_results(estimator, run)
@@ -180,10 +201,10 @@ def _finish(estimator: Any, run: Run) -> None:
 
 def around_validation(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     # A call that the host refuses before it begins leaves nothing.
-    if _is_nested() or not recorder.is_recording() or not _bind(original, args, kwargs):
+    if is_nested() or not recorder.is_recording() or not bind(original, args, kwargs):
         return original(*args, **kwargs)
     kept: list[Any] = []
-    with _recorded(_open_validation(original, args, kwargs), functools.partial(_finish_validation, original, kept)):
+    with recorded_as(_open_validation(original, args, kwargs), functools.partial(_finish_validation, original, kept)):
         result = original(*args, **kwargs)
         kept.append(result)
     return result
@@ -191,7 +212,7 @@ def around_validation(original: Callable[..., Any], args: tuple[Any, ...], kwarg
 
 @guarded
 def _open_validation(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
-    bound = _bind(original, args, kwargs)
+    bound = bind(original, args, kwargs)
     estimator = bound.pop("estimator", None)
     kind = type(estimator)
     run = recorder.open_run(
@@ -202,7 +223,7 @@ def _open_validation(original: Callable[..., Any], args: tuple[Any, ...], kwargs
         call_site=recorder.call_site(_OWN),
     )
     if hasattr(estimator, "get_params"):
-        _log_params(run, estimator, "estimator__")
+        log_estimator_params(run, estimator, "estimator__")
     X, y = bound.pop("X", None), bound.pop("y", None)
     run.log_params(
         {"function": original.__name__, **{k: v for k, v in bound.items() if v is not None}}, source="argument"
@@ -250,25 +271,29 @@ def _partial_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: di
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
-            _loops.pop(estimator, None)
+            forget(estimator)
             run.end(error=error)
             raise
-    _log_call(run, _bind(original, args, kwargs).get("X"), time.perf_counter() - start)
+    _log_call(run, estimator, bind(original, args, kwargs).get("X"), time.perf_counter() - start)
     return result
 
 
 @guarded
 def _loop(original: Callable[..., Any], estimator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None:
-    run = _loops.get(estimator)
-    if run is None or run.status != "running":
-        run = _open(original, estimator, args, kwargs)
-        if run is not None and run.is_recorded:
-            _loops[estimator] = run
-            weakref.finalize(estimator, run.end).atexit = False
+    known = find(estimator)
+    if known is not None and known.is_own and known.run.status == "running" and known.run.takes_more():
+        return known.run
+    run = _open(original, estimator, args, kwargs)
+    if run is not None and run.is_recorded:
+        trained_by(run, estimator, is_own=True)
+        weakref.finalize(estimator, run.end).atexit = False
     return run
 
 
 @guarded
-def _log_call(run: Run, X: Any, seconds: float) -> None:
+def _log_call(run: Run, estimator: Any, X: Any, seconds: float) -> None:
     n = getattr(X, "shape", (0,))[0] if hasattr(X, "shape") else len(X) if hasattr(X, "__len__") else 0
     run.log({"n_samples": float(n), "call_s": seconds})
+    known = find(estimator)
+    if known is not None and known.run is run:
+        known.calls += 1

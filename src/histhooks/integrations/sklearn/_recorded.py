@@ -15,6 +15,7 @@ from sklearn.utils.metaestimators import available_if
 
 from histhooks.integrations.sklearn import _tasks
 from histhooks.integrations.sklearn._fits import METHODS, around_method
+from histhooks.integrations.sklearn._scores import around_score
 
 E = TypeVar("E", bound=BaseEstimator)
 
@@ -24,7 +25,7 @@ _classes: weakref.WeakKeyDictionary[type, type] = weakref.WeakKeyDictionary()
 
 
 def recorded(estimator: E) -> E:
-    """Give a copy of an estimator whose every outer fit leaves a run.
+    """Give a copy of an estimator whose every outer fit leaves a run, and every ``score`` after it a point.
 
     It is still that estimator to ``isinstance``, ``clone``, ``copy``, ``get_params``, a Pipeline, a search with
     processes and ``check_estimator``, and keeps recording through ``clone``, ``copy`` and ``deepcopy``. Its pickle
@@ -100,7 +101,7 @@ def _class_of(kind: type) -> type:
         names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
         ours = {"__copy__": _copy, "__deepcopy__": _deepcopy, "__reduce_ex__": _reduce}
         found = _classes[kind] = type(kind)(kind.__name__, (kind,), {**names, **ours})
-        for name in METHODS:
+        for name in (*METHODS, "score"):
             # After the class is made: scikit-learn wraps what it finds in a new class (set_output), which is done.
             method = _method(kind, name)
             if method is not None:
@@ -119,8 +120,10 @@ def _method(kind: type, name: str) -> Any:
 
 
 def _wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+    around = around_score if original.__name__ == "score" else around_method
+
     @functools.wraps(original)
     def method(*args: Any, **kwargs: Any) -> Any:
-        return around_method(original, args, kwargs)
+        return around(original, args, kwargs)
 
     return method
