@@ -36,6 +36,20 @@ def work(n):
         for step in range(1000):
             run.log({{"loss": float(step)}}, step=step)
 """
+ONLY_WORKERS = """
+import multiprocessing, sys
+sys.path.insert(0, {folder!r})
+from work import work
+if __name__ == "__main__":
+    if {how!r} == "loky":
+        from joblib import Parallel, delayed
+        Parallel(n_jobs=3, backend="loky")(delayed(work)(n) for n in range(3))
+    else:
+        context = multiprocessing.get_context({how!r})
+        processes = [context.Process(target=work, args=(n,)) for n in range(3)]
+        for process in processes: process.start()
+        for process in processes: process.join()
+"""
 CROWD = """
 import multiprocessing, sys
 sys.path.insert(0, {folder!r})
@@ -66,12 +80,56 @@ def test_what_worker_processes_record_is_there_and_the_parents_run_goes_on(
         pytest.importorskip("joblib")
     (tmp_path / "work.py").write_text(WORKERS.format(folder=str(tmp_path)))
     program = program_of(CROWD.format(folder=str(tmp_path), how=how), tmp_path)
-    code, _, err = run_program(program, store_path)
+    code, _, err = run_program(program, store_path, HISTHOOKS_QUIET="0")
     assert (code, "locked" in err) == (0, False), err
+    assert [line.partition(" → ")[0] for line in err.splitlines()] == [
+        f"histhooks: recording to {store_path}", "histhooks: 1 run",
+    ]  # fmt: skip
     children = {f"child {n}": ("finished", 1000) for n in range(4)}
     assert runs(store_path) == {"parent": ("finished", 2), **children}
     assert waiting(store_path) == []
     assert verify(store_path).problems == []
+
+
+@pytest.mark.parametrize("how", ["fork", "spawn", "loky"])
+def test_where_only_workers_record_one_of_them_tells_where(store_path: Path, tmp_path: Path, how: str) -> None:
+    if how == "loky":
+        pytest.importorskip("joblib")
+    together = f"""
+        import pathlib, time
+        pathlib.Path({str(tmp_path)!r}, f"here-{{n}}").touch()
+        while len(list(pathlib.Path({str(tmp_path)!r}).glob("here-*"))) < 3:
+            time.sleep(0.01)
+"""
+    (tmp_path / "work.py").write_text(WORKERS.format(folder=str(tmp_path)) + together)
+    program = program_of(ONLY_WORKERS.format(folder=str(tmp_path), how=how), tmp_path)
+    code, _, err = run_program(program, store_path, HISTHOOKS_QUIET="0")
+    assert code == 0, err
+    assert err.count("recording to") == err.count(" · head ") == 1, err
+    assert runs(store_path) == {f"child {n}": ("finished", 1000) for n in range(3)}
+
+
+def test_what_a_program_that_records_starts_says_nothing_and_histhooks_run_does(
+    store_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "inner.py").write_text(
+        "import histhooks\nwith histhooks.start_run('inner') as run: run.log({'loss': 1.0})\n"
+    )
+    (tmp_path / "outer.py").write_text(
+        "import histhooks, subprocess, sys\n"
+        "with histhooks.start_run('outer') as run:\n"
+        "    subprocess.run([sys.executable, 'inner.py'], check=True)\n"
+        "    subprocess.run([sys.executable, '-m', 'histhooks', 'run', 'inner.py'], check=True)\n"
+    )
+    code, _, err = run_program(
+        "import subprocess, sys; subprocess.run([sys.executable, '-m', 'histhooks', 'run', 'outer.py'], check=True)",
+        store_path,
+        HISTHOOKS_QUIET="0",
+    )
+    assert code == 0, err
+    assert err.count("recording to") == err.count(" · head ") == 2, err
+    assert sorted(runs(store_path)) == ["inner", "outer"]
+    assert query(store_path, "SELECT count(*) FROM runs") == [(3,)]
 
 
 def test_workers_of_a_data_loader_leave_a_live_run_alone(store_path: Path, tmp_path: Path) -> None:

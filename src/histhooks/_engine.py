@@ -15,6 +15,7 @@ from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from histhooks import _root
 from histhooks._ids import new_id
 from histhooks._location import Settings, is_off
 from histhooks._messages import warn_once
@@ -58,6 +59,7 @@ class Engine:
         self.session_id = new_id()
         self.pid = os.getpid()
         self.writer: Writer | None = None
+        self.speaks = True
         self.place = (0, 1)  # rank and number of processes when the session began: a group may be gone soon after
         self.live: dict[str, Run] = {}
         self.n_runs = 0
@@ -96,6 +98,7 @@ class Engine:
                 from histhooks._writer import Writer
 
                 self.place = (rank(), world())
+                self.speaks = _root.claim(*self.place)
                 self.overhead_s = 0.0  # installing is paid before a session begins
                 self.writer = Writer(self)
                 _register()
@@ -193,6 +196,7 @@ class Engine:
         writer.finish(status, signal, 1 if status == "failed" and error is not None else self.exit_code)
         if not writer.done.wait(timeout_s) and signal is None:
             writer.rescue()
+        _root.give_up()
 
 
 def _status_of(error: BaseException) -> str:

@@ -112,7 +112,7 @@ class Writer(threading.Thread):
         with self.importing:
             store = self._place.open()
             facts, personal, details = _gather.session_facts()
-        self._tell = say if self.engine.place[0] == 0 else _be_still
+        self._tell = say if self.engine.speaks else _be_still
         if store.is_spool and is_network(self.path):
             self._tell(f"recording to {store.path}, since {self.path} is on a network; `histhooks sync` brings it home")
         elif store.is_spool:
@@ -323,7 +323,7 @@ class Writer(threading.Thread):
 
 
 def _be_still(text: str) -> None:
-    """Another rank than the first tells nobody where it records to."""
+    """Another rank than the first, and a worker, tell nobody where they record to."""
 
 
 def _what(entry: tuple[Any, ...]) -> str:
