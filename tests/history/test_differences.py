@@ -320,3 +320,31 @@ def test_metrics_may_be_close_enough_and_nan_is_the_same_as_nan(tmp_path: Path) 
         close = history.diff("first", "second", tolerance=1e-5)
         assert close.part("metrics").changes == ()
         assert close.differs is None
+
+
+def test_the_arguments_of_the_program_count_and_what_was_erased_cannot_be_told(tmp_path: Path) -> None:
+    program = tmp_path / "train.py"
+    program.write_text("import histhooks, sys\nwith histhooks.start_run('a') as run:\n    run.log({'loss': 1.0})\n")
+    store = tmp_path / "histhooks.db"
+
+    def train(*words: str) -> None:
+        environment = {**os.environ, "HISTHOOKS_STORE": str(store)}
+        command = [sys.executable, "-W", "ignore", str(program), *words]
+        subprocess.run(command, env=environment, check=True, timeout=60)
+
+    train("--epochs", "5", "--lr=-0.1", "data.csv")
+    train("data.csv", "--lr", "-0.1", "--epochs=40", "--fast")
+    train("data.csv", "--fast")
+    with histhooks.History(store) as history:
+        found = history.diff("last~2", "last~1")
+        assert found.differs is True
+        changes = [(c.key, c.a, c.b, c.kind) for c in found.part("command").changes]
+        assert changes == [("--epochs", "5", "40", "changed"), ("--fast", None, True, "added")]
+        assert "command" in history.diff("last~1", "last~1").same
+        erased = history.run("last").id
+    words = [sys.executable, "-m", "histhooks", "redact", "--run", "last", "--reason", "asked", "--yes"]
+    subprocess.run([*words, "--store", str(store)], check=True, timeout=60)
+    with histhooks.History(store) as history:
+        found = history.diff("last~1", erased)
+        assert found.part("command").unknown == ("B: its command was erased",)
+        assert "command" not in found.same

@@ -1,9 +1,9 @@
 """What differs between two runs, the most telling first.
 
-Inputs and outcomes count: data, code, files read, packages, environment, params, optimizer, seeds, architecture,
-metrics, results and how it ended. What only says which run it is does not: ids, names, times, durations, the machine's
-name, and what is measured of the machine. Where the random generators stood is shown and does not count, since nobody
-knows which of them training drew from; what came of it shows in the metrics.
+Inputs and outcomes count: data, code, the program's arguments, files read, packages, environment, params, optimizer,
+seeds, architecture, metrics, results and how it ended. What only says which run it is does not: ids, names, times,
+durations, the machine's name, and what is measured of the machine. Where the random generators stood is shown and does
+not count, since nobody knows which of them training drew from; what came of it shows in the metrics.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks.history._comparing import inputs, outputs
 from histhooks.history._comparing.change import Change, Part
+from histhooks.history._comparing.command import command
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord
@@ -102,6 +103,7 @@ def differences(a: RunRecord, b: RunRecord, *, tolerance: float = 0.0) -> Differ
         parts=(
             inputs.data(a, b),
             code,
+            command(a, b),
             inputs.files(a, b),
             *(part(a, b) for part in parts),
             outputs.metrics(a, b, tolerance),
