@@ -50,27 +50,45 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, _PLAIN) or (isinstance(value, list) and all(isinstance(v, _PLAIN) for v in value))
 
 
+def loader_settings(loader: Any) -> dict[str, Any] | None:
+    """The settings of a DataLoader, which keep nothing alive; None where it is none. It is never iterated."""
+    if not hasattr(loader, "batch_size") or not hasattr(loader, "dataset"):
+        return None
+    facts: dict[str, Any] = {name: getattr(loader, name, None) for name in _LOADER}
+    # A loader that was given a sampler of batches has no size, and no sampler of its own (Accelerate's).
+    batches: Any = getattr(loader, "batch_sampler", None)
+    facts["batch_size"] = loader.batch_size or getattr(batches, "batch_size", None)
+    while hasattr(batches, "batch_sampler"):
+        batches = batches.batch_sampler
+    facts["sampler"] = type(getattr(batches, "sampler", loader.sampler)).__name__
+    facts["shuffle"] = "Random" in facts["sampler"]
+    return facts
+
+
 def log_loader(run: Run, role: str, loader: Any) -> None:
     """Record the settings of a DataLoader where it feeds training, and its dataset; it is never iterated."""
-    if not hasattr(loader, "batch_size") or not hasattr(loader, "dataset"):
-        return
+    settings = loader_settings(loader)
+    if settings is not None:
+        log_loaded(run, role, type(loader), settings, loader.dataset)
+
+
+def log_loaded(run: Run, role: str, cls: type, settings: Mapping[str, Any], dataset: Any) -> None:
+    """Record the settings of a DataLoader of a class, and its dataset where that is still there."""
     if role == "train":
-        facts: dict[str, Any] = {name: getattr(loader, name, None) for name in _LOADER}
-        # A loader that was given a sampler of batches has no size, and no sampler of its own (Accelerate's).
-        batches: Any = getattr(loader, "batch_sampler", None)
-        facts["batch_size"] = loader.batch_size or getattr(batches, "batch_size", None)
-        while hasattr(batches, "batch_sampler"):
-            batches = batches.batch_sampler
-        facts["sampler"] = type(getattr(batches, "sampler", loader.sampler)).__name__
-        facts["shuffle"] = "Random" in facts["sampler"]
-        usual = {**defaults_of(type(loader)), "shuffle": False, "sampler": "SequentialSampler"}
-        run.log_params({"data": facts}, source="argument", defaults={"data": usual})
-    dataset = loader.dataset
+        usual = {**defaults_of(cls), "shuffle": False, "sampler": "SequentialSampler"}
+        run.log_params({"data": settings}, source="argument", defaults={"data": usual})
+    if dataset is None:
+        return
     if hasattr(dataset, "tensors") or hasattr(getattr(dataset, "dataset", None), "tensors"):
         run.log_dataset(role, dataset)  # its values lie in memory
-        return
+    else:
+        run.log_dataset(role, dataset if getattr(dataset, "is_stand_in", False) else loaded_size(dataset))
+
+
+def loaded_size(dataset: Any) -> Any:
+    """What stands for a dataset whose values nobody may ask for: its class's name and its size."""
     sized = {"shape": (len(dataset), None)} if hasattr(type(dataset), "__len__") else {}
-    run.log_dataset(role, type(type(dataset).__name__, (), sized)())
+    return type(type(dataset).__name__, (), {"is_stand_in": True, **sized})()
 
 
 def class_name(module: Any) -> str:

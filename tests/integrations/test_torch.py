@@ -252,6 +252,46 @@ train(2, 2, 1, 1, 1, 5, 5)
     assert "backwards_per_step" in subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loader_made_where_it_is_used_is_told_and_keeps_no_data(store_path: Path, workers: int) -> None:
+    body = f"""
+import gc, weakref
+from torch.utils.data import DataLoader, TensorDataset
+net = Net()
+optimizer = torch.optim.SGD(net.parameters(), 0.1)
+judged = [torch.ones(3) for _ in range(5)]
+for epoch in range(2):
+    for batch in DataLoader(data, 16, shuffle=True, num_workers={workers}):
+        step(net, optimizer, *batch)
+    for batch in DataLoader(judged, 4):
+        net(batch)
+del optimizer
+for _ in range(2):
+    seen = weakref.ref(made := TensorDataset(x[:32].clone(), x[:32, :1].clone()))
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    for batch in DataLoader(made, 8, num_workers={workers}):
+        made = None
+        step(net, optimizer, *batch)
+    gc.collect()
+    assert seen() is None
+    del optimizer
+"""
+    record(store_path, body)
+    first, second, third = ids(store_path)
+    sql = "SELECT key, value FROM params WHERE run_id = '{}' AND key LIKE 'data.%' ORDER BY ordinal"
+    rows = query(store_path, sql.format(first))
+    params = dict(rows)
+    assert len(rows) == len(params), "the settings are told once"
+    told = [params[f"data.{name}"] for name in ("batch_size", "num_workers", "shuffle", "sampler")]
+    assert told == ["16", str(workers), "true", '"RandomSampler"']
+    sql = "SELECT role, kind, n_rows FROM run_datasets JOIN datasets ON id = dataset_id WHERE run_id = '{}' ORDER BY 1"
+    assert query(store_path, sql.format(first)) == [("train", "TensorDataset", 64), ("valid", "list", 5)]
+    for run in (second, third):
+        assert query(store_path, sql.format(run)) == [("train", "TensorDataset", 32)]
+    assert query(store_path, "SELECT epochs_done FROM runs ORDER BY started_at, id") == [(2,), (1,), (1,)]
+    assert [place[1] for place in points(store_path, "loss", first)] == [0] * 4 + [1] * 4
+
+
 def test_a_scaled_loss_is_told_unscaled_and_a_step_left_out_is_told(store_path: Path) -> None:
     body = """
 net, losses = Net(), []

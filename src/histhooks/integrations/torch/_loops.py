@@ -17,7 +17,6 @@ from histhooks._torch_objects import (
     defaults_of,
     group_settings,
     log_architecture,
-    log_loader,
     scheduler_settings,
 )
 from histhooks.integrations.torch import _models
@@ -125,6 +124,7 @@ class Loop:
         self._alive = 0
         self._has_valid = False
         self.seen_passes = 0
+        self._began_after = here.passes.of_others
         self._held: list[_Point] | None = []
         self._names: dict[str, str | None] = {}  # ours, and what it became where the program logs that name itself
         self._emitted: set[str] = set()
@@ -221,7 +221,7 @@ class Loop:
         """Whether a batch of a pass is one to train on, as far as that is known."""
         if self.pass_ is None or one is None:
             return True
-        return one is self.pass_ or one.loader() is self.pass_.loader()
+        return one is self.pass_ or one.is_like(self.pass_)
 
     # --- steps ----------------------------------------------------------------------------------------------------
 
@@ -360,17 +360,19 @@ class Loop:
 
     def _turn(self, passes: Passes) -> int | None:
         """Passes began since the last step: the epoch that this step is in."""
-        new = passes.since(self.seen_passes)
+        new = passes.since(max(self.seen_passes, self._began_after))
         self.seen_passes = passes.count
-        loader = None if self.pass_ is None else self.pass_.loader()
-        found = passes.latest(lambda p: p.loader() is loader) if loader is not None else None
+        before = self.pass_
+        found = None if before is None else passes.latest(before.is_like)
+        if found is not None and before is not None and before.is_open() and not found.is_open():
+            found = before  # the same data was looked at meanwhile
         if found is None or not (found is not self.pass_ or found.is_open()):
             found = passes.latest(Pass.is_open) or found
         if found is None or found is self.pass_:
             self._note_others(new)
             return self.epoch
-        if found.loader() is not loader:
-            log_loader(self.run, "train", found.loader())
+        if before is None or not found.is_like(before):
+            found.tell(self.run, "train")
         self.pass_ = found
         self._note_others(new)
         if self.epoch is None:
@@ -383,12 +385,9 @@ class Loop:
 
     def _note_others(self, new: list[Pass]) -> None:
         """Loaders that were passed over between steps, and led to none: the data that training is judged by."""
-        training = None if self.pass_ is None else self.pass_.loader()
         for other in new:
-            loader = other.loader()
-            if loader is not None and loader is not training and not self._has_valid:
-                self._has_valid = True
-                log_loader(self.run, "valid", loader)
+            if not self._has_valid and (self.pass_ is None or not other.is_like(self.pass_)):
+                self._has_valid = other.tell(self.run, "valid")
 
     def _look_at_frozen(self) -> None:
         models = [module for module in (ref() for ref in self._models) if module is not None]
@@ -405,6 +404,7 @@ class Loop:
     def _concluded(self, status: str) -> dict[str, Any]:
         self.release(is_last=True)
         self._here.steady = None
+        self._here.passes.of_others = self._here.passes.count
         state.of_run.pop(str(self.run.id), None)
         facts: dict[str, Any] = {"steps_done": self.steps}
         if self.epoch is not None:

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from histhooks._torch_objects import loaded_size, loader_settings, log_loaded
+
+if TYPE_CHECKING:
+    from histhooks._run import Run
 
 _MOST = 64
+_RECENT = 8  # passes that are known although loader and iterator are gone
 
 
 class Pass:
-    """One pass over one loader; both are held weakly.
+    """One pass over one loader; the loader, its data and the iterator are held weakly.
+
+    A loader that is made where it is used (``for x in DataLoader(data, 8):``) is gone once its iterator is there, so
+    its settings are read when the pass begins.
 
     Attributes
     ----------
@@ -24,17 +33,43 @@ class Pass:
         Whether the iterator said that there is no more.
     """
 
-    __slots__ = ("_iterator", "_loader", "is_used_up", "number")
+    __slots__ = ("_cls", "_data", "_data_id", "_iterator", "_loader", "_settings", "is_used_up", "number")
 
     def __init__(self, number: int, loader: Any, iterator: Any) -> None:
         self.number = number
         self.is_used_up = False
         self._loader = weakref.ref(loader)
         self._iterator = weakref.ref(iterator)
+        self._cls, self._settings = type(loader), loader_settings(loader)
+        data = getattr(loader, "dataset", None)
+        self._data_id = id(data)
+        try:
+            self._data: Callable[[], Any] = weakref.ref(data)
+        except TypeError:  # a list, for one
+            sized = loaded_size(data)
+            self._data = lambda: sized
 
-    def loader(self) -> Any:
-        """The loader, or None where it is gone."""
-        return self._loader()
+    def is_like(self, other: Pass) -> bool:
+        """Whether both go over one loader, or over loaders of the same kind for the same data where one is gone."""
+        mine, theirs = self._loader(), other._loader()
+        if mine is not None and theirs is not None:
+            return mine is theirs
+        return (self._cls, self._data_id, self._settings) == (other._cls, other._data_id, other._settings)
+
+    def tell(self, run: Run, role: str) -> bool:
+        """Record the loader's settings, and its data; give whether that was still there."""
+        data = self._dataset()
+        if self._settings is not None:
+            log_loaded(run, role, self._cls, self._settings, data)
+        return data is not None
+
+    def _dataset(self) -> Any:
+        """The data; that of a loader which is gone is kept by its iterator, where nobody else keeps it."""
+        holder = self._loader()
+        if holder is not None:
+            return holder.dataset
+        data = self._data()
+        return getattr(self._iterator(), "_dataset", None) if data is None else data
 
     def is_of(self, iterator: Any) -> bool:
         """Whether this is the pass of an iterator."""
@@ -44,18 +79,30 @@ class Pass:
         """Whether more batches may come."""
         return not self.is_used_up and self._iterator() is not None
 
+    def is_left(self) -> bool:
+        """Whether loader and iterator are gone."""
+        return self._loader() is None and self._iterator() is None
+
 
 class Passes:
-    """The passes of one thread, the latest last."""
+    """The passes of one thread, the latest last.
+
+    Attributes
+    ----------
+    count : int
+        How many began.
+    of_others : int
+        How many had begun when the latest loop ended; they judge no later one.
+    """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.of_others = 0
         self._passes: list[Pass] = []
 
     def begin(self, loader: Any, iterator: Any) -> None:
         """A pass begins."""
         self.count += 1
-        self._passes = [p for p in self._passes if p.loader() is not None][-_MOST:]
+        self._passes = [p for p in self._passes if not p.is_left() or p.number > self.count - _RECENT][-_MOST:]
         self._passes.append(Pass(self.count, loader, iterator))
 
     def of(self, iterator: Any) -> Pass | None:
