@@ -147,6 +147,14 @@ model.fit(X[:400], y[:400], eval_set=[(X[:400], y[:400]), (X[400:], y[400:])], v
     assert found["max_depth"] == (2, "argument")
     assert found["random_state"] == (5, "argument")
     assert found["subsample"] == (None, "default")
+    assert found["objective"] == ("binary:logistic", "default")
+    assert found["enable_categorical"][1] == found["missing"][1] == "default"
+    assert found["early_stopping.metric_name"] == (None, "default")
+    assert found["early_stopping.min_delta"] == (0.0, "default")
+    chosen = {name for name, (_, source) in found.items() if source == "argument"}
+    assert chosen == {
+        "n_estimators", "max_depth", "early_stopping_rounds", "random_state", "early_stopping.rounds", "fit.verbose",
+    }  # fmt: skip
     assert found["early_stopping.rounds"] == (2, "argument")
     assert query(store_path, "SELECT count FROM metric_summaries") == [(6,), (6,)]
 

@@ -70,7 +70,8 @@ from histhooks.integrations import Integration
 _MINIMUM = (2, 1)
 _OWN = ("xgboost", "sklearn", "joblib", "threading", "concurrent", "functools")
 _DATA = ("self", "dtrain", "evals", "evals_result", "params", "callbacks", "X", "y", "eval_set", "xgb_model")
-_EARLY_STOPPING = ("rounds", "metric_name", "data", "maximize", "save_best", "_min_delta")
+# Attributes of EarlyStopping, as its constructor sets them where nothing is given.
+_EARLY_STOPPING = {"metric_name": None, "data": None, "maximize": None, "save_best": False, "min_delta": 0.0}
 # XGBoost's metrics whose direction their words do not tell (callback.py, EarlyStopping.after_iteration).
 _UP = frozenset({"auc", "aucpr", "pre", "map", "ndcg", "interval-regression-accuracy"})
 _DOWN = frozenset({"mphe", "quantile", "merror", "error"})
@@ -144,8 +145,10 @@ class _Training:
         )
         self._stopping = next((c for c in callbacks if isinstance(c, EarlyStopping)), None)
         if self._stopping is not None:
-            known = {name.lstrip("_"): getattr(self._stopping, name, None) for name in _EARLY_STOPPING}
-            self.run.log_params({"early_stopping": known}, source="argument")
+            kept = {name.lstrip("_"): value for name, value in vars(self._stopping).items()}
+            known = {name: kept.get(name) for name in ("rounds", *_EARLY_STOPPING)}
+            usual = {"early_stopping": _EARLY_STOPPING}
+            self.run.log_params({"early_stopping": known}, source="argument", defaults=usual)
 
     def advance(self, step: int, history: Mapping[str, Any]) -> None:
         """Log what the history has more than before; a metric that two eval sets share has two points a step."""
@@ -387,9 +390,9 @@ def _begin_fit(original: Callable[..., Any], bound: dict[str, Any]) -> Run | Non
 
 @guarded
 def _log_fit(run: Run, original: Callable[..., Any], estimator: Any, bound: dict[str, Any]) -> None:
-    params = estimator.get_params()
-    run.log_params({k: v for k, v in params.items() if v is not None and k != "callbacks"}, source="argument")
-    run.log_params({k: v for k, v in params.items() if v is None and k != "callbacks"}, source="default")
+    params = {k: v for k, v in estimator.get_params().items() if k != "callbacks"}
+    usual = {**dict.fromkeys(params), **_usual_of(type(estimator))}
+    run.log_params(params, source="argument", defaults={k: v for k, v in usual.items() if k in params})
     _log_arguments(run, original, bound, "fit.")
     X, y = bound.get("X"), bound.get("y")
     run.log_dataset("train", X, y)
@@ -398,6 +401,16 @@ def _log_fit(run: Run, original: Callable[..., Any], estimator: Any, bound: dict
         if other is not X or name in recorder.splits():
             run.log_dataset(_split_of(name), other, target, name=name)
     _log_previous(run, bound.get("xgb_model"))
+
+
+def _usual_of(kind: type) -> dict[str, Any]:
+    """Defaults of an estimator's constructor, which hands on to that of its parent what it does not name."""
+    usual: dict[str, Any] = {}
+    for parent in reversed(kind.__mro__):
+        init = vars(parent).get("__init__")
+        if isinstance(init, FunctionType):
+            usual |= {k: v for k, v in _signature(init).items() if v is not inspect.Parameter.empty}
+    return usual
 
 
 def _around_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

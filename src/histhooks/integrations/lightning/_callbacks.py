@@ -44,6 +44,8 @@ def _settings(callback: Any, kind: type) -> tuple[dict[str, Any], dict[str, Any]
     kept = vars(callback)
     told = {name: kept.get(name, kept.get(f"_{name}")) for name in parameters if name in kept or f"_{name}" in kept}
     usual = {p.name: p.default for p in parameters.values() if p.default is not p.empty}
+    if "min_delta" in told:
+        told["min_delta"] = abs(told["min_delta"])  # EarlyStopping negates it where less is better
     if "every_n_epochs" in told:
         # None becomes 0, or 1 where no other moment is given (ModelCheckpoint.__init_triggers).
         usual |= {"every_n_train_steps": 0, "every_n_epochs": min(1, told["every_n_epochs"])}
