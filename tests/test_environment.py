@@ -2,8 +2,12 @@
 
 import json
 import platform
+import shutil
+import sys
 from importlib import metadata
 from pathlib import Path
+
+import pytest
 
 from histhooks.testing import query, run_program
 
@@ -39,6 +43,17 @@ def test_every_collector_says_what_came_of_it(store_path: Path) -> None:
     assert set(told.values()) <= {"ok", "skipped", "failed", "truncated", "off"}
     unexplained = query(store_path, "SELECT collector FROM captures WHERE status <> 'ok' AND note IS NULL")
     assert unexplained == []
+
+
+def test_a_machine_that_has_no_accelerator_lacks_nothing(store_path: Path) -> None:
+    places = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+    if sys.platform != "linux" or shutil.which("nvidia-smi") or any(Path(place).exists() for place in places):
+        pytest.skip("this machine may have an accelerator")
+    code, _, err = run_program(PROGRAM, store_path, HISTHOOKS_QUIET="0")
+    assert code == 0, err
+    assert query(store_path, "SELECT status FROM captures WHERE collector = 'gpus'") == [("ok",)]
+    assert query(store_path, "SELECT gpus FROM environments") == [("[]",)]
+    assert "gpus" not in err
 
 
 def test_who_acts_is_what_was_said(store_path: Path) -> None:

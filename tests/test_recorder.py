@@ -53,6 +53,14 @@ def assert_fits(store: Path) -> None:
     assert report.problems == []
 
 
+def assert_lasts(store: Path, name: str) -> None:
+    """A run that somebody else settled has the length that its ends tell."""
+    sql = "SELECT duration_s, (julianday(ended_at) - julianday(started_at)) * 86400 FROM runs WHERE name = ?"
+    ((told, seen),) = rows(store, sql, name)
+    assert told == pytest.approx(seen, abs=0.01)
+    assert told >= 0.0
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     return tmp_path / "histhooks.db"
@@ -202,6 +210,7 @@ def test_after_sigkill_all_but_the_last_second_is_there_and_the_next_session_set
     record(store, "import histhooks\nwith histhooks.start_run('next'): pass")
     assert rows(store, "SELECT name, status FROM runs ORDER BY name") == [("loop", "killed"), ("next", "finished")]
     assert rows(store, "SELECT status FROM sessions ORDER BY started_at") == [("killed",), ("ended",)]
+    assert_lasts(store, "loop")
     assert_fits(store)
 
 
@@ -225,6 +234,26 @@ def test_a_signal_ends_the_process_as_without_us_and_everything_is_kept(store: P
     assert rows(store, "SELECT status, signal FROM sessions") == [("killed", name)]
     assert rows(store, "SELECT status FROM runs") == [("killed",)]
     assert_fits(store)
+
+
+def test_the_closing_line_counts_what_did_not_finish_by_how_it_ended(store: Path) -> None:
+    program = """
+        import histhooks, os, signal
+        for error in (ValueError, ValueError, KeyboardInterrupt, None):
+            try:
+                with histhooks.start_run():
+                    if error: raise error
+            except BaseException: pass
+        run = histhooks.start_run()
+        os.kill(os.getpid(), signal.SIGTERM)
+        import time; time.sleep(10)
+    """
+    code, _, err = record(store, program, HISTHOOKS_QUIET="0")
+    assert code == -signal.SIGTERM
+    assert "histhooks: 5 runs (2 failed, 1 interrupted, 1 killed) → " in err
+    assert rows(store, "SELECT status, count(*) FROM runs GROUP BY status ORDER BY status") == [
+        ("failed", 2), ("finished", 1), ("interrupted", 1), ("killed", 1),
+    ]  # fmt: skip
 
 
 def test_a_handler_of_the_program_decides_alone(store: Path) -> None:

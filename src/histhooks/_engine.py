@@ -63,7 +63,7 @@ class Engine:
         self.place = (0, 1)  # rank and number of processes when the session began: a group may be gone soon after
         self.live: dict[str, Run] = {}
         self.n_runs = 0
-        self.n_failed = 0
+        self.n_unfinished: dict[str, int] = {}
         self.hook_errors = 0
         self.dropped_points = 0
         self.overhead_s = 0.0
@@ -113,8 +113,8 @@ class Engine:
     def run_ended(self, run: Run) -> None:
         """Let go of a run."""
         self.live.pop(str(run.id), None)
-        if run.status == "failed":
-            self.n_failed += 1
+        if run.status in ("failed", "killed", "interrupted"):
+            self.n_unfinished[run.status] = self.n_unfinished.get(run.status, 0) + 1
         if self.writer is not None:
             self.buffer.append(("forget", str(run.id)))
 

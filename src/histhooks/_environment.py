@@ -24,6 +24,9 @@ VARIABLES = (
     "TORCH_COMPILE_DISABLE", "PYTORCH_CUDA_ALLOC_CONF", "LOKY_MAX_CPU_COUNT", "SLURM_JOB_NAME", "SLURM_NNODES",
 )  # fmt: skip
 
+# What a driver of an accelerator leaves in the file system of Linux, inside WSL included.
+_DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+
 Gathered = tuple[dict[str, Any], list[tuple[str, str]], list[Capture]]
 
 
@@ -85,6 +88,8 @@ def _memory() -> int | None:
 def _gpus() -> tuple[list[dict[str, str]] | None, Capture]:
     command = shutil.which("nvidia-smi")
     if command is None:
+        if sys.platform == "linux" and not any(os.path.exists(path) for path in _DRIVERS):
+            return [], Capture("gpus", "ok", "none: no driver is loaded")
         return None, Capture("gpus", "skipped", "no nvidia-smi on the PATH")
     fields = ("name", "uuid", "memory.total", "driver_version")
     try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._process import judge
 from histhooks._spool import waiting
-from histhooks._time import iso, now_us
+from histhooks._time import ended, from_iso, iso, now_us
 
 if TYPE_CHECKING:
     from histhooks._store import Store
@@ -36,9 +36,10 @@ def dead_sessions(store: Store, own_session_id: str) -> list[tuple[Any, ...]]:
         status = judge(row, now)
         if status == "running":
             continue
-        facts = {"status": status, "ended_at": row["heartbeat_at"] or iso(now)}
-        entries += [("state", "run", run_id, dict(facts), None) for run_id in store.open_runs(row["id"])]
-        entries.append(("state", "session", row["id"], dict(facts), None))
+        end = from_iso(row["heartbeat_at"]) if row["heartbeat_at"] else now
+        for run_id, started_at in store.open_runs(row["id"]):
+            entries.append(("state", "run", run_id, {"status": status, **ended(started_at, end)}, None))
+        entries.append(("state", "session", row["id"], {"status": status, "ended_at": iso(end)}, None))
     return entries
 
 
@@ -47,5 +48,6 @@ def revived(store: Store, session_id: str) -> list[tuple[Any, ...]]:
     if store.status_of(session_id) != "lost":
         return []
     facts = {"status": "running", "ended_at": None}
-    entries: list[tuple[Any, ...]] = [("state", "run", i, dict(facts), None) for i in store.open_runs(session_id)]
-    return [*entries, ("state", "session", session_id, dict(facts), None)]
+    again = {**facts, "duration_s": None}
+    entries: list[tuple[Any, ...]] = [("state", "run", i, dict(again), None) for i, _ in store.open_runs(session_id)]
+    return [*entries, ("state", "session", session_id, facts, None)]

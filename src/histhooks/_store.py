@@ -347,10 +347,10 @@ class Store:
         finally:
             self.connection.row_factory = None
 
-    def open_runs(self, session_id: str) -> list[str]:
-        """Ids of the runs of a session that say they are running."""
-        sql = "SELECT id FROM runs WHERE session_id = ? AND status IN ('running', 'lost')"
-        return [row[0] for row in self.connection.execute(sql, (session_id,))]
+    def open_runs(self, session_id: str) -> list[tuple[str, str]]:
+        """The runs of a session that say they are running, with their start."""
+        sql = "SELECT id, started_at FROM runs WHERE session_id = ? AND status IN ('running', 'lost')"
+        return self.connection.execute(sql, (session_id,)).fetchall()
 
     def status_of(self, session_id: str) -> str | None:
         """The status of a session as it stands in the file."""

@@ -18,7 +18,7 @@ from histhooks._batch import Assembler
 from histhooks._ids import new_id
 from histhooks._process import judge
 from histhooks._secrets import mask_text
-from histhooks._time import iso, now_us
+from histhooks._time import ended, iso, now_us
 
 if TYPE_CHECKING:
     from histhooks._store import Store
@@ -105,13 +105,13 @@ def _entries(
     if status == "running":
         facts["ended_at"] = iso(now_us())
     entries: list[tuple[Any, ...]] = []
-    for run in _rows(store, "SELECT id, status, parent_id FROM runs WHERE session_id = ?", session.id):
+    for run in _rows(store, "SELECT id, status, parent_id, started_at FROM runs WHERE session_id = ?", session.id):
         became = run["status"]
         if became in _UNDECIDED and "status" in facts:
             # What was open when the process left without a word did not finish, whatever the exit code says.
             is_cut = became == "running" and facts["status"] == "finished"
             became = "interrupted" if is_cut else facts["status"]
-            change = {"status": became} | ({"ended_at": iso(now_us())} if run["status"] == "running" else {})
+            change = {"status": became} | (ended(run["started_at"], now_us()) if run["status"] == "running" else {})
             entries.append(("state", "run", run["id"], change, None))
         if became in _UNFINISHED and run["parent_id"] is None and stderr.strip():
             event = {"id": new_id(), "session_id": session.id, "run_id": run["id"], "time": now_us(), "step": None}

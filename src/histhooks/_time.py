@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -20,3 +21,10 @@ def iso(microseconds: int) -> str:
 def from_iso(text: str) -> int:
     """Read a time that :func:`iso` wrote."""
     return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
+
+
+def ended(started_at: str, ended_us: int) -> dict[str, Any]:
+    """The end of a run that somebody else settles, never before its start: `ended_at` and `duration_s`."""
+    start = from_iso(started_at)
+    end = max(start, ended_us)
+    return {"ended_at": iso(end), "duration_s": (end - start) / 1e6}

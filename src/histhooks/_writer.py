@@ -168,8 +168,8 @@ class Writer(threading.Thread):
         cost_s = engine.overhead_s + self._n_logs * _LOG_S + self._gathering_s + time.thread_time()
         self._write([self._last_state(cost_s)])
         head = (self._assembler.previous or "")[:12]
-        failed = f" ({engine.n_failed} failed)" if engine.n_failed else ""
-        runs = f"{engine.n_runs} run{'' if engine.n_runs == 1 else 's'}{failed}"
+        unfinished = ", ".join(f"{count} {status}" for status, count in sorted(engine.n_unfinished.items()))
+        runs = f"{engine.n_runs} run{'' if engine.n_runs == 1 else 's'}" + (f" ({unfinished})" if unfinished else "")
         share = cost_s / max(time.perf_counter() - self._clock, 1e-9)
         missing = f" · not captured: {', '.join(self._not_captured)}" if self._not_captured else ""
         store = self._place.store

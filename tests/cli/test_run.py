@@ -121,7 +121,7 @@ with histhooks.start_run("mine"):
     done = run(*RUN, "train.py")
     assert done.returncode == -signal.SIGKILL
     assert query(store, STATUS) == [("killed", None, "SIGKILL")]
-    assert query(store, "SELECT status FROM runs") == [("killed",)]
+    assert query(store, "SELECT status, duration_s > 0 FROM runs") == [("killed", 1)]
     ((body,),) = query(store, "SELECT body FROM events WHERE kind = 'stderr'")
     lines = str(body).splitlines()
     assert lines[-1] == "the end of password='[masked]'"
