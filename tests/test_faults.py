@@ -44,7 +44,8 @@ def hear(process: subprocess.Popen[str]) -> str:
 def values(store: Path, name: str = "loss") -> dict[str, list[float]]:
     """Points of each run, from the store and what waits beside it."""
     with History(store) as history:
-        return {run.name: [point["value"] for point in run.metrics(name)] for run in history.runs()}
+        points = {run.name: run.metrics() for run in history.runs()}
+    return {run: [point["value"] for point in found if point["name"] == name] for run, found in points.items()}
 
 
 CLOCK = """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -194,3 +196,19 @@ def test_a_running_run_and_one_without_anything_can_be_reported(tmp_path: Path) 
     assert "running" in page.text
     assert "No data was recorded." in page.text
     assert "No seed was set." in page.text
+
+
+def test_a_program_is_told_what_was_written_where(tmp_path: Path) -> None:
+    store, page = tmp_path / "histhooks.db", tmp_path / "page.md"
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store)}
+    program = "import histhooks; histhooks.start_run('small').end()"
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+    code, out, _ = ask(str(store), "small", "-o", str(page), "--json", "--no-verify")
+    told = json.loads(out)
+    assert code == 0
+    assert told.pop("run_id")
+    content = page.read_bytes()
+    assert told == {
+        "name": "small", "path": str(page), "size_bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(), "verified": False,
+    }  # fmt: skip

@@ -229,3 +229,36 @@ def test_a_date_is_the_persons_own_and_as_long_as_it_is_written(monkeypatch: pyt
     finally:
         monkeypatch.delenv("TZ")
         time.tzset()
+
+
+def test_a_metric_that_is_not_there_and_a_limit_below_nothing_are_said(history: histhooks.History) -> None:
+    with pytest.raises(QueryError, match="no metric 'val_los'; it has val_loss"):
+        history.run("a").metrics("val_los")
+    with pytest.raises(QueryError, match="0 or more"):
+        history.runs(limit=-1)
+    assert history.runs(limit=0) == []
+
+
+def test_a_commit_is_found_as_screens_show_it_and_a_framework_as_it_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(
+        "import histhooks\nhisthooks.autolog('sklearn')\nfrom sklearn.linear_model import Ridge\n"
+        "Ridge().fit([[0.0], [1.0]], [0.0, 1.0])\n"
+    )
+    who = {f"GIT_{role}_{what}": "me@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "first")):
+        subprocess.run(["git", *words], cwd=tmp_path, env={**os.environ, **who}, check=True)
+    store = tmp_path / "histhooks.db"
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store)}
+    subprocess.run([sys.executable, "train.py"], cwd=tmp_path, env=environment, check=True, timeout=60)
+    with histhooks.History(store) as history:
+        (run,) = history.runs()
+        commit = run.code["commit_hash"]
+        for text in (commit, commit[:10], commit[:10].upper(), commit[:7]):
+            assert len(history.runs(where=f"commit = '{text}'")) == 1, text
+            assert history.runs(where=f"commit != '{text}'") == []
+        assert len(history.runs(where=f"commit = {commit[:10]}")) == 1
+        assert history.runs(where="commit = 0000000") == []
+        assert len(history.runs(framework="scikit-learn")) == len(history.runs(framework="sklearn")) == 1
+        assert len(history.runs(where="framework = scikit-learn")) == 1
+        assert len(history.runs(where="framework in (pytorch, Scikit-Learn)")) == 1
+        assert history.runs(where="framework != scikit-learn") == []

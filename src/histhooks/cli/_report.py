@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import click
 
 from histhooks.cli import _common as common
@@ -13,7 +15,8 @@ from histhooks.cli import _common as common
 @click.option("-o", "--output", "path", required=True, metavar="FILE", help="Where to write it: FILE.html or FILE.md.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 @click.option("--no-verify", "is_quick", is_flag=True, help="Leave out verifying, which reads all of the store.")
-def report(words: tuple[str, ...], store: str | None, path: str, force: bool, is_quick: bool) -> None:
+@common.json_option
+def report(words: tuple[str, ...], store: str | None, path: str, force: bool, is_quick: bool, as_json: bool) -> None:
     """Write one run as one page of facts, which needs nothing beside it."""
     from histhooks.report import report as write
 
@@ -23,4 +26,10 @@ def report(words: tuple[str, ...], store: str | None, path: str, force: bool, is
     with common.open_history(store) as history:
         run = history.run(words[0] if words else "last")
         target = write(run, path, force=force, with_verify=not is_quick)
+        if as_json:
+            content = target.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            told = {"run_id": run.id, "name": run.name, "path": str(target.absolute())}
+            common.print_json({**told, "size_bytes": len(content), "sha256": digest, "verified": not is_quick})
+            return
         click.echo(f"{run.name} → {target} ({common.size(target.stat().st_size)})")

@@ -188,6 +188,8 @@ class History:
         --------
         >>> history.runs(where="val_loss < 0.3 and framework in (keras, torch)", order_by="val_loss", limit=3)
         """
+        if (limit is not None and limit < 0) or offset < 0:
+            raise QueryError(f"limit and offset are 0 or more, not {limit} and {offset}; without a limit come all runs")
         asked = build(
             self, project=project, framework=framework, status=status, kind=kind, tag=tag, group=group, job=job,
             since=since, until=until, where=where, order_by=order_by, reverse=reverse, is_nested=is_nested,

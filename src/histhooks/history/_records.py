@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from histhooks.history import History
     from histhooks.history._rows import Architecture, Artifact, Dataset, Event, Link, Note, Optimizer
 
-
 _MOST_POINTS = 20_000  # what one look may read
 
 
@@ -92,7 +91,9 @@ class RunRecord:
         return [{key: value for key, value in row.items() if key != "series"} for row in rows]
 
     def metrics(self, name: str | None = None) -> list[dict[str, Any]]:
-        """Points in order, of one metric or of all."""
+        """Points in order, of one metric or of all; QueryError where the run has no such metric."""
+        if name is not None:
+            find_series(self._history, self.id, name)
         which = " AND name = ?" if name is not None else ""
         values = (self.id, name) if name is not None else (self.id,)
         columns = "name, metric, split, step, epoch, time, value, special"

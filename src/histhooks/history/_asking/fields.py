@@ -45,6 +45,10 @@ STATS = {
 }
 _PREFIXES = {"metrics": "metrics", "metric": "metrics", "params": "params", "param": "params", "results": "results",
              "result": "results", "tags": "tags", "tag": "tags", "runs": "runs", "run": "runs"}  # fmt: skip
+_FRAMEWORKS = {
+    "scikit-learn": "sklearn", "scikit_learn": "sklearn", "pytorch": "torch", "pytorch-lightning": "lightning",
+    "pytorch_lightning": "lightning",
+}  # fmt: skip
 _KNOWN = {
     "metrics": "SELECT 1 FROM metric_summaries WHERE name = ? LIMIT 1",
     "params": "SELECT 1 FROM params WHERE key = ? LIMIT 1",
@@ -210,6 +214,11 @@ class Names:
             return f"no {what} is called {name!r}; did you mean {', '.join(dict.fromkeys([*same, *close]))}?"
         some = ", ".join(list(known.values())[:8]) or "none yet"
         return f"no {what} is called {name!r} in any run here; there are {some}"
+
+
+def framework_of(word: str) -> str:
+    """A framework under the name that is recorded: that of its import."""
+    return _FRAMEWORKS.get(word.lower(), word)
 
 
 def written(prefix: str, name: str) -> str:

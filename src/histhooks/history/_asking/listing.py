@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._values import loads
 from histhooks.errors import QueryError
-from histhooks.history._asking.fields import STATUS, Field, Names, split
+from histhooks.history._asking.fields import STATUS, Field, Names, framework_of, split
 from histhooks.history._asking.moments import EXAMPLES, moment
 from histhooks.history._asking.where import KINDS, STATUSES, compile_where, unknown_choice
 
@@ -89,7 +89,7 @@ def build(
         if value is not None:
             if name == "kind" and value not in KINDS:
                 raise QueryError(unknown_choice("kind", value, KINDS))
-            query.add(f"{_EQUAL[name]} = ?", value)
+            query.add(f"{_EQUAL[name]} = ?", framework_of(value) if name == "framework" else value)
     if status is not None:
         if status not in STATUSES:
             raise QueryError(unknown_choice("status", status, STATUSES))

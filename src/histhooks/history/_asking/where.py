@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from histhooks.errors import QueryError
-from histhooks.history._asking.fields import Field, Names, has_prefix, prefix_of, split, written
+from histhooks.history._asking.fields import Field, Names, framework_of, has_prefix, prefix_of, split, written
 from histhooks.history._asking.moments import EXAMPLES, moment, span_s
 from histhooks.history._asking.words import Word, fail, words_of
 
 _DEEPEST = 40
+_SHORT_HASH = re.compile(r"[0-9a-fA-F]{4,39}")
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 STATUSES = ("running", "finished", "failed", "interrupted", "killed", "lost", "ended")
 KINDS = ("fit", "search", "candidate", "validate", "evaluate", "preprocess", "loop", "block")
@@ -281,6 +282,11 @@ class _Parser:
         if field.kind == "json" and sign in ("=", "!="):
             return _json_equals(sql, sign, right)
         self._check_choice(field, right)
+        if sign in ("=", "!=") and field.title == "column commit_hash" and _SHORT_HASH.fullmatch(right.text):
+            # As git and our screens write it.
+            return _form(f"substr({{0}}, 1, {len(right.text)}) {sign} {{1}}", sql, ("?", (right.text.lower(),)))
+        if sign in ("=", "!=") and field.title == "column framework":
+            text = ("?", (framework_of(right.text),))
         return _form(f"{{0}} {sign} {{1}}", _as_text(field, sql), text)
 
     def _time(self, field: Field, sql: SQL, sign: str, right: Word) -> SQL:
