@@ -31,6 +31,8 @@ result = (model, model.predict_proba(X), model.score(X, y), X, y)
             "sklearn.base:ClassifierMixin.score",
             "sklearn.base:RegressorMixin.score",
             "sklearn.model_selection._search:BaseSearchCV.score",
+            "joblib:dump",
+            "joblib.numpy_pickle:dump",
             "sklearn.model_selection._validation:cross_validate",
             "sklearn.model_selection:cross_val_score",
         ),

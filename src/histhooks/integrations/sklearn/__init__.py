@@ -24,6 +24,7 @@ X, y                                         a dataset of role `train`
 ``score`` after a fit                        a point `score` (split `test`) of the run that trained that estimator, its
                                              data of role `test`; of a step or member of it `score/<class>`
 ``score`` of one not trained here            a run of kind `evaluate`
+``joblib.dump``                              an artifact of role `model`, of the run that trained what is in it
 ``partial_fit`` after a fit; `warm_start`    a link `continues` to the run before
 ===========================================  =========================================================================
 
@@ -39,7 +40,7 @@ what scikit-learn's own code calls (a scorer, ``permutation_importance``) is non
 
 Not recorded: estimators that do not derive from ``BaseEstimator``; a name bound in a closure, a partial or a default;
 ``predict``; curves inside an estimator's own loop; ``score`` of XGBoost's wrappers outside of other estimators, where
-XGBoost is recorded too. A member that a worker process fitted
+XGBoost is recorded too; ``pickle.dump``, and ``joblib.dump`` into an open file. A member that a worker process fitted
 came back as another object, whose run nobody knows. The wrapper of a ``fit_transform`` in a class that is
 defined after ``autolog()`` lies beneath the one that ``set_output`` puts there; ``disable()`` makes it inert.
 Tested with 1.9.

@@ -1,4 +1,6 @@
-"""Tasks that joblib dispatches: in threads they belong to the run that dispatched them, in processes to none.
+"""The seams in joblib: what it dispatches, and what it saves.
+
+In threads, tasks belong to the run that dispatched them; in processes, to none.
 
 ``joblib.parallel.BatchedCalls`` is what travels to a worker; what scikit-learn's own ``delayed`` makes of a function is
 ``sklearn.utils.parallel._FuncWrapper``, so that a task of scikit-learn is told from one of the program.
@@ -12,6 +14,7 @@ from typing import Any
 from histhooks import recorder
 from histhooks._imports import no_longer, when_imported
 from histhooks._patching import Patches
+from histhooks.integrations.sklearn._saved import around_dump
 
 _patches = Patches()
 
@@ -47,15 +50,20 @@ def _wrap_tasks(module: Any) -> None:
     _patches.wrap(module._FuncWrapper, "__call__", _around_task)
 
 
+def _wrap_dump(module: Any) -> None:
+    _patches.wrap(module, "dump", around_dump, rebound=True)
+
+
 # Modules that the program may import later, or never: their import is not caused here.
 _LATER: dict[str, Callable[[Any], None]] = {
     "joblib.parallel": _wrap_batches,
+    "joblib.numpy_pickle": _wrap_dump,
     "sklearn.utils.parallel": _wrap_tasks,
 }
 
 
 def install() -> None:
-    """Let runs travel with tasks."""
+    """Let runs travel with tasks, and see what the program saves."""
     if not _patches:
         for module, function in _LATER.items():
             when_imported(module, function)

@@ -1,0 +1,38 @@
+"""Files that ``joblib.dump`` writes of estimators that were fitted here: models of the runs that trained them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+from histhooks import recorder
+from histhooks._guard import guarded
+from histhooks.integrations.sklearn._models import adding_to, find
+from histhooks.integrations.sklearn._scores import is_called_by_host
+
+
+def around_dump(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    # joblib dumps arrays for its workers by this function too, and scikit-learn the data sets that it fetched.
+    if recorder.is_recording() and not is_called_by_host():
+        _log_saved(args[0] if args else kwargs.get("value"), result)
+    return result
+
+
+@guarded
+def _log_saved(value: Any, files: Any) -> None:
+    if not isinstance(files, list):
+        return  # into an open file, which is not whole yet
+    runs = {id(found.run): found.run for found in map(find, _estimators_in(value)) if found is not None}
+    for run in runs.values():
+        if run.takes_more():
+            with adding_to(run):
+                run.log_artifact(files[0], role="model")
+
+
+def _estimators_in(value: Any) -> Iterator[Any]:
+    """The estimator that is saved, or those that are saved together in a dict, a list or a tuple."""
+    several = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else [value]
+    yield from (one for one in several if isinstance(one, BaseEstimator))
