@@ -17,7 +17,7 @@ from histhooks._messages import warn_once
 from histhooks._metrics import Metric, describe
 from histhooks._secrets import mask_text, mask_value
 from histhooks._time import iso, now_us
-from histhooks._values import as_float, clean_text, dumps, flatten
+from histhooks._values import as_float, clean_text, dumps, flatten, what_was_cut
 
 # An import costs what it brings in: what only some runs need, the methods that need it import.
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _DIRECTIONS = ("in", "out")
 _EXACT = 1 << 53
 _MOST = (1 << 63) - 1  # what a column of SQLite holds
 _REFUSALS = 100  # of one run that are told one by one
+_MOST_NAMED = 5
 _COLUMNS = frozenset(
     "session_id parent_id project group_name name kind framework framework_version model_class call_site status "
     "started_at ended_at duration_s error_type error_message traceback architecture_id main_metric epochs_planned "
@@ -77,6 +78,7 @@ class Run:
         self._metrics: dict[str, Metric] = {}
         self._n_refused = 0
         self._tokens: list[Token[Run | None]] = []
+        self._roles: set[str] = set()  # of data whose reading is told
         # What an integration still has to say when the run ends: called with the status, gives columns of `runs`.
         self.before_end: Callable[[str], dict[str, Any]] | None = None
         # For a point of an epoch that comes without a step: the last step that the host has taken.
@@ -197,6 +199,7 @@ class Run:
 
     def _log_params(self, params: Mapping[str, Any], source: str, defaults: Mapping[str, Any]) -> None:
         usual = {key: dumps(value) for key, value in flatten(defaults).items()}
+        cut = []
         for key, value in flatten(params).items():
             if not key:
                 self._refuse("log_params", ValueError("the name of a param is empty"))
@@ -205,6 +208,12 @@ class Run:
             whose = "default" if usual.get(key) == text else source
             row = {"run_id": self.id, "key": key, "value": text, "source": whose}
             self._row("params", row)
+            left = what_was_cut(text)
+            if left:
+                cut.append(f"{key} ({left})")
+        if cut:
+            more = f" and {len(cut) - _MOST_NAMED} more" if len(cut) > _MOST_NAMED else ""
+            self._capture("params", "truncated", f"kept of {', '.join(cut[:_MOST_NAMED])}{more}")
 
     def log_results(self, results: Mapping[str, Any]) -> None:
         """Record outcomes that are no curve."""
@@ -236,9 +245,14 @@ class Run:
     def _log_dataset(self, role: str, X: Any, y: Any, name: str | None, source: str | None) -> None:
         from histhooks import _data
 
-        dataset_id = self._content("datasets", _data.describe(X, y))
+        found = _data.describe(X, y)
+        dataset_id = self._content("datasets", found)
         row = {"run_id": self.id, "dataset_id": dataset_id, "role": role, "name": name, "source": source}
         self._row("run_datasets", row)
+        if role not in self._roles:
+            self._roles.add(role)
+            told = _data.capture_of(role, found)
+            self._capture(told.collector, told.status, told.note)
 
     def log_artifact(
         self, path: str | os.PathLike[str], *, role: str = "file", direction: str = "out", step: int | None = None
@@ -461,6 +475,10 @@ class Run:
 
     def _row(self, table: str, row: dict[str, Any]) -> None:
         self._append(("row", table, self.id, {**row, "time": now_us()}))
+
+    def _capture(self, collector: str, status: str, note: str | None) -> None:
+        row = {"session_id": self.session_id, "collector": collector, "status": status, "note": note}
+        self._row("captures", {**row, "run_id": self.id, "duration_s": None})
 
     def _state(self, facts: dict[str, Any]) -> None:
         unknown = facts.keys() - _COLUMNS

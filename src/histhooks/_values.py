@@ -123,6 +123,31 @@ def dumps(value: Any) -> str:
     return json.dumps(to_jsonable(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def what_was_cut(text: str) -> str | None:
+    """How much a text that :func:`dumps` wrote leaves out; None where it says all.
+
+    Examples
+    --------
+    >>> what_was_cut(dumps(list(range(5000))))
+    '1000 of 5000 items'
+    """
+    return _cut_in(json.loads(text)) if '{"$cut":' in text else None
+
+
+def _cut_in(value: Any) -> str | None:
+    if isinstance(value, list):
+        return next((found for found in map(_cut_in, value) if found), None)
+    if not isinstance(value, dict):
+        return None
+    cut = value.get("$cut")
+    if len(value) != 1 or not isinstance(cut, dict):
+        value = value.get("$dict", value) if len(value) == 1 else value  # the program's own keys
+        return next((found for found in map(_cut_in, value.values()) if found), None)
+    if "characters" in cut:
+        return f"{len(cut['text'])} of {cut['characters']} characters"
+    return f"{len(cut['items'])} of {cut['count']} items" if "count" in cut else f"what lies {cut['depth']} deep"
+
+
 def loads(text: str) -> Any:
     """Read what :func:`dumps` wrote; ``$float`` and ``$dict`` come back as what they stand for."""
     return _revive(json.loads(text))

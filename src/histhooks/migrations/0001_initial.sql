@@ -42,12 +42,12 @@ CREATE TABLE datasets (
   id TEXT NOT NULL PRIMARY KEY, -- SHA-256 of the canonical content
   kind TEXT NOT NULL, -- container: ndarray, DataFrame, csr_matrix, ...
   n_rows INTEGER CHECK (n_rows >= 0), -- samples
-  n_columns INTEGER CHECK (n_columns >= 0), -- features
+  n_columns INTEGER CHECK (n_columns >= 0), -- values in one sample, whatever their arrangement
   size_bytes INTEGER CHECK (size_bytes >= 0), -- bytes in memory
-  coverage TEXT, -- what content_hash covers: all, sample, none
+  coverage TEXT, -- what content_hash covers: all, sample (first, middle and last rows of what is large), none
   content_hash TEXT, -- hash of the values that coverage names
   schema TEXT CHECK (schema IS NULL OR json_valid(schema)), -- JSON: column names, types, shape
-  profile TEXT CHECK (profile IS NULL OR json_valid(profile)) -- JSON: counts and moments, never values of text
+  profile TEXT CHECK (profile IS NULL OR json_valid(profile)) -- JSON: by column counts and moments, by target also classes; never values of text
 ) STRICT;
 
 CREATE TABLE architectures (
