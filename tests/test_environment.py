@@ -1,8 +1,10 @@
 """What a session runs on, and that the same machine is told once."""
 
 import json
+import os
 import platform
 import shutil
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -105,3 +107,43 @@ def test_thread_pools_are_told_by_what_the_program_brought(store_path: Path) -> 
     pools = json.loads(str(details))["thread_pools"]
     assert {pool["user_api"] for pool in pools} == {"blas", "openmp"}
     assert {pool["num_threads"] for pool in pools if pool["user_api"] == "blas"} == {1}
+
+
+def test_a_session_of_a_test_is_one_however_short_the_test_is(store_path: Path) -> None:
+    Path("test_short.py").write_text(
+        "import histhooks, time\n"
+        "from histhooks import _origin\n"
+        "told = _origin.gather\n"
+        "_origin.gather = lambda: (time.sleep(0.5), told())[1]\n"
+        "def test_short():\n"
+        "    histhooks.start_run('short').end()\n"
+        "def test_of_a_program(tmp_path):\n"
+        "    import subprocess, sys\n"
+        "    program = 'import histhooks; histhooks.start_run(\"program\").end()'\n"
+        "    subprocess.run([sys.executable, '-c', program], check=True)\n"
+    )
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store_path)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_short.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout
+    sql = "SELECT r.name, s.kind FROM runs AS r JOIN sessions AS s ON s.id = r.session_id ORDER BY r.name"
+    assert query(store_path, sql) == [("program", "script"), ("short", "pytest")]
+
+
+def test_a_relative_store_is_where_the_program_began_also_for_its_children(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    program = """
+        import os, subprocess, sys
+        import histhooks
+        {before}
+        os.chdir("inner")
+        {after}
+        histhooks.start_run("outer").end()
+        subprocess.run([sys.executable, "-c", "import histhooks; histhooks.start_run('child').end()"], check=True)
+    """
+    for before, after in (("histhooks.autolog()", ""), ("", "histhooks.autolog()"), ("", "")):
+        text = program.format(before=before, after=after)
+        code, _, err = run_program(text, tmp_path / "unused", HISTHOOKS_STORE="mine.db")
+        assert code == 0, err
+    assert query(tmp_path / "mine.db", "SELECT name, count(*) FROM runs GROUP BY name") == [("child", 3), ("outer", 3)]
+    assert list((tmp_path / "inner").iterdir()) == []

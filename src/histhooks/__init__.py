@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from histhooks._location import fix_named_store
 from histhooks.errors import HisthooksError, NotApplicable, QueryError, StoreError
 from histhooks.recorder import Run, current_run, flush, log, paused, start_run
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from histhooks.history import History
 
 __version__ = "0.1.0"
+fix_named_store()
 
 __all__ = [
     "HisthooksError",
@@ -74,6 +76,7 @@ def autolog(
     from histhooks import integrations
     from histhooks._engine import engine
 
+    fix_named_store()
     settings = engine.settings
     if store is not None:
         settings.store = os.path.abspath(os.path.expanduser(os.fspath(store)))

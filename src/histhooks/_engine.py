@@ -60,6 +60,7 @@ class Engine:
         self.pid = os.getpid()
         self.writer: Writer | None = None
         self.speaks = True
+        self.is_test = False
         self.place = (0, 1)  # rank and number of processes when the session began: a group may be gone soon after
         self.live: dict[str, Run] = {}
         self.n_runs = 0
@@ -98,6 +99,7 @@ class Engine:
                 from histhooks._writer import Writer
 
                 self.place = (rank(), world())
+                self.is_test = _is_test()
                 self.speaks = _root.claim(*self.place)
                 self.overhead_s = 0.0  # installing is paid before a session begins
                 self.writer = Writer(self)
@@ -213,6 +215,11 @@ def uncaught() -> BaseException | None:
         return None
     error = getattr(sys, "last_value", None)
     return error if isinstance(error, BaseException) else None
+
+
+def _is_test() -> bool:
+    """Whether pytest runs this; asked on the program's thread, since a short test is over before another one looks."""
+    return "pytest" in sys.modules and ("PYTEST_CURRENT_TEST" in os.environ or "PYTEST_VERSION" in os.environ)
 
 
 def _distributed() -> Any:

@@ -33,6 +33,16 @@ def is_strict() -> bool:
     return os.environ.get("HISTHOOKS_STRICT", "") not in ("", "0")
 
 
+def fix_named_store() -> None:
+    """Make HISTHOOKS_STORE absolute: a program that changes its folder, and its children, mean the same file."""
+    named = os.environ.get("HISTHOOKS_STORE")
+    if named and not os.path.isabs(named):
+        try:
+            os.environ["HISTHOOKS_STORE"] = os.path.abspath(os.path.expanduser(named))
+        except OSError:  # the working folder is gone
+            return
+
+
 def repository_root(start: Path) -> Path | None:
     """The nearest folder at or above ``start`` that is a git work tree."""
     for folder in (start, *start.parents):

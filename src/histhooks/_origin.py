@@ -89,7 +89,7 @@ def actor() -> tuple[str | None, str | None]:
 
 
 def _kind(job_id: str | None) -> str:
-    if "pytest" in sys.modules and "PYTEST_CURRENT_TEST" in os.environ:
+    if engine.is_test:
         return "pytest"
     if is_notebook():
         return "notebook"
