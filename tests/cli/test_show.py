@@ -247,3 +247,47 @@ def test_the_outline_of_a_long_metric_is_short(tmp_path: Path) -> None:
         assert outline == sorted(outline, key=lambda value: value or 0.0)
         assert (outline[0], outline[-1]) == (0.0, 29_999.0)
         assert history.run("last").epoch_at("loss", 29_999) == 299
+
+
+GONE_WRONG = """
+import histhooks, sys, time
+sys.stderr.write("a word of its own\\n")
+with histhooks.start_run("search") as run:
+    for step in range(400):
+        long = 1234.5678 / (step + 1)
+        run.log({"a_metric_of_a_very_long_name_indeed": long, "val_loss": 0.1234567, "odd": float("nan")})
+    time.sleep(2.5)
+    for n in range(3):
+        with histhooks.start_run(f"inner run with a long name {n}", params={"alpha": 0.125 * n}) as inner:
+            inner.log({"val_loss": 0.4234567 + n})
+with histhooks.start_run("second"):
+    raise ValueError("gone wrong")
+"""
+
+
+def test_a_narrow_screen_cuts_names_and_never_numbers_or_ids(tmp_path: Path) -> None:
+    store, program = tmp_path / "histhooks.db", tmp_path / "train.py"
+    program.write_text(GONE_WRONG)
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store), "HISTHOOKS_GROUP": "G", "HISTHOOKS_SYSTEM_S": "0.5"}
+    command = [sys.executable, "-m", "histhooks", "run", str(program)]
+    subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
+    with histhooks.History(store) as history:
+        children = [run.id[-8:] for run in history.run("search").children]
+        assert len(children) == 3
+    for columns in (60, 80, 120):
+        _, out, _ = ask("show", "search", "--store", str(store), columns=columns)
+        assert all(child in out for child in children)
+        (row,) = [line for line in out.splitlines() if "a_metric" in line]
+        assert "3.086" in row
+        assert "0.1235" in out
+        table = out[out.index("Metrics") : out.index("Children")].splitlines()
+        assert max(map(len, table)) <= columns
+        assert "of the machine with --full" in out
+        assert "system/" not in out
+    _, out, told = ask("show", "G", "--store", str(store), "--full")
+    assert "latest of 2 runs of group G" in told
+    assert out.count("ValueError: gone wrong") == 2  # the outcome and the traceback
+    assert out.count("Traceback (most recent call last)") == 1
+    last = out[out.index("Last lines of stderr") :].splitlines()
+    assert [line for line in last if line.strip()][1:2] == ["a word of its own"]
+    assert not any(line.startswith("histhooks:") for line in last)

@@ -9,6 +9,7 @@ import click
 
 from histhooks._ids import short_id
 from histhooks.cli import _common as common
+from histhooks.cli._table import Cell, Column, cut, lines, width
 from histhooks.history import _facts as facts
 from histhooks.history._best import best_of, main_of, mean_of_folds
 from histhooks.history._outcomes import outcomes_of
@@ -85,9 +86,7 @@ def _facts(run: RunRecord, is_full: bool) -> list[tuple[str, str]]:
     found, most = run.session, 1000 if is_full else _FEW
     numbers = [f"{r['library']} {r['digest'][:8]}" for r in run.related("rng_states")]
     optimizers = [line for each in run.optimizers for line in facts.optimizer(each)]
-    notes = [
-        f"{note['body'] or '[erased]'}" + (f"  ({note['author']})" if note["author"] else "") for note in run.notes
-    ]
+    notes = [_note(note["body"]) + (f"  ({note['author']})" if note["author"] else "") for note in run.notes]
     events = [event for event in run.events if event["kind"] not in ("determinism", "stderr")]
     project = facts.join(run.project, f"group {run.group_name}" if run.group_name else None)
     machine = f"on {found['hostname']}" if found["hostname"] else None
@@ -124,6 +123,10 @@ def _determinism(run: RunRecord) -> str:
 
 def _tag(key: str, value: str | None) -> str:
     return f"{key}=[erased]" if value is None else f"{key}={value}" if value else key
+
+
+def _note(body: str | None) -> str:
+    return "[erased]" if body is None else body or "(empty)"
 
 
 def _event(event: Mapping[str, Any]) -> str:
@@ -177,33 +180,39 @@ def _params(run: RunRecord, console: Console, is_full: bool) -> None:
 
 
 def _metrics(run: RunRecord, console: Console, is_full: bool) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     summaries = sorted(run.summaries, key=lambda s: s["split"] == "system")
     if not summaries:
         return
-    most, main = len(summaries) if is_full else 14, main_of(summaries, run.main_metric)
-    _title(console, "Metrics", f"{len(summaries) - most} more with --full" if len(summaries) > most else "")
-    has_epochs = any(s["last_epoch"] is not None for s in summaries)
-    has_odd = any(s["nonfinite"] for s in summaries)
-    curve_width = 24 if console.width >= 96 else 10
-    taken = 48 + curve_width + 12 * has_odd
-    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    grid.add_column("  metric", overflow="ellipsis", no_wrap=True, max_width=max(12, console.width - taken))
-    grid.add_column("split", no_wrap=True)
+    own = [s for s in summaries if s["split"] != "system"]
+    shown, main = summaries if is_full else own[:14], main_of(summaries, run.main_metric)
+    hidden = [(len(own) - len(shown), "more"), (len(summaries) - len(own), "of the machine")]
+    rest = ", ".join(f"{n} {what}" for n, what in hidden if n > 0)
+    _title(console, "Metrics", f"{rest} with --full" if rest and not is_full else "")
+    has_epochs = any(s["last_epoch"] is not None for s in shown)
     best_title = "mean" if run.kind in ("candidate", "validate") else "best"
-    for title in ("points", "last", best_title, "at epoch" if has_epochs else "at step", *(["not finite"] * has_odd)):
-        grid.add_column(title, justify="right", no_wrap=True)
-    grid.add_column("curve", no_wrap=True)
-    for s in summaries[:most]:
-        is_main = s is main
-        name = Text(("* " if is_main else "  ") + common.plain(s["name"]), style="bold" if is_main else "")
-        odd = [Text(f"{s['nonfinite']:,}", style="red") if s["nonfinite"] else ""] * has_odd
-        outline = run.outline(s["name"])
-        curve = Text(common.sparkline(outline, curve_width), style="cyan")
-        grid.add_row(name, s["split"], f"{s['count']:,}", *_last_and_best(run, s, has_epochs), *odd, curve)
-    console.print(grid)
+    columns = [
+        Column("  metric", least=14),
+        Column("split", rank=3),
+        Column("points", rank=2, is_right=True),
+        *(Column(title, is_right=True) for title in ("last", best_title, "at epoch" if has_epochs else "at step")),
+        Column("not finite", is_right=True),
+        Column("curve", rank=1),
+    ]
+    curve_width = 24 if console.width >= 96 else 10 if console.width >= 72 else 6
+    rows = []
+    for s in shown:
+        texts = [s["split"] or "", f"{s['count']:,}", *_last_and_best(run, s, has_epochs)]
+        odd = Cell(f"{s['nonfinite']:,}" if s["nonfinite"] else "", "error")
+        curve = common.sparkline(run.outline(s["name"]), curve_width)
+        name = Cell(("* " if s is main else "  ") + common.plain(s["name"]), "bold" if s is main else "")
+        rows.append([name, *map(Cell, texts), odd, Cell(curve, "running")])
+    _table(columns, rows)
+
+
+def _table(columns: list[Column], rows: list[list[Cell]]) -> None:
+    """Print a table in which numbers and ids are never cut."""
+    for line in lines(columns, rows, width()) if rows else []:
+        click.echo(line, color=True)
 
 
 def _last_and_best(run: RunRecord, summary: Mapping[str, Any], has_epochs: bool) -> tuple[str, str, str]:
@@ -221,9 +230,6 @@ def _last_and_best(run: RunRecord, summary: Mapping[str, Any], has_epochs: bool)
 
 def _children(run: RunRecord, console: Console, is_full: bool) -> None:
     """The runs inside it: what varies, and the best of each; the best of all on top."""
-    from rich.table import Table
-    from rich.text import Text
-
     children = run.children
     if not children:
         return
@@ -231,17 +237,25 @@ def _children(run: RunRecord, console: Console, is_full: bool) -> None:
     rest = f"{len(children)}" + (f", the best {most}; all with --full" if len(children) > most else "")
     _title(console, "Children", rest)
     rows, varied, title = ranked(children)
-    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("  run", "name", "status"):
-        grid.add_column(name, no_wrap=True, overflow="ellipsis", max_width=40)
-    for name in ("took", title or "best", *varied[:4]):
-        grid.add_column(common.plain(name), justify="right", no_wrap=True, overflow="ellipsis", max_width=24)
+    columns = [
+        Column("  run"),
+        Column("name", least=8),
+        Column("status", rank=1),
+        Column("took", rank=2, is_right=True),
+        Column(common.plain(title or "best"), is_right=True),
+        *(Column(common.plain(name), rank=3 + n, is_right=True) for n, name in enumerate(varied[:4])),
+    ]
+    table = []
     for child, params, value in rows[:most]:
-        texts = [common.value_text(params[key], 24) if key in params else "–" for key in varied[:4]]
-        cells = [Text(common.plain(text)) for text in (child.name, *texts)]
-        took, best = common.seconds(child.duration_s), common.number(value)
-        grid.add_row(f"  {short_id(child.id)}", cells[0], common.status(child.status), took, best, *cells[1:])
-    console.print(grid)
+        told = [common.value_text(params[key], 24) if key in params else "–" for key in varied[:4]]
+        texts = [common.seconds(child.duration_s), common.number(value), *map(common.plain, told)]
+        head = [
+            Cell(f"  {short_id(child.id)}"),
+            Cell(cut(common.plain(child.name), 40)),
+            Cell(child.status, child.status),
+        ]
+        table.append([*head, *map(Cell, texts)])
+    _table(columns, table)
 
 
 def ranked(
@@ -268,7 +282,7 @@ def ranked(
 def _texts(run: RunRecord, console: Console, is_full: bool) -> None:
     from rich.text import Text
 
-    stderr = next((e["body"] for e in run.events if e["kind"] == "stderr"), None)
+    stderr = "\n".join(facts.stderr(run))
     for title, text, style in (("Traceback", run.traceback, "red"), ("Last lines of stderr", stderr, "dim")):
         if text:
             lines = common.plain(text.rstrip()).splitlines()
@@ -314,7 +328,7 @@ def _packages(run: RunRecord) -> None:
 
 
 def _trace(run: RunRecord) -> None:
-    stderr = [event["body"] or "" for event in run.events if event["kind"] == "stderr"]
+    stderr = facts.stderr(run)
     for text in filter(None, [run.traceback, *stderr]):
         click.echo(common.plain(text.rstrip()))
     if not run.traceback and not stderr:

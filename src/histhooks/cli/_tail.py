@@ -182,15 +182,24 @@ class _Live(_Lines):
         if update.children:
             parts.append(Text(f"{update.children} runs inside it"))
         grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for title in ("metric", "last", "best", "at step", "curve"):
-            grid.add_column(title, justify="left" if title in ("metric", "curve") else "right", no_wrap=True)
         room = max(3, self._console.height - 8)
         summaries = sorted(run.summaries, key=lambda s: s["split"] == "system")
+        curve_width = 24 if self._console.width >= 90 else 10 if self._console.width >= 72 else 6
+        rows = []
         for summary in summaries[: min(room, _MOST_METRICS)]:
             value, step = best_of(summary) or (None, None)
-            curve = common.sparkline(self._curves.get(summary["name"], []))
+            curve = common.sparkline(self._curves.get(summary["name"], []), curve_width)
             last = summary["last_special"] or common.number(summary["last"])
-            grid.add_row(common.plain(summary["name"]), last, common.number(value), common.number(step), curve)
+            rows.append((common.plain(summary["name"]), last, common.number(value), common.number(step), curve))
+        titles = ("metric", "last", "best", "at step", "curve")
+        wide = [max(len(title), *(len(row[n]) for row in rows), 0) for n, title in enumerate(titles)]
+        # Names are cut, numbers never.
+        wide[0] = max(8, min(wide[0], self._console.width - sum(wide[1:]) - 2 * len(wide)))
+        for title, least in zip(titles, wide):
+            justify: Any = "left" if title in ("metric", "curve") else "right"
+            grid.add_column(title, justify=justify, no_wrap=True, overflow="ellipsis", width=least)
+        for row in rows:
+            grid.add_row(*map(Text, row))
         if summaries:
             parts.append(grid)
         return Group(*parts)

@@ -255,3 +255,15 @@ def artifacts(run: RunRecord, most: int) -> list[str]:
             f"{way}: {place(run, path)}, {_text.size(last['size_bytes'])}, {last['sha256'][:12]}{step}{earlier}"
         )
     return lines + ([f"… {len(latest) - most} more"] if len(latest) > most else [])
+
+
+def stderr(run: RunRecord) -> list[str]:
+    """The last texts on stderr, without what the traceback says already and without our own words."""
+    told = {line.strip() for line in (run.traceback or "").splitlines()}
+    out = []
+    for event in run.events:
+        if event["kind"] == "stderr":
+            lines = (event["body"] or "").splitlines()
+            kept = [line for line in lines if line.strip() not in told and not line.startswith("histhooks:")]
+            out.append("\n".join(kept).strip("\n"))
+    return [text for text in out if text.strip()]

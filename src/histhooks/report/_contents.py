@@ -101,11 +101,7 @@ def _happened(run: RunRecord) -> list[Block]:
     ]
     if run.traceback:
         blocks.append(Code(run.traceback.rstrip(), title="Traceback"))
-    blocks += [
-        Code((event["body"] or "").rstrip(), title="Last lines of stderr")
-        for event in run.events
-        if event["kind"] == "stderr"
-    ]
+    blocks += [Code(text, title="Last lines of stderr") for text in facts.stderr(run)]
     return blocks
 
 
@@ -346,7 +342,10 @@ def _notes(run: RunRecord) -> list[Block]:
         [t["key"], erased if t["value"] is None else t["value"], t["author"] or "–", moment(t["time"])]
         for t in run.related("tags")
     ]
-    notes = [[note["body"] or erased, note["author"] or "–", moment(note["time"])] for note in run.notes]
+    notes = [
+        [erased if note["body"] is None else note["body"] or "(empty)", note["author"] or "–", moment(note["time"])]
+        for note in run.notes
+    ]
     blocks: list[Block] = [Table(["tag", "value", "by", "when"], tags)] if tags else []
     return [*blocks, Table(["note", "by", "when"], notes)] if notes else blocks
 

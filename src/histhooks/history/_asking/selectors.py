@@ -102,6 +102,9 @@ def _newest(history: History, condition: tuple[Any, ...], what: str) -> dict[str
         return None
     outer = [row for row in ids if row["parent_id"] is None] or ids
     if len(outer) > 1:
+        sql = "SELECT 1 FROM runs AS r JOIN sessions AS s ON s.id = r.session_id WHERE r.id = ? AND s.job_id IS NULL"
+        if what.startswith("runs of job ") and history.sql(sql, outer[0]["id"]):
+            what = f"runs of group {what.removeprefix('runs of job ')}"  # a job's id may stand there, too
         history.tell(f"latest of {len(outer)} {what}")
     return history.sql("SELECT * FROM runs WHERE id = ?", outer[0]["id"])[0]
 
