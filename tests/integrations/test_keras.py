@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -396,6 +398,55 @@ print(loss, mae)
     assert query(store_path, f"{sql} ORDER BY n") == [(n, pytest.approx(0.01)) for n in range(3)]
     links = query(store_path, "SELECT l.kind, r.kind FROM run_links AS l JOIN runs AS r ON r.id = l.other_run_id")
     assert links == [("continues", "fit")]
+
+
+def test_files_of_a_model_lead_to_the_run_that_trained_it(store_path: Path) -> None:
+    body = """
+from keras.models import load_model
+saving, save_weights = keras.saving.save_model, keras.saving.save_weights
+class Mine(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.save("mine.keras")
+untrained, model = build(), build()
+untrained.save("untrained.keras")
+model.fit(x, y, epochs=1, verbose=0, callbacks=[keras.callbacks.ModelCheckpoint("best.keras"), Mine()])
+model.save("model.keras")
+model.save_weights("model.weights.h5")
+taken = load_model("model.keras")
+taken.fit(x, y, epochs=1, verbose=0)
+other = build()
+other.load_weights("model.weights.h5")
+other.train_on_batch(x, y)
+keras.saving.save_model(other, "other.keras")
+histhooks.disable()
+assert (load_model, keras.models.save_model) == (ORIGINAL, SAVING)
+model.save("late.keras")
+"""
+    setup = DATA + "from keras.models import load_model\nORIGINAL, SAVING = load_model, keras.saving.save_model\n"
+    record(store_path, body, setup + "import histhooks\nhisthooks.autolog()\n")
+    sql = "SELECT kind, path, role, direction FROM run_artifacts JOIN runs ON id = run_id ORDER BY started_at, path"
+    found = [(kind, Path(str(path)).name, role, way) for kind, path, role, way in query(store_path, sql)]
+    assert found == [
+        ("fit", "best.keras", "checkpoint", "out"),
+        ("fit", "mine.keras", "checkpoint", "out"),
+        ("fit", "model.keras", "model", "out"),
+        ("fit", "model.weights.h5", "model", "out"),
+        ("fit", "model.keras", "model", "in"),
+        ("loop", "model.weights.h5", "model", "in"),
+        ("loop", "other.keras", "model", "out"),
+    ]
+    first = query(store_path, "SELECT id FROM runs ORDER BY started_at LIMIT 1")[0][0]
+    command = [
+        sys.executable,
+        "-m",
+        "histhooks",
+        "whence",
+        str(store_path.parent / "model.keras"),
+        "--store",
+        str(store_path),
+        "--json",
+    ]
+    assert str(first) in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_a_seam_that_moves_is_noticed() -> None:

@@ -279,6 +279,53 @@ pickle.dump(model, open("model.pickle", "wb"))
     subprocess.run([sys.executable, "-c", program], cwd=store_path.parent, check=True, timeout=120)
 
 
+def test_files_of_a_model_lead_to_the_run_that_trained_it(store_path: Path) -> None:
+    body = """
+before = vars(xgb.Booster)["save_model"].__wrapped__
+kept = xgb.callback.TrainingCheckPoint(".", name="kept", interval=2)
+booster = xgb.train({}, train, 3, callbacks=[kept])
+booster.save_model("booster.ubj")
+stopping = xgb.callback.EarlyStopping(rounds=2, save_best=True)
+best = xgb.train(binary, train, 60, evals=[(valid, "valid")], callbacks=[stopping], verbose_eval=False)
+best.save_model("best.json")
+model = xgb.XGBClassifier(n_estimators=2).fit(X, y)
+model.save_model("model.json")
+loaded = xgb.XGBClassifier()
+loaded.load_model("model.json")
+loaded.save_model("again.json")
+xgb.XGBClassifier(n_estimators=1).fit(X, y, xgb_model=loaded)
+xgb.train({}, train, 1, xgb_model=xgb.Booster(model_file="booster.ubj"))
+histhooks.disable()
+assert vars(xgb.Booster)["save_model"] is before
+booster.save_model("late.ubj")
+"""
+    record(store_path, body)
+    runs = [row[0] for row in query(store_path, "SELECT id FROM runs ORDER BY started_at")]
+    sql = "SELECT run_id, path, role, direction FROM run_artifacts"
+    found = [(runs.index(run), Path(str(path)).name, role, way) for run, path, role, way in query(store_path, sql)]
+    kept = sorted(path.name for path in store_path.parent.glob("kept*"))
+    assert kept
+    assert sorted(found) == [
+        (0, "booster.ubj", "model", "out"),
+        *((0, name, "checkpoint", "out") for name in kept),
+        (1, "best.json", "model", "out"),
+        (2, "model.json", "model", "out"),
+        (3, "model.json", "model", "in"),
+        (4, "booster.ubj", "model", "in"),
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "histhooks",
+        "whence",
+        str(store_path.parent / "best.json"),
+        "--store",
+        str(store_path),
+        "--json",
+    ]
+    assert str(runs[1]) in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def test_a_seam_that_moves_is_noticed() -> None:
     import inspect
 

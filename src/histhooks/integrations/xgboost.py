@@ -21,7 +21,10 @@ scores of an iteration                      points `<eval set>-<metric>` (``cv``
 ``dtrain``, ``evals``, ``X``, ``eval_set``  datasets of role `train`, `valid` or `test`
 ``best_iteration``, ``best_score``          results; `stopped_iteration` where it ended before its last round
 ``save_config()``                           result `booster_config`
-``xgb_model``                               a link `continues` to the run that trained it; a file is an artifact
+``xgb_model``                               a link `continues` to the run that trained it; a file is an artifact, also
+                                            where ``load_model`` read it
+``save_model``                              an artifact of role `model` of the run that trained the model, also
+                                            after its end; of role `checkpoint` while it trains
 ==========================================  ==========================================================================
 
 Splits. An eval set that is the training data itself is `train`; `test`, `train` and the words for validation mean
@@ -79,8 +82,9 @@ _CONFIG_CHARACTERS = 20_000
 
 _patches = Patches()
 _is_automatic = False
-# The run that trained a booster.
-_run_of: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+# The run that trained a booster, and the file that one was loaded from, with its size and its time of change.
+_run_of: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
+_read: weakref.WeakKeyDictionary[Any, tuple[str, int, int]] = weakref.WeakKeyDictionary()
 # Runs that have the curve of a training already.
 _trained: weakref.WeakSet[Run] = weakref.WeakSet()
 _training: ContextVar[_Training | None] = ContextVar("histhooks_xgboost_training", default=None)
@@ -209,9 +213,13 @@ class _Training:
         results["booster_config"] = _config_of(folds[0].bst if folds else model)
         self.run.log_results(results)
         if not folds:
-            _run_of[model] = str(self.run.id)
+            _run_of[model] = self.run
         if not self.is_wrapped:
             self.end(None)
+
+    def saved(self, path: str) -> None:
+        """Record a file that was written in the middle, as ``TrainingCheckPoint`` does."""
+        self.run.log_artifact(path, role="checkpoint", step=max(0, self._steps - 1))
 
     def end(self, error: BaseException | None) -> None:
         """Nothing comes any more."""
@@ -310,7 +318,28 @@ def _log_previous(run: Run, model: Any) -> None:
         run.link("continues", None, hash_file(Path(model))[0])
     elif model is not None:
         booster = model.get_booster() if hasattr(model, "get_booster") else model
-        run.link("continues", _run_of.get(booster) if isinstance(booster, xgboost.Booster) else None)
+        earlier = _run_of.get(booster) if isinstance(booster, xgboost.Booster) else None
+        if earlier is not None:
+            run.link("continues", str(earlier.id))
+        else:
+            place = _file_of(booster)
+            run.link("continues", None, hash_file(Path(place))[0] if place else None)
+            if place:
+                run.log_artifact(place, role="model", direction="in")
+
+
+def _file_of(booster: Any) -> str | None:
+    """The file that a booster was loaded from, unless it was written again since."""
+    known = _read.get(booster) if isinstance(booster, xgboost.Booster) else None
+    return known[0] if known is not None and known == _stamped(known[0]) else None
+
+
+def _stamped(path: Any) -> tuple[str, int, int] | None:
+    """The place, the size and the time of change of a file that is there."""
+    if not isinstance(path, (str, os.PathLike)) or not Path(path).is_file():
+        return None
+    known = os.stat(path)
+    return os.path.abspath(path), known.st_size, known.st_mtime_ns
 
 
 def _outer() -> Run | None:
@@ -374,6 +403,8 @@ def _around_train(original: Callable[..., Any], args: tuple[Any, ...], kwargs: d
         raise
     finally:
         _training.reset(token)
+    if isinstance(result, xgboost.Booster):
+        _run_of[result] = begun.run  # that of the best iteration only is another object (save_best)
     begun.end(None)
     return result
 
@@ -427,6 +458,41 @@ def _around_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     return result
 
 
+def _around_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    _saved(**_bind(original, args, kwargs))
+    return result
+
+
+@guarded
+def _saved(self: Any, fname: Any) -> None:
+    """Record a file that the program wrote, as of the run that trained the booster, or is at it."""
+    begun, trained_it = _training.get(), _run_of.get(self)
+    known = _stamped(fname)
+    if known is None or not recorder.is_recording():
+        return
+    if trained_it is not None:
+        with trained_it.reopened():
+            trained_it.log_artifact(known[0], role="model")
+    elif begun is not None:
+        begun.saved(known[0])
+
+
+def _around_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    _loaded(**_bind(original, args, kwargs))
+    return result
+
+
+@guarded
+def _loaded(self: Any, fname: Any) -> None:
+    known = _stamped(fname)
+    _run_of.pop(self, None)  # it is another model now
+    _read.pop(self, None)
+    if known is not None:
+        _read[self] = known
+
+
 def _around_container_init(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = original(*args, **kwargs)
     _enter(args[0])
@@ -470,6 +536,8 @@ def _arm() -> None:
         if vars(xgboost)[name] is not ours:
             # Another one's wrapper (MLflow's), which leads to the function as it was before ours.
             _patches.wrap(xgboost, name, _around_train)
+    _patches.wrap(xgboost.Booster, "save_model", _around_save)
+    _patches.wrap(xgboost.Booster, "load_model", _around_load)
     for kind in dict.fromkeys(_estimators(xgboost.XGBModel)):
         if kind.__module__.partition(".")[0] == "xgboost" and isinstance(vars(kind).get("fit"), FunctionType):
             _patches.wrap(kind, "fit", _around_fit)

@@ -29,6 +29,9 @@ layers, shapes, parameters                  an architecture, once by content
                                             artifacts of role `checkpoint` or `backup`
 a backup that was taken up                  that file as an artifact that was read; a link `resumes` to who wrote it;
                                             the epochs that were left as those planned
+``save``, ``save_weights``                  an artifact of role `model` of the run that trained the model, also
+                                            after its end; of role `checkpoint` while it trains
+``load_model``, ``load_weights``            the file as an artifact that was read, of the run that comes of it
 callbacks                                   param `callbacks`, by class
 ``evaluate`` after a fit                    points `test_<name>` of the run that trained that model, one a call
 ``evaluate`` of a model not trained here    a run of kind `evaluate`
@@ -77,6 +80,7 @@ from histhooks.integrations.keras._facts import (
     log_split_data,
     names_of,
 )
+from histhooks.integrations.keras._files import log_read, note_read, place_of
 from histhooks.integrations.keras._fit import Fit, TestWatcher, Watcher
 
 _MINIMUM = (3, 6)
@@ -172,6 +176,7 @@ def _describe(run: Run, original: Callable[..., Any], bound: dict[str, Any], mod
         log_data(run, "valid", validation[0], validation[1])
     elif validation is not None:
         log_data(run, "valid", validation, None)
+    log_read(run, model)
     if model in _trained:
         run.link("continues", _trained[model])
 
@@ -261,6 +266,7 @@ def _begin_evaluation(bound: dict[str, Any]) -> Run | None:
     run = _runs.get(model) or _loops.get(model)
     if run is None:
         run = _open("evaluate", model)
+        log_read(run, model)
         log_architecture(run, model)
     with run.reopened():
         log_data(run, "test", bound.get("x"), bound.get("y"))
@@ -300,6 +306,7 @@ def _loop(model: Any) -> Run | None:
     run = _loops.get(model)
     if run is None or run.status != "running":
         run = _open("loop", model)
+        log_read(run, model)
         log_compiled(run, model)
         if run.is_recorded:
             _loops[model] = run
@@ -319,9 +326,50 @@ def _log_batch(run: Run, model: Any, result: Any) -> None:
         _steps_of[run] = step + 1
 
 
+# --- files of models --------------------------------------------------------------------------------------------------
+
+
+def _around_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    _saved(bind(original, args, kwargs))
+    return result
+
+
+@guarded
+def _saved(bound: Mapping[str, Any]) -> None:
+    """Record a file that the program wrote, as of the run that trained the model; also when that has ended."""
+    model, place, fit = bound.get("model"), place_of(bound.get("filepath")), _fitting.get()
+    if place is None or not recorder.is_recording():
+        return
+    if fit is not None and fit.model is model:
+        fit.saved(place)
+        return
+    loop = _loops.get(model)
+    run = loop if loop is not None and loop.status == "running" else _runs.get(model)
+    if run is not None:
+        with run.reopened():
+            run.log_artifact(place, role="model")
+
+
+def _around_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    _loaded(result, bind(original, args, kwargs))
+    return result
+
+
+@guarded
+def _loaded(result: Any, bound: Mapping[str, Any]) -> None:
+    model, fit = bound.get("model", result), _fitting.get()
+    if model is not None and (fit is None or fit.model is not model):
+        note_read(model, bound.get("filepath"))
+
+
 # --- seams ------------------------------------------------------------------------------------------------------------
 
 _AROUND = {"fit": _around_fit, "evaluate": _around_evaluate, "train_on_batch": _around_batch}
+# Methods of a model lead to these, by the module that they are in.
+_FILES = {"save_model": _around_save, "save_weights": _around_save, "load_model": _around_load,
+          "load_weights": _around_load}  # fmt: skip
 
 
 def _trainers() -> list[type]:
@@ -343,6 +391,9 @@ def _arm() -> None:
             if isinstance(vars(trainer).get(name), FunctionType):
                 _patches.wrap(trainer, name, around)
     _patches.wrap(CallbackList, "__init__", _around_list_init)
+    for name, around in _FILES.items():
+        if isinstance(vars(keras.saving).get(name), FunctionType):
+            _patches.wrap(keras.saving, name, around, rebound=True)
 
 
 def install() -> None:

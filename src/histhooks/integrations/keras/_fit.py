@@ -65,7 +65,7 @@ class Fit:
 
     def __init__(self, run: Run, model: Any, planned: int, initial: int) -> None:
         self.run = run
-        self._model = model
+        self.model = model
         self._planned, self._initial = planned, initial
         self._every: int | None = None
         self._optimizers = Optimizers(model)
@@ -83,7 +83,7 @@ class Fit:
         """Put ours in the host's list, beside those that are not ours."""
         self._others, self._every = others, every
         ours = (BatchWatcher if every else Watcher)(self)
-        ours.set_model(self._model)
+        ours.set_model(self.model)
         ours.set_params(callbacks.params)
         # First: another callback may move the learning rate, or fail, at the same moment.
         callbacks.callbacks[:] = [ours, *others]
@@ -130,7 +130,7 @@ class Fit:
     @guarded
     def batch_ended(self, batch: int, logs: Mapping[str, Any]) -> None:
         """Record a batch, where it is its turn; threads of the host may bring a later one first."""
-        together = int(getattr(self._model, "steps_per_execution", 1) or 1)
+        together = int(getattr(self.model, "steps_per_execution", 1) or 1)
         with self._lock:
             self._arrived[batch] = logs
             while self._expected + together - 1 in self._arrived:
@@ -156,6 +156,11 @@ class Fit:
         self.run.log_results(results)
         # BackupAndRestore deletes its files at this moment, after us.
         self._log_files()
+
+    def saved(self, place: str) -> None:
+        """Record a file that the program wrote in the middle; those of Keras's callbacks are seen later."""
+        if all(str(path) != place for callback in self._others for path, _ in files_of(callback)):
+            self.run.log_artifact(place, role="checkpoint", step=self._optimizers.last_step(self._batches))
 
     @guarded
     def ended(self) -> None:
