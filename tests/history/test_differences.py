@@ -70,6 +70,25 @@ def test_each_part_tells_what_changed(trained: Path) -> None:
         assert found.part("seeds").notes == ("no seed was set in either",)
 
 
+def test_data_that_changed_tells_which_columns_moved_and_how(store_path: Path) -> None:
+    program = """
+import histhooks, pandas as pd
+for shift in (0, 10):
+    frame = pd.DataFrame({"age": [20, 30 + shift], "city": ["Rome", "Oslo" + "x" * shift], "same": [1.5, 2.5]})
+    with histhooks.start_run("shifted") as run:
+        run.log_dataset("train", frame, [0, 1 if shift else 0])
+"""
+    variables = {**os.environ, "HISTHOOKS_STORE": str(store_path)}
+    subprocess.run([sys.executable, "-c", program], env=variables, check=True, timeout=60)
+    with histhooks.History(store_path) as history:
+        part = history.diff(*runs(history, "shifted")).part("data")
+    assert [change.key for change in part.changes] == ["train content"]
+    age, city, target = part.notes
+    assert age == "train X age: max 30 → 40, mean 25.0 → 30.0, std 5.0 → 10.0"
+    assert city == "train X city: max_length 4 → 14, mean_length 4.0 → 9.0"
+    assert "classes.0 2 → 1" in target
+
+
 def test_a_network_tells_seeds_layers_and_which_metrics_became_worse(trained: Path) -> None:
     with histhooks.History(trained) as history:
         a, b = runs(history, "network·Sequential")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from histhooks.history import RunRecord
     from histhooks.history._rows import Dataset, Group, Optimizer
 
+_MOST_COLUMNS = 5
+
 
 def _lacking(a: Any, b: Any, what: str) -> list[str]:
     """What to say where one or both have nothing."""
@@ -45,6 +47,7 @@ def data(a: RunRecord, b: RunRecord) -> Part:
         elif before["id"] != after["id"]:
             content = {"content": before["content_hash"]}, {"content": after["content_hash"]}
             changes += changes_of(content[0] | _shape(before), content[1] | _shape(after), prefix=f"{role} ")
+            notes += _profiles(role, before, after)
         elif before["coverage"] == "sample":
             notes.append(f"{role}: the same as far as it was hashed, a sample of it")
     return Part("data", tuple(changes), tuple(unknown), tuple(notes))
@@ -63,6 +66,28 @@ def _by_role(found: list[Dataset]) -> dict[str, Dataset]:
 
 def _told(row: Dataset | None) -> Any:
     return ABSENT if row is None else f"{row['kind']} {row['n_rows']} × {row['n_columns']}"
+
+
+def _profiles(role: str, before: Dataset, after: Dataset) -> list[str]:
+    """What differs in two profiles, a line for each of the first columns in which something does."""
+    columns = [_by_column(row["profile"]) for row in (before, after)]
+    lines = []
+    for name, told in columns[0].items():
+        other = columns[1].get(name, {})
+        moved = [f"{key} {told[key]} → {other[key]}" for key in told if key in other and told[key] != other[key]]
+        if moved:
+            lines.append(f"{role} {name}: {', '.join(moved)}")
+    more = len(lines) - _MOST_COLUMNS
+    return [*lines[:_MOST_COLUMNS], *([f"{role}: {more} more columns differ"] if more > 0 else [])]
+
+
+def _by_column(profile: Any) -> dict[str, dict[str, Any]]:
+    out: dict[str, dict[str, Any]] = {}
+    for part, found in (profile if isinstance(profile, dict) else {}).items():
+        if "values" in found:
+            out[part] = flatten(found["values"])
+        out |= {f"{part} {name}": column for name, column in found.get("columns", {}).items()}
+    return out
 
 
 def _shape(row: Dataset) -> dict[str, Any]:
