@@ -71,3 +71,52 @@ def test_cells_of_a_notebook_are_kept_without_their_outputs(
     assert "print('an ' + 'output')" in str(cells["In [2]"])
     assert cells["In [4]"] == "_ = 1 + 1"
     assert b"an output" not in store_path.read_bytes()
+
+
+def test_a_cell_in_which_runs_ended_tells_them_in_one_dim_line(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    from jupyter_client.manager import start_new_kernel
+
+    monkeypatch.setenv("HISTHOOKS_STORE", str(store_path))
+    monkeypatch.setenv("HISTHOOKS_QUIET", "0")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    loop = """
+layer = torch.nn.Linear(1, 1)
+optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+for _ in range(2):
+    optimizer.zero_grad()
+    layer(torch.ones(2, 1)).sum().backward()
+    optimizer.step()
+"""
+    failing = "with histhooks.start_run('bad'): raise ValueError"
+    nested = "with histhooks.start_run('outer'):\n    histhooks.start_run('inner').end()"
+    cells = {
+        "import histhooks, os; histhooks.autolog(); import torch": None,
+        nested: "1 run (block outer)",
+        "for n in range(5): histhooks.start_run(f'r{n}').end()": "5 runs (block r0, block r1, block r2, …)",
+        "print('nothing of ours')": None,
+        failing: "1 run (block bad failed)",
+        loop: "1 run (loop session·Linear)",
+        loop + "pass": "1 run (loop session·Linear)",
+        "os.environ['HISTHOOKS_QUIET'] = '1'; histhooks.start_run().end()": None,
+    }
+    said: dict[str, str] = {}
+    manager, client = start_new_kernel(kernel_name="python3", env=dict(os.environ))
+    try:
+        for cell in cells:
+            out: list[str] = []
+            client.execute_interactive(
+                cell, timeout=60,
+                output_hook=lambda message: out.append(message["content"].get("text", "")),  # noqa: B023
+            )  # fmt: skip
+            said[cell] = "".join(out)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
+    for cell, line in cells.items():
+        dim = [text for text in said[cell].splitlines() if text.startswith("\033[2m")]
+        where = os.path.relpath(store_path)
+        shown = store_path if where.startswith("..") else where
+        assert dim == ([] if line is None else [f"\033[2mhisthooks: {line} → {shown}\033[0m"]), said[cell]

@@ -25,6 +25,7 @@ from histhooks._time import now_us
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from histhooks._notebook import CellLine
     from histhooks._run import Run
     from histhooks._writer import Writer
 
@@ -61,6 +62,7 @@ class Engine:
         self.writer: Writer | None = None
         self.speaks = True
         self.is_test = False
+        self.cell_line: CellLine | None = None
         self.place = (0, 1)  # rank and number of processes when the session began: a group may be gone soon after
         self.live: dict[str, Run] = {}
         self.n_runs = 0
@@ -96,6 +98,7 @@ class Engine:
                 self.known_states, self.determinism = set(), {}
             if self.writer is None:
                 from histhooks import _signals
+                from histhooks._notebook import CellLine, is_notebook
                 from histhooks._writer import Writer
 
                 self.place = (rank(), world())
@@ -103,6 +106,8 @@ class Engine:
                 self.speaks = _root.claim(*self.place)
                 self.overhead_s = 0.0  # installing is paid before a session begins
                 self.writer = Writer(self)
+                if self.speaks and self.cell_line is None and is_notebook():
+                    self.cell_line = CellLine(lambda: self.writer.where() if self.writer is not None else "")
                 _register()
                 _signals.install(self)
                 self.writer.start()
@@ -119,6 +124,8 @@ class Engine:
             self.n_unfinished[run.status] = self.n_unfinished.get(run.status, 0) + 1
         if self.writer is not None:
             self.buffer.append(("forget", str(run.id)))
+        if self.cell_line is not None:
+            self.cell_line.run_ended(run)
 
     def event(
         self,

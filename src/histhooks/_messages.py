@@ -25,13 +25,20 @@ class _Stderr:
             return
 
 
+def _format(record: logging.LogRecord) -> str:
+    text = f"histhooks: {record.getMessage()}"
+    return f"\033[2m{text}\033[0m" if getattr(record, "is_dim", False) else text
+
+
 def _ready() -> logging.Logger:
     import logging  # costs what the rest of an import costs, and most programs bring it in themselves
 
     logger = logging.getLogger("histhooks")
     if not logger.handlers:
         handler = logging.StreamHandler(_Stderr())
-        handler.setFormatter(logging.Formatter("histhooks: %(message)s"))
+        formatter = logging.Formatter()
+        formatter.format = _format  # type: ignore[method-assign]
+        handler.setFormatter(formatter)
         logger.addHandler(handler)
         logger.propagate = False
         if logger.level == logging.NOTSET:
@@ -44,10 +51,10 @@ def is_quiet() -> bool:
     return os.environ.get("HISTHOOKS_QUIET", "") not in ("", "0")
 
 
-def say(text: str) -> None:
-    """Tell a person something."""
+def say(text: str, *, is_dim: bool = False) -> None:
+    """Tell a person something; dim what comes often."""
     if not is_quiet():
-        _ready().info(text)
+        _ready().info(text, extra={"is_dim": is_dim})
 
 
 def warn_once(key: str, text: str) -> None:

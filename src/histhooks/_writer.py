@@ -64,7 +64,7 @@ class Writer(threading.Thread):
         self._gathering_s = 0.0
         self._beat = 0.0
         self._clock = time.perf_counter()
-        self._tell = say
+        self._tell: Callable[[str], None] = say
         self._not_captured: list[str] = []
         self._n_logs = 0
         self._entry = _code.entry_file()
@@ -174,9 +174,15 @@ class Writer(threading.Thread):
         missing = f" · not captured: {', '.join(self._not_captured)}" if self._not_captured else ""
         store = self._place.store
         if store is not None:
-            path = _nearest(store.path)
-            self._tell(f"{runs} → {path} · cost {share * 100:.1f} %{missing} · head {head} · histhooks show last")
+            self._tell(
+                f"{runs} → {self.where()} · cost {share * 100:.1f} %{missing} · head {head} · histhooks show last"
+            )
             store.close()
+
+    def where(self) -> str:
+        """The file that is written to, as seen from the working folder."""
+        store = self._place.store
+        return _nearest(self.path if store is None else store.path)
 
     def _last_state(self, cost_s: float) -> tuple[Any, ...]:
         final = {key: value for key, value in self._final.items() if value is not None}
