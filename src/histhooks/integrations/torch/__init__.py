@@ -29,6 +29,8 @@ the module behind the parameters            `model_class`; an architecture; an e
 ``torch.save``, ``torch.load``              artifacts of role `checkpoint`, written and read
 steps that a GradScaler leaves out          events of kind `step_skipped`
 parameters that an earlier run trained      a link `continues` to that run
+files loaded before the first step          a link by the file's hash: `resumes` where an optimizer took its state from
+                                            it; else `continues`, or `fine-tunes` where it filled a part of what trains
 ==========================================  ==========================================================================
 
 A run ends when its optimizers are gone (`finished`; `ended` where a batch had been fetched and no step followed), with
@@ -331,7 +333,10 @@ def _around_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: di
 
 def _around_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = original(*args, **kwargs)
-    _note_file(args[0] if args else kwargs.get("f"), "in")
+    file = args[0] if args else kwargs.get("f")
+    _note_file(file, "in")
+    if not is_paused.get():
+        state.files.loaded(file, result)
     return result
 
 
@@ -392,6 +397,8 @@ def _arm() -> None:
     _patches.wrap(torch.amp.GradScaler, "step", _around_scaler_step)
     _patches.wrap(torch.serialization, "save", _around_save, rebound=True)
     _patches.wrap(torch.serialization, "load", _around_load, rebound=True)
+    _patches.wrap(torch.nn.Module, "load_state_dict", state.files.around_module)
+    _patches.wrap(Optimizer, "load_state_dict", state.files.around_optimizer)
     _patches.wrap(torch.cuda.CUDAGraph, "capture_begin", _around_capture_begin)
     _patches.wrap(torch.cuda.CUDAGraph, "capture_end", _around_capture_end)
     when_imported(_COMPILER, guarded(_keep_out_of_graphs))

@@ -20,6 +20,7 @@ from histhooks._torch_objects import (
     scheduler_settings,
 )
 from histhooks.integrations.torch import _models
+from histhooks.integrations.torch._files import Files
 from histhooks.integrations.torch._optimizers import Group, Loss, Tracked, chosen_rate
 from histhooks.integrations.torch._passes import Pass, Passes
 
@@ -65,6 +66,7 @@ class State:
         # Which run trained a parameter, and which files were read before any loop began.
         self.trained: dict[int, tuple[weakref.ref[Any], str]] = {}
         self.files_read: list[str] = []
+        self.files = Files(self)
         self._local = threading.local()
 
     def here(self) -> Here:
@@ -129,6 +131,7 @@ class Loop:
         self._names: dict[str, str | None] = {}  # ours, and what it became where the program logs that name itself
         self._emitted: set[str] = set()
         self._models: list[weakref.ref[Any]] = []
+        self.linked: set[str] = set()  # files that it began with
         self._n_trainable = -1
         self._last_ns = 0
         self._clock = time.perf_counter()
@@ -223,6 +226,11 @@ class Loop:
             return True
         return one is self.pass_ or one.is_like(self.pass_)
 
+    def trains(self, module: Any) -> bool:
+        """Whether a parameter of a module is the first of an optimizer here."""
+        firsts = [member.first() for member in self.members]
+        return any(parameter is first for parameter in module.parameters() for first in firsts)
+
     # --- steps ----------------------------------------------------------------------------------------------------
 
     def stepped(self, tracked: Tracked, optimizer: Any, here: Here) -> None:
@@ -244,6 +252,8 @@ class Loop:
         epoch = self.epoch if here.passes.count == self.seen_passes else self._turn(here.passes)
         rates = tracked.rates(optimizer, self)
         step, now = tracked.steps, time.time_ns()
+        if step == 0:
+            state.files.link(self, tracked, optimizer)
         tracked.steps = step + 1
         if step >= self.steps:
             self.steps = step + 1

@@ -13,6 +13,7 @@ from histhooks._device import OnDevice
 from histhooks._torch_objects import group_settings
 
 if TYPE_CHECKING:
+    from histhooks.integrations.torch._files import Loaded
     from histhooks.integrations.torch._loops import Loop
 
 Loss = float | OnDevice
@@ -95,8 +96,8 @@ class Tracked:
     """
 
     __slots__ = (
-        "__weakref__", "_first", "_n_changes", "_other", "backwards", "groups", "is_echo", "loop", "losses", "modules",
-        "names", "number", "position", "ref", "schedulers", "steps",
+        "__weakref__", "_first", "_n_changes", "_other", "backwards", "groups", "is_echo", "loaded", "loop", "losses",
+        "modules", "names", "number", "position", "ref", "schedulers", "steps",
     )  # fmt: skip
 
     def __init__(self, optimizer: Any, *, is_new: bool, modules: list[weakref.ref[Any]] | None = None) -> None:
@@ -111,6 +112,7 @@ class Tracked:
         self.schedulers: list[weakref.ref[Any]] = []
         self.modules = modules or []
         self.is_echo = False
+        self.loaded: Loaded | None = None  # where its state came from
         self.names: list[str | None] | None = None  # of its series, until somebody else steps along
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         first = next((p for p in parameters if p.requires_grad), parameters[0] if parameters else None)

@@ -1,0 +1,164 @@
+"""Which loaded file a loop began with: ``resumes``, ``continues`` or ``fine-tunes``, with the file's hash.
+
+A file counts where its content reached the loop. What ``torch.load`` gave is known again by its tensors, which are held
+weakly, when ``load_state_dict`` of a module or an optimizer is called with them:
+
+- `resumes`: an optimizer of the loop took its state from the file;
+- `continues`: else, where all that the optimizer trains was filled from it;
+- `fine-tunes`: else, where a part was, or where the file left keys of the module out.
+
+Data, a teacher's weights, and what a loop loads after its first step lead to no link; nor do weights that were copied
+by hand, or files that were written again before the first step.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from histhooks._artifacts import Found, with_hash
+from histhooks._guard import guarded
+from histhooks._time import now_us
+
+if TYPE_CHECKING:
+    from histhooks._run import Run
+    from histhooks.integrations.torch._loops import Loop, State
+    from histhooks.integrations.torch._optimizers import Tracked
+
+_MOST = 50
+_DEEPEST = 5
+
+
+class Loaded:
+    """What came from one file; nothing of it is kept alive."""
+
+    def __init__(self, path: str, content: Any) -> None:
+        self.path = path
+        self.stamp = _stamp(path)
+        self.modules: list[weakref.ref[Any]] = []
+        self._tensors: dict[int, weakref.ref[Any]] = {}
+        # A state without tensors, as of plain SGD, is known by where it and its list of groups lie.
+        self._states: set[tuple[int, int]] = set()
+        self._look(content, 0)
+
+    def _look(self, value: Any, depth: int) -> None:
+        if isinstance(value, torch.Tensor):
+            self._tensors[id(value)] = weakref.ref(value)
+        elif isinstance(value, torch.nn.Module):
+            self.modules.append(weakref.ref(value))
+        elif depth < _DEEPEST and isinstance(value, (Mapping, list, tuple)):
+            if isinstance(value, Mapping) and "state" in value and "param_groups" in value:
+                self._states.add((id(value), id(value["param_groups"])))
+            for inner in value.values() if isinstance(value, Mapping) else value:
+                self._look(inner, depth + 1)
+
+    def gave(self, tensors: list[Any]) -> bool:
+        """Whether one of the tensors came from this file."""
+        found = (self._tensors.get(id(tensor)) for tensor in tensors)
+        return any(ref is not None and ref() is tensor for ref, tensor in zip(found, tensors, strict=True))
+
+    def gave_state(self, given: Mapping[str, Any]) -> bool:
+        """Whether the state of an optimizer came from this file."""
+        tensors = [v for of_one in given["state"].values() for v in of_one.values() if isinstance(v, torch.Tensor)]
+        return self.gave(tensors) if tensors else (id(given), id(given["param_groups"])) in self._states
+
+
+class Files:
+    """What the process loaded, and what it filled with that."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._loaded: deque[Loaded] = deque(maxlen=_MOST)
+        self._filled: deque[tuple[weakref.ref[Any], Loaded, bool]] = deque(maxlen=_MOST)
+
+    @guarded
+    def loaded(self, file: Any, content: Any) -> None:
+        """A file was read, which is given by its path, or open."""
+        path = file if isinstance(file, (str, os.PathLike)) else getattr(file, "name", None)
+        if not isinstance(path, (str, os.PathLike)) or not os.path.isfile(path):
+            return
+        found = Loaded(os.path.abspath(path), content)
+        self._loaded.append(found)
+        for ref in found.modules:
+            self._fill(ref, found, is_whole=True)
+
+    def _fill(self, ref: weakref.ref[Any], loaded: Loaded, *, is_whole: bool) -> None:
+        # What was loaded before is overwritten.
+        kept = [entry for entry in self._filled if entry[0]() is not None and entry[0]() is not ref()]
+        self._filled = deque([*kept, (ref, loaded, is_whole)], maxlen=_MOST)
+
+    def around_module(self, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """``Module.load_state_dict``."""
+        result = original(*args, **kwargs)
+        if self._loaded and args:
+            self._module_filled(args[0], args[1] if len(args) > 1 else kwargs.get("state_dict"), result)
+        return result
+
+    @guarded
+    def _module_filled(self, module: Any, given: Any, result: Any) -> None:
+        tensors = [value for value in given.values() if isinstance(value, torch.Tensor)]
+        loaded = next((one for one in reversed(self._loaded) if one.gave(tensors)), None)
+        loop = self._state.here().loop
+        if loop is not None and loop.is_open and loop.steps and loop.trains(module):
+            return  # such as the best weights so far
+        if loaded is not None:
+            self._fill(weakref.ref(module), loaded, is_whole=not getattr(result, "missing_keys", None))
+
+    def around_optimizer(self, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """``Optimizer.load_state_dict``."""
+        given = args[1] if len(args) > 1 else kwargs.get("state_dict")
+        result = original(*args, **kwargs)
+        if self._loaded and args:
+            self._optimizer_filled(args[0], given)
+        return result
+
+    @guarded
+    def _optimizer_filled(self, optimizer: Any, given: Any) -> None:
+        tracked = self._state.known(optimizer)
+        if tracked.loop is None or not tracked.loop.is_open or not tracked.steps:
+            tracked.loaded = next((one for one in reversed(self._loaded) if one.gave_state(given)), None)
+
+    def link(self, loop: Loop, tracked: Tracked, optimizer: Any) -> None:
+        """At its first step, link a loop to the files that it began with."""
+        kinds: dict[Loaded, str] = {} if tracked.loaded is None else {tracked.loaded: "resumes"}
+        tracked.loaded = None
+        wanted = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        reached: dict[Loaded, tuple[set[int], bool]] = {}
+        for entry in list(self._filled):
+            module, loaded, is_whole = entry[0](), entry[1], entry[2]
+            parameters = set() if module is None else {id(p) for p in module.parameters()}
+            if not wanted.isdisjoint(parameters):
+                self._filled.remove(entry)
+                before, was_whole = reached.get(loaded, (set(), True))
+                reached[loaded] = before | parameters, was_whole and is_whole
+        for loaded, (parameters, is_whole) in reached.items():
+            kinds.setdefault(loaded, "continues" if is_whole and wanted <= parameters else "fine-tunes")
+        for loaded, kind in kinds.items():
+            if loaded.path not in loop.linked and loaded.stamp is not None and loaded.stamp == _stamp(loaded.path):
+                loop.linked.add(loaded.path)
+                _link(loop.run, kind, loaded.path)
+
+
+def _link(run: Run, kind: str, path: str) -> None:
+    row = {"run_id": run.id, "session_id": run.session_id, "kind": kind, "other_run_id": None, "time": now_us()}
+    put = run._append  # a large file's hash may come after the end of the run
+
+    def use(found: Found) -> None:
+        if found is not None:
+            put(("row", "run_links", run.id, {**row, "sha256": found[0]}))
+
+    with_hash(Path(path), use)
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
