@@ -150,12 +150,14 @@ def test_a_running_run_is_on_top_with_its_progress(store: Path, tmp_path: Path) 
         assert live.stdout.readline() == "ready\n"
         _, out, _ = ask("runs", str(path))
         _, data, _ = ask("runs", str(path), "--json")
+        for verb in (("show", str(path), "early"), ("tail", str(path), "early", "--once")):
+            assert "2 of 10 epochs" in ask(*verb)[1]
         assert live.stdin is not None
         live.stdin.close()
     rows = out.splitlines()[1:4]
     assert [row.split()[1] for row in rows] == ["steps", "early", "done"]
     assert "step 100, " in rows[0]
-    assert "epoch 3/10" in rows[1]
+    assert "2 of 10 epochs" in rows[1]
     assert [run["status"] for run in json.loads(data)] == ["running", "running", "finished"]
 
 

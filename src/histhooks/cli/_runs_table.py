@@ -11,6 +11,7 @@ from histhooks._ids import short_id
 from histhooks._text import number, seconds, value_text, when
 from histhooks._time import from_iso, now_us
 from histhooks.cli._table import Cell, Column
+from histhooks.history import _facts as facts
 from histhooks.history._asking.listing import params_of, rows_of, summaries_of
 from histhooks.history._outcomes import Outcome, best_of, outcomes_of
 
@@ -152,8 +153,11 @@ def progress(run: RunRecord, summaries: Iterable[dict[str, Any]]) -> str:
     found = [row for row in summaries if row["split"] != "system"]
     epochs = [row["last_epoch"] for row in found if row["last_epoch"] is not None]
     if epochs or run.epochs_planned:
-        done = max([run.epochs_done or 0, *(epoch + 1 for epoch in epochs)])
-        return f"epoch {done}/{run.epochs_planned}" if run.epochs_planned else f"epoch {done}"
+        last = max(epochs, default=None)
+        if run.epochs_planned:
+            done = run.epochs_done if run.epochs_done is not None else last
+            return f"{done or 0} of {run.epochs_planned} epochs"
+        return f"epoch {facts.epoch(run, last)}"
     steps = max([run.steps_done or 0, *(row["last_step"] + 1 for row in found if row["last_step"] is not None)])
     if not steps:
         return "running"

@@ -13,6 +13,7 @@ import click
 
 from histhooks._text import finite
 from histhooks.cli import _common as common
+from histhooks.history import _facts as facts
 from histhooks.history._best import best_of
 
 if TYPE_CHECKING:
@@ -106,8 +107,8 @@ class _Json(_Lines):
         run, progress = update.run, update.progress
         told = {name: getattr(progress, name) for name in progress.__slots__}
         if is_first:
-            facts = {key: run.row[key] for key in ("id", "name", "kind", "project", "started_at")}
-            self._write("run", {**facts, "status": run.status, "metrics": run.summaries})
+            own = {key: run.row[key] for key in ("id", "name", "kind", "project", "started_at")}
+            self._write("run", {**own, "status": run.status, "metrics": run.summaries})
         for name, point in update.points:
             odd = None if isfinite(point.value) else str(point.value)
             place = {"step": point.step, "epoch": point.epoch, "time": point.time}
@@ -117,8 +118,8 @@ class _Json(_Lines):
         if is_first or update.points:
             self._write("progress", {**told, "children": update.children})
         if update.is_over:
-            facts = {key: run.row[key] for key in ("id", "ended_at", "duration_s", "error_type", "error_message")}
-            self._write("end", {"status": run.status, **facts})
+            own = {key: run.row[key] for key in ("id", "ended_at", "duration_s", "error_type", "error_message")}
+            self._write("end", {"status": run.status, **own})
         sys.stdout.flush()
 
     def _write(self, kind: str, facts: dict[str, Any]) -> None:
@@ -213,11 +214,7 @@ def _metric_text(summary: dict[str, Any]) -> str:
 
 def progress_text(progress: Progress, run: RunRecord) -> str:
     """How far it is, how fast, and how long it takes."""
-    words = []
-    if progress.epochs_planned:
-        words.append(f"epoch {progress.epoch or 0} of {progress.epochs_planned}")
-    elif progress.epoch:
-        words.append(f"epoch {progress.epoch}")
+    words = facts.epochs(run, progress)
     if progress.steps_planned:
         words.append(f"step {progress.steps_done or 0:,} of {progress.steps_planned:,}")
     elif progress.steps_done:

@@ -13,6 +13,7 @@ from histhooks._ids import short_id
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord
+    from histhooks.history._curves.following import Progress
     from histhooks.history._rows import Artifact, Dataset, Link, Optimizer
 
 _DULL = (None, False, 0, 0.0, "")
@@ -35,6 +36,13 @@ def epoch(run: RunRecord, number: int | None) -> str:
     return str(number + 1 if run.framework == "keras" else number)
 
 
+def epochs(run: RunRecord, found: Progress) -> list[str]:
+    """Epochs that are done of those planned; where nobody planned, the one it is in as the host prints it."""
+    if found.epochs_planned:
+        return [f"{found.epochs_done or 0:,} of {found.epochs_planned:,} epochs"]
+    return [f"epoch {epoch(run, found.epoch - 1)}"] if found.epoch else []
+
+
 def outcome(run: RunRecord) -> str:
     """How it ended, with the error."""
     session = run.session
@@ -49,8 +57,7 @@ def progress(run: RunRecord) -> str:
         return ""
     found = next(run.follow()).progress
     words = [f"since {_text.seconds(found.elapsed_s)}"]
-    if found.epoch:
-        words.append(f"epoch {found.epoch:,}" + (f" of {found.epochs_planned:,}" if found.epochs_planned else ""))
+    words += epochs(run, found)
     if found.steps_done:
         words.append(f"step {found.steps_done:,}" + (f" of {found.steps_planned:,}" if found.steps_planned else ""))
     words += [f"{found.share:.0%}"] if found.share is not None else []
