@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 
 from histhooks import integrations
+from histhooks.testing import query, run_program
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,6 +30,19 @@ def test_every_integration_has_a_page(make_integrations: ModuleType) -> None:
 def test_a_page_is_what_the_script_writes(make_integrations: ModuleType, name: str) -> None:
     written = (ROOT / "docs" / "integrations" / f"{name}.md").read_text(encoding="utf-8")
     assert written == make_integrations.page(name), "run `python docs/make_integrations.py`"
+
+
+@pytest.mark.parametrize("name", sorted(integrations.TESTED))
+def test_the_first_program_of_a_page_runs_as_it_stands(
+    make_integrations: ModuleType, store_path: Path, name: str
+) -> None:
+    pytest.importorskip(name)
+    program = make_integrations.page(name).partition("```python\n")[2].partition("```")[0]
+    alone = program.partition("# without autolog()")[2]
+    code, _, err = run_program(program, store_path, KERAS_BACKEND="torch")
+    assert code == 0, err
+    runs = query(store_path, "SELECT framework FROM runs")
+    assert runs == [(name,)] * (2 if alone else 1)
 
 
 def test_every_row_of_a_table_has_both_its_cells(make_integrations: ModuleType) -> None:

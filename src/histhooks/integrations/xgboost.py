@@ -1,11 +1,13 @@
 """XGBoost: every training leaves a run, with every evaluation metric at every iteration.
 
-    import histhooks, xgboost
+    import histhooks, numpy, xgboost
     histhooks.autolog("xgboost")
-    train, valid = xgboost.DMatrix(X, y), xgboost.DMatrix(X_valid, y_valid)
+    X, y = numpy.random.rand(100, 4), numpy.random.rand(100)
+    train, valid = xgboost.DMatrix(X[:80], y[:80]), xgboost.DMatrix(X[80:], y[80:])
     xgboost.train({"max_depth": 3}, train, 50, evals=[(valid, "valid")], early_stopping_rounds=5)
 
     # without autolog(): this training and no other
+    from histhooks.integrations.xgboost import HistoryCallback
     xgboost.train({"max_depth": 3}, train, 50, callbacks=[HistoryCallback()])
 
 ==========================================  ==========================================================================
@@ -98,6 +100,7 @@ class HistoryCallback(TrainingCallback):
     Examples
     --------
     >>> import xgboost
+    >>> from histhooks.integrations.xgboost import HistoryCallback
     >>> callback = HistoryCallback()
     >>> xgboost.train({}, xgboost.DMatrix([[0.0], [1.0]], [0, 1]), 2, callbacks=[callback]).num_boosted_rounds()
     2

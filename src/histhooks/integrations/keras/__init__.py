@@ -2,10 +2,13 @@
 
     import histhooks, keras
     histhooks.autolog("keras")
+    x, y = keras.random.normal((100, 4)), keras.random.normal((100, 1))
+    model = keras.Sequential([keras.layers.Dense(1)])
     model.compile("adam", "mse")
     model.fit(x, y, epochs=5, validation_split=0.2)
 
     # without autolog(): this training and no other
+    from histhooks.integrations.keras import HistoryCallback
     model.fit(x, y, callbacks=[HistoryCallback()])
 
 ==========================================  ==========================================================================
@@ -109,8 +112,12 @@ class HistoryCallback(Callback):
 
     Examples
     --------
-    >>> callback = HistoryCallback()
-    >>> history = model.fit(x, y, callbacks=[callback])  # doctest: +SKIP
+    >>> import keras
+    >>> from histhooks.integrations.keras import HistoryCallback
+    >>> model = keras.Sequential([keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> x, y = keras.random.normal((8, 4)), keras.random.normal((8, 1))
+    >>> history = model.fit(x, y, verbose=0, callbacks=[HistoryCallback()])
     """
 
     async_safe = True

@@ -1,11 +1,14 @@
 """Lightning, as ``lightning`` and as ``pytorch_lightning``: every ``Trainer.fit`` leaves a run.
 
     import histhooks, lightning
+    from lightning.pytorch.demos.boring_classes import BoringModel
     histhooks.autolog("lightning")
-    lightning.Trainer(max_epochs=3).fit(module, loader)
+    module = BoringModel()  # with data of its own
+    lightning.Trainer(max_epochs=3).fit(module)
 
     # without autolog(): this trainer and no other
-    lightning.Trainer(max_epochs=3, callbacks=[HistoryCallback()]).fit(module, loader)
+    from histhooks.integrations.lightning import HistoryCallback
+    lightning.Trainer(max_epochs=3, callbacks=[HistoryCallback()]).fit(module)
 
 ==========================================  ==========================================================================
 Lightning                                   record
@@ -116,6 +119,7 @@ class HistoryCallback(Callback):
     Examples
     --------
     >>> import lightning
+    >>> from histhooks.integrations.lightning import HistoryCallback
     >>> trainer = lightning.Trainer(callbacks=[HistoryCallback()], logger=False, enable_checkpointing=False)
     """
 

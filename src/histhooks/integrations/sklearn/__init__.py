@@ -2,8 +2,9 @@
 
     import histhooks
     histhooks.autolog("sklearn")
+    from sklearn.datasets import load_iris
     from sklearn.linear_model import LogisticRegression
-    LogisticRegression().fit(X, y)
+    LogisticRegression(max_iter=1000).fit(*load_iris(return_X_y=True))
 
 ===========================================  =========================================================================
 scikit-learn                                 record
