@@ -153,9 +153,9 @@ print(first.score(X, y), second.score(X, y))
 gone = weakref.ref(first)
 del first; gc.collect()
 assert gone() is None
-from histhooks.integrations.sklearn import _models
+from histhooks import _trained
 del second; gc.collect()
-assert not _models._trained
+assert not _trained._trained
 before = set(vars(model().fit(X, y)))
 fitted = model().fit(X, y)
 fitted.score(X, y)
@@ -238,3 +238,28 @@ fitted.score(X, y)
     assert rows == [("fit", 0), ("evaluate", 0)]
     sql = "SELECT l.kind, r.kind FROM run_links AS l JOIN runs AS r ON r.id = other_run_id"
     assert query(store_path, sql) == [("uses", "fit")]
+
+
+def test_an_estimator_of_xgboost_is_scored_in_the_run_that_trained_it(store_path: Path) -> None:
+    pytest.importorskip("xgboost")
+    setup = SETUP.replace('"sklearn"', "") + "import joblib, xgboost\n"
+    body = """
+def boosted():
+    return xgboost.XGBClassifier(n_estimators=2, n_jobs=1)
+fitted = boosted().fit(X, y)
+fitted.save_model("model.json")
+pipeline = make_pipeline(StandardScaler(), boosted()).fit(X, y)
+scaled = pipeline[0].transform(X)
+print(fitted.score(X, y), pipeline.score(X, y), pipeline[-1].score(scaled, y))
+print(xgboost.XGBRegressor(n_estimators=2, n_jobs=1).fit(X, y).score(X, y))
+joblib.dump(fitted, "model.joblib")
+fitted.load_model("model.json")   # it is another model now
+fitted.score(X, y)
+cross_val_score(boosted(), X, y, cv=2)
+"""
+    printed = numbers(record(store_path, body, setup))
+    names = ["score", "score", "score/XGBClassifier", "score"]
+    assert query(store_path, SCORES) == [("fit", n, "test", 0, v) for n, v in zip(names, printed, strict=True)]
+    sql = "SELECT framework, path LIKE '%.joblib' FROM run_artifacts JOIN runs ON runs.id = run_id ORDER BY path DESC"
+    assert ("xgboost", 1) in query(store_path, sql)
+    assert query(store_path, "SELECT count(*) FROM runs") == [(4,)]

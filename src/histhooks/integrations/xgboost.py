@@ -16,6 +16,7 @@ XGBoost                                     record
 ``train``                                   a run of kind `fit`
 ``cv``                                      a run of kind `validate`
 ``XGBModel.fit`` and its kin                a run of kind `fit`; the ``train`` inside belongs to it
+``score``, ``joblib.dump`` of an estimator  as of any estimator, where scikit-learn is recorded too
 ``train`` inside another estimator's fit    the first belongs to that run, a later one and ``cv`` are children of it
 ``params``; arguments of the call           params, under their own names; `params.<name>` where both have one
 ``EarlyStopping``; callbacks                params `early_stopping.<name>`; param `callbacks`, by class
@@ -69,6 +70,7 @@ from histhooks._guard import guarded
 from histhooks._metrics import describe
 from histhooks._patching import Patches
 from histhooks._run import Run
+from histhooks._trained import forget, trained_by
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
 
@@ -86,6 +88,7 @@ _patches = Patches()
 _is_automatic = False
 # The run that trained a booster, and the file that one was loaded from, with its size and its time of change.
 _run_of: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
+_estimator_of: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
 _read: weakref.WeakKeyDictionary[Any, tuple[str, int, int]] = weakref.WeakKeyDictionary()
 # Runs that have the curve of a training already.
 _trained: weakref.WeakSet[Run] = weakref.WeakSet()
@@ -457,8 +460,16 @@ def _around_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     except BaseException as error:
         run.end(error=error)
         raise
+    _fitted(run, args[0])
     run.end()
     return result
+
+
+@guarded
+def _fitted(run: Run, estimator: Any) -> None:
+    """Let scikit-learn's ``score``, and joblib's ``dump``, find the run of the estimator."""
+    trained_by(run, estimator, is_own=True)
+    _estimator_of[estimator.get_booster()] = weakref.ref(estimator)
 
 
 def _around_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -491,6 +502,9 @@ def _around_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: di
 def _loaded(self: Any, fname: Any) -> None:
     known = _stamped(fname)
     _run_of.pop(self, None)  # it is another model now
+    estimator = _estimator_of.pop(self, lambda: None)()
+    if estimator is not None:
+        forget(estimator)
     _read.pop(self, None)
     if known is not None:
         _read[self] = known

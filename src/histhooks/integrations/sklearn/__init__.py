@@ -40,10 +40,10 @@ that a program bound earlier are bound anew. Tasks that joblib dispatches carry 
 what scikit-learn's own code calls (a scorer, ``permutation_importance``) is none of the program's calls.
 
 Not recorded: estimators that do not derive from ``BaseEstimator``; a name bound in a closure, a partial or a default;
-``predict``; curves inside an estimator's own loop; ``score`` of XGBoost's wrappers outside of other estimators, where
-XGBoost is recorded too; ``pickle.dump``, and ``joblib.dump`` into an open file. A member that a worker process fitted
-came back as another object, whose run nobody knows. The wrapper of a ``fit_transform`` in a class that is
-defined after ``autolog()`` lies beneath the one that ``set_output`` puts there; ``disable()`` makes it inert.
+``predict``; curves inside an estimator's own loop; where those are recorded too, ``score`` of Keras's wrappers, and of
+an XGBoost model that was not trained here; ``pickle.dump``, and ``joblib.dump`` into an open file. A member that a
+worker process fitted came back as another object, whose run nobody knows. The wrapper of a ``fit_transform`` in a class
+that is defined after ``autolog()`` lies beneath the one that ``set_output`` puts there; ``disable()`` makes it inert.
 Tested with 1.9.
 """
 

@@ -16,8 +16,8 @@ import sklearn
 from histhooks import recorder
 from histhooks._guard import guarded
 from histhooks._run import Run
+from histhooks._trained import find, forget, part_trained, trained_by
 from histhooks.integrations import installed
-from histhooks.integrations.sklearn._models import find, forget, part_trained, trained_by
 from histhooks.integrations.sklearn._search import log_scores, search_results, small
 
 METHODS = ("fit", "fit_predict", "fit_transform", "partial_fit")
@@ -54,12 +54,15 @@ def recorded_as(run: Run | None, finish: Callable[[Run], None]) -> Iterator[None
 
 
 def around_method(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if not args or is_of_another(args[0]):
+    if not args:
         return original(*args, **kwargs)
-    if is_nested() or not recorder.is_recording():
+    if is_nested() or is_of_another(args[0]) or not recorder.is_recording():
         result = original(*args, **kwargs)
-        # Who scores it, or saves it, later asks whose it is.
-        (part_trained if is_nested() else forget)(args[0])
+        # Who scores it, or saves it, later asks whose it is; of another's, that one says so.
+        if is_nested():
+            part_trained(args[0])
+        elif not recorder.is_recording():
+            forget(args[0])
         return result
     if original.__name__ == "partial_fit":
         return _partial_fit(original, args, kwargs)

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 
 from histhooks import recorder
 from histhooks._guard import guarded
-from histhooks.integrations.sklearn._models import adding_to, find
+from histhooks._trained import adding_to, find
 from histhooks.integrations.sklearn._scores import is_called_by_host
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from histhooks import recorder
 from histhooks._guard import guarded
 from histhooks._run import Run
+from histhooks._trained import Trained, adding_to, find
 from histhooks.integrations.sklearn._fits import (
     bind,
     is_nested,
@@ -19,7 +20,6 @@ from histhooks.integrations.sklearn._fits import (
     open_estimator_run,
     recorded_as,
 )
-from histhooks.integrations.sklearn._models import Trained, adding_to, find
 
 _HOSTS = ("sklearn", "joblib")
 
@@ -57,7 +57,9 @@ def around_score(original: Callable[..., Any], args: tuple[Any, ...], kwargs: di
 @guarded
 def _outer_call(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
     """The arguments, where it is the program that calls, and the host will not refuse them."""
-    if not args or is_nested() or is_of_another(args[0]) or not recorder.is_recording() or is_called_by_host():
+    if not args or is_nested() or not recorder.is_recording() or is_called_by_host():
+        return None
+    if is_of_another(args[0]) and _trainer(args[0]) is None:
         return None
     return bind(original, args, kwargs)
 

@@ -1,4 +1,7 @@
-"""Which run trained which estimator: by identity, and known no longer than the estimator lives."""
+"""Which run trained which estimator: by identity, and known no longer than the estimator lives.
+
+One integration may have seen its fit, and another its ``score``: those of XGBoost's estimators are scikit-learn's.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,7 @@ _trained: dict[int, Trained] = {}
 _adding = threading.Lock()
 
 
+@guarded
 def trained_by(run: Run, estimator: Any, *, is_own: bool) -> None:
     """Keep in mind which run has just trained an estimator."""
     if not run.is_recorded:
