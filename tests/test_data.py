@@ -155,6 +155,22 @@ def test_a_large_array_is_profiled_by_a_sample_that_sees_all_of_its_length() -> 
     assert shares == pytest.approx([0.25] * 4, abs=0.02)
 
 
+def test_rows_that_are_larger_than_the_sample_are_seen_to_their_end() -> None:
+    images = np.zeros((3, 300, 300, 3), dtype="uint8")
+    images[2, 200:] = 255
+    found = counts(images)["X"]
+    assert (found["coverage"], found["values"]["max"]) == ("sample", 255)
+    assert found["values"]["mean"] == pytest.approx(255 / 9, rel=0.1)
+    assert counts(images[:, ::2])["X"] == {"coverage": "none"}
+
+
+def test_what_a_masked_array_hides_counts_as_hidden() -> None:
+    values = np.array([1.0, 2.0, 3.0])
+    shown, hidden = np.ma.masked_array(values, [0, 0, 0]), np.ma.masked_array(values, [0, 1, 0])
+    assert describe(shown)["content_hash"] != describe(hidden)["content_hash"]
+    assert describe(hidden)["profile"] is None
+
+
 def test_a_wide_frame_and_names_that_occur_twice() -> None:
     wide = pd.DataFrame(np.zeros((3, 150)))
     assert (len(counts(wide)["X"]["columns"]), counts(wide)["X"]["columns_in_all"]) == (100, 150)

@@ -79,6 +79,8 @@ def parts_of(X: Any) -> list[Any] | None:
         return [tensor.numpy() for tensor in X.tensors] if on_host else None
     if is_frame(X):
         return columns_of(X) if len(X.columns) <= MAX_COLUMNS else None
+    if hasattr(X, "filled") and hasattr(X, "mask"):  # a masked array
+        return [of_array(X.data), *([X.mask] if X.mask.shape else [])]
     if hasattr(X, "__array_interface__"):
         return [of_array(X)]
     if hasattr(X, "array") and is_pandas(X):

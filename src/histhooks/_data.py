@@ -112,7 +112,10 @@ def _schema(X: Any) -> dict[str, Any]:
 
 
 def _size(X: Any) -> int | None:
-    nbytes = getattr(X, "nbytes", None)
+    try:
+        nbytes = getattr(X, "nbytes", None)
+    except RuntimeError:  # a sparse tensor of PyTorch
+        return None
     if isinstance(nbytes, int):
         return nbytes
     if hasattr(X, "tensors"):

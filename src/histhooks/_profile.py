@@ -83,8 +83,8 @@ def _of_frame(numpy: Any, frame: Any) -> Told:
 
 
 def _of_array(numpy: Any, X: Any, *, is_target: bool) -> Told | None:
-    if hasattr(X, "dataset"):
-        return None  # a Subset: its rows would have to be picked
+    if hasattr(X, "dataset") or hasattr(X, "filled"):
+        return None  # a Subset, whose rows would have to be picked; a masked array, whose values do not all count
     parts = parts_of(X)
     if not parts:
         return None
@@ -106,8 +106,13 @@ def _of_part(numpy: Any, part: Any, *, is_target: bool) -> Told:
             told = {"values": _of_values(numpy, values, is_target=is_target)}
             return {"coverage": "all" if whole else "sample", **told}
     else:
-        width = max(1, part[:1].size)
-        found, whole = _sample(numpy, part, _MOST_NUMBERS // width)
+        part = numpy.asarray(part)
+        if part[:1].size > _MOST_COLUMNS:
+            flat = part.T if part.flags.f_contiguous else part
+            if not flat.flags.c_contiguous:
+                return {"coverage": "none"}  # one row alone may be large, and would have to be copied
+            part = flat.reshape(-1)
+        found, whole = _sample(numpy, part, _MOST_NUMBERS // max(1, part[:1].size))
     coverage: Told = {"coverage": "all" if whole else "sample"}
     if found.dtype.kind in "US":
         return {**coverage, "values": _of_values(numpy, found.ravel().tolist(), is_target=is_target)}
@@ -161,16 +166,19 @@ def _of_numbers(numpy: Any, values: Any) -> list[Told]:
         return [_of_times(numpy, column) for column in values.T]
     if kind not in "iuf" or not n:
         return [{"count": n} for _ in range(values.shape[1])]
-    wide = values.astype("float64")
+    rows = numpy.ascontiguousarray(values.T)  # sums over what lies side by side are quicker, and closer
+    wide = rows.astype("float64")
     is_finite = numpy.isfinite(wide)
-    missing = numpy.isnan(wide).sum(axis=0)
-    counts = is_finite.sum(axis=0)
-    filled = numpy.where(is_finite, wide, 0.0)
-    means = filled.sum(axis=0) / counts
-    stds = numpy.sqrt((((filled - means) * is_finite) ** 2).sum(axis=0) / counts)
-    whole = kind in "iu"
-    low = values.min(axis=0) if whole else numpy.where(is_finite, wide, numpy.inf).min(axis=0)
-    high = values.max(axis=0) if whole else numpy.where(is_finite, wide, -numpy.inf).max(axis=0)
+    counts = is_finite.sum(axis=1)
+    whole, is_odd = kind in "iu", not is_finite.all()
+    missing = numpy.isnan(wide).sum(axis=1) if is_odd else 0 * counts
+    low = numpy.where(is_finite, wide, numpy.inf).min(axis=1) if is_odd else rows.min(axis=1)
+    high = numpy.where(is_finite, wide, -numpy.inf).max(axis=1) if is_odd else rows.max(axis=1)
+    wide[~is_finite] = 0.0
+    means = wide.sum(axis=1) / counts
+    wide -= means[:, None]
+    wide[~is_finite] = 0.0
+    stds = numpy.sqrt(numpy.einsum("ij,ij->i", wide, wide) / counts)
     out = []
     for number, count in enumerate(counts.tolist()):
         told: Told = {"count": n - int(missing[number]), "missing": int(missing[number])}
@@ -202,7 +210,7 @@ def _of_values(numpy: Any, values: list[Any], *, is_target: bool = False) -> Tol
         out["mean_length"] = _round(sum(lengths) / len(lengths))
         if is_target and len(found) <= _MOST_CLASSES:
             out["classes_by_rank"] = sorted(found.values(), reverse=True)
-    elif kinds and kinds <= {int, float, bool}:
+    elif kinds and all(issubclass(kind, (int, float, numpy.number, numpy.bool_)) for kind in kinds):
         numbers = numpy.array(there)
         if numbers.dtype.kind in "biuf":
             (told,) = _of_numbers(numpy, numbers[:, None])
