@@ -291,3 +291,27 @@ def test_a_narrow_screen_cuts_names_and_never_numbers_or_ids(tmp_path: Path) -> 
     last = out[out.index("Last lines of stderr") :].splitlines()
     assert [line for line in last if line.strip()][1:2] == ["a word of its own"]
     assert not any(line.startswith("histhooks:") for line in last)
+
+
+def test_a_reader_that_has_enough_is_no_failure(tmp_path: Path) -> None:
+    store = tmp_path / "histhooks.db"
+    program = (
+        "import histhooks\nfor n in range(40):\n    histhooks.start_run(f'run {n}', params={'n': 'x' * 4000}).end()"
+    )
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+    for verb in (("show", "last", "--full"), ("show", "last"), ("runs", "--all"), ("runs", "--all", "--json")):
+        command = [sys.executable, "-m", "histhooks", *verb, "--store", str(store)]
+        read, write = os.pipe()
+        os.close(read)  # gone before the first line
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        os.close(write)
+        assert (done.returncode, done.stderr) == (0, ""), verb
+
+
+def test_a_mistyped_verb_is_told_close_ones_and_help_says_what_a_store_is_for(tmp_path: Path) -> None:
+    code, _, told = ask("shw")
+    assert (code, "did you mean show?" in told) == (2, True)
+    assert "did you mean" not in ask("qqqqq")[2]
+    assert "The store to write to" in ask("prune", "--help")[1]
+    assert "The store to read" in ask("runs", "--help")[1]

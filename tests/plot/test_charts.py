@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -256,3 +257,21 @@ def test_a_chart_prints_itself(history: History) -> None:
     assert isinstance(chart, Chart)
     assert str(chart).startswith("slow\n─ loss  last 0.01869, best 0.01869 at step 199 ★\n")
     assert json.loads(json.dumps(chart.as_json()))["curves"][0]["points"] == 200
+
+
+def test_in_a_picture_the_legend_is_below_the_title_and_a_star_at_the_edge_is_whole(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = pytest.importorskip("matplotlib.figure").Figure
+    kept: list[Any] = []
+    save = drawn.savefig
+    monkeypatch.setattr(drawn, "savefig", lambda self, path: (kept.append(self), save(self, path)))
+    plot(history.run("slow"), ["val_loss", "loss"]).save(tmp_path / "chart.png", width=900, height=480)
+    (figure,) = kept
+    (axes,) = figure.axes
+    title = figure._suptitle
+    assert axes.get_legend().get_window_extent().y1 <= title.get_window_extent().y0
+    stars = [line for line in axes.lines if line.get_marker() == "*"]
+    assert stars
+    assert not any(star.get_clip_on() for star in stars)
+    assert max(star.get_window_extent().x1 for star in stars) <= 900

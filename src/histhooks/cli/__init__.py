@@ -63,6 +63,19 @@ class _Verbs(click.Group):
             teach(command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], VERBS, n=3, cutoff=0.5)
+            if not close:
+                raise
+            ctx.fail(f"no verb is called {args[0]!r}; did you mean {', '.join(close)}?")
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
@@ -86,7 +99,12 @@ def main() -> None:
     """Run the command line; errors of a person's question are one line and exit code 2."""
     try:
         code = cli(standalone_mode=False, complete_var=_COMPLETE)
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
+    except SystemExit:
+        if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):  # click's own end where nobody reads any more
+            _leave_quietly()
+        raise
     except click.ClickException as error:
         error.show()
         sys.exit(2)
@@ -96,8 +114,7 @@ def main() -> None:
         click.echo(f"histhooks: {error}", err=True)
         sys.exit(2)
     except BrokenPipeError:
-        sys.stderr.close()  # who read our output has left
-        sys.exit(0)
+        _leave_quietly()
     except Exception as error:
         if is_strict():
             raise
@@ -106,6 +123,12 @@ def main() -> None:
             err=True,
         )
         sys.exit(2)
+
+
+def _leave_quietly() -> None:
+    """End well where who read our output has left: it had enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in buffers goes there
+    sys.exit(0)
 
 
 if __name__ == "__main__":

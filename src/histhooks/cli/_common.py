@@ -29,6 +29,13 @@ def store_option(function: F) -> F:
     return click.option("--store", metavar="PATH", help="The store to read; by default the one found here.")(function)
 
 
+def written_store_option(function: F) -> F:
+    """The option that names a store that is written to."""
+    return click.option("--store", metavar="PATH", help="The store to write to; by default the one found here.")(
+        function
+    )
+
+
 def json_option(function: F) -> F:
     """The option that asks for JSON."""
     return click.option("--json", "as_json", is_flag=True, help="JSON for programs.")(function)
@@ -63,7 +70,11 @@ def console() -> Console:
     """The terminal."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    class Ours(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # who reads has enough, which is no failure
+
+    return Ours(highlight=False)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def _ids(selectors: tuple[str, ...], store: str | None) -> tuple[str, ...]:
 
 @click.command(epilog="Example: histhooks tag last team=red baseline")
 @click.argument("words", nargs=-1, metavar="[STORE] RUN KEY[=VALUE]...")
-@common.store_option
+@common.written_store_option
 @common.json_option
 def tag(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
     """Tag a run, with your name and the time. The latest value of a key counts; secrets are masked."""
@@ -45,7 +45,7 @@ def tag(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
 
 @click.command(epilog='Example: histhooks note last "the first with the new data"; histhooks note last - < notes.txt')
 @click.argument("words", nargs=-1, metavar="[STORE] RUN [TEXT | -]")
-@common.store_option
+@common.written_store_option
 @common.json_option
 def note(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
     """Leave a note on a run, with your name and the time. Without TEXT your editor opens; - reads stdin."""
@@ -76,7 +76,7 @@ def _text(words: list[str]) -> str:
 
 @click.command(epilog='Example: histhooks rename last "baseline, new data"')
 @click.argument("words", nargs=-1, metavar="[STORE] RUN NAME")
-@common.store_option
+@common.written_store_option
 @common.json_option
 def rename(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
     """Give a run another name. The old one stays in the history."""
@@ -94,7 +94,7 @@ def rename(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
 
 @click.command(epilog='Example: histhooks delete 4f1c9a2b --reason "trained on the wrong file"')
 @click.argument("words", nargs=-1, metavar="[STORE] RUN...")
-@common.store_option
+@common.written_store_option
 @click.option("--reason", help="Why; it stays in the history.")
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
 @common.json_option
@@ -140,7 +140,7 @@ def _count(number: int, word: str) -> str:
 
 @click.command(epilog='Example: histhooks prune --older-than 90d --status failed --reason "spring cleaning" --yes')
 @click.argument("words", nargs=-1, metavar="[STORE]")
-@common.store_option
+@common.written_store_option
 @click.option("--older-than", metavar="SPAN", help="Runs that began longer ago: 12h, 90d, 8w.")
 @click.option("--status", help="Runs that ended so: failed, interrupted, killed, ...")
 @click.option("--kind", help="Runs of one kind: preprocess, evaluate, fit, ...")
@@ -178,7 +178,7 @@ def prune(words: tuple[str, ...], store: str | None, is_meant: bool, as_json: bo
 
 @click.command(epilog='Example: histhooks redact --user ann --reason "request of 3 May" --yes')
 @click.argument("words", nargs=-1, metavar="[STORE]")
-@common.store_option
+@common.written_store_option
 @click.option("--user", "users", multiple=True, metavar="NAME", help="All values of an account or an actor.")
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="Values that name a machine.")
 @click.option("--run", "runs", multiple=True, metavar="RUN", help="Values of a run's session, its tags and notes.")

@@ -24,7 +24,7 @@ _PROGRAMS = (
 
 @click.command(epilog="Example: histhooks demo --store demo.db")
 @click.argument("words", nargs=-1, metavar="[STORE]")
-@common.store_option
+@common.written_store_option
 @common.json_option
 def demo(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
     """Train real models on data that scikit-learn ships, with each framework that is here; show their history."""

@@ -9,7 +9,7 @@ from histhooks.cli import _common as common
 
 @click.command(epilog="Example: histhooks sync /shared/histhooks.db")
 @click.argument("words", nargs=-1, metavar="[STORE]")
-@common.store_option
+@common.written_store_option
 @common.json_option
 def sync(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
     """Merge the spools of sessions that have ended into their store. Those that still record stay where they are."""

@@ -73,7 +73,7 @@ def prune(
         Where the store cannot be written.
     """
     if older_than is None and status is None and kind is None and keep_last is None:
-        raise QueryError("prune needs a rule: older_than, status, kind or keep_last (--older-than 90d, --keep-last 50)")
+        raise QueryError("prune needs a rule: --older-than 90d, --status failed, --kind preprocess or --keep-last 50")
     if status is not None and status not in _STATUSES:
         raise QueryError(f"no run ends as {status!r}; choose one of {', '.join(_STATUSES)}")
     clauses = ["parent_id IS NULL"]

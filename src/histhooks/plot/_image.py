@@ -38,9 +38,12 @@ def save(chart: Chart, path: Path, width: int, height: int) -> None:
         ) from None
     with rc_context(rc={"path.simplify": False, "agg.path.chunksize": 0}):
         figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.1)  # type: ignore[union-attr]  # room for half a star
         axes = figure.add_subplot()
         for number, curve in enumerate(chart.curves):
             _curve(axes, chart, curve, number)
+        # Above all, so that the legend has its place between it and the curves.
+        figure.suptitle(_words(chart.title), fontsize=10, x=0.02, ha="left")
         _dress(axes, chart)
         if chart.notes:
             figure.supxlabel("\n".join(map(_words, chart.notes)), fontsize=7, alpha=0.7, x=0.02, ha="left")
@@ -65,7 +68,15 @@ def _curve(axes: Any, chart: Chart, curve: Curve, number: int) -> None:
     if curve.best is not None:
         told += f", best {short(curve.best[1])} {chart.x_text(curve.best[0])}"
         axes.plot(
-            *curve.best, "*", color=colour, markersize=11, markeredgecolor="black", markeredgewidth=0.6, label="_"
+            *curve.best,
+            "*",
+            color=colour,
+            markersize=11,
+            markeredgecolor="black",
+            markeredgewidth=0.6,
+            label="_",
+            clip_on=False,
+            zorder=5,  # the best is often the last
         )
     axes.plot([], [], color=colour, linestyle=line, label=_words(told).lstrip("_"))
 
@@ -78,7 +89,6 @@ def _words(text: str) -> str:
 def _dress(axes: Any, chart: Chart) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    axes.set_title(_words(chart.title), fontsize=10, loc="left")
     axes.set_xlabel(chart.x_name)
     for name, scale, count in (("x", chart.x_scale, 8), ("y", chart.y_scale.padded(0.04), 7)):
         if scale.is_log:
@@ -91,6 +101,6 @@ def _dress(axes: Any, chart: Chart) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _, ticks=ticks: ticks.get(value, "")))
     axes.grid(alpha=0.2)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1.06), borderaxespad=0)
+    axes.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1.03), borderaxespad=0)
     if chart.x == "time":
         axes.set_xlabel(f"time, from {datetime.fromtimestamp(chart.x_scale.low, UTC).astimezone():%Y-%m-%d %Z}")
