@@ -32,13 +32,14 @@ def save(chart: Chart, path: Path, width: int, height: int) -> None:
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError:
         raise QueryError(
             f'{path.name} needs matplotlib: pip install "histhooks[plot]", or write chart.svg or chart.html'
         ) from None
     with rc_context(rc={"path.simplify": False, "agg.path.chunksize": 0}):
-        figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.1)  # type: ignore[union-attr]  # room for half a star
+        layout = ConstrainedLayoutEngine(w_pad=0.1)  # inches: room for half a star
+        figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, layout=layout)
         axes = figure.add_subplot()
         for number, curve in enumerate(chart.curves):
             _curve(axes, chart, curve, number)
