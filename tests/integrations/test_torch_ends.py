@@ -342,6 +342,7 @@ def test_a_seam_that_moves_is_noticed() -> None:
     for kind in (dataloader._SingleProcessDataLoaderIter, dataloader._MultiProcessingDataLoaderIter):
         assert issubclass(kind, dataloader._BaseDataLoaderIter)
         assert "__next__" not in vars(kind)
+    assert "self._dataset = loader.dataset" in inspect.getsource(dataloader._BaseDataLoaderIter)
     for name in ("ReduceLROnPlateau", "SequentialLR", "ChainedScheduler"):
         assert "__init__" in vars(getattr(torch.optim.lr_scheduler, name))
     assert torch.cuda.amp.GradScaler.step is torch.amp.GradScaler.step

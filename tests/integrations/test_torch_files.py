@@ -28,7 +28,8 @@ if os.path.exists("last.pt"):
 for epoch in range(begin, 4):
     for batch in loader:
         step(net, optimizer, *batch)
-    torch.save({{"net": net.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch + 1}}, "last.pt")
+    saved = {{"seen": [*range(5000)], "net": net.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch + 1}}
+    torch.save(saved, "last.pt")
     if epoch == 1:
         time.sleep(1.5)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -13,6 +13,7 @@ by hand, or files that were written again before the first step.
 
 from __future__ import annotations
 
+import itertools
 import os
 import weakref
 from collections import deque
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     from histhooks.integrations.torch._optimizers import Tracked
 
 _MOST = 50
+# How much of a file's content is looked at: nesting, items of a list, keys of a dict.
 _DEEPEST = 5
+_MOST_LISTED = 1000
+_MOST_KEYS = 20_000
 
 
 class Loaded:
@@ -52,10 +56,12 @@ class Loaded:
             self._tensors[id(value)] = weakref.ref(value)
         elif isinstance(value, torch.nn.Module):
             self.modules.append(weakref.ref(value))
-        elif depth < _DEEPEST and isinstance(value, (Mapping, list, tuple)):
-            if isinstance(value, Mapping) and "state" in value and "param_groups" in value:
+        elif depth < _DEEPEST and isinstance(value, (dict, list, tuple)):
+            if isinstance(value, dict) and "state" in value and "param_groups" in value:
                 self._states.add((id(value), id(value["param_groups"])))
-            for inner in value.values() if isinstance(value, Mapping) else value:
+            # A long list is a history of numbers, or data.
+            inside = value.values() if isinstance(value, dict) else value[:_MOST_LISTED]
+            for inner in itertools.islice(inside, _MOST_KEYS):
                 self._look(inner, depth + 1)
 
     def gave(self, tensors: list[Any]) -> bool:
