@@ -181,3 +181,20 @@ for thread in threads: thread.join()
     found = query(store_path, "SELECT value, count(*) FROM latest_params WHERE key = 'alpha' GROUP BY value")
     assert sorted((float(str(value)), count) for value, count in found) == [((n + 1) / 1000, 3) for n in range(16)]
     assert verify(store_path).problems == []
+
+
+def test_a_fork_while_the_first_line_is_said_leaves_no_complaint(store_path: Path) -> None:
+    program = """
+import os, time
+import histhooks
+os.register_at_fork(before=lambda: time.sleep(1.0))  # our thread speaks meanwhile
+run = histhooks.start_run("mine")
+child = os.fork()
+if child == 0:
+    os._exit(0)
+os.waitpid(child, 0)
+run.end()
+"""
+    code, _, err = run_program(program, store_path, HISTHOOKS_QUIET="0")
+    assert code == 0, err
+    assert [line.partition(" ")[0] for line in err.splitlines()] == ["histhooks:", "histhooks:"]

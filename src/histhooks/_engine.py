@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from histhooks import _root
 from histhooks._ids import new_id
 from histhooks._location import Settings, is_off
-from histhooks._messages import warn_once
+from histhooks._messages import prepare, warn_once
 from histhooks._secrets import mask_text
 from histhooks._time import now_us
 
@@ -105,6 +105,7 @@ class Engine:
                 self.is_test = _is_test()
                 self.speaks = _root.claim(*self.place)
                 self.overhead_s = 0.0  # installing is paid before a session begins
+                prepare()
                 self.writer = Writer(self)
                 if self.speaks and self.cell_line is None and is_notebook():
                     self.cell_line = CellLine(lambda: self.writer.where() if self.writer is not None else "")

@@ -46,6 +46,15 @@ def _ready() -> logging.Logger:
     return logger
 
 
+def prepare() -> None:
+    """Bring logging in, on the program's thread.
+
+    It takes a lock around each fork (``logging.__init__``, ``os.register_at_fork``): imported by another thread while
+    the program forks, it would release what it never took.
+    """
+    _ready()
+
+
 def is_quiet() -> bool:
     """Whether HISTHOOKS_QUIET stops the lines that are no warnings."""
     return os.environ.get("HISTHOOKS_QUIET", "") not in ("", "0")
