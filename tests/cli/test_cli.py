@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 import pytest
 
 import histhooks
-from histhooks.cli import VERBS, cli
+from histhooks.cli import VERBS, _doctor, cli
 
 PROGRAM = """
 import histhooks
@@ -166,3 +168,15 @@ def test_json_of_a_verb_holds_numbers_that_are_not_finite_as_words(tmp_path: Pat
         _, out, _ = ask(*verb, "--store", str(store), "--json")
         found = json.loads(out, parse_constant=refuse)
         assert (found if verb[0] == "show" else found[0])["params"] == {"C": "inf", "tol": ["nan"]}
+
+
+def test_doctor_tries_keras_with_a_backend_that_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("keras")
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    if find_spec("jax") or not find_spec("torch"):
+        pytest.skip("here is no backend that is missing, or none that is installed")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    assert re.fullmatch(r"hooked \(.*\) with KERAS_BACKEND=torch; without it: .*jax.*", _doctor._hooked("keras"))
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert _doctor._hooked("keras").startswith("NOT HOOKED: ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -37,6 +38,8 @@ def doctor(context: click.Context, words: tuple[str, ...], store: str | None, as
                 click.echo(f"{name}:")
                 for key, inner in value.items():
                     click.echo(f"  {key}: {inner}")
+            elif name == "recorded to" and value:
+                click.echo(f"{name}:" + "".join(f"\n  {path}" for path in value))
             elif isinstance(value, list):
                 click.echo(f"{name}: " + (", ".join(value) or "none"))
             else:
@@ -50,12 +53,22 @@ def _hooked(name: str) -> str:
 
     if name not in integrations.available():
         return "not recorded yet"
+    tested = f"(tested with {integrations.TESTED[name]})"
+    told = _try(name)
+    if told and name == "keras" and not os.environ.get("KERAS_BACKEND"):
+        # The backend that it falls to need not be one that is installed.
+        for backend in filter(find_spec, ("torch", "jax", "tensorflow")):
+            if not _try(name, KERAS_BACKEND=backend):
+                return f"hooked {tested} with KERAS_BACKEND={backend}; without it: {told}"
+    return f"NOT HOOKED: {told}" if told else f"hooked {tested}"
+
+
+def _try(name: str, **variables: str) -> str:
+    """Hook a framework in another process; the last line of what it says where that fails."""
     program = f"import {name}, histhooks; histhooks.autolog({name!r}); histhooks.disable()"
-    environment = {**os.environ, "HISTHOOKS": "", "HISTHOOKS_STRICT": "1"}
+    environment = {**os.environ, "HISTHOOKS": "", "HISTHOOKS_STRICT": "1", **variables}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return f"hooked (tested with {integrations.TESTED[name]})"
-    return f"NOT HOOKED: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
 
 
 def _examine(store: str | None) -> dict[str, Any]:
@@ -63,7 +76,6 @@ def _examine(store: str | None) -> dict[str, Any]:
     import shutil
     import sqlite3
     from importlib import metadata
-    from importlib.util import find_spec
 
     from histhooks import __version__
     from histhooks import _spool as spools
