@@ -46,7 +46,7 @@ def test_a_reader_where_there_is_no_store_is_told_of_those_that_there_are(tmp_pa
         ]
     assert list(empty.iterdir()) == []
     _, out, _ = ask("doctor", folder=empty)
-    assert f"recorded to: {tmp_path / 'first' / 'histhooks.db'}, " in out
+    assert f"recorded to:\n  {tmp_path / 'first' / 'histhooks.db'}\n" in out
 
 
 def test_the_list_is_this_users_own_and_each_store_is_once_in_it(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -75,3 +78,28 @@ def test_a_history_shows_its_latest_runs(store_path: Path) -> None:
     assert page.text.index("second") < page.text.index(HOSTILE)
     assert "2 outer runs" in page.text
     assert "0.003333 val_loss" in page.text
+
+
+def test_what_compares_is_short_in_a_terminal_and_a_table_in_a_notebook(tmp_path: Path) -> None:
+    store = tmp_path / "histhooks.db"
+    program = (
+        "import histhooks\nfor lr in (0.1, 0.2):\n"
+        "    with histhooks.start_run('<b>', params={'lr': lr, '<i>': lr}) as run: run.log({'val_loss': lr})\n"
+    )
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+    with histhooks.History(store) as history:
+        runs = history.runs()
+        assert isinstance(runs, list)
+        assert runs == [*runs]
+        assert runs[0].id[-8:] in runs._repr_html_()  # type: ignore[attr-defined]
+        assert history.runs(status="failed") == []
+        found, side = history.diff("last~1", "last"), history.compare("last~1", "last")
+        for shown in (found, side):
+            assert len(repr(shown)) < 200
+            html = shown._repr_html_()
+            assert "<i>" not in html
+            assert "&lt;i&gt;" in html
+            assert "<b>" not in html
+        assert "differs=True: params 2, metrics 1" in repr(found)
+        assert "<strong>0.1</strong>" in side._repr_html_()

@@ -22,6 +22,7 @@ from histhooks.history._asking.functions import register
 from histhooks.history._asking.listing import build
 from histhooks.history._asking.selectors import find, select
 from histhooks.history._curves.series import Series
+from histhooks.history._lists import Runs
 from histhooks.history._opening import locate, open_store
 from histhooks.history._records import RunRecord
 
@@ -178,6 +179,7 @@ class History:
         Returns
         -------
         list of RunRecord
+            A notebook shows it as a table.
 
         Raises
         ------
@@ -196,7 +198,7 @@ class History:
             with_inner=with_inner,
         )  # fmt: skip
         sql, values = asked.select("r.*", limit, offset)
-        return [RunRecord(self, row) for row in self.sql(sql, *values)]
+        return Runs(RunRecord(self, row) for row in self.sql(sql, *values))
 
     def run(self, selector: str = "last") -> RunRecord:
         """One run.

@@ -17,9 +17,12 @@ from histhooks.plot import spark_svg
 
 if TYPE_CHECKING:
     from histhooks.history import History, RunRecord
+    from histhooks.history._comparing.comparison import Column, Comparison
+    from histhooks.history._comparing.differences import Differences
 
 _MOST_METRICS = 20
 _MOST_RUNS = 20
+_MOST_CHANGES = 100
 _POINTS = 120
 _COLOURS = {"finished": "#2e7d32", "running": "#0277bd", "failed": "#c62828", "killed": "#c62828", "lost": "#c62828"}
 _CELL = "text-align:left;padding:2px 12px 2px 0;border:0"
@@ -64,6 +67,45 @@ def runs_html(runs: Sequence[RunRecord], note: str = "") -> str:
     rows = _rows(_line(run) for run in runs[:_MOST_RUNS])
     hidden = f"and {len(runs) - _MOST_RUNS} more" if len(runs) > _MOST_RUNS else ""
     foot = " · ".join(filter(None, [hidden, escape(note)]))
+    return f"<div><table>{head}{rows}</table><div style='{_DIM}'>{foot}</div></div>"
+
+
+def differences_html(found: Differences) -> str:
+    """What differs, a line each, and what is the same."""
+    both = zip("AB", (found.a, found.b))
+    heads = [f"{name}: {escape(run['name'])} <code>{short_id(run['id'])}</code>" for name, run in both]
+    head = _rows([["part", "what", *heads]], "th")
+    changes = [(part.name, change) for part in found.parts for change in part.changes]
+    rows = _rows(
+        [
+            escape(part),
+            escape(change.key),
+            escape(value_text(change.a, 60)) if change.is_in_a else "",
+            escape(value_text(change.b, 60)) if change.is_in_b else "",
+        ]
+        for part, change in changes[:_MOST_CHANGES]
+    )
+    unknown = [f"cannot tell: {part.name}: {why}" for part in found.parts for why in part.unknown]
+    more = [f"and {len(changes) - _MOST_CHANGES} more"] if len(changes) > _MOST_CHANGES else []
+    foot = "<br>".join(map(escape, [*more, *unknown, f"same: {', '.join(found.same)}" if found.same else ""]))
+    return f"<div><table>{head}{rows}</table><div style='{_DIM}'>{foot}</div></div>"
+
+
+def comparison_html(found: Comparison) -> str:
+    """Runs side by side, a line each; the best of a metric is bold."""
+    head = _rows([["run", "name", *(escape(column.title) for column in found.columns)]], "th")
+
+    def cell(column: Column, place: int) -> str:
+        value = column.values[place]
+        text = number(value) if isinstance(value, float) else value_text(value, 40)
+        shown = "" if column.missing[place] else escape(text)
+        return f"<strong>{shown}</strong>" if place in column.best else shown
+
+    rows = _rows(
+        [f"<code>{short_id(run['id'])}</code>", escape(run["name"]), *(cell(column, n) for column in found.columns)]
+        for n, run in enumerate(found.runs)
+    )
+    foot = escape(f"same: {', '.join(found.same)}" if found.same else "")
     return f"<div><table>{head}{rows}</table><div style='{_DIM}'>{foot}</div></div>"
 
 

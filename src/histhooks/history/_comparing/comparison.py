@@ -51,7 +51,7 @@ class Column:
         return prefix + self.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Comparison:
     """Some runs side by side.
 
@@ -68,6 +68,16 @@ class Comparison:
     runs: tuple[dict[str, Any], ...]
     columns: tuple[Column, ...]
     same: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"<Comparison of {len(self.runs)} runs: {len(self.columns)} columns differ, {len(self.same)} are the same>"
+        )
+
+    def _repr_html_(self) -> str:
+        from histhooks.history._notebook import comparison_html
+
+        return comparison_html(self)
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain values."""

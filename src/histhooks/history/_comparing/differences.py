@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from histhooks._ids import short_id
 from histhooks.history._comparing import inputs, outputs
 from histhooks.history._comparing.change import Change, Part
 from histhooks.history._comparing.command import command
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from histhooks.history._comparing.code import Patch
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Differences:
     """What differs between two runs.
 
@@ -42,6 +43,16 @@ class Differences:
     parts: tuple[Part, ...]
     patch: Patch | None
     not_captured: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        counts = [f"{part.name} {len(part.changes)}" for part in self.parts if part.changes]
+        ids = f"{short_id(self.a['id'])} → {short_id(self.b['id'])}"
+        return f"<Differences {ids} differs={self.differs}: {', '.join(counts) or 'nothing'}>"
+
+    def _repr_html_(self) -> str:
+        from histhooks.history._notebook import differences_html
+
+        return differences_html(self)
 
     def part(self, name: str) -> Part:
         """One part: data, code, packages, ..."""
