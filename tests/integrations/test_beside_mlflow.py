@@ -127,3 +127,23 @@ def test_both_records_are_complete_and_either_can_be_switched_off(
     sql = f"SELECT value FROM params WHERE key = '{our_param}' AND run_id = '{runs[0][0]}'"
     assert [json.loads(str(row[0])) for row in query(store_path, sql)] == [float(chosen)]
     assert verify(store_path).problems == []
+
+
+@pytest.mark.parametrize("order", ["ours, theirs", "theirs, ours"])
+def test_the_score_of_training_data_that_mlflow_asks_for_is_none_of_the_program(store_path: Path, order: str) -> None:
+    pytest.importorskip("sklearn")
+    setup = """
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+X, y = load_iris(return_X_y=True)
+def train():
+    LogisticRegression(max_iter=500).fit(X, y).score(X[:50], y[:50])
+"""
+    program = PROGRAM.format(
+        flavor="mlflow.sklearn", setup=setup, order=order, off="ours", metric="metrics.training_score", param="params.C"
+    )
+    code, out, err = run_program(program, store_path, MLFLOW_ALLOW_FILE_STORE="true", MLFLOW_DISABLE_TELEMETRY="true")
+    assert code == 0, err
+    assert json.loads(out.splitlines()[-1])[1] < 1.0
+    sql = "SELECT kind, m.value FROM metrics AS m JOIN runs ON runs.id = run_id WHERE split = 'test'"
+    assert query(store_path, sql) == [("fit", 1.0)]

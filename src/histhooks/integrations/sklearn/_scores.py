@@ -22,20 +22,24 @@ from histhooks.integrations.sklearn._fits import (
 )
 
 _HOSTS = ("sklearn", "joblib")
+# Wrappers that may lie between the program and this one.
+_BETWEEN = ("histhooks", "mlflow")
+# MLflow's autolog scores training data after each fit, in here.
+_OF_NEIGHBOURS = ("mlflow.sklearn.utils",)
 
 
 def is_called_by_host() -> bool:
-    """Whether the wrapper that asks was called by scikit-learn or joblib: a scorer, a meta-estimator, a cache."""
+    """Whether the wrapper that asks was called by scikit-learn or joblib, and not by the program."""
     frame = sys._getframe(1)
-    # Wrappers, and the guard around this, are ours.
-    while frame.f_back is not None and _package_of(frame) == "histhooks":
+    name = _module_of(frame)
+    while frame.f_back is not None and name not in _OF_NEIGHBOURS and name.partition(".")[0] in _BETWEEN:
         frame = frame.f_back
-    return _package_of(frame) in _HOSTS
+        name = _module_of(frame)
+    return name in _OF_NEIGHBOURS or name.partition(".")[0] in _HOSTS
 
 
-def _package_of(frame: Any) -> str:
-    name: str = frame.f_globals.get("__name__") or ""
-    return name.partition(".")[0]
+def _module_of(frame: Any) -> str:
+    return frame.f_globals.get("__name__") or ""
 
 
 def around_score(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
