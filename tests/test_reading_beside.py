@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import histhooks
 from histhooks.verify import verify
 
@@ -124,3 +126,22 @@ def test_a_history_that_was_opened_before_sees_what_a_later_writer_writes(tmp_pa
     assert len(history.runs()) == 2
     history.close()
     assert [path.name for path in tmp_path.glob("histhooks.db*")] == ["histhooks.db"]
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    ["PRAGMA query_only = OFF", "PRAGMA journal_mode = DELETE", "PRAGMA user_version = 7", "PRAGMA wal_checkpoint"],
+)
+def test_no_question_lets_a_later_one_write(tmp_path: Path, attempt: str) -> None:
+    store = tmp_path / "histhooks.db"
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store)}
+    subprocess.run([sys.executable, "-c", WRITER, "3", "0"], env=environment, check=True, timeout=60)
+    before = hashlib.sha256(store.read_bytes()).hexdigest()
+    with histhooks.History(store) as history:
+        with pytest.raises(histhooks.QueryError):
+            history.sql(attempt)
+        with pytest.raises(histhooks.QueryError, match="readonly"):
+            history.sql("UPDATE runs SET name = 'x'")
+        assert history.sql("PRAGMA table_info(runs)")
+        assert history.sql("PRAGMA query_only") == [{"query_only": 1}]
+    assert hashlib.sha256(store.read_bytes()).hexdigest() == before

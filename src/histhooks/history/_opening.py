@@ -16,6 +16,9 @@ from histhooks._stores import known_stores
 from histhooks._union import show_spools
 from histhooks.errors import StoreError
 
+# Pragmas whose argument only says what to look at, and those that do something without one.
+_LOOKS = ("table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list")
+_DEEDS = ("wal_checkpoint", "optimize", "incremental_vacuum")
 APPLICATION_ID = 0x48495354
 MAJOR = 1
 _MOST = 8
@@ -107,7 +110,15 @@ def open_store(path: Path) -> Opened:
     opened.connection.execute("PRAGMA query_only = OFF")  # a place for spools is made, in memory
     opened.spools = show_spools(opened.connection, path)
     opened.connection.execute("PRAGMA query_only = ON")
+    opened.connection.set_authorizer(_only_looks)
     return opened
+
+
+def _only_looks(action: int, name: str | None, argument: str | None, *_: str | None) -> int:
+    """Refuse the pragmas that change something, such as the one that would let a question write."""
+    if action != sqlite3.SQLITE_PRAGMA or (name in _LOOKS or (argument is None and name not in _DEEDS)):
+        return sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_DENY
 
 
 def _empty() -> sqlite3.Connection:
