@@ -3,7 +3,7 @@
 Seeding functions are wrapped once their library is imported, also under names that a program bound earlier. States are
 read when hooks go in or a library comes (`process_start`), and at the start of each run (`run_start`); a state is kept
 once, later rows name it by its digest. The place of a seed is the nearest one in the program, also where a library
-stands between; where a library seeds by itself, it is the library's.
+stands between; where a library seeds by itself, or for a seeding function of the program, it is the library's.
 
 Form of a state, before zlib, numbers little-endian:
 
@@ -89,7 +89,8 @@ def _note(library: str, original: Callable[..., Any], args: tuple[Any, ...], kwa
     nearest = call_site()
     if original.__name__ == "default_rng" and nearest is not None and "site-packages" in nearest:
         return  # a generator that a library made for itself
-    site = call_site(_LIBRARIES) or nearest
+    # What a seeding function calls in turn stays where the library calls it, so that the program's own calls stand out.
+    site = nearest if _seeding.get() is not None else call_site(_LIBRARIES) or nearest
     text = str(value)[:1000] if isinstance(value, (int, str)) else dumps(value)[:1000]
     key = (engine.session_id, run_id, original.__name__, library, text, site)
     if key in _noted or len(_noted) >= _MOST:

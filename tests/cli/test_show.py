@@ -44,7 +44,7 @@ def test_a_loop_is_told_with_its_groups_schedule_data_and_the_run_whose_weights_
     for words in (
         "1,210 parameters in 3 layers", "SGD momentum=0.9", "group 0: lr 0.1 → 0.01, 1,040 parameters",
         "group 1: lr 0.2 → 0.02, 170 parameters", "schedule StepLR", "1,797", "torch manual_seed(0) at loop.py:7",
-        f"which {first[-8:]} wrote", "with changes (+2 −2), 1 new file",
+        f"continues {first[-8:]} by file", "with changes (+2 −2), 1 new file",
     ):  # fmt: skip
         assert words in out, words
     assert "clean" in show(trained, first)
