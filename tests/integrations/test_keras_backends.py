@@ -58,7 +58,9 @@ def test_a_training_is_the_same_and_its_record_complete(store_path: Path, backen
         found = [point for point in points(store_path, name) if point[1] is not None]
         assert found == [(5 * n + 4, n, value) for n, value in enumerate(seen[name])], name
     rates = [0.1 * 0.5 ** ((5 * n + 4) / 5) for n in range(4)]
-    assert points(store_path, "lr") == [(5 * n + 4, n, pytest.approx(rates[n])) for n in range(4)]
+    # Those of the loop of batches, another run, have no epoch.
+    told = [point for point in points(store_path, "lr") if point[1] is not None]
+    assert told == [(5 * n + 4, n, pytest.approx(rates[n])) for n in range(4)]
     assert points(store_path, "test_mae")[0][2] == pytest.approx(scores["mae"])
     sql = "SELECT kind, status, epochs_done, steps_done FROM runs ORDER BY started_at, id"
     assert query(store_path, sql)[0] == ("fit", "finished", 4, 20)
