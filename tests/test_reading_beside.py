@@ -142,6 +142,10 @@ def test_no_question_lets_a_later_one_write(tmp_path: Path, attempt: str) -> Non
             history.sql(attempt)
         with pytest.raises(histhooks.QueryError, match="readonly"):
             history.sql("UPDATE runs SET name = 'x'")
+        for made in ("ATTACH '{}' AS other", "VACUUM INTO '{}'"):
+            with pytest.raises(histhooks.QueryError):
+                history.sql(made.format(tmp_path / "made.db"))
         assert history.sql("PRAGMA table_info(runs)")
         assert history.sql("PRAGMA query_only") == [{"query_only": 1}]
+    assert not (tmp_path / "made.db").exists()
     assert hashlib.sha256(store.read_bytes()).hexdigest() == before

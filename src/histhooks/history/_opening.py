@@ -115,7 +115,9 @@ def open_store(path: Path) -> Opened:
 
 
 def _only_looks(action: int, name: str | None, argument: str | None, *_: str | None) -> int:
-    """Refuse the pragmas that change something, such as the one that would let a question write."""
+    """Refuse what `query_only` does not: pragmas that change something, and files that ATTACH and VACUUM INTO make."""
+    if action == sqlite3.SQLITE_ATTACH:
+        return sqlite3.SQLITE_DENY
     if action != sqlite3.SQLITE_PRAGMA or (name in _LOOKS or (argument is None and name not in _DEEDS)):
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
