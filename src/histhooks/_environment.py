@@ -8,10 +8,10 @@ import platform
 import shutil
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from histhooks import _packages
 from histhooks._captures import Capture
 from histhooks._secrets import mask_value
 from histhooks._values import dumps
@@ -27,7 +27,7 @@ VARIABLES = (
 # What a driver of an accelerator leaves in the file system of Linux, inside WSL included.
 _DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
-Gathered = tuple[dict[str, Any], list[tuple[str, str]], list[Capture]]
+Gathered = tuple[dict[str, Any], list[tuple[str, str | None]], list[Capture]]
 
 
 def gather() -> Gathered:
@@ -41,8 +41,8 @@ def gather() -> Gathered:
     captures : list of Capture
     """
     captures = [Capture("environment", "ok")]
-    packages = _packages()
-    captures.append(Capture("packages", "ok", f"{len(packages)} packages"))
+    packages, n_unreadable = _packages.installed()
+    captures.append(_told_of(packages, n_unreadable))
     gpus, told = _gpus()
     captures.append(told)
     if gpus and importlib.util.find_spec("pynvml") is None:
@@ -59,13 +59,12 @@ def gather() -> Gathered:
     return row, packages, captures
 
 
-def _packages() -> list[tuple[str, str]]:
-    found: dict[str, str] = {}
-    for distribution in metadata.distributions():
-        name = distribution.metadata["Name"]
-        if name:
-            found.setdefault(name, distribution.version)
-    return sorted(found.items())
+def _told_of(packages: list[tuple[str, str | None]], n_unreadable: int) -> Capture:
+    text = f"{len(packages)} packages"
+    if not n_unreadable:
+        return Capture("packages", "ok", text)
+    verb = "says" if n_unreadable == 1 else "say"
+    return Capture("packages", "truncated", f"{text}; {n_unreadable} more {verb} nothing that can be read")
 
 
 def _cpu() -> str | None:
