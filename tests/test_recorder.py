@@ -520,6 +520,33 @@ def test_a_waiting_spool_comes_home_once(store: Path) -> None:
     assert_fits(store)
 
 
+def test_what_is_brought_up_to_date_is_one_state_with_what_follows_unless_it_was_written(store: Path) -> None:
+    program = """
+        import histhooks
+        from histhooks import recorder
+        with histhooks.start_run("brief") as run:
+            recorder.flush()
+            for step in range(5):
+                run.update(steps_done=step + 1, epochs_done=step)
+        with histhooks.start_run("long") as run:
+            recorder.flush()
+            run.update(epochs_planned=9)
+            recorder.flush()
+            run.update(steps_done=3)
+    """
+    assert record(store, program)[0] == 0
+    said: dict[str, list[Any]] = {}
+    for name, text in rows(store, "SELECT name, state FROM states JOIN runs ON id = subject_id ORDER BY time"):
+        said.setdefault(name, []).append(json.loads(text))
+    assert [state.get("status") for state in said["brief"]] == ["running", "finished"]
+    assert said["brief"][1].items() >= {"steps_done": 5, "epochs_done": 4}.items()
+    assert [state.get("status") for state in said["long"]] == ["running", None, "finished"]
+    assert (said["long"][1]["epochs_planned"], said["long"][2]["steps_done"]) == (9, 3)
+    folds = rows(store, "SELECT status, steps_done, epochs_done, epochs_planned FROM runs ORDER BY started_at")
+    assert folds == [("finished", 5, 4, None), ("finished", 3, None, 9)]
+    assert_fits(store)
+
+
 def test_personal_values_are_in_columns_only_and_states_hold_commitments(store: Path) -> None:
     record(store, "import histhooks\nwith histhooks.start_run('mine'): pass", HISTHOOKS_ACTOR="Ada Lovelace")
     assert rows(store, "SELECT actor FROM sessions") == [("Ada Lovelace",)]

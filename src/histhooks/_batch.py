@@ -60,7 +60,7 @@ class Series:
 class Batch:
     """What one transaction writes."""
 
-    states: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)  # subject, id, columns
+    states: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)  # by id: subject, columns
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     points: list[tuple[Series, list[Point], list[Rollup]]] = field(default_factory=list)
     parts: list[tuple[str, str, int, int, int, str, str | None]] = field(default_factory=list)
@@ -257,10 +257,14 @@ class Assembler:
             covered[column] = {"$personal": self.salted(batch, subject_id, column, facts[column])}
         time = max(now_us(), self._last_time + 1)
         self._last_time = time
-        state = canonical(covered).decode("ascii")
-        row = {"subject_id": subject_id, "session_id": self.session_id, "time": time, "subject": subject}
-        row["state"] = state
-        pending.setdefault((subject_id, "states"), []).append(row)
+        rows = pending.setdefault((subject_id, "states"), [])
+        if rows and "status" not in rows[-1]["state"]:
+            # What was only brought up to date, and not yet written, is said together with what follows.
+            rows[-1]["state"].update(covered)
+            rows[-1]["time"] = time
+        else:
+            row = {"subject_id": subject_id, "session_id": self.session_id, "time": time, "subject": subject}
+            rows.append({**row, "state": covered})  # as text only in the end
         known = self.subjects.get(subject_id)
         if known is not None:
             self._before.subjects.append((subject_id, dict(known[1])))
@@ -268,7 +272,7 @@ class Assembler:
         elif "started_at" in facts:
             self._before.subjects.append((subject_id, None))
             self.subjects[subject_id] = (subject, dict(facts))
-        batch.states.append((subject, subject_id, facts))
+        batch.states.setdefault(subject_id, (subject, {}))[1].update(facts)
         batch.is_durable = batch.is_durable or "status" in facts
 
     def _close(self, batch: Batch, pending: dict[tuple[str, str], list[dict[str, Any]]], points: Any) -> None:
@@ -277,6 +281,8 @@ class Assembler:
             spec = TABLES[table]
             if table not in CONTENT_TABLES:
                 for row in rows:
+                    if table == "states":
+                        row["state"] = canonical(row["state"]).decode("ascii")
                     row["ordinal"] = self._next(scope, table)
                     self._commit_personal(batch, table, scope, row)
             first, last = (0, len(rows) - 1) if table in CONTENT_TABLES else (rows[0]["ordinal"], rows[-1]["ordinal"])

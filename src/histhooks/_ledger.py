@@ -108,15 +108,19 @@ _SPECIAL = {None: 0, "nan": 1, "inf": 2, "-inf": 3}
 
 def canonical(value: Any) -> bytes:
     """Canonical JSON: ASCII, keys sorted, no spaces, no NaN; bytes stand as ``{"$sha256": hex}``."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, default=_blob
-    ).encode("ascii")
+    return _encode(value).encode("ascii")
 
 
 def _blob(value: Any) -> Any:
     if isinstance(value, (bytes, memoryview)):
         return {"$sha256": hashlib.sha256(value).hexdigest()}
     raise TypeError(f"no canonical form for {type(value).__name__}")
+
+
+# json.dumps() would make an encoder for each call.
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, default=_blob
+).encode
 
 
 def commitment(salt: str, value: str | None) -> str:

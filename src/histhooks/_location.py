@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -139,13 +140,24 @@ def user_folder(variable: str, default: str) -> Path:
 
 def project_name(explicit: str | None = None, start: Path | None = None) -> str:
     """The project: as asked, else the repository's or the folder's name."""
+    named = explicit or os.environ.get("HISTHOOKS_PROJECT")
+    return named or _folder_name(str(start) if start is not None else _working_folder())
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it is gone; the shell's variable says what it was called
+        return os.environ.get("PWD", "/")
+
+
+@lru_cache(maxsize=64)  # asked for at the start of each run
+def _folder_name(start: str) -> str:
+    """The name of the repository that a folder lies in, else its own."""
     from pathlib import Path
 
-    named = explicit or os.environ.get("HISTHOOKS_PROJECT")
-    if named:
-        return named
-    start = start or Path.cwd()
-    return (repository_root(start) or start).name or "root"
+    folder = Path(start)
+    return (repository_root(folder) or folder).name or "root"
 
 
 def _git_folder(root: Path) -> Path | None:

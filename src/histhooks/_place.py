@@ -199,8 +199,7 @@ class Place:
         self._tell(self.store)
 
     def _tell(self, store: Store) -> None:
-        for subject_id, (subject, facts) in list(self._subjects.items()):
-            store.fold(subject, subject_id, facts)
+        store.fold(dict(self._subjects))
 
 
 def _as_spool(path: Path) -> Store:

@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import lru_cache
@@ -34,6 +34,7 @@ SCHEMA_VERSION = 1000
 _SUMMARY = tuple(f.name for f in fields(Summary))
 _AT_ONCE = (2000, 200, 20)  # rows a statement, the first where it is late; a rest below the last goes with its own
 _LOG_BYTES = 16_000_000  # to which the log is cut back once no reader needs it
+_MOST_VALUES = 32_766  # in one statement: SQLITE_MAX_VARIABLE_NUMBER, where nobody built SQLite with more
 _CACHED = 512  # prepared statements: preparing one takes as long as running it
 
 
@@ -261,8 +262,7 @@ class Store:
 
     def write(self, batch: Batch) -> None:
         """Write a batch, inside a transaction that somebody began."""
-        for subject, subject_id, facts in batch.states:
-            self.fold(subject, subject_id, facts)
+        self.fold(batch.states)
         for table, rows in batch.rows.items():
             self._insert(table, rows)
         keys = {series: self._series(series) for series, _, _ in batch.points}
@@ -283,7 +283,7 @@ class Store:
             names = "session_id, seq, scope, table_name, first, last, n_rows, digest, ranges"
             self._insert_rows(f"INSERT INTO ledger_parts ({names})", [(*line[:2], *part) for part in batch.parts])
 
-    def _insert_rows(self, into: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    def _insert_rows(self, into: str, rows: Iterable[tuple[Any, ...]], otherwise: str = "") -> None:
         """Insert rows, many with each statement.
 
         sqlite3 lets go of the interpreter's lock for each statement, and beside a training that is busy in Python
@@ -294,26 +294,33 @@ class Store:
         while chunk := list(islice(waiting, sizes[0])):
             start = 0
             while start < len(chunk):
-                left = len(chunk) - start
+                left = min(len(chunk) - start, _MOST_VALUES // len(chunk[0]))
                 size = next((size for size in sizes if size <= left), left)
                 values = list(chain.from_iterable(chunk[start : start + size]))
-                self.connection.execute(_statement(into, len(chunk[0]), size), values)
+                self.connection.execute(_statement(into, len(chunk[0]), size, otherwise), values)
                 start += size
 
-    def fold(self, subject: str, subject_id: str, facts: dict[str, Any]) -> None:
-        """Bring a row of `sessions` or `runs` up to its latest state."""
-        table = f"{subject}s"
-        columns = [column for column in facts if column != "id"]
-        values = [facts[column] for column in columns]
-        if "started_at" in facts:
-            names = ", ".join(["id", *columns])
-            marks = ", ".join("?" * (len(columns) + 1))
+    def fold(self, states: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
+        """Bring rows of `sessions` and `runs` up to their latest states.
+
+        Parameters
+        ----------
+        states : mapping of str to (str, dict)
+            By id: `session` or `run`, and the columns that changed.
+        """
+        new: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+        for subject_id, (subject, facts) in states.items():
+            columns = [column for column in facts if column != "id"]
+            values = [facts[column] for column in columns]
+            if "started_at" in facts:
+                new.setdefault((f"{subject}s", *columns), []).append((subject_id, *values))
+            elif columns:
+                updates = ", ".join(f"{c} = ?" for c in columns)
+                self.connection.execute(f"UPDATE {subject}s SET {updates} WHERE id = ?", (*values, subject_id))
+        for (table, *columns), rows in new.items():
             updates = ", ".join(f"{c} = excluded.{c}" for c in columns)
-            sql = f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {updates}"
-            self.connection.execute(sql, (subject_id, *values))
-        elif columns:
-            updates = ", ".join(f"{c} = ?" for c in columns)
-            self.connection.execute(f"UPDATE {table} SET {updates} WHERE id = ?", (*values, subject_id))
+            into = f"INSERT INTO {table} ({', '.join(['id', *columns])})"
+            self._insert_rows(into, rows, f"ON CONFLICT (id) DO UPDATE SET {updates}")
 
     def _insert(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
         verb = "INSERT OR IGNORE" if table in CONTENT_TABLES else "INSERT"
@@ -363,9 +370,9 @@ class Store:
 
 
 @lru_cache(maxsize=_CACHED)
-def _statement(into: str, width: int, size: int) -> str:
+def _statement(into: str, width: int, size: int, otherwise: str) -> str:
     row = f"({', '.join('?' * width)})"
-    return f"{into} VALUES {', '.join([row] * size)}"
+    return f"{into} VALUES {', '.join([row] * size)} {otherwise}"
 
 
 def is_busy(error: sqlite3.Error) -> bool:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_OF_NO_ZONE = datetime(1970, 1, 1)  # whose text has no zone either
 
 
 def now_us() -> int:
@@ -14,8 +15,7 @@ def now_us() -> int:
 
 def iso(microseconds: int) -> str:
     """Write a time as `2026-01-31T23:59:59.000000Z`."""
-    moment = _EPOCH + timedelta(microseconds=microseconds)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
+    return (_EPOCH_OF_NO_ZONE + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds") + "Z"
 
 
 def from_iso(text: str) -> int:

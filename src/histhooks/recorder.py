@@ -282,13 +282,11 @@ def call_site(skip: tuple[str, ...] = ()) -> str | None:
 
 
 def _relative(filename: str) -> str:
-    if filename.startswith("<") or not filename.startswith("/"):
+    if not filename.startswith("/"):
         return filename
-    from pathlib import Path
-
     try:
-        return str(Path(filename).relative_to(Path.cwd()))
-    except (ValueError, OSError):
+        return filename.removeprefix(os.getcwd().rstrip("/") + "/")
+    except OSError:  # the working folder is gone
         return filename
 
 
