@@ -76,6 +76,39 @@ def test_object_columns_have_one_hash_exactly_where_they_hold_the_same(one: list
     assert (found[0]["content_hash"] == found[1]["content_hash"]) == (one == other)
 
 
+def test_arrays_have_one_hash_however_they_lie_in_memory() -> None:
+    by_rows = np.arange(12.0).reshape(4, 3)
+    same = (np.asfortranarray(by_rows), by_rows[::-1][::-1], np.arange(24.0).reshape(4, 6)[:, ::2] / 2)
+    assert {describe(X)["content_hash"] for X in same} == {describe(by_rows)["content_hash"]}
+    # These have the bytes of `by_rows`, and other values.
+    for order in ("F", "C"):
+        other = np.arange(12.0).reshape((4, 3) if order == "F" else (3, 4), order=order)
+        assert describe(other)["content_hash"] != describe(by_rows)["content_hash"]
+    large = np.arange(300_000.0)
+    one, other = large.reshape((1000, 300)), large.reshape((1000, 300), order="F")
+    assert describe(one)["coverage"] == describe(other)["coverage"] == "sample"
+    assert describe(one)["content_hash"] != describe(other)["content_hash"]
+
+
+@pytest.mark.parametrize("make", [a_frame, lambda: np.arange(12.0).reshape(6, 2), lambda: [[n, -n] for n in range(6)]])
+def test_data_that_is_described_again_is_looked_at_again(make: Any) -> None:
+    X, y = make(), np.array([0, 1, 0, 1, 0, 1])
+    first = describe(X, y)
+    assert describe(make(), y.copy()) == first
+    y[0] = 1
+    second = describe(X, y)
+    assert second["id"] != first["id"]
+    assert json.loads(second["profile"])["y"]["values"]["classes"] == {"0": 2, "1": 4}
+    second["kind"] = "changed"
+    assert describe(X, y)["kind"] == first["kind"], "what was given away is a copy"
+    if hasattr(X, "columns"):
+        X = X.rename(columns={"number": "figure"})
+        assert "figure" in describe(X, y)["schema"]
+        assert "figure" in json.loads(describe(X, y)["profile"])["X"]["columns"]
+    elif hasattr(X, "dtype"):
+        assert json.loads(describe(X.astype("float32"), y)["schema"])["X"]["dtype"] == "float32"
+
+
 def test_lists_are_hashed_nested_once_and_no_deeper() -> None:
     rows = [[1, 2.5], [3, 4.5]]
     assert describe(rows)["content_hash"] != describe([[1, 2.5], [3, 4.0]])["content_hash"]

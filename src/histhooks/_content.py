@@ -1,8 +1,9 @@
 """The hash of data: of the values themselves, in place, and of bounded cost.
 
-Of each NumPy buffer all bytes count up to 1 MiB, and the first, middle and last 64 KiB above. Of text, dates, nullable
-and object columns, and of lists, all values count up to 131,072 in all columns together (1 MiB of references), and the
-first, middle and last 8,192 above; of a column with more than 1 MiB of text only the beginning of each value.
+Of each NumPy buffer all bytes count up to 1 MiB, by rows however it lies in memory, and the first, middle and last
+64 KiB above. Of text, dates, nullable and object columns, and of lists, all values count up to 131,072 in all columns
+together (1 MiB of references), and the first, middle and last 8,192 above; of a column with more than 1 MiB of text
+only the beginning of each value.
 """
 
 from __future__ import annotations
@@ -61,10 +62,11 @@ def _head(part: Any) -> tuple[Any, ...]:
 
 
 def _hash_buffer(buffer: Any, digest: Any) -> str:
-    if not buffer.flags.c_contiguous and buffer.flags.f_contiguous:
-        buffer = buffer.T
     if not buffer.flags.c_contiguous:
-        return _hash_strided(buffer, digest)
+        if buffer.nbytes <= _WHOLE_BYTES or not buffer.flags.f_contiguous:
+            return _hash_strided(buffer, digest)
+        buffer = buffer.T
+        digest.update(b"by columns")  # the same bytes by rows are other data
     if not buffer.nbytes:
         return "all"
     if buffer.dtype.kind in "mMUSV":
@@ -79,7 +81,7 @@ def _hash_buffer(buffer: Any, digest: Any) -> str:
 
 
 def _hash_strided(buffer: Any, digest: Any) -> str:
-    """Hash a view with gaps, copying 1 MiB at most."""
+    """Hash a view with gaps, or one that lies by columns, as if it lay by rows; copies 1 MiB at most."""
     if buffer.nbytes <= _WHOLE_BYTES:
         digest.update(buffer.tobytes())
         return "all"
