@@ -71,6 +71,48 @@ def test_the_store_is_where_it_was_asked_for(tmp_path: Path, monkeypatch: pytest
     assert store_path(tmp_path / "asked.db", inner) == tmp_path / "asked.db"
 
 
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_program_that_changes_its_folder_records_where_it_was_when_it_asked(tmp_path: Path, asks: bool) -> None:
+    """As one under Hydra, which gives each job a folder of its own."""
+    (tmp_path / "job" / "7").mkdir(parents=True)
+    program = f"""
+import os, histhooks
+{"histhooks.autolog()" if asks else ""}
+os.chdir("job/7")
+with histhooks.start_run("one"):
+    pass
+"""
+    ours = {"HISTHOOKS_STORE": "", "HISTHOOKS_PROJECT": "", "HISTHOOKS_STRICT": "1", "HISTHOOKS_QUIET": "1"}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env={**os.environ, **ours}, check=True, timeout=60)
+    place = tmp_path if asks else tmp_path / "job" / "7"
+    assert [path.parent for path in tmp_path.rglob("histhooks.db")] == [place]
+    connection = sqlite3.connect(place / "histhooks.db")
+    assert connection.execute("SELECT project FROM runs").fetchall() == [(place.name,)]
+    connection.close()
+
+
+def test_a_program_whose_folder_is_gone_still_trains_and_records(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    program = """
+import os, histhooks
+os.rmdir(os.getcwd())
+with histhooks.start_run("one") as run:
+    run.log({"loss": 0.5})
+print("trained")
+"""
+    ours = {"HISTHOOKS_STORE": "", "HISTHOOKS_PROJECT": "", "HISTHOOKS_QUIET": "1", "XDG_DATA_HOME": str(tmp_path)}
+    ours |= {"PWD": str(tmp_path / "gone")}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path / "gone", env={**os.environ, **ours}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "trained\n"), done.stderr
+    (found,) = tmp_path.rglob("histhooks.db")
+    connection = sqlite3.connect(found)
+    assert connection.execute("SELECT name, project, status FROM runs").fetchall() == [("one", "gone", "finished")]
+    connection.close()
+
+
 def test_a_store_never_makes_a_work_tree_dirty(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     store = tmp_path / "histhooks.db"

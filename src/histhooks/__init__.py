@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from histhooks._location import fix_named_store
+from histhooks._location import fix_named_store, working_folder
 from histhooks.errors import HisthooksError, NotApplicable, QueryError, StoreError
 from histhooks.recorder import Run, current_run, flush, log, paused, start_run
 
@@ -80,6 +80,7 @@ def autolog(
     settings = engine.settings
     if store is not None:
         settings.store = os.path.abspath(os.path.expanduser(os.fspath(store)))
+    settings.folder = working_folder()
     settings.project = project or settings.project
     settings.group = group or settings.group
     settings.metric = metric or settings.metric

@@ -17,6 +17,7 @@ class Settings:
 
     def __init__(self) -> None:
         self.store: str | None = None
+        self.folder: str | None = None  # where the program was when it asked: it may change its folder later
         self.project: str | None = None
         self.group: str | None = None
         self.tags: dict[str, Any] = {}
@@ -108,11 +109,11 @@ def find_store(explicit: str | os.PathLike[str] | None = None, start: Path | Non
     return fallen_back if is_there and _new_store(start) == fallen_back else None
 
 
-def store_path(explicit: str | os.PathLike[str] | None = None, start: Path | None = None) -> Path:
+def store_path(explicit: str | os.PathLike[str] | None = None, start: Path | str | None = None) -> Path:
     """Where a session records: a store that is there, else where a new one belongs."""
     from pathlib import Path
 
-    start = start or Path.cwd()
+    start = Path(start or working_folder())
     found = find_store(explicit, start)
     if found is not None:
         return found if found.is_absolute() else start / found
@@ -138,13 +139,14 @@ def user_folder(variable: str, default: str) -> Path:
     return (Path(base) if base else Path.home() / default) / "histhooks"
 
 
-def project_name(explicit: str | None = None, start: Path | None = None) -> str:
+def project_name(explicit: str | None = None, start: Path | str | None = None) -> str:
     """The project: as asked, else the repository's or the folder's name."""
     named = explicit or os.environ.get("HISTHOOKS_PROJECT")
-    return named or _folder_name(str(start) if start is not None else _working_folder())
+    return named or _folder_name(str(start or working_folder()))
 
 
-def _working_folder() -> str:
+def working_folder() -> str:
+    """The folder that the program is in."""
     try:
         return os.getcwd()
     except OSError:  # it is gone; the shell's variable says what it was called

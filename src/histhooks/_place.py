@@ -58,7 +58,7 @@ class Place:
         pace: Pace,
         brake: Brake,
     ) -> None:
-        self.path = store_path(engine.settings.store)
+        self.path = store_path(engine.settings.store, engine.settings.folder)
         self.store: Store | None = None
         self._engine = engine
         self._stopping = stopping

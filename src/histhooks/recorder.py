@@ -169,7 +169,7 @@ def open_run(
     settings = engine.settings
     row = {
         "parent_id": above.id if above is not None else None,
-        "project": project_name(settings.project),
+        "project": project_name(settings.project, settings.folder),
         "group_name": settings.group or _group(),
         "name": name or _default_name(model_class),
         "kind": kind,
