@@ -1,0 +1,279 @@
+"""XGBoost: every training leaves a run, with every evaluation metric at every iteration.
+
+    import histhooks, numpy, xgboost
+    histhooks.autolog("xgboost")
+    X, y = numpy.random.rand(100, 4), numpy.random.rand(100)
+    train, valid = xgboost.DMatrix(X[:80], y[:80]), xgboost.DMatrix(X[80:], y[80:])
+    xgboost.train({"max_depth": 3}, train, 50, evals=[(valid, "valid")], early_stopping_rounds=5)
+
+    # without autolog(): this training and no other
+    from histhooks.integrations.xgboost import HistoryCallback
+    xgboost.train({"max_depth": 3}, train, 50, callbacks=[HistoryCallback()])
+
+==========================================  ==========================================================================
+XGBoost                                     record
+==========================================  ==========================================================================
+``train``                                   a run of kind `fit`
+``cv``                                      a run of kind `validate`
+``XGBModel.fit`` and its kin                a run of kind `fit`; the ``train`` inside belongs to it
+``score``, ``joblib.dump`` of an estimator  as of any estimator, where scikit-learn is recorded too
+``train`` inside another estimator's fit    the first belongs to that run, a later one and ``cv`` are children of it
+``params``; arguments of the call           params, under their own names; `params.<name>` where both have one
+``EarlyStopping``; callbacks                params `early_stopping.<name>`; param `callbacks`, by class
+scores of an iteration                      points `<eval set>-<metric>` (``cv``: `…-mean`, `…-std`), step = iteration
+``dtrain``, ``evals``, ``X``, ``eval_set``  datasets of role `train`, `valid` or `test`
+``best_iteration``, ``best_score``          results; `stopped_iteration` where it ended before its last round
+``save_config()``                           result `booster_config`
+``xgb_model``                               a link `continues` to the run that trained it; a file is an artifact, also
+                                            where ``load_model`` read it
+``save_model``                              an artifact of role `model` of the run that trained the model, also
+                                            after its end; of role `checkpoint` while it trains
+==========================================  ==========================================================================
+
+Splits. An eval set that is the training data itself is `train`; `test`, `train` and the words for validation mean
+what they say; any other name is `valid`, unless ``autolog(splits={"holdout": "test"})`` says so. The held-out part of
+a fold, which ``cv`` calls test, is `valid`: the number of rounds is chosen by it.
+
+Seams. Callbacks are the official registration, but the host stops asking them at the first that says stop
+(``any(...)`` in ``CallbackContainer.after_iteration``), and ``early_stopping_rounds`` adds one behind the user's. So
+ours goes first, into the container's own list, in ``CallbackContainer.__init__``, which every training passes through.
+No callback hears of an exception: for that, and for arguments, ``train``, ``cv`` and ``fit`` are wrapped. A
+``HistoryCallback`` without ``autolog()`` does the same, for calls that have one in their callbacks; it pickles as a
+plain ``TrainingCallback``, so that a model loads where histhooks is not installed.
+
+Not recorded: content of a ``DMatrix`` (its shape and names are); the learning rate under a ``LearningRateScheduler``;
+curves of what a search or an ensemble dispatches through joblib; workers of rank > 0. Of a ``train`` held in a
+closure, a partial or a default, arguments and data, and what it fails with. Tested with 3.2.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from types import FunctionType
+from typing import Any
+
+import xgboost
+from xgboost import callback as xgboost_callback
+from xgboost import collective, training
+from xgboost.callback import TrainingCallback
+
+from histhooks import recorder
+from histhooks._guard import guarded
+from histhooks._patching import Patches
+from histhooks._run import Run
+from histhooks.errors import NotApplicable
+from histhooks.integrations import Integration
+from histhooks.integrations.xgboost._facts import bind, log_call, log_fit, signature, splits_of
+from histhooks.integrations.xgboost._models import fitted, loaded, run_of
+from histhooks.integrations.xgboost._training import Training, current_training, saved, with_curve
+
+_MINIMUM = (2, 1)
+_OWN = ("xgboost", "sklearn", "joblib", "threading", "concurrent", "functools")
+
+_patches = Patches()
+_is_automatic = False
+
+
+class HistoryCallback(TrainingCallback):
+    """Records the training whose ``callbacks`` it is in; beside ``autolog()`` it changes nothing.
+
+    One object may serve any number of trainings, each of which is a run.
+
+    Examples
+    --------
+    >>> import xgboost
+    >>> from histhooks.integrations.xgboost import HistoryCallback
+    >>> callback = HistoryCallback()
+    >>> xgboost.train({}, xgboost.DMatrix([[0.0], [1.0]], [0, 1]), 2, callbacks=[callback]).num_boosted_rounds()
+    2
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._of: Training | None = None
+        guarded(_arm)()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> HistoryCallback:
+        return HistoryCallback()
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return TrainingCallback, ()
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
+        """Called by XGBoost after each iteration."""
+        if self._of is not None:
+            guarded(self._of.advance)(epoch, evals_log)
+        return False
+
+    def after_training(self, model: Any) -> Any:
+        """Called by XGBoost when no more iterations come."""
+        if self._of is not None:
+            guarded(self._of.conclude)(model)
+        return model
+
+
+# --- trainings --------------------------------------------------------------------------------------------------------
+
+
+def _outer() -> Run | None:
+    """The run of another hook's fit that this is a part of."""
+    run = recorder.current_run()
+    return run if run is not None and run.is_implicit and run.is_recorded and run.kind != "loop" else None
+
+
+def _may_record(callbacks: Any) -> bool:
+    is_asked = _is_automatic or any(isinstance(c, HistoryCallback) for c in callbacks or [])
+    return is_asked and recorder.is_recording() and not recorder.is_task() and collective.get_rank() == 0
+
+
+def _open(kind: str, model_class: str) -> Run:
+    return recorder.open_run(
+        kind=kind,
+        framework="xgboost",
+        framework_version=xgboost.__version__,
+        model_class=model_class,
+        call_site=recorder.call_site(_OWN),
+    )
+
+
+@guarded
+def _begin(original: Callable[..., Any], bound: dict[str, Any]) -> Training | None:
+    """The training that a call of ``train`` or ``cv`` is, with all that its arguments say."""
+    if not _may_record(bound.get("callbacks")):
+        return None
+    is_cv = original.__name__ == "cv"
+    splits = {} if is_cv else splits_of(bound.get("dtrain"), bound.get("evals"))
+    n_rounds = bound.get("num_boost_round", signature(original).get("num_boost_round"))
+    outer = _outer()
+    if outer is not None and not is_cv and outer not in with_curve:
+        return Training(outer, splits, n_rounds, is_own=False)
+    run = _open("validate" if is_cv else "fit", "xgboost.core.Booster")
+    log_call(run, original, bound, splits)
+    return Training(run, splits, n_rounds, is_own=True)
+
+
+def _around_train(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    begun = _begin(original, bind(original, args, kwargs))
+    if begun is None:
+        return original(*args, **kwargs)
+    token = current_training.set(begun)
+    try:
+        with recorder.scope(begun.run):
+            result = original(*args, **kwargs)
+    except BaseException as error:
+        begun.end(error)
+        raise
+    finally:
+        current_training.reset(token)
+    if isinstance(result, xgboost.Booster):
+        run_of[result] = begun.run  # that of the best iteration only is another object (save_best)
+    begun.end(None)
+    return result
+
+
+@guarded
+def _begin_fit(original: Callable[..., Any], bound: dict[str, Any]) -> Run | None:
+    estimator = bound["self"]
+    if _outer() is not None or not _may_record(getattr(estimator, "callbacks", None)):
+        return None
+    run = _open("fit", f"{type(estimator).__module__}.{type(estimator).__qualname__}")
+    log_fit(run, original, estimator, bound)
+    return run
+
+
+def _around_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    run = _begin_fit(original, bind(original, args, kwargs))
+    if run is None:
+        return original(*args, **kwargs)
+    try:
+        with recorder.scope(run):
+            result = original(*args, **kwargs)
+    except BaseException as error:
+        run.end(error=error)
+        raise
+    fitted(run, args[0])
+    run.end()
+    return result
+
+
+def _around_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    saved(**bind(original, args, kwargs))
+    return result
+
+
+def _around_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    loaded(**bind(original, args, kwargs))
+    return result
+
+
+def _around_container_init(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    _enter(args[0])
+    return result
+
+
+@guarded
+def _enter(container: Any) -> None:
+    """Put our callback first in the container's own list, in the place of those that a program put in."""
+    given = list(container.callbacks)
+    others = [c for c in given if not isinstance(c, HistoryCallback)]
+    begun = current_training.get()
+    if begun is None:
+        # A `train` that no wrapper of ours saw: what it was called with is not known.
+        if not _may_record(given) or _outer() is not None:
+            return
+        begun = Training(_open("fit", "xgboost.core.Booster"), {}, None, is_own=True)
+        begun.is_wrapped = False
+        weakref.finalize(container, begun.lost).atexit = False
+    begun.begin(others)
+    ours = HistoryCallback()
+    ours._of = begun
+    container.callbacks = [ours, *others]
+
+
+# --- seams ------------------------------------------------------------------------------------------------------------
+
+
+def _estimators(kind: type) -> list[type]:
+    below: list[type] = kind.__subclasses__()
+    return [kind, *(found for child in below for found in _estimators(child))]
+
+
+def _arm() -> None:
+    """Put the hooks in, once."""
+    if _patches:
+        return
+    _patches.wrap(xgboost_callback.CallbackContainer, "__init__", _around_container_init)
+    for name in ("train", "cv"):
+        ours = _patches.wrap(training, name, _around_train, rebound=True).wrapper
+        if vars(xgboost)[name] is not ours:
+            # Another one's wrapper (MLflow's), which leads to the function as it was before ours.
+            _patches.wrap(xgboost, name, _around_train)
+    _patches.wrap(xgboost.Booster, "save_model", _around_save)
+    _patches.wrap(xgboost.Booster, "load_model", _around_load)
+    for kind in dict.fromkeys(_estimators(xgboost.XGBModel)):
+        if kind.__module__.partition(".")[0] == "xgboost" and isinstance(vars(kind).get("fit"), FunctionType):
+            _patches.wrap(kind, "fit", _around_fit)
+
+
+def install() -> None:
+    """Record every training from here on."""
+    global _is_automatic
+    version = tuple(int(part) for part in xgboost.__version__.split(".")[:2])
+    if version < _MINIMUM:
+        raise NotApplicable(f"XGBoost {xgboost.__version__} is too old; 2.1 or newer is needed")
+    _arm()
+    _is_automatic = True
+
+
+def uninstall() -> None:
+    """Put everything back, by identity."""
+    global _is_automatic
+    _is_automatic = False
+    _patches.undo()
+
+
+integration = Integration("xgboost", install, uninstall)

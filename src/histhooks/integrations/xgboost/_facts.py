@@ -1,0 +1,137 @@
+"""What the arguments of a training say: splits, params, data."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from types import FunctionType
+from typing import Any
+
+import xgboost
+
+from histhooks import recorder
+from histhooks._guard import guarded
+from histhooks._metrics import describe
+from histhooks._run import Run
+from histhooks.integrations.xgboost._models import log_previous
+
+_DATA = ("self", "dtrain", "evals", "evals_result", "params", "callbacks", "X", "y", "eval_set", "xgb_model")
+# XGBoost's metrics whose direction their words do not tell (callback.py, EarlyStopping.after_iteration).
+_UP = frozenset({"auc", "aucpr", "pre", "map", "ndcg", "interval-regression-accuracy"})
+_DOWN = frozenset({"mphe", "quantile", "merror", "error"})
+_CONFIG_CHARACTERS = 20_000
+
+
+def bind(original: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by name, as the host binds them: it takes keyword-only ones by position too (require_keyword_args)."""
+    return {**dict(zip(signature(original), args, strict=False)), **kwargs}
+
+
+@functools.lru_cache(maxsize=256)
+def signature(function: Callable[..., Any]) -> dict[str, Any]:
+    """Names of the parameters of a function, with their defaults."""
+    return {name: p.default for name, p in inspect.signature(function).parameters.items()}
+
+
+def split_of(data: str) -> str:
+    """The split that the name of an eval set stands for."""
+    chosen = recorder.splits()
+    if data in chosen:
+        return chosen[data]
+    known = describe(f"{data}-x")
+    return known.split if known.metric == "x" else "valid"
+
+
+def splits_of(dtrain: Any, evals: Any) -> dict[str, str]:
+    """The splits of eval sets by name: one that is the training data itself is `train`."""
+    chosen = recorder.splits()
+    return {name: "train" if data is dtrain and name not in chosen else split_of(name) for data, name in _pairs(evals)}
+
+
+def _pairs(evals: Any) -> list[tuple[Any, Any]]:
+    """Eval sets with their names; none where the host will refuse them."""
+    pairs = list(evals) if isinstance(evals, (list, tuple)) else []
+    return pairs if all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs) else []
+
+
+def direction_of(metric: str) -> int:
+    """Which way a metric of XGBoost's gets better: 1 up, -1 down, 0 unknown."""
+    base = metric.partition("@")[0]
+    return 1 if base in _UP else -1 if base in _DOWN or base.endswith("nloglik") else describe(metric).direction
+
+
+def config_of(booster: Any) -> Any:
+    """The configuration that XGBoost resolved, as JSON; cut where it is long."""
+    text = booster.save_config()
+    if len(text) > _CONFIG_CHARACTERS:
+        return {"$cut": {"text": text[:_CONFIG_CHARACTERS], "characters": len(text)}}
+    return json.loads(text)
+
+
+@guarded
+def log_call(run: Run, original: Callable[..., Any], bound: dict[str, Any], splits: Mapping[str, str]) -> None:
+    """Record what a call of ``train`` or ``cv`` was given."""
+    run.log_params(_params_of(bound.get("params"), signature(original)), source="argument")
+    _log_arguments(run, original, bound)
+    _log_matrix(run, "train", bound.get("dtrain"))
+    for data, name in _pairs(bound.get("evals")):
+        if data is not bound.get("dtrain"):
+            _log_matrix(run, splits[name], data, name)
+    log_previous(run, bound.get("xgb_model"))
+
+
+@guarded
+def log_fit(run: Run, original: Callable[..., Any], estimator: Any, bound: dict[str, Any]) -> None:
+    """Record what an estimator and its ``fit`` were given."""
+    params = {k: v for k, v in estimator.get_params().items() if k != "callbacks"}
+    usual = {**dict.fromkeys(params), **_usual_of(type(estimator))}
+    run.log_params(params, source="argument", defaults={k: v for k, v in usual.items() if k in params})
+    _log_arguments(run, original, bound, "fit.")
+    X, y = bound.get("X"), bound.get("y")
+    run.log_dataset("train", X, y)
+    for number, (other, target) in enumerate(_pairs(bound.get("eval_set"))):
+        name = f"validation_{number}"
+        if other is not X or name in recorder.splits():
+            run.log_dataset(split_of(name), other, target, name=name)
+    log_previous(run, bound.get("xgb_model"))
+
+
+def _params_of(params: Any, taken: Mapping[str, Any]) -> dict[str, Any]:
+    """Booster params; of those given as pairs, a repeated one is a list."""
+    out: dict[str, Any] = {}
+    for key, value in params.items() if isinstance(params, Mapping) else list(params or []):
+        name = f"params.{key}" if key in taken else str(key)
+        if name in out:
+            out[name] = [*(out[name] if isinstance(out[name], list) else [out[name]]), value]
+        else:
+            out[name] = value
+    return out
+
+
+def _log_arguments(run: Run, original: Callable[..., Any], bound: Mapping[str, Any], prefix: str = "") -> None:
+    run.log_params({f"{prefix}{k}": v for k, v in bound.items() if k not in _DATA}, source="argument")
+    rest = {k: v for k, v in signature(original).items() if k not in bound and k not in _DATA}
+    defaults = {f"{prefix}{k}": None if v is inspect.Parameter.empty else v for k, v in rest.items()}
+    run.log_params(defaults, source="default")
+
+
+def _log_matrix(run: Run, role: str, data: Any, name: str | None = None) -> None:
+    """Record the shape and the names of a DMatrix, whose values lie where nobody can look without a copy."""
+    if not isinstance(data, xgboost.DMatrix):
+        return
+    facts: dict[str, Any] = {"shape": (data.num_row(), data.num_col())}
+    if data.feature_names is not None and data.feature_types is not None:
+        facts |= {"columns": list(data.feature_names), "dtypes": list(data.feature_types)}
+    run.log_dataset(role, type(type(data).__name__, (), facts)(), name=name)
+
+
+def _usual_of(kind: type) -> dict[str, Any]:
+    """Defaults of an estimator's constructor, which hands on to that of its parent what it does not name."""
+    usual: dict[str, Any] = {}
+    for parent in reversed(kind.__mro__):
+        init = vars(parent).get("__init__")
+        if isinstance(init, FunctionType):
+            usual |= {k: v for k, v in signature(init).items() if v is not inspect.Parameter.empty}
+    return usual

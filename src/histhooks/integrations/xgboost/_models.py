@@ -1,0 +1,71 @@
+"""Boosters by identity: the run that trained each, and the file that it was read from."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from pathlib import Path
+from typing import Any
+
+import xgboost
+
+from histhooks._data import hash_file
+from histhooks._guard import guarded
+from histhooks._run import Run
+from histhooks._trained import forget, trained_by
+
+run_of: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
+_estimator_of: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
+# The file that a booster was loaded from, with its size and its time of change.
+_read: weakref.WeakKeyDictionary[Any, tuple[str, int, int]] = weakref.WeakKeyDictionary()
+
+
+@guarded
+def fitted(run: Run, estimator: Any) -> None:
+    """Let scikit-learn's ``score``, and joblib's ``dump``, find the run of the estimator."""
+    trained_by(run, estimator, is_own=True)
+    _estimator_of[estimator.get_booster()] = weakref.ref(estimator)
+
+
+def log_previous(run: Run, model: Any) -> None:
+    """Where training goes on from an earlier model, link to the run that left it."""
+    if isinstance(model, (str, os.PathLike)):
+        run.log_artifact(model, role="model", direction="in")
+        run.link("continues", None, hash_file(Path(model))[0])
+    elif model is not None:
+        booster = model.get_booster() if hasattr(model, "get_booster") else model
+        earlier = run_of.get(booster) if isinstance(booster, xgboost.Booster) else None
+        if earlier is not None:
+            run.link("continues", str(earlier.id))
+        else:
+            place = _file_of(booster)
+            run.link("continues", None, hash_file(Path(place))[0] if place else None)
+            if place:
+                run.log_artifact(place, role="model", direction="in")
+
+
+@guarded
+def loaded(self: Any, fname: Any) -> None:
+    """Keep in mind from which file a booster was loaded, and forget who trained what it was before."""
+    known = stamped(fname)
+    run_of.pop(self, None)  # it is another model now
+    estimator = _estimator_of.pop(self, lambda: None)()
+    if estimator is not None:
+        forget(estimator)
+    _read.pop(self, None)
+    if known is not None:
+        _read[self] = known
+
+
+def _file_of(booster: Any) -> str | None:
+    """The file that a booster was loaded from, unless it was written again since."""
+    known = _read.get(booster) if isinstance(booster, xgboost.Booster) else None
+    return known[0] if known is not None and known == stamped(known[0]) else None
+
+
+def stamped(path: Any) -> tuple[str, int, int] | None:
+    """The place, the size and the time of change of a file that is there."""
+    if not isinstance(path, (str, os.PathLike)) or not Path(path).is_file():
+        return None
+    known = os.stat(path)
+    return os.path.abspath(path), known.st_size, known.st_mtime_ns
