@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from histhooks._captures import Capture
+from histhooks._programs import Inquiry, Question
 from histhooks._secrets import mask_text
 from histhooks._values import clean_text, dumps
 
 _COLUMN_CHARACTERS = 64 << 10
 _DIFF_CHARACTERS = 1 << 20
+_MORE_CHARACTERS = 1 << 16
 _FILE_BYTES = 64 << 10
 _FILES = 64
+_HASH = re.compile(r"[0-9a-f]{40,64}")
 _SUFFIXES = frozenset({".py", ".yaml", ".yml", ".toml", ".json", ".cfg", ".ini", ".sh", ".sql"})
 
 Gathered = tuple[dict[str, Any], dict[str, bytes], list[Capture]]
@@ -29,13 +32,83 @@ def entry_file() -> str | None:
     return os.path.abspath(name) if name else None
 
 
-def gather(entry: str | None) -> Gathered:
-    """Gather which code this process runs.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What git was asked.
+
+    Attributes
+    ----------
+    script : Path or None
+        The program.
+    root : Path or None
+        The folder of its repository, where there is one.
+    commit : str or None
+        What is checked out.
+    refused : Capture or None
+        Why there is no repository.
+    branch, origin, status, diff : Question or None
+    """
+
+    script: Path | None
+    root: Path | None = None
+    commit: str | None = None
+    refused: Capture | None = None
+    branch: Question | None = None
+    origin: Question | None = None
+    status: Question | None = None
+    diff: Question | None = None
+
+    @property
+    def questions(self) -> list[Question]:
+        """What is being asked."""
+        return [q for q in (self.branch, self.origin, self.status, self.diff) if q is not None]
+
+
+def ask(entry: str | None, inquiry: Inquiry) -> Asked:
+    """Ask git, which answers while other things are looked at.
 
     Parameters
     ----------
     entry : str or None
         What :func:`entry_file` said.
+    inquiry : Inquiry
+
+    Returns
+    -------
+    Asked
+        For :func:`gather`.
+    """
+    script = Path(entry) if entry and os.path.isfile(entry) else None
+    where = _git(inquiry, script.parent if script else None, "rev-parse", "--show-toplevel", "HEAD")
+    inquiry.read(where)
+    # Before the first commit git tells the folder, and then fails over HEAD.
+    told = where.text.splitlines() if where.code is not None else []
+    if not told or not os.path.isabs(told[0]):
+        return Asked(script, refused=_refusal(where))
+    root = Path(told[0])
+    commit = told[1] if len(told) > 1 and _HASH.fullmatch(told[1]) else None
+    return Asked(
+        script,
+        root,
+        commit,
+        branch=_git(inquiry, root, "symbolic-ref", "--short", "-q", "HEAD"),
+        origin=_git(inquiry, root, "config", "--get", "remote.origin.url"),
+        status=_git(inquiry, root, "status", "--porcelain", "-z", "--untracked-files=all"),
+        diff=_git(
+            inquiry, root, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD" if commit else "--cached",
+            most=_DIFF_CHARACTERS + _MORE_CHARACTERS,
+        ),
+    )  # fmt: skip
+
+
+def gather(asked: Asked, inquiry: Inquiry) -> Gathered:
+    """Gather which code this process runs.
+
+    Parameters
+    ----------
+    asked : Asked
+        What :func:`ask` began.
+    inquiry : Inquiry
 
     Returns
     -------
@@ -45,22 +118,28 @@ def gather(entry: str | None) -> Gathered:
         Texts by their SHA-256, secrets masked.
     captures : list of Capture
     """
+    inquiry.read(*asked.questions)
     row: dict[str, Any] = dict.fromkeys(("repository", "commit_hash", "branch", "dirty", "diff"))
     details: dict[str, Any] = {}
     contents: dict[str, bytes] = {}
-    script = Path(entry) if entry and os.path.isfile(entry) else None
     captures = []
-    if script is None:
+    if asked.script is None:
         captures.append(Capture("entry_script", "skipped", "the program has no file"))
-    root = _git("rev-parse", "--show-toplevel", folder=script.parent if script else None)
-    if root is None:
-        captures.append(Capture("git", "skipped", "no git repository here, or no git"))
-    else:
-        folder = Path(root.strip())
-        row |= _repository(folder)
-        captures += _changes(folder, row, details, contents)
-    row |= _entry(script, Path(root.strip()) if root else None)
+    if asked.refused is not None:
+        captures.append(asked.refused)
+    elif asked.root is not None:
+        row |= _repository(asked, asked.root)
+        captures += _changes(asked, asked.root, row, details, contents)
+    row |= _entry(asked.script, asked.root)
     return {**row, "details": dumps(details)}, contents, captures
+
+
+def _refusal(where: Question) -> Capture:
+    if where.code is None:
+        return Capture("git", "skipped" if where.is_missing else "failed", where.why_not)
+    if "not a git repository" in (where.why_not or ""):
+        return Capture("git", "skipped", "no git repository here")
+    return Capture("git", "failed", where.why_not)
 
 
 def _entry(script: Path | None, root: Path | None) -> dict[str, Any]:
@@ -74,57 +153,63 @@ def _entry(script: Path | None, root: Path | None) -> dict[str, Any]:
     return {"entry_script": clean_text(str(shown)), "entry_sha256": digest}
 
 
-def _git(*arguments: str, folder: Path | None = None) -> str | None:
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    command = ["git", "-c", "core.fsmonitor=false", "-c", "core.quotepath=false", *arguments]
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, timeout=20, check=True, stdin=subprocess.DEVNULL
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.decode("utf-8", "replace")
+def _git(inquiry: Inquiry, folder: Path | None, *arguments: str, most: int = 1 << 24) -> Question:
+    variables = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    options = ("-c", "core.fsmonitor=false", "-c", "core.quotepath=false")
+    return inquiry.ask("git", *options, *arguments, folder=folder, variables=variables, most=most)
 
 
-def _repository(folder: Path) -> dict[str, Any]:
-    origin = (_git("config", "--get", "remote.origin.url", folder=folder) or "").strip()
-    commit = (_git("rev-parse", "HEAD", folder=folder) or "").strip()
-    branch = (_git("symbolic-ref", "--short", "-q", "HEAD", folder=folder) or "").strip()
+def _repository(asked: Asked, root: Path) -> dict[str, Any]:
+    origin, branch = ((q.answer or "").strip() if q is not None else "" for q in (asked.origin, asked.branch))
     bare = re.sub(r"://[^/@]*@", "://", origin)
-    return {"repository": bare or str(folder), "commit_hash": commit or None, "branch": branch or None}
+    return {"repository": bare or str(root), "commit_hash": asked.commit, "branch": branch or None}
 
 
-def _changes(folder: Path, row: dict[str, Any], details: dict[str, Any], contents: dict[str, bytes]) -> list[Capture]:
+def _changes(
+    asked: Asked, root: Path, row: dict[str, Any], details: dict[str, Any], contents: dict[str, bytes]
+) -> list[Capture]:
+    assert asked.status is not None
+    assert asked.diff is not None
+    status = asked.status.answer
     captures = [Capture("git", "ok")]
-    base = ("HEAD",) if row["commit_hash"] else ("--cached",)
-    diff = _git("diff", "--no-ext-diff", "--no-textconv", "--no-color", *base, folder=folder)
-    status = _git("status", "--porcelain", "-z", "--untracked-files=all", folder=folder)
-    if diff is None or status is None:
-        return [Capture("git", "failed", "git diff or git status gave no answer in time")]
-    row["dirty"] = int(bool(status))
-    if diff:
-        captures += _keep_diff(diff, row, details, contents)
-    untracked = [entry[3:] for entry in status.split("\0") if entry.startswith("?? ")]
-    captures += _keep_untracked(folder, untracked, details, contents)
+    if status is None:
+        captures = [Capture("git", "failed", f"whether it has changes is not known: {asked.status.why_not}")]
+    else:
+        row["dirty"] = int(bool(status))
+        untracked = [entry[3:] for entry in status.split("\0") if entry.startswith("?? ")]
+        captures += _keep_untracked(root, untracked, details, contents)
+    if asked.diff.answer is None:
+        details["diff_missing"] = True
+        captures.append(Capture("diff", "failed", asked.diff.why_not))
+    elif asked.diff.answer:
+        captures += _keep_diff(asked.diff, row, details, contents)
     return captures
 
 
-def _keep_diff(diff: str, row: dict[str, Any], details: dict[str, Any], contents: dict[str, bytes]) -> list[Capture]:
-    masked = mask_text(diff)
-    details["diff_masked"] = masked != diff
-    details["diff_lines"] = diff.count("\n")
+def _keep_diff(
+    diff: Question, row: dict[str, Any], details: dict[str, Any], contents: dict[str, bytes]
+) -> list[Capture]:
+    kept = text = diff.text
+    masked = mask_text(text)
     captures = []
-    if len(masked) > _DIFF_CHARACTERS:
-        details["diff_cut_characters"] = len(masked) - _DIFF_CHARACTERS
-        captures.append(
-            Capture("diff", "truncated", f"{len(masked) - _DIFF_CHARACTERS} of {len(masked)} characters cut")
-        )
-        masked = masked[:_DIFF_CHARACTERS]
+    if diff.n_characters > _DIFF_CHARACTERS:
+        # At the end of a line, and masked with what came after it: half a secret is not known as one.
+        n_lines = text.count("\n", 0, _DIFF_CHARACTERS)
+        kept, masked = _first_lines(text, n_lines), _first_lines(masked, n_lines)
+        cut = diff.n_characters - len(kept)
+        details["diff_cut_characters"] = cut
+        captures.append(Capture("diff", "truncated", f"{cut} of {diff.n_characters} characters cut"))
+    details["diff_masked"] = masked != kept
+    details["diff_lines"] = diff.n_lines
     if len(masked) <= _COLUMN_CHARACTERS:
         row["diff"] = clean_text(masked)
     else:
         details["diff_content"] = _keep(masked, contents)
     return captures
+
+
+def _first_lines(text: str, count: int) -> str:
+    return "".join(f"{line}\n" for line in text.split("\n", count)[:count])
 
 
 def _keep_untracked(

@@ -6,13 +6,13 @@ import importlib.util
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from histhooks import _packages
 from histhooks._captures import Capture
+from histhooks._programs import Inquiry, Question
 from histhooks._secrets import mask_value
 from histhooks._values import dumps
 
@@ -27,11 +27,27 @@ VARIABLES = (
 # What a driver of an accelerator leaves in the file system of Linux, inside WSL included.
 _DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
+_FIELDS = ("name", "uuid", "memory.total", "driver_version")
+
 Gathered = tuple[dict[str, Any], list[tuple[str, str | None]], list[Capture]]
 
 
-def gather() -> Gathered:
+def ask(inquiry: Inquiry) -> Question | None:
+    """Ask for the accelerators, where there may be some; the answer takes up to seconds."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return None
+    return inquiry.ask(command, f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader")
+
+
+def gather(asked: Question | None, inquiry: Inquiry) -> Gathered:
     """Gather what a session runs on.
+
+    Parameters
+    ----------
+    asked : Question or None
+        What :func:`ask` began.
+    inquiry : Inquiry
 
     Returns
     -------
@@ -43,19 +59,20 @@ def gather() -> Gathered:
     captures = [Capture("environment", "ok")]
     packages, n_unreadable = _packages.installed()
     captures.append(_told_of(packages, n_unreadable))
-    gpus, told = _gpus()
-    captures.append(told)
-    if gpus and importlib.util.find_spec("pynvml") is None:
-        captures.append(Capture("gpu_use", "skipped", 'nvidia-ml-py is missing: pip install "histhooks[gpu]"'))
     row = {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "os": platform.platform(),
         "machine": platform.machine(),
         "cpu": _cpu(),
         "memory_bytes": _memory(),
-        "gpus": None if gpus is None else dumps(gpus),
+        "gpus": None,
         "details": dumps(_details()),
     }
+    gpus, told = _gpus(asked, inquiry)
+    captures.append(told)
+    if gpus and importlib.util.find_spec("pynvml") is None:
+        captures.append(Capture("gpu_use", "skipped", 'nvidia-ml-py is missing: pip install "histhooks[gpu]"'))
+    row["gpus"] = None if gpus is None else dumps(gpus)
     return row, packages, captures
 
 
@@ -84,22 +101,16 @@ def _memory() -> int | None:
         return None
 
 
-def _gpus() -> tuple[list[dict[str, str]] | None, Capture]:
-    command = shutil.which("nvidia-smi")
-    if command is None:
+def _gpus(asked: Question | None, inquiry: Inquiry) -> tuple[list[dict[str, str]] | None, Capture]:
+    if asked is None:
         if sys.platform == "linux" and not any(os.path.exists(path) for path in _DRIVERS):
             return [], Capture("gpus", "ok", "none: no driver is loaded")
         return None, Capture("gpus", "skipped", "no nvidia-smi on the PATH")
-    fields = ("name", "uuid", "memory.total", "driver_version")
-    try:
-        done = subprocess.run(
-            [command, f"--query-gpu={','.join(fields)}", "--format=csv,noheader"],
-            capture_output=True, text=True, timeout=5, check=True, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError) as error:
-        return None, Capture("gpus", "failed", f"nvidia-smi: {type(error).__name__}")
-    rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines() if line.strip()]
-    return [dict(zip(fields, row, strict=False)) for row in rows], Capture("gpus", "ok", f"{len(rows)} found")
+    inquiry.read(asked)
+    if asked.answer is None:
+        return None, Capture("gpus", "failed", asked.why_not)
+    rows = [[cell.strip() for cell in line.split(",")] for line in asked.answer.splitlines() if line.strip()]
+    return [dict(zip(_FIELDS, row, strict=False)) for row in rows], Capture("gpus", "ok", f"{len(rows)} found")
 
 
 def _details() -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,10 +13,13 @@ from histhooks import _code, _environment, _origin, _process
 from histhooks._captures import Capture
 from histhooks._data import sha256
 from histhooks._ledger import canonical
+from histhooks._programs import Inquiry, Question
+from histhooks._secrets import mask_text
 from histhooks._time import now_us
 from histhooks._values import dumps
 
 Entry = tuple[Any, ...]
+_TOGETHER_S = 0.25  # both parts in one state of the session, where the second is that near
 
 
 def version() -> str:
@@ -49,51 +54,121 @@ def session_facts() -> tuple[dict[str, Any], dict[str, str | None], str | None]:
     return row, personal, details
 
 
-def surroundings(session_id: str, entry: str | None) -> list[Entry]:
-    """Environment and code of a session, as entries for a batch; slow, so it comes after the first commit.
+class Look:
+    """The look around of one session: what it runs on, and which code.
+
+    It comes after the first commit. Each part is handed over as soon as it is complete, so that who is cut short has
+    the other one; what a slow program (git, nvidia-smi) has not answered when the process ends is told as missing.
 
     Parameters
     ----------
     session_id : str
     entry : str or None
         The program's file.
-
-    Returns
-    -------
-    list of tuple
+    put : callable
+        Takes entries for a batch.
+    importing : lock
+        Held by who calls a part, and let go of while other programs are waited for.
     """
-    entries: list[Entry] = []
-    facts: dict[str, Any] = {}
-    captures: list[tuple[Capture, float | None]] = [(c, None) for c in _origin.gather().captures]
 
-    start = time.perf_counter()
-    row, packages, told = _environment.gather()
-    facts["environment_id"] = key = content_id({**row, "packages": [list(p) for p in packages]})
-    entries.append(("content", "environments", [{"id": key, **row}]))
-    if packages:
-        entries.append(("content", "packages", [{"environment_id": key, "name": n, "version": v} for n, v in packages]))
-    captures += [(c, time.perf_counter() - start) for c in told]
+    def __init__(
+        self, session_id: str, entry: str | None, put: Callable[[list[Entry]], None], importing: threading.Lock
+    ) -> None:
+        self.inquiry = Inquiry(importing)
+        # What is done, in this order, and the collectors that each answers for.
+        self.parts: tuple[tuple[Callable[[], None], tuple[str, ...]], ...] = (
+            (self._ask, ("git",)),
+            (self._environment, ("environment", "packages", "gpus")),
+            (self._code, ("git",)),
+        )
+        self._session_id = session_id
+        self._entry = entry
+        self._put = put
+        self._begun = time.monotonic()
+        self._gpus: Question | None = None
+        self._asked: _code.Asked | None = None
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._facts: dict[str, Any] = {}
+        self._entries: list[Entry] = []
+        self._told: dict[str, str] = {}
 
-    start = time.perf_counter()
-    row, contents, told = _code.gather(entry)
-    facts["code_version_id"] = key = content_id(row)
-    entries.append(("content", "code_versions", [{"id": key, **row}]))
-    for digest, data in contents.items():
-        entries.append(("content", "contents", [content_row(digest, "file", data)]))
-    captures += [(c, time.perf_counter() - start) for c in told]
+    def close(self) -> list[Entry]:
+        """Take no more; what was not handed over yet, and what is missing."""
+        self.told([Capture(name, "skipped", self._too_late()) for _, names in self.parts for name in names])
+        with self._lock:
+            self._is_closed = True
+            return self._taken()
 
-    entries.append(("state", "session", session_id, facts, None))
-    for capture, duration in captures:
-        row = {"session_id": session_id, "run_id": None, "collector": capture.collector, "status": capture.status}
-        row |= {"note": capture.note, "duration_s": duration, "time": now_us()}
-        entries.append(("row", "captures", session_id, row))
-    return entries
+    def failed(self, names: tuple[str, ...], error: Exception) -> None:
+        """A part came to no end."""
+        text = mask_text(f"{type(error).__name__}: {error}")[:300]
+        self.told([Capture(name, "failed", text) for name in names])
+        self._hand_over()
 
+    def told(self, captures: list[Capture], duration_s: float | None = None) -> None:
+        """What came of gathering something; the first word on it counts."""
+        with self._lock:
+            for capture in captures:
+                if capture.collector in self._told:
+                    continue
+                self._told[capture.collector] = capture.status
+                row: dict[str, Any] = {"session_id": self._session_id, "run_id": None, **asdict(capture)}
+                row |= {"duration_s": duration_s, "time": now_us()}
+                self._entries.append(("row", "captures", self._session_id, row))
 
-def not_captured(entries: list[Entry]) -> list[str]:
-    """Names of what was to be gathered and was not."""
-    rows = [entry[3] for entry in entries if entry[:2] == ("row", "captures")]
-    return sorted({row["collector"] for row in rows if row["status"] in ("failed", "skipped")})
+    def not_captured(self) -> list[str]:
+        """Names of what was to be gathered and was not."""
+        return sorted(name for name, status in self._told.items() if status in ("failed", "skipped"))
+
+    def _ask(self) -> None:
+        self._gpus = _environment.ask(self.inquiry)
+        self._asked = _code.ask(self._entry, self.inquiry)
+
+    def _environment(self) -> None:
+        start = time.perf_counter()
+        row, packages, captures = _environment.gather(self._gpus, self.inquiry)
+        key = content_id({**row, "packages": [list(p) for p in packages]})
+        entries: list[Entry] = [("content", "environments", [{"id": key, **row}])]
+        if packages:
+            rows = [{"environment_id": key, "name": name, "version": version} for name, version in packages]
+            entries.append(("content", "packages", rows))
+        self._add({"environment_id": key}, entries)
+        self.told(captures, time.perf_counter() - start)
+        if self._asked is None or not self.inquiry.read(*self._asked.questions, within_s=_TOGETHER_S):
+            self._hand_over()
+
+    def _code(self) -> None:
+        if self._asked is None:
+            return
+        start = time.perf_counter()
+        row, contents, captures = _code.gather(self._asked, self.inquiry)
+        key = content_id(row)
+        entries: list[Entry] = [("content", "code_versions", [{"id": key, **row}])]
+        entries += [("content", "contents", [content_row(digest, "file", data)]) for digest, data in contents.items()]
+        self._add({"code_version_id": key}, entries)
+        self.told(captures, time.perf_counter() - start)
+        self._hand_over()
+
+    def _too_late(self) -> str:
+        return f"not there yet when the process ended, {time.monotonic() - self._begun:.1f} s after the session began"
+
+    def _add(self, facts: dict[str, Any], entries: list[Entry]) -> None:
+        with self._lock:
+            self._facts |= facts
+            self._entries += entries
+
+    def _hand_over(self) -> None:
+        with self._lock:
+            if not self._is_closed:
+                self._put(self._taken())
+
+    def _taken(self) -> list[Entry]:
+        entries = self._entries
+        if self._facts:
+            entries.append(("state", "session", self._session_id, self._facts, None))
+        self._entries, self._facts = [], {}
+        return entries
 
 
 def content_row(digest: str, kind: str, data: bytes) -> dict[str, Any]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import getpass
 import os
 import shlex
-import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from histhooks._captures import Capture
 from histhooks._engine import engine
 from histhooks._notebook import is_notebook
+from histhooks._programs import Inquiry
 from histhooks._secrets import mask_argv, mask_text
 
 # Variable with the job's id, and with the array's index, of each batch system.
@@ -22,6 +23,7 @@ _JOBS = (
     ("LSB_JOBID", "LSB_JOBINDEX"),
     ("AWS_BATCH_JOB_ID", "AWS_BATCH_JOB_ARRAY_INDEX"),
 )
+_PATIENCE_S = 2.0  # for git, where all that is recorded waits for the name
 # Variables in which continuous integration names who set it off.
 _CI_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "CIRCLE_USERNAME", "BUILDKITE_BUILD_CREATOR")
 
@@ -36,16 +38,14 @@ class Origin:
         Columns of `sessions`.
     details : dict
         Facts that have no column.
-    captures : list of Capture
     """
 
     row: dict[str, Any]
     details: dict[str, Any] = field(default_factory=dict)
-    captures: list[Capture] = field(default_factory=list)
 
 
 def gather() -> Origin:
-    """Gather all of it. Reads the environment and asks git for an e-mail address at most once."""
+    """Gather all of it: reads the environment, and asks git for an e-mail address."""
     name, source = actor()
     job_id = _job_id()
     rank, world_size = engine.place
@@ -60,10 +60,12 @@ def gather() -> Origin:
         "rank": rank if world_size > 1 else None,
         "world_size": world_size if world_size > 1 else None,
     }
-    captures = [
-        Capture(what, "failed", "the system does not tell") for what in ("cwd", "username") if row[what] is None
-    ]
-    return Origin(row, {}, captures)
+    return Origin(row)
+
+
+def untold(personal: Mapping[str, str | None]) -> list[Capture]:
+    """What the system did not tell of it."""
+    return [Capture(what, "failed", "the system does not tell") for what in ("cwd", "username") if not personal[what]]
 
 
 def actor() -> tuple[str | None, str | None]:
@@ -71,19 +73,11 @@ def actor() -> tuple[str | None, str | None]:
     for variable in ("HISTHOOKS_ACTOR", *_CI_ACTORS):
         if os.environ.get(variable):
             return mask_text(os.environ[variable]), variable
-    try:
-        done = subprocess.run(
-            ["git", "config", "user.email"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        if done.stdout.strip():
-            return done.stdout.strip(), "git"
-    except (OSError, subprocess.SubprocessError):
-        pass
+    inquiry = Inquiry(patience_s=_PATIENCE_S)
+    asked = inquiry.ask("git", "config", "user.email")
+    inquiry.read(asked)
+    if asked.answer and asked.answer.strip():
+        return asked.answer.strip(), "git"
     name = _username()
     return name, None if name is None else "username"
 

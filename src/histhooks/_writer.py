@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from histhooks import _code, _gather, _settle
+from histhooks import _code, _gather, _origin, _settle
 from histhooks._batch import Assembler, Batch
 from histhooks._device import Waiting
 from histhooks._filesystem import is_network
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _WAIT_S = 0.25
 _HEARTBEAT_S = 15.0
 _SLICE = 2000
+_LOOK_S, _HURRY_S = 2.0, 0.5  # at the end, for what is still being gathered, and for what others answered by then
 _GRACE_S = 0.2  # where a signal ends the process
 _LOG_S = 1e-6  # one log() of four scalars, as `python -m benchmarks log` measures it; timing each would double it
 
@@ -65,9 +66,8 @@ class Writer(threading.Thread):
         self._beat = 0.0
         self._clock = time.perf_counter()
         self._tell: Callable[[str], None] = say
-        self._not_captured: list[str] = []
         self._n_logs = 0
-        self._entry = _code.entry_file()
+        self._look = _gather.Look(engine.session_id, _code.entry_file(), engine.buffer.extend, self.importing)
         self._gathering = threading.Thread(target=self._gather, name="histhooks-gather", daemon=True)
         self._cells = Cells()
         self._waiting = Waiting()
@@ -90,8 +90,7 @@ class Writer(threading.Thread):
                 self._attempt(self._heartbeat)
                 self._attempt(self._look_around)
             self._flush()  # before anything that takes time, which a signal does not leave
-            if self._gathering.is_alive():
-                self._gathering.join(_GRACE_S if self._final.get("signal") else PATIENCE_AT_END_S)
+            self._end_gathering()
             self._flush()
             self._last_readings()
             self._attempt(self._look_around)
@@ -122,6 +121,7 @@ class Writer(threading.Thread):
             if is_new:
                 keep_out_of_git(self.path)
         self.engine.actor = personal.get("actor")
+        self._look.told(_origin.untold(personal))
         with self.lock:
             self._assembler.heads = store.heads()
         first = {**facts, "status": "running", "started_at": iso(now_us()), "details": details}
@@ -134,6 +134,7 @@ class Writer(threading.Thread):
         try:
             self._gathering.start()
         except RuntimeError:  # the interpreter is on its way out: since Python 3.12 it starts no more threads
+            self._look.inquiry.within(_LOOK_S)
             self._gather()
 
     def _look_after_others(self) -> None:
@@ -152,16 +153,24 @@ class Writer(threading.Thread):
         5 ms, which adds up to seconds, and what was logged meanwhile must not wait for it.
         """
         begin = time.thread_time()
-        try:
-            with self.importing:
-                entries = _gather.surroundings(self.engine.session_id, self._entry)
-        except Exception as error:
-            self.engine.failed("gather", error)
-            return
-        finally:
+        for gather, names in self._look.parts:
+            try:
+                with self.importing:
+                    gather()
+            except Exception as error:
+                self.engine.failed("gather", error)
+                self._look.failed(names, error)
             self._gathering_s = time.thread_time() - begin
-        self._not_captured = _gather.not_captured(entries)
-        self.engine.buffer.extend(entries)
+
+    def _end_gathering(self) -> None:
+        """Give what is still being gathered a short time; the process waits for it."""
+        is_signal = bool(self._final.get("signal"))
+        if self._gathering.is_alive():
+            self._gathering.join(_GRACE_S / 2 if is_signal else _LOOK_S)
+        if self._gathering.is_alive():
+            self._look.inquiry.hurry()  # what others have answered by now is known
+            self._gathering.join(_GRACE_S / 2 if is_signal else _HURRY_S)
+        self.engine.buffer.extend(self._look.close())
 
     def _end(self) -> None:
         engine = self.engine
@@ -171,7 +180,8 @@ class Writer(threading.Thread):
         unfinished = ", ".join(f"{count} {status}" for status, count in sorted(engine.n_unfinished.items()))
         runs = f"{engine.n_runs} run{'' if engine.n_runs == 1 else 's'}" + (f" ({unfinished})" if unfinished else "")
         share = cost_s / max(time.perf_counter() - self._clock, 1e-9)
-        missing = f" · not captured: {', '.join(self._not_captured)}" if self._not_captured else ""
+        not_captured = self._look.not_captured()
+        missing = f" · not captured: {', '.join(not_captured)}" if not_captured else ""
         store = self._place.store
         if store is not None:
             self._tell(

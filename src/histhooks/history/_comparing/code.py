@@ -87,6 +87,10 @@ def state_of(history: History, code: Mapping[str, Any] | None, folder: str | Non
         return None
     details, missing = code["details"], []
     diff = diff_of(history, code)
+    if code["dirty"] is None:
+        missing.append("whether it had changes is not known")
+    if details.get("diff_missing"):
+        missing.append("its diff was not kept")
     if details.get("diff_masked"):
         missing.append("secrets in its diff are masked")
     if details.get("diff_cut_characters"):

@@ -1,0 +1,91 @@
+"""Other programs that are asked: side by side, with bounds, and never waited for without end."""
+
+import threading
+from pathlib import Path
+
+from histhooks._programs import Inquiry
+
+
+def test_programs_run_side_by_side_and_each_answer_is_its_own(tmp_path: Path) -> None:
+    inquiry = Inquiry()
+    # Each waits for the other's file: one after the other they would never end.
+    first = inquiry.ask("sh", "-c", "touch a; while [ ! -e b ]; do sleep 0.01; done; echo one", folder=tmp_path)
+    second = inquiry.ask("sh", "-c", "touch b; while [ ! -e a ]; do sleep 0.01; done; echo two", folder=tmp_path)
+    assert inquiry.read(first, second)
+    assert (first.answer, second.answer) == ("one\n", "two\n")
+
+
+def test_more_than_a_pipe_holds_is_read_while_another_is_waited_for() -> None:
+    inquiry = Inquiry()
+    big = inquiry.ask("sh", "-c", "yes 12345678 | head -n 200000; exec true", most=1000)
+    small = inquiry.ask("sh", "-c", "echo small")
+    assert inquiry.read(small)
+    assert inquiry.read(big)
+    assert big.text == "12345678\n" * 111 + "1"
+    assert (big.n_characters, big.n_lines) == (1_800_000, 200_000)
+
+
+def test_characters_are_counted_also_where_a_read_ends_within_one() -> None:
+    inquiry = Inquiry()
+    question = inquiry.ask("sh", "-c", r"printf '\303'; sleep 0.2; printf '\251\n\377'")
+    assert inquiry.read(question)
+    assert question.answer == "\u00e9\n\ufffd"
+    assert (question.n_characters, question.n_lines) == (3, 1)
+
+
+def test_why_there_is_no_answer_is_told() -> None:
+    inquiry = Inquiry(patience_s=1.0)
+    refused = inquiry.ask("sh", "-c", "echo half; echo first >&2; echo \"fatal: not in '/home/ann'\" >&2; exit 3")
+    silent = inquiry.ask("sh", "-c", "exit 4")
+    missing = inquiry.ask("no-such-program-anywhere", "--version")
+    slow = inquiry.ask("sh", "-c", "echo begun; exec sleep 1000")
+    assert inquiry.read(refused, silent, missing, slow)
+    assert [q.answer for q in (refused, silent, missing, slow)] == [None] * 4
+    assert (refused.code, refused.why_not) == (3, "sh: fatal: not in '...'")
+    assert (silent.code, silent.why_not) == (4, "sh: exit code 4")
+    assert (missing.is_missing, missing.why_not) == (True, "no no-such-program-anywhere on the PATH")
+    assert (slow.code, slow.why_not) == (None, "sh gave no answer in 1 s")
+
+
+def test_who_comes_back_earlier_gives_nothing_up() -> None:
+    inquiry = Inquiry()
+    question = inquiry.ask("sh", "-c", "echo begun; sleep 0.5; echo ended")
+    assert not inquiry.read(question, within_s=0.01)
+    assert inquiry.read(question)
+    assert question.answer == "begun\nended\n"
+
+
+def test_a_hurry_ends_the_waiting_and_what_was_said_before_it_counts() -> None:
+    inquiry = Inquiry()
+    said = inquiry.ask("sh", "-c", "echo said")
+    other = Inquiry()
+    assert other.read(other.ask("sh", "-c", "sleep 0.5"))  # by now it has been said, and nobody read it
+    slow = inquiry.ask("sleep", "1000")
+    talks = inquiry.ask("yes")
+    threading.Timer(0.2, inquiry.hurry).start()
+    assert inquiry.read(slow)
+    assert inquiry.read(said, talks)
+    assert said.answer == "said\n"
+    assert slow.why_not == "sleep had not answered when the process ended"
+    assert talks.why_not == "yes had not answered when the process ended"
+    assert inquiry.read(inquiry.ask("sleep", "1000"))
+
+
+def test_the_lock_is_let_go_of_while_programs_are_waited_for() -> None:
+    lock = threading.Lock()
+    seen = []
+
+    def other() -> None:
+        with lock:
+            seen.append("in between")
+            Path("go").touch()
+
+    with lock:
+        inquiry = Inquiry(lock)
+        question = inquiry.ask("sh", "-c", "while [ ! -e go ]; do sleep 0.01; done")
+        thread = threading.Thread(target=other)
+        thread.start()
+        assert inquiry.read(question)
+        assert lock.locked()
+    thread.join()
+    assert seen == ["in between"]
