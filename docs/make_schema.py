@@ -100,6 +100,19 @@ and `PRAGMA user_version` is {user_version} (1000 times the major version, plus 
   stands in `special` as `nan`, `inf` or `-inf`.
 - NULL means "not recorded", apart from zero and from no; `captures` says why.
 - What is marked "personal, erasable" can be taken out without breaking the ledger.
+
+## Versions
+
+The first session of a newer version of histhooks that records into a store, or the first command that changes
+something there, brings it up to date: in a process of its own, in one transaction, whatever others write meanwhile.
+Programs with an older minor version go on writing to it. Reading never changes a store, however old it is; a store
+that cannot be brought up to date is left as it is, and sessions record in spools until it can. By hand:
+`python -m histhooks.migrations PATH`.
+
+| version | what it changed |
+|---|---|
+| 1.0 | |
+| 1.1 | four indexes are gone, which took a quarter of a small run's bytes; indexes are no part of what is promised |
 """
 
 

@@ -93,7 +93,7 @@ def test_a_store_made_from_schema_sql_has_no_pending_migration(db: sqlite3.Conne
 def test_the_file_says_that_it_is_ours_and_of_which_version(db: sqlite3.Connection) -> None:
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
     assert application_id.to_bytes(4, "big") == b"HIST"
-    assert db.execute("PRAGMA user_version").fetchone() == (1000,)
+    assert db.execute("PRAGMA user_version").fetchone() == (1001,)
 
 
 def test_the_package_carries_the_schema_and_every_step() -> None:

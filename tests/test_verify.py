@@ -17,6 +17,7 @@ import pytest
 
 from histhooks import History, StoreError
 from histhooks._ledger import TABLES
+from histhooks._store import SCHEMA_VERSION
 from histhooks.testing import query
 from histhooks.verify import verify
 
@@ -361,7 +362,7 @@ def test_spools_without_a_store_are_verified(store: Path) -> None:
 def test_a_store_of_a_newer_minor_version_is_verified_and_of_a_newer_major_one_is_not(store: Path) -> None:
     connection = sqlite3.connect(store)
     connection.execute("ALTER TABLE runs ADD COLUMN mood TEXT")
-    connection.execute("PRAGMA user_version = 1001")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     connection.close()
     assert verify(store).ok
     connection = sqlite3.connect(store)

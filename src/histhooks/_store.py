@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,13 +21,14 @@ from typing import Any
 from histhooks._batch import Batch, Series
 from histhooks._filesystem import is_network
 from histhooks._ledger import CONTENT_TABLES
+from histhooks._migrating import migrate_apart
 from histhooks._pace import Pace
 from histhooks._points import Summary
 from histhooks._time import iso, now_us
 from histhooks.errors import StoreError
 
 APPLICATION_ID = 0x48495354
-SCHEMA_VERSION = 1000
+SCHEMA_VERSION = 1001
 
 _SUMMARY = tuple(f.name for f in fields(Summary))
 _AT_ONCE = (2000, 200, 20)  # rows a statement, the first where it is late; a rest below the last goes with its own
@@ -208,13 +207,21 @@ class Store:
                 time.sleep(0.005)
 
     def _migrate(self) -> None:
-        """Bring an old store up to date in a process of its own: sqlite-utils must not enter this one."""
-        command = [sys.executable, "-m", "histhooks.migrations", str(self.path)]
-        environment = {**os.environ, "HISTHOOKS": "off"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise Unwritable(f"{self.path} could not be brought up to date ({last}); run `histhooks doctor`")
+        """Bring an old store up to date."""
+        # Who writes is waited for here, and a store that nobody can write to is told without a process.
+        execute = self.connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            version = check(self.path, self.connection)
+            execute(f"PRAGMA user_version = {version}")  # changes nothing, but needs all that a change needs
+        finally:
+            if self.connection.in_transaction:
+                execute("ROLLBACK")
+        why = migrate_apart(self.path) if version < SCHEMA_VERSION else ""  # else somebody was first
+        if why:
+            raise Unwritable(
+                f"{self.path} could not be brought up to date ({why}); try `python -m histhooks.migrations {self.path}`"
+            )
 
     def heads(self) -> list[list[Any]]:
         """The last ledger lines that no other session's first line names yet: [session id, seq, digest] each."""

@@ -71,6 +71,14 @@ def _try(name: str, **variables: str) -> str:
     return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
 
 
+def _schema(version: int) -> str:
+    """The version of a store, and what becomes of one that is old."""
+    from histhooks._store import SCHEMA_VERSION
+
+    told, ours = (f"{number // 1000}.{number % 1000}" for number in (version, SCHEMA_VERSION))
+    return told if version >= SCHEMA_VERSION else f"{told}, which the next session that records here brings to {ours}"
+
+
 def _examine(store: str | None) -> dict[str, Any]:
     import platform
     import shutil
@@ -113,6 +121,7 @@ def _examine(store: str | None) -> dict[str, Any]:
         try:
             with History(path) as history:
                 sql = f"SELECT {STATUS} AS status, count(*) AS n FROM runs AS r GROUP BY 1 ORDER BY 1"
+                facts["schema"] = _schema(history.sql("PRAGMA user_version")[0]["user_version"])
                 facts["runs"] = {row["status"]: row["n"] for row in history.sql(sql)}
                 errors = history.sql("SELECT coalesce(sum(hook_errors), 0) AS n FROM sessions")[0]["n"]
                 if errors:

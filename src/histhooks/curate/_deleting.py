@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from histhooks.errors import QueryError, StoreError
 
 _LOST_FOR_GOOD_US = 24 * 3600 * 1_000_000
 _DOOMED = "(SELECT id FROM temp.doomed)"
+_LISTED = "IN (SELECT value FROM json_each(?))"
 
 # What runs share: who names it in what is doomed, and all that anybody else needs.
 _SHARED = {
@@ -126,19 +127,17 @@ def delete_rows(session: CommandSession, run_ids: Iterable[str], reason: str, *,
         candidates = {table: _column(connection, sql) for table, (sql, _) in _SHARED.items()}
         if dry_run:
             return Deletion([_told(run) for run in doomed], _count_rows(connection), [], 0)
-        for run in doomed:
-            entries.append(session.tombstone("delete", run["id"], _digests(connection, run["id"]), reason))
+        entries += _tombstones(session, [run["id"] for run in doomed], reason)
         entries += _kept_states(connection)
         rows = _remove(connection)
         contents = []
         for table, found in candidates.items():
-            needed = _column(connection, _SHARED[table][1])
-            for key in sorted(found - needed):
-                if not _is_named_by_open(connection, table, key):
-                    contents.append(key)
-                    entries.append(session.tombstone("delete", key, _digests(connection, key, table), reason))
-                    column = TABLES[table].columns[0]
-                    rows += connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (key,)).rowcount
+            gone = found - _column(connection, _SHARED[table][1])
+            gone -= _named_by_open(connection, table, gone)
+            contents += sorted(gone)
+            entries += _tombstones(session, sorted(gone), reason, table)
+            sql = f"DELETE FROM {table} WHERE {TABLES[table].columns[0]} {_LISTED}"
+            rows += connection.execute(sql, (_json(gone),)).rowcount
     _remove_files(session.path, contents)
     notice = free_space(session.store)
     return Deletion([_told(run) for run in doomed], rows, contents, max(before - size_of(session.path), 0), notice)
@@ -176,11 +175,24 @@ def _refuse_open(session: CommandSession, run: dict[str, Any]) -> None:
             raise StoreError(f"{name} was last seen {seen} and may come back; delete it a day after that")
 
 
-def _digests(connection: sqlite3.Connection, scope: str, table: str | None = None) -> list[str]:
-    sql = (
-        "SELECT DISTINCT digest FROM ledger_parts WHERE scope = ?1 AND coalesce(table_name = ?2, true) ORDER BY digest"
-    )
-    return [digest for (digest,) in connection.execute(sql, (scope, table))]
+def _tombstones(
+    session: CommandSession, scopes: list[str], reason: str, table: str | None = None
+) -> Iterator[tuple[Any, ...]]:
+    """What tells of some runs, or of some content of a table, that they are gone."""
+    # One look at all parts: each takes longer to find alone than all of them together.
+    sql = f"SELECT scope, digest FROM ledger_parts WHERE scope {_LISTED} AND coalesce(table_name = ?, true)"
+    digests: dict[str, set[str]] = {scope: set() for scope in scopes}
+    if scopes:
+        for scope, digest in session.connection.execute(sql, (_json(scopes), table)):
+            digests[scope].add(digest)
+    for scope, found in digests.items():
+        yield session.tombstone("delete", scope, sorted(found), reason)
+
+
+def _json(keys: Iterable[str]) -> str:
+    import json
+
+    return json.dumps(list(keys))
 
 
 def _column(connection: sqlite3.Connection, sql: str) -> set[str]:
@@ -229,13 +241,13 @@ def _remove(connection: sqlite3.Connection) -> int:
     return total
 
 
-def _is_named_by_open(connection: sqlite3.Connection, table: str, key: str) -> bool:
-    """Whether a session that still records wrote shared content: it does not write it a second time."""
+def _named_by_open(connection: sqlite3.Connection, table: str, keys: set[str]) -> set[str]:
+    """Shared content that a session wrote which still records: it does not write it a second time."""
     sql = (
-        "SELECT 1 FROM ledger_parts AS p JOIN sessions AS s ON s.id = p.session_id "
-        "WHERE p.scope = ? AND p.table_name = ? AND s.status IN ('running', 'lost') LIMIT 1"
+        "SELECT p.scope FROM sessions AS s CROSS JOIN ledger_parts AS p ON p.session_id = s.id "
+        f"WHERE s.status IN ('running', 'lost') AND p.scope {_LISTED} AND p.table_name = ?"
     )
-    return connection.execute(sql, (key, table)).fetchone() is not None
+    return {scope for (scope,) in connection.execute(sql, (_json(keys), table))} if keys else set()
 
 
 def _remove_files(store: Path, contents: list[str]) -> None:

@@ -139,7 +139,7 @@ def copy_runs(
 def _copy_rows(source: sqlite3.Connection, target: sqlite3.Connection, choice: Choice, *, is_anonymous: bool) -> None:
     def copy(table: str, where: str, keys: list[str]) -> None:
         personal = _PERSONAL.get(table, ()) if is_anonymous else ()
-        columns = [row[1] for row in target.execute(f"PRAGMA table_info({table})")]
+        columns = _shared(source, target, table)
         chosen = ", ".join(f"NULL AS {column}" if column in personal else column for column in columns)
         rows = source.execute(f"SELECT {chosen} FROM {table} WHERE {where} {_IN}", (json.dumps(keys),))
         marks = ", ".join("?" * len(columns))
@@ -167,17 +167,23 @@ def _copy_rows(source: sqlite3.Connection, target: sqlite3.Connection, choice: C
     copy("contents", "sha256", _column(source, sql, choice.own))
 
 
+def _shared(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> list[str]:
+    """Columns that both have: an older store is read as it is, and lacks what later versions added."""
+    theirs = {row[1] for row in source.execute(f"PRAGMA table_info({table})")}
+    return [row[1] for row in target.execute(f"PRAGMA table_info({table})") if row[1] in theirs]
+
+
 def _copy_series(
     source: sqlite3.Connection, target: sqlite3.Connection, choice: Choice, progress: Progress | None
 ) -> None:
-    columns = [row[1] for row in target.execute("PRAGMA table_info(metric_summaries)")]
+    columns = _shared(source, target, "metric_summaries")
     sql = f"SELECT {', '.join(columns)} FROM metric_summaries WHERE run_id {_IN} ORDER BY run_id, name"
     series = [tuple(row) for row in source.execute(sql, (json.dumps(choice.runs),))]
     for key, (old, *rest) in enumerate(series, start=1):
         marks = ", ".join("?" * len(columns))
         target.execute(f"INSERT INTO metric_summaries ({', '.join(columns)}) VALUES ({marks})", (key, *rest))
         for table in ("points", "rollups"):
-            names = [row[1] for row in target.execute(f"PRAGMA table_info({table})") if row[1] != "series"]
+            names = [name for name in _shared(source, target, table) if name != "series"]
             marks = ", ".join("?" * len(names))
             rows = source.execute(f"SELECT {', '.join(names)} FROM {table} WHERE series = ?", (old,))
             insert = f"INSERT OR IGNORE INTO {table} (series, {', '.join(names)}) VALUES ({key}, {marks})"

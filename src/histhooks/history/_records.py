@@ -335,7 +335,7 @@ class RunRecord:
     @property
     def captures(self) -> list[dict[str, Any]]:
         """What came of gathering things, for the run and its session."""
-        sql = "SELECT * FROM captures WHERE run_id = ? OR (run_id IS NULL AND session_id = ?) ORDER BY time"
+        sql = "SELECT * FROM captures WHERE coalesce(run_id, session_id) IN (?, ?) ORDER BY time"
         return self._rows(sql, self.id, self.row["session_id"])
 
     def to_pandas(self, *names: str, index: str = "step") -> pandas.DataFrame:

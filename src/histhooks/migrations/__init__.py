@@ -21,7 +21,7 @@ migrations = Migrations(MIGRATION_SET)
 # "HIST" in ASCII: `file` and PRAGMA application_id tell a store from any other SQLite file.
 APPLICATION_ID = 0x48495354
 # PRAGMA user_version is 1000 * major + minor.
-SCHEMA_VERSION = 1000
+SCHEMA_VERSION = 1001
 
 
 def _run(db: Database, name: str) -> None:
@@ -41,20 +41,39 @@ def initial(db: Database) -> None:
     _run(db, "0001_initial.sql")
 
 
+@migrations(name="0002_fewer_indexes")
+def fewer_indexes(db: Database) -> None:
+    """Version 1.1: without the indexes that cost more than they served."""
+    _run(db, "0002_fewer_indexes.sql")
+
+
 def migrate(path: str) -> None:
     """Bring the store at ``path`` up to this version, or make it where there is none.
+
+    All of it is one transaction, which waits for who writes: of several that try at once, the first does it, and the
+    others find it done. A store of a newer version stays as it is.
 
     Parameters
     ----------
     path : str
         The store.
+
+    Raises
+    ------
+    sqlite3.Error
+        Where it stays locked or cannot be written; nothing was changed then.
     """
     db = Database(path)
-    migrations.apply(db)
-    db.conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    db.conn.commit()
-    db.close()
+    try:
+        db.conn.execute("BEGIN IMMEDIATE")
+        (version,) = db.conn.execute("PRAGMA user_version").fetchone()
+        if version < SCHEMA_VERSION:
+            migrations.apply(db)  # within a transaction, each step is a savepoint of it
+            db.conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.conn.execute("COMMIT")
+    finally:
+        db.close()
 
 
 def schema_sql() -> str:

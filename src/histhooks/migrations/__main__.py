@@ -1,10 +1,16 @@
 """``python -m histhooks.migrations`` prints the schema; with a path, brings that store up to date."""
 
+import sqlite3
 import sys
 
+from histhooks._migrating import BUSY
+from histhooks._store import is_busy
 from histhooks.migrations import migrate, schema_sql
 
 if len(sys.argv) > 1:
-    migrate(sys.argv[1])
+    try:
+        migrate(sys.argv[1])
+    except sqlite3.Error as error:
+        sys.exit(BUSY if is_busy(error) else f"{type(error).__name__}: {error}")
 else:
     sys.stdout.write(schema_sql())

@@ -55,12 +55,11 @@ _KNOWN = {
     "results": "SELECT 1 FROM results WHERE key = ? LIMIT 1",
     "tags": "SELECT 1 FROM tags WHERE key = ? LIMIT 1",
 }
-# The next name after one, by its index, so that no row is read for the others.
 _NAMES = {
+    # The next name after one, by its index, so that no row is read for the others.
     "metrics": "WITH RECURSIVE a(n) AS (SELECT min(name) FROM metric_summaries UNION ALL SELECT (SELECT min(name) FROM "
     "metric_summaries WHERE name > a.n) FROM a WHERE a.n IS NOT NULL) SELECT n FROM a WHERE n IS NOT NULL",
-    "params": "WITH RECURSIVE a(n) AS (SELECT min(key) FROM params UNION ALL SELECT (SELECT min(key) FROM params WHERE "
-    "key > a.n) FROM a WHERE a.n IS NOT NULL) SELECT n FROM a WHERE n IS NOT NULL",
+    "params": "SELECT DISTINCT key FROM params ORDER BY key",
     "results": "SELECT DISTINCT key FROM results WHERE key NOT GLOB 'candidates_beyond_*' ORDER BY key",
     "tags": "SELECT DISTINCT key FROM tags ORDER BY key",
 }
@@ -199,17 +198,16 @@ class Names:
         from difflib import get_close_matches
 
         tables = [prefix] if prefix in _NAMES else ["metrics", "params", "results", "tags"]
+        names = {table: self.of(table) for table in tables}
         known: dict[str, str] = {}
         for table in tables:
-            for word in self.of(table):
+            for word in names[table]:
                 known.setdefault(word, written(table if table != "metrics" or prefix else "", word))
         if prefix in ("", "runs"):
             known |= {word: word for word in (*COLUMNS, *_ALIASES)}
         what = {"": "column or metric", "runs": "column"}.get(prefix, prefix[:-1])
         close = [known[word] for word in get_close_matches(name, known, n=4, cutoff=0.6)]
-        same = [
-            written(table, name) for table in tables if not prefix and table != "metrics" and name in self.of(table)
-        ]
+        same = [written(table, name) for table in tables if not prefix and table != "metrics" and name in names[table]]
         if same or close:
             return f"no {what} is called {name!r}; did you mean {', '.join(dict.fromkeys([*same, *close]))}?"
         some = ", ".join(list(known.values())[:8]) or "none yet"
