@@ -75,8 +75,8 @@ from histhooks._run import Run
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
 from histhooks.integrations.torch import _models
-from histhooks.integrations.torch._loops import Here, state
-from histhooks.integrations.torch._optimizers import Loss
+from histhooks.integrations.torch._backward import around_backward, around_scale, before_backward, step_begins
+from histhooks.integrations.torch._state import state
 from histhooks.integrations.torch._steps import forget_cells, on_step, open_explicit
 
 __all__ = ["install", "integration", "record", "uninstall"]
@@ -141,130 +141,6 @@ def record(
 
 
 # --- seams ------------------------------------------------------------------------------------------------------------
-
-
-def _step_begins(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Called by PyTorch before each step of each optimizer, which is the first of the arguments."""
-    state.here().in_closure = [] if len(args) > 1 or kwargs else None
-
-
-def _around_backward(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    here = state.here()
-    steady = here.steady
-    if (
-        steady is not None
-        and not steady.losses
-        and here.in_closure is None
-        and here.loss is None
-        and not state.unstepped
-        and not here.scaled
-        and args
-        and (tensor := args[0]).__class__ is torch.Tensor
-        and tensor.is_cpu
-        and tensor.numel() == 1
-        and (len(args) == 1 or args[1] is None)
-        and not kwargs.get("grad_tensors")
-    ):
-        # The only backward since the step: if a step follows, this is what led to it.
-        here.loss = number = float(tensor.item())
-        here.had_backward = here.is_midway = True
-        try:
-            result = original(*args, **kwargs)
-        finally:
-            here.loss = None
-        steady.losses.append(number)
-        return result
-    run = current.get()
-    if (run is not None and run.kind not in ("block", "loop")) or is_paused.get():
-        return original(*args, **kwargs)
-    before = _before_backward(args, kwargs)
-    if before is None:
-        return original(*args, **kwargs)
-    here, loss, marks = before
-    here.loss = loss
-    try:
-        result = original(*args, **kwargs)
-    finally:
-        here.loss = None
-    _after_backward(here, loss, marks)
-    return result
-
-
-@guarded
-def _before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Here, Loss, list[Any]] | None:
-    here = state.here()
-    if here.loop is not None and here.loop.is_holding:
-        here.loop.release()
-    if here.loss is not None:
-        return None  # a backward inside a backward, as of a checkpointed layer, is a part of it
-    tensor = args[0] if args else kwargs.get("tensors")
-    if (args[1] if len(args) > 1 else kwargs.get("grad_tensors")) is not None:
-        return None
-    loss = _number(here, tensor) if isinstance(tensor, torch.Tensor) else _sum(here, tensor)
-    if loss is None:
-        return None
-    here.had_backward = here.is_midway = True
-    return here, loss, [(tracked, tracked.mark()) for tracked in state.candidates(here)]
-
-
-@guarded
-def _after_backward(here: Here, loss: Loss, marks: list[Any]) -> None:
-    if here.in_closure is not None:
-        here.in_closure.append(loss)
-        return
-    claimed = False
-    for tracked, mark in marks:
-        claimed = tracked.note(loss, mark) or claimed
-    if not claimed:
-        here.unclaimed.append(loss)
-
-
-def _number(here: Here, tensor: Any) -> Loss | None:
-    """The number in a tensor; None where it is no scalar, or cannot be read without waiting."""
-    if here.scaled:
-        ref, loss = here.scaled.pop(id(tensor), (None, None))
-        if ref is not None and ref() is tensor:
-            return loss
-    if tensor.numel() != 1:
-        return None
-    if tensor.is_cpu:
-        return float(tensor.item())
-    try:
-        return _device.OnDevice(tensor)
-    except TypeError:
-        return None
-
-
-def _sum(here: Here, tensors: Any) -> Loss | None:
-    """Where backward starts from several losses: their sum, which has the same gradient."""
-    numbers = [_number(here, tensor) for tensor in tensors] if isinstance(tensors, Sequence) else []
-    if len(numbers) == 1:
-        return numbers[0]
-    plain = [number for number in numbers if isinstance(number, float)]
-    return sum(plain) if plain and len(plain) == len(numbers) else None
-
-
-def _around_scale(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    result = original(*args, **kwargs)
-    given = args[1] if len(args) > 1 else kwargs.get("outputs")
-    if result is not given:
-        _note_scaled(given, result)
-    return result
-
-
-@guarded
-def _note_scaled(given: Any, result: Any) -> None:
-    """Keep what a loss was before it was scaled."""
-    here = state.here()
-    if len(here.scaled) > 64:
-        here.scaled.clear()
-    if not isinstance(given, (list, tuple)):
-        given, result = [given], [result]
-    for before, after in zip(given, result, strict=True):
-        if isinstance(after, torch.Tensor):
-            loss = _number(here, before)
-            if loss is not None:
-                here.scaled[id(after)] = (weakref.ref(after), loss)
 
 
 def _around_scaler_step(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -375,9 +251,9 @@ def _around_capture_end(original: Callable[..., Any], args: tuple[Any, ...], kwa
 def _keep_out_of_graphs(eval_frame: ModuleType) -> None:
     """Have torch.compile run our frames as they are; those of the program below them are its own as before."""
     eval_frame.skip_code(_patches.wrapper_code())
-    eval_frame.skip_code(_around_backward.__code__)
+    eval_frame.skip_code(around_backward.__code__)
     skip = eval_frame.FrameAction.SKIP
-    for ours in (on_step, _before_backward, _step_begins):
+    for ours in (on_step, before_backward, step_begins):
         eval_frame.set_code_exec_strategy(ours.__code__, eval_frame.FrameExecStrategy(skip, skip))
 
 
@@ -385,15 +261,15 @@ def _arm() -> None:
     """Put the hooks in, once."""
     if _patches:
         return
-    _handles.append(register_optimizer_step_pre_hook(_step_begins))
+    _handles.append(register_optimizer_step_pre_hook(step_begins))
     _handles.append(register_optimizer_step_post_hook(on_step))
-    _patches.wrap(torch.autograd, "backward", _around_backward, rebound=True)
+    _patches.wrap(torch.autograd, "backward", around_backward, rebound=True)
     _patches.wrap(Optimizer, "__init__", _around_optimizer)
     for name in _SCHEDULERS:
         _patches.wrap(getattr(lr_scheduler, name), "__init__", _around_scheduler)
     _patches.wrap(dataloader.DataLoader, "__iter__", _around_iter)
     _patches.wrap(dataloader._BaseDataLoaderIter, "__next__", _around_next)
-    _patches.wrap(torch.amp.GradScaler, "scale", _around_scale)
+    _patches.wrap(torch.amp.GradScaler, "scale", around_scale)
     _patches.wrap(torch.amp.GradScaler, "step", _around_scaler_step)
     _patches.wrap(torch.serialization, "save", _around_save, rebound=True)
     _patches.wrap(torch.serialization, "load", _around_load, rebound=True)

@@ -29,8 +29,9 @@ from histhooks._time import now_us
 
 if TYPE_CHECKING:
     from histhooks._run import Run
-    from histhooks.integrations.torch._loops import Loop, State
+    from histhooks.integrations.torch._loops import Loop
     from histhooks.integrations.torch._optimizers import Tracked
+    from histhooks.integrations.torch._state import State
 
 _MOST = 50
 # How much of a file's content is looked at: nesting, items of a list, keys of a dict.

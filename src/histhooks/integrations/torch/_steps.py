@@ -13,8 +13,9 @@ from histhooks._notebook import shell
 from histhooks._run import Run
 from histhooks._torch_objects import class_name
 from histhooks.integrations.torch import _models
-from histhooks.integrations.torch._loops import PATIENCE, Here, Loop, state
+from histhooks.integrations.torch._loops import PATIENCE, Loop
 from histhooks.integrations.torch._optimizers import Tracked
+from histhooks.integrations.torch._state import Here, state
 
 # Frames of these are no place of the program.
 _OWN = (

@@ -1,0 +1,139 @@
+"""What a backward saw: the loss as a number, unscaled, and the optimizers whose parameters it reached."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from histhooks import _device
+from histhooks._engine import current, is_paused
+from histhooks._guard import guarded
+from histhooks.integrations.torch._optimizers import Loss
+from histhooks.integrations.torch._state import Here, state
+
+
+def step_begins(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Called by PyTorch before each step of each optimizer, which is the first of the arguments."""
+    state.here().in_closure = [] if len(args) > 1 or kwargs else None
+
+
+def around_backward(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    here = state.here()
+    steady = here.steady
+    if (
+        steady is not None
+        and not steady.losses
+        and here.in_closure is None
+        and here.loss is None
+        and not state.unstepped
+        and not here.scaled
+        and args
+        and (tensor := args[0]).__class__ is torch.Tensor
+        and tensor.is_cpu
+        and tensor.numel() == 1
+        and (len(args) == 1 or args[1] is None)
+        and not kwargs.get("grad_tensors")
+    ):
+        # The only backward since the step: if a step follows, this is what led to it.
+        here.loss = number = float(tensor.item())
+        here.had_backward = here.is_midway = True
+        try:
+            result = original(*args, **kwargs)
+        finally:
+            here.loss = None
+        steady.losses.append(number)
+        return result
+    run = current.get()
+    if (run is not None and run.kind not in ("block", "loop")) or is_paused.get():
+        return original(*args, **kwargs)
+    before = before_backward(args, kwargs)
+    if before is None:
+        return original(*args, **kwargs)
+    here, loss, marks = before
+    here.loss = loss
+    try:
+        result = original(*args, **kwargs)
+    finally:
+        here.loss = None
+    _after_backward(here, loss, marks)
+    return result
+
+
+@guarded
+def before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Here, Loss, list[Any]] | None:
+    here = state.here()
+    if here.loop is not None and here.loop.is_holding:
+        here.loop.release()
+    if here.loss is not None:
+        return None  # a backward inside a backward, as of a checkpointed layer, is a part of it
+    tensor = args[0] if args else kwargs.get("tensors")
+    if (args[1] if len(args) > 1 else kwargs.get("grad_tensors")) is not None:
+        return None
+    loss = _number(here, tensor) if isinstance(tensor, torch.Tensor) else _sum(here, tensor)
+    if loss is None:
+        return None
+    here.had_backward = here.is_midway = True
+    return here, loss, [(tracked, tracked.mark()) for tracked in state.candidates(here)]
+
+
+@guarded
+def _after_backward(here: Here, loss: Loss, marks: list[Any]) -> None:
+    if here.in_closure is not None:
+        here.in_closure.append(loss)
+        return
+    claimed = False
+    for tracked, mark in marks:
+        claimed = tracked.note(loss, mark) or claimed
+    if not claimed:
+        here.unclaimed.append(loss)
+
+
+def _number(here: Here, tensor: Any) -> Loss | None:
+    """The number in a tensor; None where it is no scalar, or cannot be read without waiting."""
+    if here.scaled:
+        ref, loss = here.scaled.pop(id(tensor), (None, None))
+        if ref is not None and ref() is tensor:
+            return loss
+    if tensor.numel() != 1:
+        return None
+    if tensor.is_cpu:
+        return float(tensor.item())
+    try:
+        return _device.OnDevice(tensor)
+    except TypeError:
+        return None
+
+
+def _sum(here: Here, tensors: Any) -> Loss | None:
+    """Where backward starts from several losses: their sum, which has the same gradient."""
+    numbers = [_number(here, tensor) for tensor in tensors] if isinstance(tensors, Sequence) else []
+    if len(numbers) == 1:
+        return numbers[0]
+    plain = [number for number in numbers if isinstance(number, float)]
+    return sum(plain) if plain and len(plain) == len(numbers) else None
+
+
+def around_scale(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    given = args[1] if len(args) > 1 else kwargs.get("outputs")
+    if result is not given:
+        _note_scaled(given, result)
+    return result
+
+
+@guarded
+def _note_scaled(given: Any, result: Any) -> None:
+    """Keep what a loss was before it was scaled."""
+    here = state.here()
+    if len(here.scaled) > 64:
+        here.scaled.clear()
+    if not isinstance(given, (list, tuple)):
+        given, result = [given], [result]
+    for before, after in zip(given, result, strict=True):
+        if isinstance(after, torch.Tensor):
+            loss = _number(here, before)
+            if loss is not None:
+                here.scaled[id(after)] = (weakref.ref(after), loss)
