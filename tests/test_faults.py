@@ -308,6 +308,50 @@ with histhooks.start_run("goes on") as run:
     assert verify(store_path).problems == []
 
 
+def test_two_sessions_whose_store_goes_away_are_each_told_as_they_ended(store_path: Path) -> None:
+    """Both go on in a spool that begins with all the store held, the other session's beginning too."""
+    program = """
+import sys
+import histhooks
+with histhooks.start_run(sys.stdin.readline().strip()) as run:
+    for part in range(3):
+        for step in range(part * 100, part * 100 + 100):
+            run.log({"loss": float(step)}, step=step)
+        histhooks.flush()
+        print("ready", flush=True)
+        sys.stdin.readline()
+"""
+    names = ("first", "second", "third")
+    processes = [start(store_path, program) for _ in names]
+    for process, name in zip(processes, names, strict=True):
+        tell(process, name)
+        assert hear(process) == "ready"
+    for suffix in ("", "-wal", "-shm"):
+        store_path.with_name(store_path.name + suffix).unlink()
+    for process in processes:
+        tell(process)
+        assert hear(process) == "ready"
+    processes[2].kill()
+    for process in processes[:2]:
+        tell(process)
+        assert hear(process) == "ready"
+        tell(process)
+    for process in processes:
+        process.communicate(timeout=60)
+    points = {"first": 300, "second": 300, "third": 200}
+    with History(store_path) as history:
+        found = {run.name: (run.status, [p["value"] for p in run.metrics("loss")]) for run in history.runs()}
+        assert len(history.runs()) == 3
+    statuses = {"first": "finished", "second": "finished", "third": "killed"}
+    assert found == {name: (statuses[name], [float(n) for n in range(points[name])]) for name in names}
+    code, _, err = run_program("import histhooks\nwith histhooks.start_run('next'): pass", store_path)
+    assert code == 0, err
+    assert waiting(store_path) == []
+    assert set(query(store_path, "SELECT name, status FROM runs")) == {*statuses.items(), ("next", "finished")}
+    assert {name: len(found) for name, found in values(store_path).items() if name != "next"} == points
+    assert verify(store_path).problems == []
+
+
 def test_copies_taken_at_random_moments_open_and_fit(store_path: Path, tmp_path: Path) -> None:
     """What a power cut may leave, as far as copying the files one after the other is like one."""
     random.seed(7)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from histhooks._ledger import PERSONAL_COLUMNS
 from histhooks._location import user_folder
 from histhooks._process import STALE_US, judge
 from histhooks._time import now_us
@@ -85,6 +88,14 @@ def _merge(connection: sqlite3.Connection, path: Path) -> str:
     return outcome
 
 
+def folded(states: Iterable[tuple[str]]) -> dict[str, Any]:
+    """The columns that states, in order of time, give a row; without personal values, of which they hold none."""
+    facts: dict[str, Any] = {}
+    for (state,) in states:
+        facts.update(json.loads(state))
+    return {column: value for column, value in facts.items() if column not in PERSONAL_COLUMNS}
+
+
 def _is_live(connection: sqlite3.Connection, path: Path) -> bool:
     sessions = []
     if connection.execute("SELECT count(*) FROM spool.sqlite_master WHERE name = 'sessions'").fetchone() == (1,):
@@ -116,9 +127,12 @@ def _copy(connection: sqlite3.Connection) -> None:
         columns = ", ".join(_shared(connection, table))
         execute(f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM spool.{table}")
     for table in ("sessions", "runs"):
-        # The spool goes on where the store stopped, so its fold is the later one.
-        columns = ", ".join(_shared(connection, table))
-        execute(f"INSERT OR REPLACE INTO main.{table} ({columns}) SELECT {columns} FROM spool.{table}")
+        names = _shared(connection, table)
+        columns = ", ".join(names)
+        both = execute(f"SELECT id FROM spool.{table} WHERE id IN (SELECT id FROM main.{table})").fetchall()
+        execute(f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM spool.{table}")
+        for (subject_id,) in both:
+            _fold_again(connection, table, subject_id, names)
     names = [name for name in _shared(connection, "metric_summaries") if name != "series"]
     listed = ", ".join(names)
     updates = ", ".join(f"{name} = excluded.{name}" for name in names)
@@ -134,3 +148,17 @@ def _copy(connection: sqlite3.Connection) -> None:
             "JOIN spool.metric_summaries AS s ON s.series = p.series "
             "JOIN main.metric_summaries AS m ON m.run_id = s.run_id AND m.name = s.name"
         )
+
+
+def _fold_again(connection: sqlite3.Connection, table: str, subject_id: str, names: list[str]) -> None:
+    """Bring a row that both have up to date: store and spool may each hold states that the other has not."""
+    sql = "SELECT state FROM main.states WHERE subject_id = ? ORDER BY time, session_id, ordinal"
+    facts = {name: value for name, value in folded(connection.execute(sql, (subject_id,))).items() if name in names}
+    if table == "sessions":
+        sql = (
+            "UPDATE main.sessions SET heartbeat_at = (SELECT max(h) FROM (SELECT heartbeat_at AS h FROM main.sessions "
+            "WHERE id = ?1 UNION ALL SELECT heartbeat_at FROM spool.sessions WHERE id = ?1)) WHERE id = ?1"
+        )
+        connection.execute(sql, (subject_id,))
+    updates = ", ".join(f"{name} = ?" for name in facts)
+    connection.execute(f"UPDATE main.{table} SET {updates} WHERE id = ?", (*facts.values(), subject_id))

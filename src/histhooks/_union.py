@@ -12,11 +12,12 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
-from histhooks._spool import waiting
+from histhooks._spool import folded, waiting
 
-# Tables that both may hold a row of, the spool the later one.
+# Tables of which store and spools may each hold a row, with what the states say that lie beside it.
 _FOLDS = ("sessions", "runs")
 _SERIES = ("points", "rollups")
+_SERIES_KEYS = {"points": "series, n", "rollups": "series, level, bucket", "metric_summaries": "run_id, name"}
 _LOCAL = ("_sqlite_migrations", "merged_spools", "exports", "metric_summaries", *_FOLDS, *_SERIES)
 
 
@@ -45,6 +46,9 @@ def show_spools(connection: sqlite3.Connection, store: Path) -> list[Path]:
     tables = _make_tables(connection)
     shown = [path for path in found if _copy(connection, path, tables)]
     if shown:
+        _leave_out(connection)
+        for table in _FOLDS:
+            _fold_again(connection, table)
         _lay_over(connection, tables)
     return shown
 
@@ -66,8 +70,10 @@ def _make_tables(connection: sqlite3.Connection) -> list[str]:
                 )
     finally:
         scratch.close()
-    for table, columns in (("points", "series, n"), ("rollups", "series, level"), ("metric_summaries", "run_id, name")):
-        connection.execute(f"CREATE INDEX spools.{table}_by_key ON {table} ({columns})")
+    for table in _FOLDS:
+        connection.execute(f"CREATE INDEX spools.{table}_by_key ON {table} (id)")
+    for table, columns in _SERIES_KEYS.items():
+        connection.execute(f"CREATE UNIQUE INDEX spools.{table}_by_key ON {table} ({columns})")
     return tables
 
 
@@ -129,19 +135,64 @@ def _copy_series(connection: sqlite3.Connection) -> None:
     """Series have keys of their own in each file: those the store knows keep its key, the others go below zero."""
     (lowest,) = connection.execute("SELECT coalesce(min(series), 0) FROM spools.metric_summaries").fetchone()
     sql = (
-        "SELECT o.series, m.series FROM one.metric_summaries AS o "
-        "LEFT JOIN main.metric_summaries AS m ON m.run_id = o.run_id AND m.name = o.name"
+        "SELECT o.series, coalesce(m.series, s.series), o.count > s.count FROM one.metric_summaries AS o "
+        "LEFT JOIN main.metric_summaries AS m ON m.run_id = o.run_id AND m.name = o.name "
+        "LEFT JOIN spools.metric_summaries AS s ON s.run_id = o.run_id AND s.name = o.name"
     )
     lowest = min(0, lowest)
-    for number, (theirs, ours) in enumerate(connection.execute(sql).fetchall(), start=1):
-        key = lowest - number if ours is None else ours
+    for number, (theirs, known, is_longer) in enumerate(connection.execute(sql).fetchall(), start=1):
+        key = lowest - number if known is None else known
+        if is_longer:  # two spools may begin with one store, and one of them go on with the series
+            connection.execute("DELETE FROM spools.metric_summaries WHERE series = ?", (key,))
         for table in ("metric_summaries", *_SERIES):
             names = [name for name in _shared(connection, table) if name != "series"]
             listed = ", ".join(names)
             connection.execute(
-                f"INSERT INTO spools.{table} (series, {listed}) SELECT ?, {listed} FROM one.{table} WHERE series = ?",
+                f"INSERT OR IGNORE INTO spools.{table} (series, {listed}) "
+                f"SELECT ?, {listed} FROM one.{table} WHERE series = ?",
                 (key, theirs),
             )
+
+
+def _leave_out(connection: sqlite3.Connection) -> None:
+    """Take out what the store has too: a spool that took the place of a store begins with all it held."""
+    for table in (*_SERIES, "ledger_parts"):
+        key = _SERIES_KEYS[table].split(", ") if table in _SERIES_KEYS else _key(connection, table)
+        same = " AND ".join(f"m.{column} = {table}.{column}" for column in key)
+        connection.execute(f"DELETE FROM spools.{table} WHERE EXISTS (SELECT 1 FROM main.{table} AS m WHERE {same})")
+    connection.execute(
+        "DELETE FROM spools.metric_summaries WHERE EXISTS (SELECT 1 FROM main.metric_summaries AS m "
+        "WHERE m.run_id = metric_summaries.run_id AND m.name = metric_summaries.name "
+        "AND m.count > metric_summaries.count)"
+    )
+
+
+def _fold_again(connection: sqlite3.Connection, table: str) -> None:
+    """Make one row of those that store and spools have of one session or run, from the states of all of them."""
+    sql = (
+        f"SELECT id FROM (SELECT id FROM spools.{table} UNION ALL "
+        f"SELECT id FROM main.{table} WHERE id IN (SELECT id FROM spools.{table})) GROUP BY id HAVING count(*) > 1"
+    )
+    names = _columns(connection, "spools", table)
+    columns = "subject_id, session_id, ordinal, time, state"
+    states = (
+        f"SELECT state FROM (SELECT {columns} FROM main.states WHERE subject_id = ?1 UNION "
+        f"SELECT {columns} FROM spools.states WHERE subject_id = ?1) ORDER BY time, session_id, ordinal"
+    )
+    for (subject_id,) in connection.execute(sql).fetchall():
+        facts = {n: v for n, v in folded(connection.execute(states, (subject_id,))).items() if n in names}
+        if table == "sessions":
+            heartbeats = (
+                "SELECT max(h) FROM (SELECT heartbeat_at AS h FROM spools.sessions WHERE id = ?1 "
+                "UNION ALL SELECT heartbeat_at FROM main.sessions WHERE id = ?1)"
+            )
+            (facts["heartbeat_at"],) = connection.execute(heartbeats, (subject_id,)).fetchone()
+        connection.execute(
+            f"DELETE FROM spools.{table} WHERE id = ?1 AND rowid > "
+            f"(SELECT min(rowid) FROM spools.{table} WHERE id = ?1)", (subject_id,)
+        )  # fmt: skip
+        updates = ", ".join(f"{name} = ?" for name in facts)
+        connection.execute(f"UPDATE spools.{table} SET {updates} WHERE id = ?", (*facts.values(), subject_id))
 
 
 def _of(alias: str, column: str) -> str:
