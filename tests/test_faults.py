@@ -308,6 +308,99 @@ with histhooks.start_run("goes on") as run:
     assert verify(store_path).problems == []
 
 
+GOES_ON = """
+import sys
+import histhooks
+with histhooks.start_run("goes on") as run:
+    for part in range(3):
+        for step in range(part * 100, part * 100 + 100):
+            run.log({"loss": float(step)}, step=step)
+        histhooks.flush()
+        print("ready", flush=True)
+        sys.stdin.readline()
+"""
+OTHER = "import histhooks\nwith histhooks.start_run({!r}) as run: run.log({{'loss': 1.0}})"
+
+
+@pytest.mark.parametrize("ends", [("-wal",), ("-shm",), ("-wal", "-shm")], ids=" and ".join)
+def test_a_log_that_somebody_deletes_takes_nothing_with_it_of_anybody(store_path: Path, ends: tuple[str, ...]) -> None:
+    """Who comes then makes a new log, which the one that is open does not see; closing must not overwrite it."""
+    process = start(store_path, GOES_ON)
+    assert hear(process) == "ready"
+    for end in ends:
+        store_path.with_name(store_path.name + end).unlink()
+    for name in ("before it is seen", "after it was seen"):
+        code, _, err = run_program(OTHER.format(name), store_path)
+        assert code == 0, err
+        tell(process)
+        assert hear(process) == "ready"
+    tell(process)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    code, _, err = run_program("import histhooks\nwith histhooks.start_run('next'): pass", store_path)
+    assert code == 0, err
+    assert waiting(store_path) == []
+    assert verify(store_path).problems == []
+    expected = {"goes on": [float(n) for n in range(300)], "before it is seen": [1.0], "after it was seen": [1.0]}
+    assert values(store_path) == {**expected, "next": []}
+    assert query(store_path, "SELECT DISTINCT status FROM runs") == [("finished",)]
+
+
+def test_a_store_that_takes_the_place_of_a_live_one_keeps_what_it_held(store_path: Path, tmp_path: Path) -> None:
+    """SQLite would take the log that stays behind for its own, and write the old store over it."""
+    other = tmp_path / "restored.db"
+    code, _, err = run_program(OTHER.format("restored"), other)
+    assert code == 0, err
+    process = start(store_path, GOES_ON)
+    assert hear(process) == "ready"
+    os.replace(other, store_path)
+    for _ in range(2):
+        tell(process)
+        assert hear(process) == "ready"
+    tell(process)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    expected = {"goes on": [float(n) for n in range(300)], "restored": [1.0]}
+    assert values(store_path) == expected
+    code, _, err = run_program("import histhooks\nwith histhooks.start_run('next'): pass", store_path)
+    assert code == 0, err
+    assert waiting(store_path) == []
+    assert values(store_path) == {**expected, "next": []}
+    assert verify(store_path).problems == []
+
+
+def test_a_store_behind_a_link_is_one_store_whatever_it_is_called(store_path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link" / "called.db"
+    link.parent.mkdir()
+    link.symlink_to(store_path)
+    code, _, err = run_program(OTHER.format("first"), link)
+    assert code == 0, err
+    reader = sqlite3.connect(store_path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM runs").fetchone()
+    process = start(link, GOES_ON, HISTHOOKS_LOG_MB="0.05")
+    for _ in range(3):
+        assert hear(process) == "ready"
+        tell(process)
+    _, err = process.communicate(timeout=60)
+    assert "its log has" in err, "the log beside the store that the link leads to is watched"
+    reader.close()
+    for name, path in (("by link", link), ("by name", store_path)):
+        code, _, err = run_program(OTHER.format(name), path, HISTHOOKS_NETWORK="1")
+        assert code == 0, err
+    assert waiting(link) == waiting(store_path)
+    assert len(waiting(store_path)) == 3
+    assert [path.name for path in link.parent.iterdir()] == ["called.db"]
+    names = ("first", "goes on", "by link", "by name")
+    assert values(link) == values(store_path)
+    assert {name: len(found) for name, found in values(link).items()} == dict(zip(names, (1, 300, 1, 1), strict=True))
+    code, _, err = run_program(OTHER.format("next"), link)
+    assert code == 0, err
+    assert waiting(store_path) == []
+    assert set(values(store_path)) == {*names, "next"}
+    assert verify(link).problems == []
+
+
 def test_two_sessions_whose_store_goes_away_are_each_told_as_they_ended(store_path: Path) -> None:
     """Both go on in a spool that begins with all the store held, the other session's beginning too."""
     program = """

@@ -120,6 +120,13 @@ def store_path(explicit: str | os.PathLike[str] | None = None, start: Path | str
     return _new_store(start)
 
 
+def real_path(store: Path) -> Path:
+    """A store behind a symbolic link, beside which SQLite keeps its log; of every name of it the same."""
+    from pathlib import Path
+
+    return Path(os.path.realpath(store)) if store.is_symlink() else store
+
+
 def _new_store(start: Path) -> Path:
     """Where a store belongs that is not there yet."""
     root = repository_root(start)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from histhooks import _supervised
 from histhooks._ids import new_id
-from histhooks._location import store_path
+from histhooks._location import real_path, store_path
 from histhooks._messages import warn_once
 from histhooks._spool import folders
 from histhooks._store import Store, Unwritable, is_busy
@@ -58,7 +58,7 @@ class Place:
         pace: Pace,
         brake: Brake,
     ) -> None:
-        self.path = store_path(engine.settings.store, engine.settings.folder)
+        self.path = real_path(store_path(engine.settings.store, engine.settings.folder))
         self.store: Store | None = None
         self._engine = engine
         self._stopping = stopping
@@ -105,7 +105,7 @@ class Place:
                 if is_busy(error) and time.monotonic() < deadline:
                     time.sleep(0.02)
                     continue
-                self._elsewhere(str(error), batch)
+                self._elsewhere(_why(error), batch)
 
     def _elsewhere(self, reason: str, batch: Batch) -> None:
         """Go on in a spool; where there is no room for one either, hold what comes until there is."""
@@ -151,7 +151,7 @@ class Place:
                 return self._spool(str(error))
             except sqlite3.OperationalError as error:
                 if time.monotonic() > deadline or self._stopping.is_set():
-                    return self._spool(str(error))
+                    return self._spool(f"{self.path} cannot be written ({_why(error)})")
                 time.sleep(0.05)
 
     def _spool(self, reason: str, lost: Store | None = None) -> Store:
@@ -194,12 +194,16 @@ class Place:
         if self.store.is_spool and self.store.is_there():
             raise Unwritable(f"the spool {self.store.path} cannot be written ({reason})")
         before, self.store = self.store, self._spool(f"{self.path} cannot be written ({reason})", self.store)
-        before.close()
+        before.leave()
         _supervised.tell(self._engine.session_id, self.store.path)
         self._tell(self.store)
 
     def _tell(self, store: Store) -> None:
         store.fold(dict(self._subjects))
+
+
+def _why(error: sqlite3.Error) -> str:
+    return "another program keeps it locked" if is_busy(error) else str(error)
 
 
 def _as_spool(path: Path) -> Store:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from histhooks._ledger import PERSONAL_COLUMNS
-from histhooks._location import user_folder
+from histhooks._location import real_path, user_folder
 from histhooks._process import STALE_US, judge
 from histhooks._time import now_us
 
@@ -27,7 +27,7 @@ _BY_SESSION = (
 
 def folders(store: Path) -> tuple[Path, Path]:
     """Where the spools of a store lie: beside it, or where that cannot be written, in this user's folder of state."""
-    store = store.absolute()
+    store = real_path(store).absolute()
     digest = hashlib.sha256(os.fsencode(store)).hexdigest()[:12]
     own = user_folder("XDG_STATE_HOME", ".local/state") / "spool" / f"{store.name}-{digest}"
     return store.with_name(store.name + ".spool"), own

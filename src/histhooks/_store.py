@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from histhooks._batch import Batch, Series
+from histhooks._files import Files
 from histhooks._filesystem import is_network
 from histhooks._ledger import CONTENT_TABLES
+from histhooks._location import real_path
 from histhooks._migrating import migrate_apart
 from histhooks._pace import Pace
 from histhooks._points import Summary
@@ -98,7 +100,7 @@ class Store:
     """
 
     def __init__(self, path: Path, *, is_spool: bool = False, timeout_s: float = 1.0) -> None:
-        self.path = path
+        self.path = path = real_path(path)
         self.is_spool = is_spool
         self.has_log = not is_spool and not is_network(path)
         self.pace = Pace()
@@ -128,14 +130,8 @@ class Store:
             raise
 
     def is_there(self) -> bool:
-        """Whether the file is where it was opened: one that was deleted, moved or replaced takes writes silently."""
-        try:
-            now = os.stat(self.path)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True  # nobody can tell
-        return (now.st_dev, now.st_ino) == self._place
+        """Whether the files are those that were opened."""
+        return self._files.are_there()
 
     def save_into(self, path: Path) -> None:
         """Copy all that the connection still sees into a new file."""
@@ -172,8 +168,7 @@ class Store:
         execute(f"PRAGMA journal_mode = {'WAL' if self.has_log else 'DELETE'}")
         execute("PRAGMA synchronous = NORMAL")
         execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-        place = os.stat(self.path)
-        self._place = (place.st_dev, place.st_ino)
+        self._files = Files(self.path)
 
     def _make(self) -> None:
         """Make the tables, whoever else is trying to at the same moment."""
@@ -374,6 +369,10 @@ class Store:
     def close(self) -> None:
         """Close the connection; the last one in a WAL store moves its log into the file."""
         self.connection.close()
+
+    def leave(self) -> None:
+        """Let go of a store that goes on without this session, or is none any more."""
+        self._files.leave(self.connection)
 
 
 @lru_cache(maxsize=_CACHED)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
-from histhooks._location import find_store
+from histhooks._location import find_store, real_path
 from histhooks._spool import waiting
 from histhooks._stores import known_stores
 from histhooks._union import show_spools
@@ -102,6 +102,7 @@ def open_store(path: Path) -> Opened:
     StoreError
         Where it is not a store that this version can read.
     """
+    path = real_path(path)
     if path.is_file():
         opened = _connect(path)
         _check(path, opened)

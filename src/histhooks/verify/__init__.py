@@ -16,6 +16,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from histhooks._location import real_path
 from histhooks._process import judge
 from histhooks._spool import waiting
 from histhooks._time import now_us
@@ -51,7 +52,7 @@ def verify(path: str | Path, *, head: str | None = None, progress: Progress | No
     StoreError
         Where the file is missing or no store.
     """
-    path = Path(path)
+    path = real_path(Path(path))
     if not path.is_file() and not waiting(path):
         raise StoreError(f"no store at {path}; name one with --store PATH")
     try:
