@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from histhooks._location import find_store, keep_out_of_git, project_name, store_path
 from histhooks._spool import merge_waiting
-from histhooks._store import APPLICATION_ID, SCHEMA_VERSION, Store, Unwritable, check
+from histhooks._store import APPLICATION_ID, HEADS, SCHEMA_VERSION, Store, Unwritable, check
 
 
 def test_an_old_store_is_brought_up_to_date_in_a_process_of_its_own(tmp_path: Path) -> None:
@@ -205,3 +210,65 @@ def test_a_spool_that_was_just_made_is_left_to_its_session(tmp_path: Path) -> No
     assert merge_waiting(store) == ["one.db"]
     assert not spool.exists()
     store.close()
+
+
+def heads_by_hand(lines: list[tuple[str, int, str, list[list[Any]] | None]], sessions: list[str]) -> list[list[Any]]:
+    """The last line of each session that no first line names."""
+    named = {(head[0], head[1]) for _, seq, _, heads in lines if seq == 0 and heads for head in heads}
+    last = {session: (seq, digest) for session, seq, digest, _ in sorted(lines, key=lambda line: line[:2])}
+    return [[s, *last[s]] for s in sorted(sessions) if s in last and (s, last[s][0]) not in named]
+
+
+@pytest.fixture(scope="module")
+def write_lines(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any, Any], Store]:
+    """A store whose sessions and ledger lines are what was said last."""
+    store = Store(tmp_path_factory.mktemp("heads") / "histhooks.db")
+
+    def write(sessions: list[str], lines: list[tuple[str, int, str, list[list[Any]] | None]]) -> Store:
+        execute = store.connection.execute
+        execute("BEGIN")
+        execute("DELETE FROM ledger")
+        execute("DELETE FROM sessions")
+        for session in sessions:
+            sql = (
+                "INSERT INTO sessions (id, kind, started_at, status, recorder_version) VALUES (?, 'script', '', ?, '')"
+            )
+            execute(sql, (session, "running"))
+        for session, seq, digest, heads in lines:
+            text = None if heads is None else json.dumps(heads)
+            sql = "INSERT INTO ledger (session_id, seq, n_rows, digest, time, heads) VALUES (?, ?, 1, ?, 0, ?)"
+            execute(sql, (session, seq, digest, text))
+        execute("COMMIT")
+        return store
+
+    return write
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[str], list[tuple[str, int, str, list[list[Any]] | None]]]:
+    sessions = draw(st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=7))
+    head = st.tuples(st.sampled_from("abcdefghi"), st.integers(0, 4)).map(lambda h: [h[0], h[1], f"{h[0]}{h[1]}"])
+    lines = []
+    for session in sessions:
+        for seq in range(draw(st.integers(0, 5))):
+            heads = draw(st.one_of(st.none(), st.lists(head, max_size=5))) if seq == 0 else None
+            lines.append((session, seq, f"{session}{seq}", heads))
+    return sessions, lines
+
+
+@given(history=histories())
+@settings(max_examples=300, deadline=None)
+def test_the_heads_of_any_history_are_the_last_lines_that_nobody_named(
+    history: tuple[list[str], list[tuple[str, int, str, list[list[Any]] | None]]],
+    write_lines: Callable[[Any, Any], Store],
+) -> None:
+    sessions, lines = history
+    assert write_lines(sessions, lines).heads() == heads_by_hand(lines, sessions)
+
+
+def test_heads_are_looked_for_by_the_key_however_many_lines_a_session_has(tmp_path: Path) -> None:
+    store = Store(tmp_path / "histhooks.db")
+    steps = [row[3] for row in store.connection.execute(f"EXPLAIN QUERY PLAN {HEADS}")]
+    on_ledger = [step for step in steps if step.split()[1] in ("ledger", "l")]
+    assert len(on_ledger) == 3
+    assert all(step.split()[0] == "SEARCH" and "USING PRIMARY KEY" in step for step in on_ledger)

@@ -32,6 +32,18 @@ from histhooks.errors import StoreError
 APPLICATION_ID = 0x48495354
 SCHEMA_VERSION = 1001
 
+# One look at each session, by the primary key, and none at the lines between its first and its last: CROSS JOIN keeps
+# the order of the tables (https://www.sqlite.org/optoverview.html), else all lines of all sessions are read.
+HEADS = """
+    WITH ends (id, seq) AS (
+      SELECT id, (SELECT max(seq) FROM ledger WHERE session_id = sessions.id) FROM sessions
+      EXCEPT
+      SELECT json_extract(h.value, '$[0]'), json_extract(h.value, '$[1]')
+      FROM sessions AS s CROSS JOIN ledger AS l ON l.session_id = s.id AND l.seq = 0 CROSS JOIN json_each(l.heads) AS h
+    )
+    SELECT l.session_id, l.seq, l.digest
+    FROM ends CROSS JOIN ledger AS l ON l.session_id = ends.id AND l.seq = ends.seq
+    ORDER BY l.session_id"""
 _SUMMARY = tuple(f.name for f in fields(Summary))
 _AT_ONCE = (2000, 200, 20)  # rows a statement, the first where it is late; a rest below the last goes with its own
 _LOG_BYTES = 16_000_000  # to which the log is cut back once no reader needs it
@@ -220,19 +232,7 @@ class Store:
 
     def heads(self) -> list[list[Any]]:
         """The last ledger lines that no other session's first line names yet: [session id, seq, digest] each."""
-        rows = self.connection.execute(
-            """
-            SELECT l.session_id, l.seq, l.digest FROM sessions AS s
-            JOIN ledger AS l ON l.session_id = s.id
-              AND l.seq = (SELECT max(m.seq) FROM ledger AS m WHERE m.session_id = s.id)
-            ORDER BY l.session_id"""
-        ).fetchall()
-        named = {
-            (head[0], head[1])
-            for (text,) in self.connection.execute("SELECT heads FROM ledger WHERE seq = 0 AND heads IS NOT NULL")
-            for head in _json(text)
-        }
-        return [list(row) for row in rows if (row[0], row[1]) not in named]
+        return [list(row) for row in self.connection.execute(HEADS)]
 
     def apply(self, batch: Batch, session_id: str) -> None:
         """Write a batch in one transaction; a batch that is there already is left as it is."""
@@ -384,9 +384,3 @@ def _statement(into: str, width: int, size: int, otherwise: str) -> str:
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether somebody else holds the lock."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def _json(text: str) -> Any:
-    import json
-
-    return json.loads(text)
