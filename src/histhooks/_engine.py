@@ -72,6 +72,7 @@ class Engine:
         self.overhead_s = 0.0
         self.exit_code: int | None = None
         self.ended = False
+        self.is_exiting = False  # the interpreter's last callbacks run, and ours has been among them
         self.actor: str | None = None
         self.known_states: set[str] = set()
         self.determinism: dict[str, Any] = {}
@@ -87,14 +88,24 @@ class Engine:
         return False
 
     def start(self) -> None:
-        """Start the writer thread, once."""
+        """Start the writer thread, once.
+
+        Raises
+        ------
+        RuntimeError
+            Where the system has no thread left.
+        """
         if self.writer is not None and not self.ended:
+            from histhooks import _signals
+
+            _signals.renew()
             return
         with self._lock:
             if self.ended:
                 self.ended = False
                 self.session_id = new_id()
                 self.writer = None
+                self.n_runs, self.n_unfinished, self.hook_errors, self.dropped_points = 0, {}, 0, 0
                 self.known_states, self.determinism = set(), {}
             if self.writer is None:
                 from histhooks import _signals
@@ -111,7 +122,11 @@ class Engine:
                     self.cell_line = CellLine(lambda: self.writer.where() if self.writer is not None else "")
                 _register()
                 _signals.install(self)
-                self.writer.start()
+                try:
+                    self.writer.start()
+                except RuntimeError:
+                    self.writer = None  # the next run tries again
+                    raise
 
     def run_started(self, run: Run) -> None:
         """Keep a run as long as it is open."""
@@ -127,6 +142,8 @@ class Engine:
             self.buffer.append(("forget", str(run.id)))
         if self.cell_line is not None:
             self.cell_line.run_ended(run)
+        if self.is_exiting and not self.live:
+            self.finish()  # nobody else comes to do it
 
     def event(
         self,
@@ -203,10 +220,16 @@ class Engine:
                 run.end(error=error)
             else:
                 run.end(status)
+            if signal is not None:
+                run._append = _ignore  # its thread goes on for a moment, and does nothing wrong
         writer.finish(status, signal, 1 if status == "failed" and error is not None else self.exit_code)
         if not writer.done.wait(timeout_s) and signal is None:
             writer.rescue()
         _root.give_up()
+
+
+def _ignore(entry: Any) -> None:
+    """Takes what a run says that nobody records any more."""
 
 
 def _status_of(error: BaseException) -> str:
@@ -269,6 +292,7 @@ _is_registered = False
 
 def _register() -> None:
     global _is_registered
+    engine.is_exiting = engine.is_exiting or not threading.main_thread().is_alive()
     if not _is_registered:
         _is_registered = True
         atexit.register(_at_exit)
@@ -281,6 +305,7 @@ def _register() -> None:
 
 
 def _at_exit() -> None:
+    engine.is_exiting = True
     engine.finish()
 
 
@@ -302,8 +327,6 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    from histhooks._run import _ignore
-
     _held.clear()
     _inherited.append(engine.writer)
     for run in engine.live.values():

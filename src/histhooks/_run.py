@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -43,7 +44,8 @@ def status_of(error: BaseException | None) -> str:
     """The status that an exception gives a run (`DESIGN`: Ctrl-C and a clean exit interrupt, all else fails)."""
     if error is None:
         return "finished"
-    if isinstance(error, KeyboardInterrupt):
+    asyncio = sys.modules.get("asyncio.exceptions")  # which tells a task of Ctrl-C by cancelling it
+    if isinstance(error, KeyboardInterrupt) or (asyncio is not None and isinstance(error, asyncio.CancelledError)):
         return "interrupted"
     if isinstance(error, SystemExit):
         return "interrupted" if error.code in (None, 0) else "failed"

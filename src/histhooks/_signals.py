@@ -2,8 +2,10 @@
 
 A handler is set only where the program has none. In C code Python's handler waits until the call returns, but the
 interpreter writes the signal's number to a pipe at once (signal.set_wakeup_fd), so that a thread of ours sees it,
-commits and gives the signal back its default action. (C code that holds the
-interpreter's lock for long delays this until it lets go, since no thread of ours can run before.)
+commits and gives the signal back its default action. (C code that holds the interpreter's lock for long delays this
+until it lets go, since no thread of ours can run before.) There is one such pipe in a process, and asyncio takes it for
+handlers of its own, leaving none behind: so each run that begins looks again, and where the pipe is somebody else's the
+signals keep their default action, which ends the process at once.
 A handler that someone set over ours decides alone: called from there, ours only commits.
 """
 
@@ -28,43 +30,64 @@ _marks = 0
 _installed: set[int] = set()
 _pipe: tuple[int, int] | None = None
 _engine: Engine | None = None
+_is_unseen = False
 _once = threading.Lock()
 
 
 def install(engine: Engine) -> None:
-    """Watch the signals that the program leaves to their default; only the main thread may."""
-    global _engine, _pipe
+    """Watch the signals that the program leaves to their default."""
+    global _engine
     _engine = engine
-    if threading.current_thread() is not threading.main_thread():
+    renew()
+
+
+def renew() -> None:
+    """See to it that signals are watched where they can be; only the main thread may."""
+    global _pipe
+    if _is_unseen or threading.current_thread() is not threading.main_thread():
         return
-    for number in _SIGNALS:
-        if signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, handle)
-            _installed.add(number)
-    if _installed and _pipe is None:
-        reading, writing = os.pipe()
-        os.set_blocking(writing, False)
-        before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-        if before != -1:
-            signal.set_wakeup_fd(before, warn_on_full_buffer=False)
-            os.close(reading)
-            os.close(writing)
-            return
-        _pipe = (reading, writing)
+    _pipe = _pipe or _watched_pipe()
+    if _pipe is not None:
+        before = signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
+        is_ours = before in (-1, _pipe[1])
+        if not is_ours:
+            signal.set_wakeup_fd(before)
+        for number in _SIGNALS:
+            found = signal.getsignal(number)
+            if is_ours and found == signal.SIG_DFL:
+                signal.signal(number, handle)
+                _installed.add(number)
+            elif not is_ours and found is handle:
+                signal.signal(number, signal.SIG_DFL)
+
+
+def _watched_pipe() -> tuple[int, int] | None:
+    """A pipe that a thread of ours reads; None where the system has no thread left."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    try:
         threading.Thread(target=_watch, args=(reading,), name="histhooks-signals", daemon=True).start()
+    except RuntimeError:
+        os.close(reading)
+        os.close(writing)
+        return None
+    return reading, writing
 
 
 @contextmanager
 def unseen() -> Iterator[None]:
     """Have a host find the handlers that it would find without us; ours come back where it set none."""
-    ours = []
+    global _is_unseen
+    ours, before = [], _is_unseen
     if threading.current_thread() is threading.main_thread():
         ours = [number for number in _installed if signal.getsignal(number) is handle]
+    _is_unseen = True
     for number in ours:
         signal.signal(number, signal.SIG_DFL)
     try:
         yield
     finally:
+        _is_unseen = before
         _take_back(ours)
 
 
@@ -87,8 +110,8 @@ def _take_back(numbers: list[int]) -> None:
 
 def forget() -> None:
     """In a forked child: give back the default actions and the pipe."""
-    global _pipe, _once
-    _once = threading.Lock()
+    global _pipe, _once, _is_unseen
+    _once, _is_unseen = threading.Lock(), False
     for number in list(_installed):
         if signal.getsignal(number) is handle:
             signal.signal(number, signal.SIG_DFL)

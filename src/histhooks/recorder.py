@@ -14,7 +14,7 @@ from typing import Any
 
 from histhooks import _randomness
 from histhooks._engine import current, engine, in_task, is_paused, rank
-from histhooks._location import project_name
+from histhooks._location import is_strict, project_name
 from histhooks._messages import warn_once
 from histhooks._run import Run, status_of
 from histhooks._time import now_us
@@ -162,9 +162,15 @@ def open_run(
     Run
         An inert one where nothing is to be recorded.
     """
-    if not engine.is_recording():
+    try:
+        if not engine.is_recording():
+            return _inert
+        engine.start()
+    except (RuntimeError, OSError, ValueError) as error:  # no thread is left, no folder is to be found
+        engine.failed("open_run", error)
+        if is_strict():
+            raise
         return _inert
-    engine.start()
     above = parent or current.get()
     settings = engine.settings
     row = {
