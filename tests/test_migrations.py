@@ -449,7 +449,7 @@ def test_ctrl_c_while_a_store_is_migrated_loses_nothing(old_store: Path) -> None
     before = rows_of(old_store)
     program = (
         f"import os, psutil, signal, time\n{SHORT.format('cut')}\n"
-        "    while not psutil.Process().children(): pass\n"
+        "    while all(os.getsid(child.pid) == os.getsid(0) for child in psutil.Process().children()): pass\n"
         "    os.killpg(0, signal.SIGINT); time.sleep(60)"
     )
     environment = {**os.environ, "HISTHOOKS_STORE": str(old_store)}
