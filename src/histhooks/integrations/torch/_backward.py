@@ -11,13 +11,19 @@ import torch
 from histhooks import _device
 from histhooks._engine import current, is_paused
 from histhooks._guard import guarded
-from histhooks.integrations.torch._optimizers import Loss
+from histhooks.integrations.torch._optimizers import Loss, Tracked
 from histhooks.integrations.torch._state import Here, state
+
+# An optimizer as it was before a backward: whether it had gradients, and how many steps it had made.
+_Mark = tuple[Tracked, tuple[int, int] | None, int]
 
 
 def step_begins(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Called by PyTorch before each step of each optimizer, which is the first of the arguments."""
-    state.here().in_closure = [] if len(args) > 1 or kwargs else None
+    here = state.here()
+    if here.in_closure:
+        here.unclaimed.append(here.in_closure[-1])  # an exception ended the step before; nobody knows which came later
+    here.in_closure = [] if len(args) > 1 or kwargs else None
 
 
 def around_backward(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -40,11 +46,13 @@ def around_backward(original: Callable[..., Any], args: tuple[Any, ...], kwargs:
         # The only backward since the step: if a step follows, this is what led to it.
         here.loss = number = float(tensor.item())
         here.had_backward = here.is_midway = True
+        steps = steady.steps
         try:
             result = original(*args, **kwargs)
         finally:
             here.loss = None
-        steady.losses.append(number)
+        if steady.steps == steps:
+            steady.losses.append(number)
         return result
     run = current.get()
     if (run is not None and run.kind not in ("block", "loop")) or is_paused.get():
@@ -63,7 +71,7 @@ def around_backward(original: Callable[..., Any], args: tuple[Any, ...], kwargs:
 
 
 @guarded
-def before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Here, Loss, list[Any]] | None:
+def before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Here, Loss, list[_Mark]] | None:
     here = state.here()
     if here.loop is not None and here.loop.is_holding:
         here.loop.release()
@@ -76,17 +84,18 @@ def before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Here
     if loss is None:
         return None
     here.had_backward = here.is_midway = True
-    return here, loss, [(tracked, tracked.mark()) for tracked in state.candidates(here)]
+    return here, loss, [(tracked, tracked.mark(), tracked.steps) for tracked in state.candidates(here)]
 
 
 @guarded
-def _after_backward(here: Here, loss: Loss, marks: list[Any]) -> None:
+def _after_backward(here: Here, loss: Loss, marks: list[_Mark]) -> None:
     if here.in_closure is not None:
         here.in_closure.append(loss)
         return
     claimed = False
-    for tracked, mark in marks:
-        claimed = tracked.note(loss, mark) or claimed
+    for tracked, mark, steps in marks:
+        # One that stepped in a hook of this backward has had the loss.
+        claimed = tracked.steps != steps or tracked.note(loss, mark) or claimed
     if not claimed:
         here.unclaimed.append(loss)
 

@@ -138,6 +138,8 @@ class Loop:
     def optimizer_gone(self, tracked: Tracked) -> None:
         """An optimizer was let go; with the last one the run of a loop ends."""
         self._alive -= 1
+        for group in tracked.groups:
+            group.let_go()
         if self._alive == 0 and self.is_own and self.is_open:
             # A batch was fetched and no step followed: an exception, or a break, which nobody can tell apart here.
             self.run.end("ended" if self._here.is_midway else "finished")
@@ -160,13 +162,11 @@ class Loop:
         if here.in_closure:
             losses = here.in_closure[:1]
             tracked.losses.clear()
-        elif tracked.losses:
-            losses = list(tracked.losses)
-            tracked.losses.clear()
-        elif here.unclaimed:
-            losses = list(here.unclaimed)
         else:
-            losses = [] if here.loss is None else [here.loss]
+            losses = [*tracked.losses] or ([*here.unclaimed] if here.loss is None else [])
+            tracked.losses.clear()
+            if here.loss is not None:  # a hook of the backward that runs now makes the step
+                losses.append(here.loss)
         if here.unclaimed:
             here.unclaimed.clear()
         if losses and here.in_closure is None:

@@ -60,6 +60,10 @@ class Group:
             isinstance(value, _PLAIN) for name, value in group.items() if name not in ("params", "param_names")
         )
 
+    def let_go(self) -> None:
+        """Keep no parameter alive."""
+        self._values, self.rate_tensor = (), None
+
     def current_rate(self) -> float | None:
         """The learning rate; None where it lies on a device."""
         return self.rate if self.rate_tensor is None else float(self.rate_tensor)
