@@ -198,3 +198,34 @@ run.end()
     code, _, err = run_program(program, store_path, HISTHOOKS_QUIET="0")
     assert code == 0, err
     assert [line.partition(" ")[0] for line in err.splitlines()] == ["histhooks:", "histhooks:"]
+
+
+def test_forks_go_on_while_somebody_else_locks_the_store(store_path: Path) -> None:
+    """Who starts the workers of a DataLoader must not wait for who reads and writes the store."""
+    program = """
+import os, sqlite3, time
+import histhooks
+run = histhooks.start_run("mine")
+run.log({"loss": 0.0})
+assert histhooks.flush()
+other = sqlite3.connect(os.environ["HISTHOOKS_STORE"], isolation_level=None)
+other.execute("BEGIN IMMEDIATE")
+run.log({"loss": 1.0})
+assert not histhooks.flush(1.5)
+begin, forks = time.monotonic(), 0
+while time.monotonic() - begin < 10 and forks < 30:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    forks += 1
+print(forks)
+other.execute("COMMIT")
+other.close()
+run.end()
+"""
+    code, out, err = run_program(program, store_path)
+    assert (code, out.strip()) == (0, "30"), err
+    assert query(store_path, "SELECT value FROM metrics WHERE name = 'loss'") == [(0.0,), (1.0,)]
+    assert waiting(store_path) == []
+    assert verify(store_path).problems == []

@@ -104,6 +104,38 @@ run.end()
     assert query(store, "SELECT status FROM runs WHERE name = 'steps'") == [("finished",)]
 
 
+def test_a_disk_that_is_full_from_the_beginning_and_empties_loses_nothing(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("XDG_DATA_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(variable, str(small_disk / "home"))
+    store, filler = small_disk / "histhooks.db", small_disk / "filler"
+    with pytest.raises(OSError, match="No space left"):
+        fill(filler)
+    program = """
+import sys
+import histhooks
+run = histhooks.start_run("steps", params={"lr": 0.1})
+for step in range(1000):
+    run.log({"loss": float(step)}, step=step)
+print(histhooks.flush(1), flush=True)
+sys.stdin.readline()
+run.log({"loss": 1000.0}, step=1000)
+run.end()
+"""
+    process = start(store, program)
+    assert hear(process) == "False"
+    filler.unlink()
+    tell(process)
+    err = finish(process)
+    assert process.returncode == 0, err
+    assert "is held in memory until there is room" in err
+    next_session(store)
+    assert values(store)["steps"] == [float(n) for n in range(1001)]
+    assert query(store, "SELECT status FROM runs WHERE name = 'steps'") == [("finished",)]
+    assert query(store, "SELECT key, value FROM params") == [("lr", "0.1")]
+
+
 def test_a_store_that_becomes_read_only_loses_nothing_and_is_left_alone(store_path: Path) -> None:
     process = start(store_path, STEPS + "log(0, 100)\nlog(100, 100)\nrun.end()\n")
     assert hear(process) == "ready"
@@ -184,6 +216,71 @@ _engine.engine.finish = lambda: finish(timeout_s=1.0)
     next_session(store_path)
     assert values(store_path)["hangs"] == [float(n) for n in range(200)]
     assert query(store_path, "SELECT status FROM runs WHERE name = 'hangs'") == [("finished",)]
+
+
+def test_memory_that_ends_and_comes_back_loses_nothing(store_path: Path) -> None:
+    """SQLite's limit on its heap, which holds for all connections of a process."""
+    program = """
+import ctypes, ctypes.util, time
+library = ctypes.CDLL(ctypes.util.find_library("sqlite3"))
+limit = library.sqlite3_hard_heap_limit64
+limit.argtypes, limit.restype = [ctypes.c_int64], ctypes.c_int64
+library.sqlite3_memory_used.restype = ctypes.c_int64
+import histhooks
+run = histhooks.start_run("goes on")
+run.log({"loss": 0.0})
+assert histhooks.flush()
+print(library.sqlite3_memory_used() > 0)
+limit(max(1, library.sqlite3_memory_used() // 2))
+for step in range(1, 15_000):
+    run.log({"loss": float(step)})
+print(histhooks.flush(1))
+limit(0)
+print(histhooks.flush(60))
+run.end()
+"""
+    code, out, err = run_program(program, store_path)
+    if "True" not in out.split()[:1]:
+        pytest.skip("this SQLite is not the library that can be found")
+    assert (code, out.split()) == (0, ["True", "False", "True"]), err
+    assert values(store_path) == {"goes on": [float(n) for n in range(15_000)]}
+    assert query(store_path, "SELECT status FROM runs") == [("finished",)]
+    assert verify(store_path).problems == []
+
+
+def test_a_writer_that_stops_for_good_says_so_and_leaves_true_ends(store_path: Path) -> None:
+    program = """
+import time
+import histhooks
+from histhooks._engine import engine
+with histhooks.start_run("before") as run:
+    run.log({"loss": 0.0})
+run = histhooks.start_run("open")
+run.log({"loss": 0.0})
+histhooks.flush()
+def broken(*entries):
+    raise RuntimeError("a mistake of ours")
+engine.writer._assembler._close_points = broken
+for step in range(10):
+    run.log({"loss": float(step)})
+engine.writer.done.wait(30)
+for step in range(10):
+    run.log({"loss": float(step)})
+run.end()
+with histhooks.start_run("after") as run:
+    run.log({"loss": 0.0})
+"""
+    code, _, err = run_program(program, store_path)
+    assert code == 0, err
+    assert "histhooks: the writer stopped" in err
+    with History(store_path) as history:
+        found = {run.name: (run.status, len(run.metrics("loss"))) for run in history.runs()}
+        assert found == {"before": ("finished", 1), "open": ("finished", 1)}
+        assert {run.session["dropped_points"] for run in history.runs()} == {20}
+    next_session(store_path)
+    assert query(store_path, "SELECT status, hook_errors, dropped_points FROM sessions ORDER BY started_at")[0] == (
+        "ended", 1, 20,
+    )  # fmt: skip
 
 
 def test_a_reader_that_never_leaves_stops_nobody_and_the_log_stays_bounded(store_path: Path) -> None:

@@ -138,6 +138,10 @@ class Assembler:
         self._close(batch, pending, points)
         return batch
 
+    def done(self) -> None:
+        """The last batch is written: there is nothing to go back to."""
+        self._before = _Before(self._seq, self.previous)
+
     def undo(self) -> None:
         """Go back to before the last batch, which was not written: some entry of it cannot be."""
         before, self._before = self._before, _Before(self._seq, self.previous)

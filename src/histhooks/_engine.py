@@ -223,7 +223,7 @@ class Engine:
             if signal is not None:
                 run._append = _ignore  # its thread goes on for a moment, and does nothing wrong
         writer.finish(status, signal, 1 if status == "failed" and error is not None else self.exit_code)
-        if not writer.done.wait(timeout_s) and signal is None:
+        if (not writer.done.wait(timeout_s) or writer.has_failed) and signal is None:
             writer.rescue()
         _root.give_up()
 

@@ -8,9 +8,13 @@ A thread that holds the interpreter's lock makes a busy training thread wait up 
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+
     from histhooks._engine import Engine
 
 SLICE_S = 0.0005
@@ -74,3 +78,31 @@ class Brake:
     def _slowly(self, entry: tuple[Any, ...]) -> None:
         self._engine.buffer.append(entry)
         time.sleep(_HELD_BACK_S)
+
+
+class Turn:
+    """The locks that a fork waits for (``_engine._before_fork``), let go of while the writer waits for a file."""
+
+    def __init__(self) -> None:
+        self._taken: threading.Lock | None = None
+
+    @contextmanager
+    def take(self, lock: threading.Lock) -> Iterator[None]:
+        """Hold a lock."""
+        with lock:
+            self._taken = lock
+            try:
+                yield
+            finally:
+                self._taken = None
+
+    def wait(self, seconds: float) -> None:
+        """Wait where nothing is half done."""
+        lock = self._taken
+        if lock is not None:
+            lock.release()
+        try:
+            time.sleep(seconds)
+        finally:
+            if lock is not None:
+                lock.acquire()

@@ -17,6 +17,7 @@ from histhooks._time import now_us
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PATIENCE_AT_END_S = 5.0
 REFUSALS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError, OverflowError)
 _PATIENCE_S = 30.0
+_BUSY_S = 0.05  # of waiting for a lock inside SQLite, where a first second was not enough
 _ENTRY_BYTES = 400  # of memory, of a point of a few numbers that waits
 
 
@@ -48,6 +50,8 @@ class Place:
     pace : Pace
     brake : Brake
         Let go of where there is no room: who is held back would wait for nothing.
+    wait : callable
+        Waits some seconds for a file, without the locks that a fork would wait for.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Place:
         subjects: dict[str, tuple[str, dict[str, Any]]],
         pace: Pace,
         brake: Brake,
+        wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self.path = real_path(store_path(engine.settings.store, engine.settings.folder))
         self.store: Store | None = None
@@ -65,6 +70,7 @@ class Place:
         self._subjects = subjects
         self._pace = pace
         self._brake = brake
+        self._wait = wait
         self.is_abandoned = False
 
     def open(self) -> Store:
@@ -81,7 +87,7 @@ class Place:
         sqlite3.Error, OverflowError
             One of `REFUSALS`, where a row breaks a rule of the schema.
         """
-        deadline, is_hurried = time.monotonic() + _PATIENCE_S, False
+        deadline, is_hurried, is_short = time.monotonic() + _PATIENCE_S, False, False
         while True:
             if self._stopping.is_set() and not is_hurried:
                 # The process does not wait longer for us, however long the batch waited before.
@@ -98,12 +104,21 @@ class Place:
                     )
                 self.store.pace = self._pace
                 self.store.apply(batch, self._engine.session_id)
+                if is_short:
+                    self.store.wait_for_locks()
                 return
             except REFUSALS:
                 raise  # the entries are at fault, and no other file would take them
+            except MemoryError:
+                if self._stopping.is_set():
+                    raise
+                self._wait(0.2)  # a program that runs out of memory may catch it, and go on with less
             except sqlite3.Error as error:
+                assert self.store is not None
                 if is_busy(error) and time.monotonic() < deadline:
-                    time.sleep(0.02)
+                    is_short = True
+                    self.store.wait_for_locks(_BUSY_S)
+                    self._wait(0.02)
                     continue
                 self._elsewhere(_why(error), batch)
 
@@ -118,13 +133,13 @@ class Place:
             except Unwritable as error:
                 if self._stopping.is_set() and time.monotonic() > until:
                     raise
-                warn_once("no room", f"{error}; what is recorded is held in memory until there is room")
-            self._shed()
-            time.sleep(0.2)
+                _no_room(error)
+            self.shed()
+            self._wait(0.2)
             if self.store is not None and self.store.is_there():
                 return  # try once more where it was
 
-    def _shed(self) -> None:
+    def shed(self) -> None:
         """Drop the oldest points, and nothing else, where memory would run over."""
         buffer = self._engine.buffer
         if len(buffer) <= _most_entries():
@@ -141,18 +156,27 @@ class Place:
     def _open(self) -> Store:
         deadline = time.monotonic() + _PATIENCE_S
         while True:
+            reason = ""
             try:
                 store = Store(self.path)
                 if store.has_log:
                     return store
                 store.close()  # readers find it, and the spools beside it
-                return self._spool("")
             except Unwritable as error:
-                return self._spool(str(error))
+                reason = str(error)
             except sqlite3.OperationalError as error:
-                if time.monotonic() > deadline or self._stopping.is_set():
-                    return self._spool(f"{self.path} cannot be written ({_why(error)})")
-                time.sleep(0.05)
+                if time.monotonic() < deadline and not self._stopping.is_set():
+                    self._wait(0.05)
+                    continue
+                reason = f"{self.path} cannot be written ({_why(error)})"
+            try:
+                return self._spool(reason)
+            except Unwritable as error:
+                if self._stopping.is_set():
+                    raise
+                _no_room(error)
+            self.shed()
+            self._wait(0.2)
 
     def _spool(self, reason: str, lost: Store | None = None) -> Store:
         """Open the spool of this session; where the file of the store is gone, begin with what it held."""
@@ -200,6 +224,10 @@ class Place:
 
     def _tell(self, store: Store) -> None:
         store.fold(dict(self._subjects))
+
+
+def _no_room(error: Unwritable) -> None:
+    warn_once("no room", f"{error}; what is recorded is held in memory until there is room")
 
 
 def _why(error: sqlite3.Error) -> str:

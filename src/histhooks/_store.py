@@ -161,12 +161,17 @@ class Store:
 
     def empty_log(self) -> bool:
         """Bring the log home into the file; False where a reader, who sees the file as it was, is in the way."""
-        self.connection.execute("PRAGMA busy_timeout = 100")
+        self.wait_for_locks(0.1)
         try:
             (is_busy, *_) = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
-            self.connection.execute(f"PRAGMA busy_timeout = {int(self._timeout_s * 1000)}")
+            self.wait_for_locks()
         return not is_busy
+
+    def wait_for_locks(self, timeout_s: float | None = None) -> None:
+        """Set how long SQLite itself waits for a lock; as long as at first where it is not said."""
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
+        self.connection.execute(f"PRAGMA busy_timeout = {int(timeout_s * 1000)}")
 
     def _open(self) -> None:
         execute = self.connection.execute

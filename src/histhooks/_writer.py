@@ -15,7 +15,7 @@ from histhooks._filesystem import is_network
 from histhooks._location import keep_out_of_git
 from histhooks._messages import say, warn_once
 from histhooks._notebook import Cells
-from histhooks._pace import FEW, Brake, Pace
+from histhooks._pace import FEW, Brake, Pace, Turn
 from histhooks._place import PATIENCE_AT_END_S, REFUSALS, Abandoned, Place
 from histhooks._spool import merge_waiting
 from histhooks._stores import remember
@@ -57,8 +57,9 @@ class Writer(threading.Thread):
         self._final: dict[str, Any] = {}
         self._pace = Pace()
         self._brake = Brake(engine)
+        self._turn = Turn()
         self._assembler = Assembler(engine.session_id, self._refused, self._pace.rest)
-        self._place = Place(engine, self._stopping, self._assembler.subjects, self._pace, self._brake)
+        self._place = Place(engine, self._stopping, self._assembler.subjects, self._pace, self._brake, self._turn.wait)
         self.path = self._place.path
         self._held: list[tuple[Any, ...]] = []
         self._in_flight: Batch | None = None
@@ -108,7 +109,7 @@ class Writer(threading.Thread):
 
     def _begin(self) -> None:
         is_new = not self.path.exists()
-        with self.importing:
+        with self._turn.take(self.importing):
             store = self._place.open()
             facts, personal, details = _gather.session_facts()
         self._tell = say if self.engine.speaks else _be_still
@@ -204,14 +205,17 @@ class Writer(threading.Thread):
         return ("state", "session", self.engine.session_id, final, None)
 
     def rescue(self, patience_s: float = 3.0) -> None:
-        """At the end, from another thread: where this one hangs, put what it has not written into a spool.
+        """At the end, from another thread: where this one hangs or gave up, put what it has not written into a spool.
 
         Parameters
         ----------
         patience_s : float, seconds
             How long that may take.
         """
-        warn_once("hangs", f"the writer hangs, on {self.path} or on what is below it; the rest goes to a spool")
+        if self.has_failed and self._assembler.previous is None:
+            return  # there is no session to end
+        if not self.has_failed:
+            warn_once("hangs", f"the writer hangs, on {self.path} or on what is below it; the rest goes to a spool")
         helper = threading.Thread(target=self._rescue, name="histhooks-rescue", daemon=True)
         try:
             helper.start()
@@ -239,11 +243,22 @@ class Writer(threading.Thread):
             warn_once("rescue", f"what was recorded last is lost: {type(error).__name__}: {error}")
 
     def _give_up(self) -> None:
-        """Nothing is written any more, so nothing must be kept for it."""
+        """Nothing is written any more, and nothing kept for it but how runs end, for a last attempt at the end."""
         self.has_failed = True
-        self.engine.buffer.clear()
+        if self._in_flight is None:
+            self._assembler.undo()
+            self.engine.buffer.extendleft(reversed(self._held))
+        self._held = []
         for run in list(self.engine.live.values()):
-            run.put_by(lambda entry: None)
+            run.put_by(self._keep_end)
+        for _ in range(len(self.engine.buffer)):
+            self._keep_end(self.engine.buffer.popleft())
+
+    def _keep_end(self, entry: tuple[Any, ...]) -> None:
+        if entry[0].__class__ is not str:
+            self.engine.dropped_points += len(entry[1])
+        elif entry[0] == "state":
+            self.engine.buffer.append(entry)
 
     def _attempt(self, function: Callable[[], None]) -> None:
         """What is done beside writing must never stop it."""
@@ -313,9 +328,10 @@ class Writer(threading.Thread):
     def _write(self, entries: list[tuple[Any, ...]]) -> None:
         self._held = entries
         try:
-            with self.lock:
-                batch = self._in_flight = self._assembler.build(entries)
+            with self._turn.take(self.lock):
+                batch = self._in_flight = self._build(entries)
                 self._place.commit(batch)
+                self._assembler.done()
                 self._held, self._in_flight = [], None
         except (*REFUSALS, ValueError, TypeError, AttributeError) as error:
             self._in_flight = None
@@ -324,6 +340,17 @@ class Writer(threading.Thread):
             return
         for function in batch.after:
             function()
+
+    def _build(self, entries: list[tuple[Any, ...]]) -> Batch:
+        while True:
+            try:
+                return self._assembler.build(entries)
+            except MemoryError:
+                if self._stopping.is_set():
+                    raise
+            self._assembler.undo()
+            self._place.shed()
+            self._turn.wait(_WAIT_S)
 
     def _write_what_can_be(self, entries: list[tuple[Any, ...]], error: Exception) -> None:
         """Write entries of which some cannot be written; those are left out, and told."""
@@ -343,6 +370,8 @@ def _be_still(text: str) -> None:
 
 
 def _what(entry: tuple[Any, ...]) -> str:
+    if entry[0].__class__ is not str:
+        return f"a point of {', '.join(entry[1])}"[:200]
     return f"a row of {entry[1]}" if entry[0] in ("row", "content") else f"the {entry[1]} state {entry[3]!r}"[:200]
 
 
