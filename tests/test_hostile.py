@@ -283,6 +283,101 @@ with histhooks.start_run("after") as run:
     )  # fmt: skip
 
 
+ENDS = (
+    "SELECT r.status, s.status, s.signal, s.kind FROM runs AS r "
+    "JOIN sessions AS s ON s.id = r.session_id WHERE r.name = '{}'"
+)
+HANGS = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the tests themselves may run with another one
+import histhooks
+from histhooks import _engine
+from histhooks._engine import engine
+run = histhooks.start_run("hangs")
+for step in range(100):
+    run.log({"loss": float(step)}, step=step)
+histhooks.flush()
+engine.writer.lock.acquire()  # as where a system call for the file never comes back
+time.sleep(0.5)
+for step in range(100, 25_000):
+    run.log({"loss": float(step)}, step=step)
+time.sleep(0.5)
+run.log_params({"late": 1})
+"""
+
+
+@pytest.mark.parametrize("place", ["python", "exit"])
+def test_a_signal_while_the_writer_hangs_leaves_the_rest_in_a_spool(store_path: Path, place: str) -> None:
+    waits = {
+        "python": "print('ready', flush=True)\ntime.sleep(600)\n",
+        # The end waits for the writer 10 s, and it is there that the signal comes.
+        "exit": "import atexit\natexit.register(lambda: print('ready', flush=True))\natexit.register(run.end)\n",
+    }[place]
+    patience = "_engine._RESCUE_S = 30.0\n"  # this machine may be a busy one
+    process = start(store_path, HANGS + patience + waits)
+    assert hear(process) == "ready"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    err = finish(process)
+    assert process.returncode == -signal.SIGTERM, err
+    assert len(waiting(store_path)) == 1
+    with History(store_path) as history:
+        (run,) = history.runs()
+        status = "killed" if place == "python" else "finished"
+        assert (run.status, run.params, len(run.metrics("loss"))) == (status, {"late": 1}, 25_000)
+    next_session(store_path)
+    assert values(store_path)["hangs"] == [float(n) for n in range(25_000)]
+    assert query(store_path, ENDS.format("hangs")) == [(status, "killed", "SIGTERM", "script")]
+
+
+def test_a_signal_ends_the_process_also_where_no_spool_can_be_reached(store_path: Path) -> None:
+    hangs = "import threading\nengine.writer._place.refuge = lambda: threading.Event().wait()\n"
+    process = start(store_path, HANGS + hangs + "print('ready', flush=True)\ntime.sleep(600)\n")
+    assert hear(process) == "ready"
+    process.send_signal(signal.SIGTERM)
+    err = finish(process)
+    assert process.returncode == -signal.SIGTERM, err
+    assert waiting(store_path) == []
+    with History(store_path) as history:
+        (run,) = history.runs()
+        assert (run.status, len(run.metrics("loss"))) == ("killed", 100)
+
+
+@pytest.mark.parametrize("end", ["signal", "exit"])
+def test_a_session_that_never_got_at_its_store_is_in_a_spool_whole(store_path: Path, end: str) -> None:
+    code, _, err = run_program("import histhooks\nwith histhooks.start_run('first'): pass", store_path)
+    assert code == 0, err
+    other = sqlite3.connect(store_path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    program = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+import histhooks
+from histhooks import _engine
+_engine._RESCUE_S = 30.0  # this machine may be a busy one
+run = histhooks.start_run("locked out")
+run.log({"loss": 1.0})
+print("ready", flush=True)
+sys.stdin.readline()
+run.end()
+"""
+    process = start(store_path, program)
+    assert hear(process) == "ready"
+    time.sleep(0.5)
+    if end == "signal":
+        process.send_signal(signal.SIGTERM)
+    err = finish(process)
+    assert process.returncode == (-signal.SIGTERM if end == "signal" else 0), err
+    other.execute("ROLLBACK")
+    other.close()
+    assert len(waiting(store_path)) == 1
+    next_session(store_path)
+    assert values(store_path)["locked out"] == [1.0]
+    how = ("killed", "killed", "SIGTERM") if end == "signal" else ("finished", "ended", None)
+    assert query(store_path, ENDS.format("locked out")) == [(*how, "script")]
+
+
 def test_a_reader_that_never_leaves_stops_nobody_and_the_log_stays_bounded(store_path: Path) -> None:
     run_program("import histhooks\nwith histhooks.start_run('first'): pass", store_path)
     reader = sqlite3.connect(store_path, isolation_level=None)

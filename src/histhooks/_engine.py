@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from histhooks._run import Run
     from histhooks._writer import Writer
 
+_RESCUE_S = 0.35  # where a signal ends the process and the writer hangs
 current: ContextVar[Run | None] = ContextVar("histhooks_run", default=None)
 is_paused: ContextVar[bool] = ContextVar("histhooks_paused", default=False)
 # This was dispatched by a host from inside one of its own fits: a search, a validation, an ensemble.
@@ -210,7 +211,8 @@ class Engine:
             if signal is not None and not writer.done.is_set():
                 # A signal while the process ends, as from multiprocessing's pools: what is being written counts.
                 writer.finish(str(status), signal, None)
-                writer.done.wait(timeout_s)
+                if not writer.done.wait(timeout_s):
+                    writer.rescue(_RESCUE_S)
             return
         self.ended = True
         error = uncaught()
@@ -223,8 +225,10 @@ class Engine:
             if signal is not None:
                 run._append = _ignore  # its thread goes on for a moment, and does nothing wrong
         writer.finish(status, signal, 1 if status == "failed" and error is not None else self.exit_code)
-        if (not writer.done.wait(timeout_s) or writer.has_failed) and signal is None:
-            writer.rescue()
+        is_written = writer.done.wait(timeout_s) and not writer.has_failed
+        is_written = is_written or writer.rescue(3.0 if signal is None else _RESCUE_S)
+        if not is_written and signal is None:  # a signal leaves no time for stderr, which may hang too
+            warn_once("rescue", f"what was recorded last is lost: {writer.path} hangs, and no spool was there in time")
         _root.give_up()
 
 

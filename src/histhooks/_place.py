@@ -180,6 +180,8 @@ class Place:
 
     def _spool(self, reason: str, lost: Store | None = None) -> Store:
         """Open the spool of this session; where the file of the store is gone, begin with what it held."""
+        if self.is_abandoned:
+            raise Abandoned
         if reason:
             warn_once(f"spool/{self.path}", f"{reason}; this session records in a spool")
         failure: Exception | None = None
@@ -209,6 +211,8 @@ class Place:
                 store = _as_spool(folder / f"{self._engine.session_id}.rest.db")
             except (Unwritable, sqlite3.OperationalError):
                 continue
+            own = self.path if self.store is None else self.store.path
+            _supervised.tell(self._engine.session_id, own, store.path)
             self._tell(store)
             return store
         raise Unwritable("no spool can be written")

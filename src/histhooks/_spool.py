@@ -50,18 +50,22 @@ def merge_waiting(store: Store) -> list[str]:
     merged = []
     for path in waiting(store.path):
         try:
-            outcome = _merge(store.connection, path)
-            if outcome == "merged":
+            if merge(store, path) == "merged":
                 merged.append(path.name)
-            if outcome != "waits":
-                path.unlink(missing_ok=True)
         except (sqlite3.Error, OSError):
             continue
     return merged
 
 
+def merge(store: Store, path: Path) -> str:
+    """Merge one spool; what became of it: `merged`, `gone` where that was done before, or `waits`."""
+    outcome = _merge(store.connection, path)
+    if outcome != "waits":
+        path.unlink(missing_ok=True)
+    return outcome
+
+
 def _merge(connection: sqlite3.Connection, path: Path) -> str:
-    """What became of a spool: `merged`, `gone` where that was done before, or `waits`."""
     execute = connection.execute
     execute("ATTACH DATABASE ? AS spool", (str(path),))
     try:

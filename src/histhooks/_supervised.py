@@ -38,27 +38,35 @@ class Session:
     pid : int
     store : Path
         The store or the spool that it wrote to last.
+    rest : Path or None
+        A second spool, with what its writer, which hung, left behind.
     """
 
     id: str
     pid: int
     store: Path
+    rest: Path | None = None
 
 
-def tell(session_id: str, store: Path) -> None:
+def tell(session_id: str, store: Path, rest: Path | None = None) -> None:
     """Tell the supervisor, where there is one, about this process's session."""
     folder = os.environ.get(VARIABLE)
     if folder and os.path.isdir(folder):
-        text = json.dumps({"id": session_id, "pid": os.getpid(), "store": str(store.absolute())})
-        Path(folder, session_id).write_text(text, encoding="utf-8")
+        facts = {"id": session_id, "pid": os.getpid(), "store": str(store.absolute())}
+        facts["rest"] = None if rest is None else str(rest.absolute())
+        Path(folder, session_id).write_text(json.dumps(facts), encoding="utf-8")
 
 
 def told(folder: Path) -> list[Session]:
     """The sessions that supervised processes told of, in the order in which they began."""
     found = []
     for path in sorted(folder.iterdir()):
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        found.append(Session(facts["id"], facts["pid"], Path(facts["store"])))
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:  # it was killed as it told
+            continue
+        rest = facts.get("rest")
+        found.append(Session(facts["id"], facts["pid"], Path(facts["store"]), Path(rest) if rest else None))
     return found
 
 
@@ -73,10 +81,13 @@ def conclude(session: Session, exit_code: int | None, signal_number: int | None,
     stderr : str
         The last lines that it wrote there.
     """
+    from histhooks._spool import merge
     from histhooks._store import Store
 
     store = Store(session.store, is_spool=session.store.stem == session.id)
     try:
+        if session.rest is not None:
+            merge(store, session.rest)  # first: what it says goes on from the same line of the ledger
         entries = _entries(store, session, exit_code, signal_number, stderr)
         if entries:
             batch = _pen(store, session.id).build(entries)
@@ -88,7 +99,10 @@ def conclude(session: Session, exit_code: int | None, signal_number: int | None,
 def _entries(
     store: Store, session: Session, exit_code: int | None, signal_number: int | None, stderr: str
 ) -> list[tuple[Any, ...]]:
-    (row,) = _rows(store, "SELECT * FROM sessions WHERE id = ?", session.id)
+    rows = _rows(store, "SELECT * FROM sessions WHERE id = ?", session.id)
+    if not rows:
+        return []  # it ended before its first commit
+    (row,) = rows
     seen = exit_code is not None or signal_number is not None
     if not seen and row["status"] == "running" and judge(row, now_us()) == "running":
         return []

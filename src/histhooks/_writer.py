@@ -17,6 +17,7 @@ from histhooks._messages import say, warn_once
 from histhooks._notebook import Cells
 from histhooks._pace import FEW, Brake, Pace, Turn
 from histhooks._place import PATIENCE_AT_END_S, REFUSALS, Abandoned, Place
+from histhooks._rescue import Rescue
 from histhooks._spool import merge_waiting
 from histhooks._stores import remember
 from histhooks._system import Sampler
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from histhooks._engine import Engine
+    from histhooks._store import Store
 
 _WAIT_S = 0.25
 _HEARTBEAT_S = 15.0
 _SLICE = 2000
+_PART = 10_000  # entries of a transaction in a spool that takes what is left
 _LOOK_S, _HURRY_S = 2.0, 0.5  # at the end, for what is still being gathered, and for what others answered by then
 _GRACE_S = 0.2  # where a signal ends the process
 _LOG_S = 1e-6  # one log() of four scalars, as `python -m benchmarks log` measures it; timing each would double it
@@ -63,8 +66,11 @@ class Writer(threading.Thread):
         self.path = self._place.path
         self._held: list[tuple[Any, ...]] = []
         self._in_flight: Batch | None = None
+        self._rescue = Rescue(self._place, self.done)
+        self._has_ended = False
         self._gathering_s = 0.0
         self._beat = 0.0
+        self._began = now_us()
         self._clock = time.perf_counter()
         self._tell: Callable[[str], None] = say
         self._n_logs = 0
@@ -111,7 +117,7 @@ class Writer(threading.Thread):
         is_new = not self.path.exists()
         with self._turn.take(self.importing):
             store = self._place.open()
-            facts, personal, details = _gather.session_facts()
+            first = self._first_state()
         self._tell = say if self.engine.speaks else _be_still
         if store.is_spool and is_network(self.path):
             self._tell(f"recording to {store.path}, since {self.path} is on a network; `histhooks sync` brings it home")
@@ -121,13 +127,11 @@ class Writer(threading.Thread):
             self._tell(f"recording to {self.path}")
             if is_new:
                 keep_out_of_git(self.path)
-        self.engine.actor = personal.get("actor")
-        self._look.told(_origin.untold(personal))
+        self.engine.actor = first[4].get("actor")
+        self._look.told(_origin.untold(first[4]))
         with self.lock:
             self._assembler.heads = store.heads()
-        first = {**facts, "status": "running", "started_at": iso(now_us()), "details": details}
-        first = {key: value for key, value in first.items() if value is not None}
-        self._write([("state", "session", self.engine.session_id, first, personal)])
+        self._write([first])
         remember(self.path)
         self._flush()
         self._attempt(self._look_after_others)
@@ -137,6 +141,12 @@ class Writer(threading.Thread):
         except RuntimeError:  # the interpreter is on its way out: since Python 3.12 it starts no more threads
             self._look.inquiry.within(_LOOK_S)
             self._gather()
+
+    def _first_state(self) -> tuple[Any, ...]:
+        facts, personal, details = _gather.session_facts()
+        facts = {**facts, "status": "running", "started_at": iso(self._began), "details": details}
+        facts = {key: value for key, value in facts.items() if value is not None}
+        return ("state", "session", self.engine.session_id, facts, personal)
 
     def _look_after_others(self) -> None:
         """Bring home what spools hold, and settle sessions that died."""
@@ -177,6 +187,7 @@ class Writer(threading.Thread):
         engine = self.engine
         cost_s = engine.overhead_s + self._n_logs * _LOG_S + self._gathering_s + time.thread_time()
         self._write([self._last_state(cost_s)])
+        self._has_ended = True
         head = (self._assembler.previous or "")[:12]
         unfinished = ", ".join(f"{count} {status}" for status, count in sorted(engine.n_unfinished.items()))
         runs = f"{engine.n_runs} run{'' if engine.n_runs == 1 else 's'}" + (f" ({unfinished})" if unfinished else "")
@@ -204,43 +215,40 @@ class Writer(threading.Thread):
             final["ledger_head"] = self._assembler.previous
         return ("state", "session", self.engine.session_id, final, None)
 
-    def rescue(self, patience_s: float = 3.0) -> None:
+    def rescue(self, patience_s: float) -> bool:
         """At the end, from another thread: where this one hangs or gave up, put what it has not written into a spool.
 
         Parameters
         ----------
         patience_s : float, seconds
             How long that may take.
+
+        Returns
+        -------
+        bool
+            Whether it came to an end in that time.
         """
         if self.has_failed and self._assembler.previous is None:
-            return  # there is no session to end
-        if not self.has_failed:
-            warn_once("hangs", f"the writer hangs, on {self.path} or on what is below it; the rest goes to a spool")
-        helper = threading.Thread(target=self._rescue, name="histhooks-rescue", daemon=True)
-        try:
-            helper.start()
-            helper.join(patience_s)
-        except RuntimeError:  # since Python 3.12 none can be started on the way out
-            self._rescue()
+            return True  # there is no session to end
+        return self._rescue.run(self._leave_in, lambda: self._has_ended, patience_s)
 
-    def _rescue(self) -> None:
-        try:
-            spool = self._place.refuge()
-            time.sleep(0.01)  # who was between two steps has seen by now that it was given up
-            batch, entries = self._in_flight, list(self._held)
-            if batch is not None:
-                spool.apply(batch, self.engine.session_id)
-                entries = []
-            buffer = self.engine.buffer
-            while buffer:
+    def _leave_in(self, spool: Store) -> None:
+        """Write what is not written yet; in parts, so that one that comes too late costs no other."""
+        batch, entries, buffer = self._in_flight, list(self._held), self.engine.buffer
+        if batch is not None:
+            spool.apply(batch, self.engine.session_id)
+            entries = []
+        if self.engine.session_id not in self._assembler.subjects:
+            entries.insert(0, self._first_state())
+        while True:
+            while buffer and len(entries) < _PART:
                 entries.append(buffer.popleft())
-            entries = [entry for entry in entries if entry[0] != "later"]
-            spool.apply(self._assembler.build(entries), self.engine.session_id)
-            cost_s = self.engine.overhead_s + self._n_logs * _LOG_S
-            spool.apply(self._assembler.build([self._last_state(cost_s)]), self.engine.session_id)
-            spool.close()
-        except Exception as error:
-            warn_once("rescue", f"what was recorded last is lost: {type(error).__name__}: {error}")
+            part, entries, is_last = [entry for entry in entries if entry[0] != "later"], [], not buffer
+            if is_last:
+                part.append(self._last_state(self.engine.overhead_s + self._n_logs * _LOG_S))
+            spool.apply(self._assembler.build(part), self.engine.session_id)
+            if is_last:
+                return
 
     def _give_up(self) -> None:
         """Nothing is written any more, and nothing kept for it but how runs end, for a last attempt at the end."""
@@ -264,6 +272,8 @@ class Writer(threading.Thread):
         """What is done beside writing must never stop it."""
         try:
             function()
+        except Abandoned:
+            raise
         except Exception as error:
             self.engine.failed(f"writer.{function.__name__}", error)
 
@@ -300,6 +310,7 @@ class Writer(threading.Thread):
         again: list[tuple[Any, ...]] = []
         while buffer:
             entries: list[tuple[Any, ...]] = []
+            self._held = entries  # from here on: who is rescued must miss none
             self._pace.is_late = is_late = len(buffer) > _SLICE or self._stopping.is_set()
             self._brake.hold(len(buffer))
             while buffer and len(entries) < (FEW if is_late else _SLICE):
@@ -329,6 +340,8 @@ class Writer(threading.Thread):
         self._held = entries
         try:
             with self._turn.take(self.lock):
+                if self._place.is_abandoned:
+                    raise Abandoned
                 batch = self._in_flight = self._build(entries)
                 self._place.commit(batch)
                 self._assembler.done()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from histhooks._spool import waiting
 from histhooks.testing import query
 from histhooks.verify import verify
 
@@ -222,3 +223,41 @@ def test_the_project_and_the_group_can_be_named(store: Path, tmp_path: Path) -> 
     assert query(other, "SELECT project, group_name FROM runs") == [("p", "g")]
     assert not store.exists()
     assert json.loads(str(query(other, "SELECT value FROM params WHERE key = 'max_iter'")[0][0])) == 500
+
+
+def test_what_a_writer_that_hung_left_in_a_spool_comes_home_before_the_end_is_told(store: Path) -> None:
+    program = """
+import sys
+import histhooks
+from histhooks import _engine
+with histhooks.start_run("hangs") as run:
+    for step in range(100):
+        run.log({"loss": float(step)}, step=step)
+    histhooks.flush()
+    _engine.engine.event("odd", "in the store", run_id=run.id)
+    histhooks.flush()
+    _engine.engine.writer.lock.acquire()  # as where a system call for the file never comes back
+    for step in range(100, 200):
+        run.log({"loss": float(step)}, step=step)
+finish = _engine.engine.finish
+_engine.engine.finish = lambda: finish(timeout_s=1.0)
+print("in vain", file=sys.stderr)
+sys.exit(3)
+"""
+    Path("hangs.py").write_text(program)
+    done = run(*RUN, "hangs.py")
+    assert done.returncode == 3, done.stderr
+    assert waiting(store) == []
+    assert query(store, STATUS) == [("failed", 3, None)]
+    assert query(store, "SELECT count(*) FROM metrics WHERE name = 'loss'") == [(200,)]
+    assert verify(store).problems == []
+
+
+def test_a_process_that_ended_before_its_first_commit_is_no_error(store: Path) -> None:
+    program = "import os, histhooks\nfrom histhooks import _gather\n"
+    program += "_gather.session_facts = lambda: os._exit(4)\nhisthooks.start_run('a')\nhisthooks.flush()\n"
+    Path("early.py").write_text(program)
+    done = run(*RUN, "early.py")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "Traceback" not in done.stderr
+    assert query(store, STATUS) == []

@@ -219,7 +219,7 @@ def _conclude(folder: Path, pid: int, code: int, stderr: str) -> None:
         exit_code, number = (code, None) if code >= 0 else (None, -code)
         try:
             _supervised.conclude(session, exit_code if is_own else None, number if is_own else None, stderr)
-        except (sqlite3.Error, HisthooksError) as error:
+        except (sqlite3.Error, HisthooksError, OSError) as error:
             click.echo(f"histhooks: how it ended was not recorded: {error}", err=True)
 
 
