@@ -134,7 +134,7 @@ class Store:
             if is_busy(error):
                 raise
             raise Unwritable(f"{path} cannot be written ({error}); make it writable or name another store") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of SQLite's words on a damaged file
             self.connection.close()
             raise Unwritable(f"{path} is not an SQLite file ({error}); name another store") from error
         except BaseException:

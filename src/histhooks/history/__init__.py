@@ -115,7 +115,7 @@ class History:
         """
         try:
             return [dict(row) for row in self._connection.execute(query, values)]
-        except (sqlite3.Error, UnicodeEncodeError) as error:  # the latter of half a character
+        except (sqlite3.Error, UnicodeError) as error:  # the latter of half a character, and of damaged files
             raise QueryError(f"SQLite refuses the query: {error}") from error
 
     def cursor(self, query: str, *values: Any) -> sqlite3.Cursor:
@@ -124,7 +124,7 @@ class History:
         cursor.row_factory = None
         try:
             return cursor.execute(query, values)
-        except (sqlite3.Error, UnicodeEncodeError) as error:  # the latter of half a character
+        except (sqlite3.Error, UnicodeError) as error:  # the latter of half a character, and of damaged files
             raise QueryError(f"SQLite refuses the query: {error}") from error
 
     def runs(

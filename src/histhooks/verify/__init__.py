@@ -57,7 +57,7 @@ def verify(path: str | Path, *, head: str | None = None, progress: Progress | No
         raise StoreError(f"no store at {path}; name one with --store PATH")
     try:
         return _verify(path, head, progress)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of SQLite's own words on a damaged file
         raise StoreError(f"{path} cannot be read ({error}); restore it from a copy") from error
 
 
@@ -138,7 +138,7 @@ def _verify_spool(spool: Path, report: Report, sessions: Sessions, lines: dict[t
             _look(connection, check.report, sessions, lines)
             found = check.report
             report.failed_captures += found.failed_captures
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
         found = Report()
         found.problem(f"it cannot be read ({error})")
     report.take_in(str(spool), found)
