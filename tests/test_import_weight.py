@@ -80,8 +80,9 @@ def watch(event, arguments):
     if threading.get_ident() == main and event in ("open", "subprocess.Popen", "os.posix_spawn", "sqlite3.connect"):
         seen.append([event, str(arguments[0])])
 sys.addaudithook(watch)
-with histhooks.start_run() as run:
+with histhooks.start_run(tags={"team": "red"}) as run:
     run.log({"loss": 1.0})
+    run.note("so far so good")
     histhooks.flush()
 print([what for what in seen if not what[1].endswith((".py", ".pyc", ".so")) and ".pyc." not in what[1]])
 """
@@ -94,3 +95,5 @@ def test_a_programs_own_thread_opens_no_store_and_gathers_nothing(
     done = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
     assert query(store_path, "SELECT environment_id IS NOT NULL FROM sessions") == [(1,)]
+    sql = "SELECT t.author = s.actor, n.author = s.actor FROM sessions AS s, tags AS t, notes AS n"
+    assert query(store_path, sql) == [(1, 1)]

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from histhooks._engine import ACTOR
 from histhooks._ledger import (
     CONTENT_TABLES,
     TABLES,
@@ -242,6 +243,8 @@ class Assembler:
         if "run_id" in row and row["run_id"] is None:
             # What concerns no run belongs to the session that writes it, also where it was said before that began.
             scope, row = self.session_id, {**row, "session_id": self.session_id}
+        if row.get("author") is ACTOR:
+            row = {**row, "author": self.subjects[self.session_id][1].get("actor")}
         pending.setdefault((scope, table), []).append(_plain(row))
 
     def _content(self, table: str, rows: list[dict[str, Any]], pending: dict[Any, list[dict[str, Any]]]) -> None:

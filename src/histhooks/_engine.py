@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _RESCUE_S = 0.35  # where a signal ends the process and the writer hangs
 current: ContextVar[Run | None] = ContextVar("histhooks_run", default=None)
 is_paused: ContextVar[bool] = ContextVar("histhooks_paused", default=False)
+ACTOR = object()  # who acts, where git has yet to say it: never asked on a thread of the program
 # This was dispatched by a host from inside one of its own fits: a search, a validation, an ensemble.
 in_task: ContextVar[bool] = ContextVar("histhooks_task", default=False)
 
@@ -174,13 +175,9 @@ class Engine:
             f"hook/{where}", f"a hook failed and training went on: {where}: {mask_text(str(error))[:300]} (told once)"
         )
 
-    def author(self) -> str | None:
-        """Who acts in this process."""
-        if self.actor is None:
-            from histhooks import _origin
-
-            self.actor = _origin.actor()[0]
-        return self.actor
+    def author(self) -> Any:
+        """Who acts in this process; as long as nobody knows, `ACTOR`, for which the writer puts the session's."""
+        return ACTOR if self.actor is None else self.actor
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until everything recorded so far is committed.

@@ -326,7 +326,7 @@ class Run:
         row = {"run_id": self.id, "session_id": self.session_id, "body": mask_text(str(text))}
         self._row("notes", {**row, "author": self._author()})
 
-    def _author(self) -> str | None:
+    def _author(self) -> Any:
         return self._engine.author() if self._engine is not None else None
 
     def event(

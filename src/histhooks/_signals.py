@@ -5,7 +5,8 @@ interpreter writes the signal's number to a pipe at once (signal.set_wakeup_fd),
 commits and gives the signal back its default action. (C code that holds the interpreter's lock for long delays this
 until it lets go, since no thread of ours can run before.) There is one such pipe in a process, and asyncio takes it for
 handlers of its own, leaving none behind: so each run that begins looks again, and where the pipe is somebody else's the
-signals keep their default action, which ends the process at once.
+signals keep their default action, which ends the process at once. Where the writer hangs, its rescue into a spool is
+waited for too, so that the default action comes within a second and not within half of one.
 A handler that someone set over ours decides alone: called from there, ours only commits.
 """
 
