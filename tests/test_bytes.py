@@ -1,0 +1,36 @@
+"""What a run takes on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from histhooks.testing import query, run_program
+
+PROGRAM = """
+import warnings
+import histhooks
+histhooks.autolog("sklearn")
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+warnings.simplefilter("ignore")
+X, y = load_iris(return_X_y=True)
+for number in range({}):
+    LogisticRegression(C=1 + number, max_iter=20).fit(X, y)
+"""
+
+
+def test_a_run_in_which_nothing_new_happened_takes_less_than_five_kilobytes(tmp_path: Path) -> None:
+    """The same data, environment and code, 14 params, a random state of two libraries: 4.4 KB, its ledger included."""
+    pytest.importorskip("sklearn")
+    sizes = {}
+    for n in (100, 500):
+        store = tmp_path / f"{n}.db"
+        code, _, err = run_program(PROGRAM.format(n), store)
+        assert code == 0, err
+        assert query(store, "SELECT count(*) FROM runs") == [(n,)]
+        assert query(store, "SELECT count(*) FROM params") == [(14 * n,)]
+        ((pages,),) = query(store, "PRAGMA page_count")
+        sizes[n] = int(str(pages)) * 4096
+    assert (sizes[500] - sizes[100]) / 400 < 5000
