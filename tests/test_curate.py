@@ -12,7 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -77,14 +77,15 @@ def places_of(store: Path, word: str) -> set[str]:
 
 
 @contextmanager
-def recording(store: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
+def recording(store: Path, more: str = "pass", **variables: str) -> Iterator[subprocess.Popen[str]]:
     """A process with a run that has ended and a run that has not."""
-    program = """
+    program = f"""
 import sys, histhooks
 with histhooks.start_run("early") as run:
-    run.log({"loss": 1.0})
+    run.log({{"loss": 1.0}})
 with histhooks.start_run("live") as run:
-    run.log({"loss": 1.0})
+    run.log({{"loss": 1.0}})
+    {more}
     histhooks.flush()
     print("ready", flush=True)
     sys.stdin.readline()
@@ -282,6 +283,20 @@ def test_what_still_records_is_not_deleted_and_can_be_once_its_process_is_gone(s
     assert query(store_path, "SELECT name, status FROM runs") == [("early", "finished")]
     assert query(store_path, "SELECT status FROM sessions WHERE kind <> 'command'") == [("killed",)]
     fits(store_path)
+
+
+def test_content_of_a_session_that_still_records_stays_though_no_row_names_it_yet(store_path: Path) -> None:
+    shared = "log_dataset('train', [[1.0, 2.0], [3.0, 4.0]])"
+    record(store_path, f"import histhooks\nwith histhooks.start_run('ended') as run:\n    run.{shared}")
+    with recording(store_path, f"import numpy; run.{shared}"), closing(sqlite3.connect(store_path)) as connection:
+        ((dataset,),) = query(store_path, "SELECT id FROM datasets")
+        with connection:
+            # As where the data has come and what names it is on its way.
+            connection.execute("DELETE FROM run_datasets WHERE run_id = (SELECT id FROM runs WHERE name = 'live')")
+        assert curate.delete("ended", reason="wrong", store=store_path).contents == []
+        assert query(store_path, "SELECT id FROM datasets") == [(dataset,)]
+    record(store_path, f"import histhooks\nwith histhooks.start_run('ended') as run:\n    run.{shared}")
+    assert curate.delete("ended", reason="wrong", store=store_path).contents == [dataset]
 
 
 def test_a_random_state_that_other_runs_need_outlives_the_run_that_held_it(store_path: Path) -> None:

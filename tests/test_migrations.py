@@ -116,7 +116,9 @@ def ask(*words: str) -> str:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_old_store_is_read_as_it_is_and_no_byte_of_it_changes(old_store: Path) -> None:
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_an_old_store_is_read_as_it_is_and_no_byte_of_it_changes(old_store: Path, journal: str) -> None:
+    assert query(old_store, f"PRAGMA journal_mode = {journal}") == [(journal,)]
     before = content_of(old_store.parent)
     with History(old_store) as history:
         runs = history.runs(is_nested=False, order_by="-started_at")
