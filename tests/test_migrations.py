@@ -140,8 +140,9 @@ def test_an_old_store_is_read_as_it_is_and_no_byte_of_it_changes(old_store: Path
     ):
         ask(*words)
     assert "redacted" in ask("verify", str(old_store))
-    assert_verified(old_store)
     assert content_of(old_store.parent) == before
+    assert_verified(old_store)
+    assert old_store.read_bytes() == before["histhooks.db"]
 
 
 def test_an_old_store_and_a_spool_of_today_are_read_as_one_and_the_reverse(old_store: Path) -> None:
