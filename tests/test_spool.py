@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from histhooks import History
 from histhooks._filesystem import is_network, kind_of
-from histhooks._spool import waiting
-from histhooks._store import SCHEMA_VERSION
+from histhooks._spool import merge_waiting, waiting
+from histhooks._store import SCHEMA_VERSION, Store
 from histhooks.cli import _doctor
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
@@ -304,3 +304,66 @@ def counts(path: Path, n_spools: int) -> dict[str, int]:
             for name in names
             if name not in apart and not name.startswith("sqlite_")
         }
+
+
+def far_session(store: Path, n_points: int) -> None:
+    program = f"""
+import histhooks
+with histhooks.start_run("far") as run:
+    for step in range({n_points}):
+        run.log({{"loss": float(step)}}, step=step)
+"""
+    code, _, err = run_program(program, store, HISTHOOKS_NETWORK="1")
+    assert code == 0, err
+
+
+def test_what_is_more_urgent_goes_before_bringing_a_spool_home(store_path: Path) -> None:
+    far_session(store_path, 50_000)
+    (spool,) = waiting(store_path)
+    store = Store(store_path)
+    asked = []
+
+    def gives_way() -> bool:
+        asked.append(len(waiting(store_path)))
+        return len(asked) > 2  # not at first, but in the middle
+
+    assert merge_waiting(store, gives_way) == []
+    assert len(asked) == 3
+    assert waiting(store_path) == [spool]
+    assert query(store_path, "SELECT count(*) FROM runs") == [(0,)]
+    assert merge_waiting(store) == [spool.name]
+    store.close()
+    assert query(store_path, "SELECT count(*) FROM metrics") == [(50_000,)]
+    assert verify(store_path).problems == []
+
+
+def test_a_session_that_logs_does_not_wait_for_a_large_spool_and_the_next_brings_it_home(store_path: Path) -> None:
+    far_session(store_path, 50_000)
+    program = """
+import threading
+import histhooks
+from histhooks import _spool, _writer
+_writer._SOON_S = 0.0
+_spool._STEPS = 1000
+begins, logged = threading.Event(), threading.Event()
+look = _writer.Writer._look_after_others
+def watched(self):
+    begins.set()
+    logged.wait(60)
+    look(self)
+_writer.Writer._look_after_others = watched
+with histhooks.start_run("near") as run:
+    begins.wait(60)
+    run.log({"loss": 1.0})
+    logged.set()
+    histhooks.flush()
+    print(len(_spool.waiting(histhooks._engine.engine.writer.path)))
+"""
+    code, out, err = run_program(program, store_path)
+    assert (code, out) == (0, "1\n"), err
+    assert query(store_path, "SELECT name, status FROM runs") == [("near", "finished")]
+    code, _, err = run_program("import histhooks\nwith histhooks.start_run('next'): pass", store_path)
+    assert code == 0, err
+    assert waiting(store_path) == []
+    assert query(store_path, "SELECT count(*) FROM metrics") == [(50_001,)]
+    assert verify(store_path).problems == []

@@ -79,6 +79,12 @@ class Place:
         _supervised.tell(self._engine.session_id, self.store.path)
         return self.store
 
+    def shown(self) -> str:
+        """The file that is written to, as seen from the working folder."""
+        path = self.path if self.store is None else self.store.path
+        relative = os.path.relpath(path)
+        return str(path) if relative.startswith("..") else relative
+
     def commit(self, batch: Batch) -> None:
         """Write a batch, here or in a spool; returns once it is on disk.
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from histhooks._time import now_us
 if TYPE_CHECKING:
     from histhooks._store import Store
 
+_STEPS = 200_000  # of SQLite's virtual machine, some 10 ms
 _BY_SESSION = (
     "environments", "packages", "code_versions", "contents", "datasets", "architectures", "artifacts", "states",
     "run_links", "params", "results", "optimizers", "optimizer_groups", "run_datasets", "run_artifacts", "seeds",
@@ -39,8 +40,14 @@ def waiting(store: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.name)
 
 
-def merge_waiting(store: Store) -> list[str]:
+def merge_waiting(store: Store, gives_way: Callable[[], bool] = lambda: False) -> list[str]:
     """Merge the spools of sessions that have ended into a store.
+
+    Parameters
+    ----------
+    store : Store
+    gives_way : callable, optional
+        Asked now and then whether something else is more urgent; the spool that is being merged is left as it was.
 
     Returns
     -------
@@ -48,12 +55,18 @@ def merge_waiting(store: Store) -> list[str]:
         Names of the spools that were merged; their files are gone.
     """
     merged = []
-    for path in waiting(store.path):
-        try:
-            if merge(store, path) == "merged":
-                merged.append(path.name)
-        except (sqlite3.Error, OSError):
-            continue
+    store.connection.set_progress_handler(gives_way, _STEPS)
+    try:
+        for path in waiting(store.path):
+            if gives_way():
+                break
+            try:
+                if merge(store, path) == "merged":
+                    merged.append(path.name)
+            except (sqlite3.Error, OSError):
+                continue
+    finally:
+        store.connection.set_progress_handler(None, 0)
     return merged
 
 

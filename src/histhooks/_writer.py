@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from histhooks import _code, _gather, _origin, _settle
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
 _WAIT_S = 0.25
 _HEARTBEAT_S = 15.0
 _SLICE = 2000
+_SOON_S = 0.5
 _PART = 10_000  # entries of a transaction in a spool that takes what is left
 _LOOK_S, _HURRY_S = 2.0, 0.5  # at the end, for what is still being gathered, and for what others answered by then
 _GRACE_S = 0.2  # where a signal ends the process
@@ -134,13 +133,13 @@ class Writer(threading.Thread):
         self._write([first])
         remember(self.path)
         self._flush()
-        self._attempt(self._look_after_others)
-        self._flush()
         try:
             self._gathering.start()
         except RuntimeError:  # the interpreter is on its way out: since Python 3.12 it starts no more threads
             self._look.inquiry.within(_LOOK_S)
             self._gather()
+        self._attempt(self._look_after_others)
+        self._flush()
 
     def _first_state(self) -> tuple[Any, ...]:
         facts, personal, details = _gather.session_facts()
@@ -153,9 +152,16 @@ class Writer(threading.Thread):
         store = self._place.store
         if store is not None and not store.is_spool:
             with self.lock:
-                merge_waiting(store)
+                began = time.monotonic()
+                merge_waiting(store, lambda: time.monotonic() - began > self._time_to_spare())
                 dead = _settle.dead_sessions(store, self.engine.session_id)
             self._write(dead)
+
+    def _time_to_spare(self) -> float:
+        """Seconds for bringing spools home: one of a million points takes one, and what is logged waits for it."""
+        if self._final.get("signal"):
+            return 0.0
+        return PATIENCE_AT_END_S if self._stopping.is_set() else _SOON_S if self.engine.buffer else 3600.0
 
     def _gather(self) -> None:
         """Gather what the session runs on.
@@ -203,8 +209,7 @@ class Writer(threading.Thread):
 
     def where(self) -> str:
         """The file that is written to, as seen from the working folder."""
-        store = self._place.store
-        return _nearest(self.path if store is None else store.path)
+        return self._place.shown()
 
     def _last_state(self, cost_s: float) -> tuple[Any, ...]:
         final = {key: value for key, value in self._final.items() if value is not None}
@@ -386,8 +391,3 @@ def _what(entry: tuple[Any, ...]) -> str:
     if entry[0].__class__ is not str:
         return f"a point of {', '.join(entry[1])}"[:200]
     return f"a row of {entry[1]}" if entry[0] in ("row", "content") else f"the {entry[1]} state {entry[3]!r}"[:200]
-
-
-def _nearest(path: Path) -> str:
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
