@@ -6,11 +6,13 @@ import math
 import shutil
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -21,21 +23,59 @@ from histhooks._values import clean_text
 from histhooks.history import RunRecord
 from histhooks.verify import verify
 
-NAMES = st.text(st.characters(codec=None), min_size=1, max_size=12) | st.sampled_from(["loss", "val_loss", "x" * 5000])
-NUMBERS = st.floats() | st.integers(-(2**70), 2**70) | st.booleans() | st.sampled_from([-0.0, 2**53 + 1])
+TEXT = st.text(st.characters(codec=None), max_size=8) | st.sampled_from(["", "$float", "$dict", "a.b", ".", "\0"])
+NAMES = TEXT | st.text(st.characters(codec=None), max_size=12) | st.sampled_from(["loss", "val_loss", "x" * 5000])
+WHOLE = st.integers(-(2**70), 2**70) | st.sampled_from([2**53 + 1, 10**400, -(10**400)])
+NUMBERS = (
+    st.floats()
+    | WHOLE
+    | st.booleans()
+    | st.just(-0.0)
+    | st.builds(np.int64, st.integers(-(2**63), 2**63 - 1))
+    | st.builds(np.uint64, st.integers(0, 2**64 - 1))
+    | st.builds(np.float32, st.floats(width=32))
+    | st.builds(lambda value: np.array([value]), st.floats() | st.integers(2**53, 2**60))
+)
 STEPS = st.none() | st.integers(0, 2**40)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3),
-    max_leaves=6,
+    st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
 )
+PARAMS = st.dictionaries(TEXT, JSON, max_size=4)
 CALLS = st.lists(st.tuples(st.dictionaries(NAMES, NUMBERS, min_size=1, max_size=3), STEPS, STEPS), max_size=30)
+
+
+def cleaned(value: Any) -> Any:
+    """A JSON value with the text that UTF-8 can hold."""
+    if isinstance(value, list):
+        return [cleaned(v) for v in value]
+    if isinstance(value, dict):
+        return {clean_text(k): cleaned(v) for k, v in value.items()}
+    return clean_text(value) if isinstance(value, str) else value
+
+
+def flat(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Params as DESIGN has them: keys of mappings joined with dots; none without a name."""
+    out: dict[str, Any] = {}
+    for key, value in params.items():
+        if isinstance(value, dict) and value:
+            out |= flat(value, f"{prefix}{key}.")
+        else:
+            out[clean_text(prefix + key)] = cleaned(value)
+    return {key: value for key, value in out.items() if key}
+
+
+def plain(number: Any) -> Any:
+    return number.item() if hasattr(number, "item") else number
 
 
 def same(read: Any, said: Any) -> bool:
     """Equal, where NaN equals NaN and -0.0 is 0.0."""
     if isinstance(said, float) and isinstance(read, float):
         return read == said or (math.isnan(read) and math.isnan(said))
+    if isinstance(said, dict):
+        return isinstance(read, dict) and read.keys() == said.keys() and all(same(read[k], said[k]) for k in said)
     if isinstance(said, list):
         return isinstance(read, list) and len(read) == len(said) and all(map(same, read, said))
     return type(read) is type(said) and read == said
@@ -52,8 +92,11 @@ def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(CALLS, st.dictionaries(st.sampled_from(["lr", "depth", "é", "a b"]), JSON, max_size=4))
-def test_any_calls_are_read_back_as_they_were_said(calls: list[Any], params: dict[str, Any]) -> None:
+@given(CALLS, PARAMS, PARAMS)
+@example([({"": 1.0, "a": 2.0, "b": 10**400, "c": np.int64(2**60 + 1), "d": 10**5000}, None, None)], {}, {})
+def test_any_calls_are_read_back_as_they_were_said(
+    calls: list[Any], params: dict[str, Any], results: dict[str, Any]
+) -> None:
     folder = Path(tempfile.mkdtemp())
     store = folder / "histhooks.db"
     expected: dict[str, list[tuple[int, int | None, float]]] = {}
@@ -63,21 +106,27 @@ def test_any_calls_are_read_back_as_they_were_said(calls: list[Any], params: dic
             for metrics, step, epoch in calls:
                 run.log(metrics, step=step, epoch=epoch)
                 for name, value in metrics.items():
-                    series = expected.setdefault(clean_text(name), [])
-                    series.append((len(series) if step is None else step, epoch, float(value) + 0.0))
+                    with suppress(OverflowError):
+                        number = float(plain(value)) + 0.0
+                        if name:
+                            series = expected.setdefault(clean_text(name), [])
+                            series.append((len(series) if step is None else step, epoch, number))
+            run.log_results(results)
         assert histhooks.flush()
         report = verify(store)
         assert report.problems == []
         with History(store) as history:
             (record,) = history.runs()
-            assert set(record.params) == set(params)
-            assert all(same(record.params[key], value) for key, value in params.items())
+            assert same(record.params, flat(params))
+            assert same(record.results, {clean_text(key): cleaned(value) for key, value in results.items() if key})
+            assert {point["name"] for point in record.metrics() if point["split"] != "system"} == set(expected)
             for name, series in expected.items():
                 found = [(p["step"], p["epoch"], number_of(p)) for p in record.metrics(name)]
                 assert len(found) == len(series)
                 assert all(a[:2] == b[:2] and same(a[2], b[2]) for a, b in zip(found, series)), name
-            said = [v for metrics, *_ in calls for v in metrics.values() if type(v) is int and abs(v) > 2**53]
-            kept = [int(event["body"]) for event in record.related("events") if event["kind"] == "integer"]
+            said = [plain(v) for metrics, *_ in calls for name, v in metrics.items() if name]
+            said = [v for v in said if type(v) is int and abs(v) > 2**53]
+            kept = [int(event["body"], 0) for event in record.related("events") if event["kind"] == "integer"]
             assert sorted(kept) == sorted(said)
     finally:
         end_session()

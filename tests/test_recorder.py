@@ -415,6 +415,26 @@ def test_what_no_row_can_hold_takes_nothing_else_with_it(store: Path) -> None:
     assert_fits(store)
 
 
+def test_an_odd_count_in_an_architecture_is_left_out_and_nothing_refers_to_nothing(store: Path) -> None:
+    program = """
+        import histhooks
+        for name, odd in (("words", "many"), ("negative", -1), ("huge", 2**70), ("none", object())):
+            with histhooks.start_run(name) as run:
+                run.log_architecture("mine", int, [{"class": "Linear"}], odd, 3)
+                run.log_params({"huge": 10**5000, "kept": 1})
+    """
+    code, _, err = record(store, program)
+    assert code == 0, err
+    assert err.count("n_parameters is a whole number from 0 on") == 4
+    sql = "SELECT class_name, n_parameters, n_trainable FROM runs JOIN architectures AS a ON a.id = architecture_id"
+    assert rows(store, sql) == [("<class 'int'>", None, 3)] * 4
+    assert rows(store, "SELECT count(*) FROM params WHERE key = 'kept'") == [(4,)]
+    assert {value.startswith('"0x') for (value,) in rows(store, "SELECT value FROM params WHERE key = 'huge'")} == {
+        True
+    }
+    assert_fits(store)
+
+
 def test_a_module_that_is_half_imported_does_not_stop_the_writer(store: Path) -> None:
     program = """
 import sys, time, types

@@ -56,6 +56,9 @@ def test_equal_values_have_one_text(value: Any) -> None:
 
 def test_a_number_beyond_63_bits_and_what_is_not_finite_come_back() -> None:
     assert loads(dumps(2**200)) == 2**200
+    assert loads(dumps([10**4000])) == [10**4000]
+    for huge in (10**5000, -(10**5000)):  # more digits than Python converts
+        assert int(loads(dumps(huge)), 16) == int(loads(dumps([huge]))[0], 16) == huge
     assert loads(dumps(math.inf)) == math.inf
     assert math.isnan(loads(dumps(math.nan)))
     assert loads(dumps({"$float": "mine"})) == {"$float": "mine"}

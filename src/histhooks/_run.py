@@ -18,7 +18,7 @@ from histhooks._messages import warn_once
 from histhooks._metrics import Metric, describe
 from histhooks._secrets import mask_text, mask_value
 from histhooks._time import iso, now_us
-from histhooks._values import as_float, clean_text, dumps, flatten, what_was_cut
+from histhooks._values import as_float, clean_text, digits, dumps, flatten, what_was_cut
 
 # An import costs what it brings in: what only some runs need, the methods that need it import.
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Run:
             self._append(("later", reading))
 
     def _whole(self, what: str, value: Any) -> int | None:
-        """A step or an epoch; None, and the points go without it, where it is none."""
+        """A step, an epoch or a count; None, and what it belongs to goes without it, where it is none."""
         try:
             number = int(value)
         except (TypeError, ValueError, OverflowError, RuntimeError):
@@ -161,13 +161,21 @@ class Run:
             if _device.is_elsewhere(value):
                 elsewhere[name] = value
                 continue
-            if isinstance(value, int) and abs(value) > _EXACT:
-                self._event("integer", clean_text(name), str(value), "info", step)  # a float may not hold it
             try:
-                out[clean_text(name)] = as_float(value)
+                out[clean_text(name)] = number = as_float(value)
             except Exception as error:
                 self._refuse("log", TypeError(f"metric {name!r}: {error}"))
+                number = float(isinstance(error, OverflowError)) * 2 * _EXACT
+            if not -_EXACT < number < _EXACT:
+                self._keep_exactly(name, value, step)
         return out, elsewhere
+
+    def _keep_exactly(self, name: str, value: Any, step: int | None) -> None:
+        """Keep a whole number that a float may not hold, also one of NumPy or PyTorch."""
+        item = getattr(value, "item", None)
+        plain = item() if item is not None else value
+        if isinstance(plain, int) and abs(plain) > _EXACT:
+            self._event("integer", clean_text(name), digits(plain), "info", step)
 
     def declare_metric(
         self, name: str, *, metric: str | None = None, split: str | None = None, direction: int | None = None
@@ -353,9 +361,14 @@ class Run:
         self, framework: str, class_name: str, layers: Any, n_parameters: int | None, n_trainable: int | None
     ) -> None:
         """Record the shape of a model, once by content."""
-        row = {"framework": framework, "class_name": class_name, "n_parameters": n_parameters}
-        row |= {"n_trainable": n_trainable, "layers": dumps(layers)}
-        self._try("log_architecture", lambda: self._state({"architecture_id": self._content("architectures", row)}))
+        counts = {"n_parameters": n_parameters, "n_trainable": n_trainable}
+        self._try("log_architecture", self._log_architecture, framework, class_name, layers, counts)
+
+    def _log_architecture(self, framework: str, class_name: str, layers: Any, counts: dict[str, Any]) -> None:
+        # What the table refuses would leave a run that refers to nothing.
+        whole = {name: None if count is None else self._whole(name, count) for name, count in counts.items()}
+        row = {"framework": str(framework), "class_name": str(class_name), **whole, "layers": dumps(layers)}
+        self._state({"architecture_id": self._content("architectures", row)})
 
     def log_optimizer(
         self,

@@ -3,7 +3,7 @@
 What JSON has no word for becomes an object with one key that begins with ``$``: ``{"$float": "nan"}``,
 ``{"$array": {"shape": [3], "dtype": "float64"}}``, ``{"$callable": "module.name"}``, ``{"$object": "module.Class"}``,
 ``{"$bytes": 12}``. Values of arrays are never written. A mapping of the program that has such a key itself is wrapped
-in ``{"$dict": ...}``.
+in ``{"$dict": ...}``. A whole number of more than 4,200 digits is its hexadecimal text.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 _DEPTH = 12
 _ITEMS = 1000
 _TEXT = 20_000
+_BITS = 14_000  # 4,214 digits; Python converts 4,300 and no more (sys.set_int_max_str_digits)
 # json.dumps() would make an encoder for each call.
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _PLAIN = frozenset({int, bool, type(None)})
@@ -27,6 +28,11 @@ def clean_text(text: str) -> str:
     if text.__class__ is str and text.isascii():
         return text
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def digits(number: int) -> str:
+    """The digits of a whole number; hexadecimal ones where Python refuses to convert so many."""
+    return str(number) if number.bit_length() < _BITS else hex(number)
 
 
 def _cut(text: str) -> Any:
@@ -58,8 +64,10 @@ def to_jsonable(value: Any, depth: int = 0) -> Any:
         None, bool, int, finite float, str, list or dict.
     """
     kind = type(value)
-    if value is None or kind is bool or kind is int:
+    if value is None or kind is bool:
         return value
+    if kind is int:
+        return value if value.bit_length() < _BITS else _cut(digits(value))
     if kind is float:
         return value if math.isfinite(value) else {"$float": _special(value)}
     if kind is str:
@@ -88,7 +96,7 @@ def _to_jsonable(value: Any, depth: int) -> Any:
     if isinstance(value, bool):
         return bool(value)
     if isinstance(value, int):
-        return int(value)
+        return to_jsonable(int(value), depth)
     if isinstance(value, float):
         return to_jsonable(float(value), depth)
     if isinstance(value, str):
@@ -128,7 +136,10 @@ def dumps(value: Any) -> str:
     """Write a value as JSON text, in one canonical form: sorted keys, no spaces, ASCII."""
     kind = value.__class__
     if kind in _PLAIN:  # most of all params; the encoder takes four times as long to say the same
-        return repr(value) if kind is int else "null" if value is None else "true" if value else "false"
+        if kind is not int:
+            return "null" if value is None else "true" if value else "false"
+        if value.bit_length() < _BITS:
+            return repr(value)
     return _encode(to_jsonable(value))
 
 
