@@ -320,6 +320,18 @@ def test_a_store_of_a_newer_version_stays_as_it_is(old_store: Path) -> None:
     assert_verified(old_store)
 
 
+def test_a_file_of_another_program_gets_no_tables_of_ours(tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as db:
+        db.execute("CREATE TABLE theirs (a)")
+    before = other.read_bytes()
+    command = [sys.executable, "-m", "histhooks.migrations", str(other)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == f"{other} is an SQLite file of another program; name another store\n"
+    assert other.read_bytes() == before
+
+
 # --- spools -----------------------------------------------------------------------------------------------------------
 
 

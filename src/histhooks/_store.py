@@ -29,8 +29,8 @@ from histhooks._points import Summary
 from histhooks._time import iso, now_us
 from histhooks.errors import StoreError
 
-APPLICATION_ID = 0x48495354
-SCHEMA_VERSION = 1001
+APPLICATION_ID = 0x48495354  # "HIST" in ASCII: `file` tells a store from any other SQLite file
+SCHEMA_VERSION = 1001  # 1000 * major + minor
 
 # One look at each session, by the primary key, and none at the lines between its first and its last: CROSS JOIN keeps
 # the order of the tables (https://www.sqlite.org/optoverview.html), else all lines of all sessions are read.

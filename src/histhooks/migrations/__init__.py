@@ -15,13 +15,10 @@ from sqlite3 import complete_statement
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from histhooks._store import APPLICATION_ID, SCHEMA_VERSION, check
+
 MIGRATION_SET = "histhooks"
 migrations = Migrations(MIGRATION_SET)
-
-# "HIST" in ASCII: `file` and PRAGMA application_id tell a store from any other SQLite file.
-APPLICATION_ID = 0x48495354
-# PRAGMA user_version is 1000 * major + minor.
-SCHEMA_VERSION = 1001
 
 
 def _run(db: Database, name: str) -> None:
@@ -60,14 +57,15 @@ def migrate(path: str) -> None:
 
     Raises
     ------
+    StoreError
+        Where it is no store, or of a newer major version.
     sqlite3.Error
-        Where it stays locked or cannot be written; nothing was changed then.
+        Where it stays locked or cannot be written. In all three nothing was changed.
     """
     db = Database(path)
     try:
         db.conn.execute("BEGIN IMMEDIATE")
-        (version,) = db.conn.execute("PRAGMA user_version").fetchone()
-        if version < SCHEMA_VERSION:
+        if check(Path(path), db.conn) < SCHEMA_VERSION:
             migrations.apply(db)  # within a transaction, each step is a savepoint of it
             db.conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

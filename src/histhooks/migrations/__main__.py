@@ -5,12 +5,16 @@ import sys
 
 from histhooks._migrating import BUSY
 from histhooks._store import is_busy
+from histhooks.errors import StoreError
 from histhooks.migrations import migrate, schema_sql
 
 if len(sys.argv) > 1:
     try:
         migrate(sys.argv[1])
     except sqlite3.Error as error:
-        sys.exit(BUSY if is_busy(error) else f"{type(error).__name__}: {error}")
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.exit(BUSY if is_busy(error) else 1)
+    except StoreError as error:
+        sys.exit(str(error))
 else:
     sys.stdout.write(schema_sql())
