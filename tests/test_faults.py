@@ -202,31 +202,40 @@ run.end()
     assert verify(store_path).problems == []
 
 
-def test_what_no_memory_is_left_for_is_dropped_and_counted(store_path: Path) -> None:
+@pytest.mark.parametrize(
+    "log",
+    [
+        'run.log({"loss": float(step), "lr": 0.1}, step=step)',
+        "run._append((line, float(step), step, time.time_ns()))",
+    ],
+)
+def test_what_no_memory_is_left_for_is_dropped_and_counted(store_path: Path, log: str) -> None:
     program = """
 import resource, time
 import histhooks
-from histhooks._engine import engine
+from histhooks._points import Line
 run = histhooks.start_run("drops")
+line = Line(run, "loss", {"lr": 0.1}, None)
 histhooks.flush()
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
 for step in range(60_000):
-    run.log({"loss": float(step)}, step=step)
+    LOG
     if step % 5000 == 0: time.sleep(0.3)
 run.log_params({"kept": 1})
 time.sleep(0.5)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 run.end()
 """
-    process = start(store_path, program, HISTHOOKS_BUFFER_MB="4")
+    process = start(store_path, program.replace("LOG", log), HISTHOOKS_BUFFER_MB="4")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     with History(store_path) as history:
         (run,) = history.runs()
         assert (run.status, run.params) == ("finished", {"kept": 1})
-        dropped, kept = run.session["dropped_points"], len(run.metrics("loss"))
+        dropped, kept = run.session["dropped_points"], [len(run.metrics(name)) for name in ("loss", "lr")]
     assert dropped > 0
-    assert dropped + kept == 60_000
+    assert kept[0] == kept[1]
+    assert dropped + sum(kept) == 120_000
 
 
 def test_a_store_that_somebody_else_locks_for_twenty_seconds_is_waited_for(store_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from histhooks._patching import Patches, rebind, renew_all
+from histhooks._patching import Patch, Patches, rebind, renew_all
 
 
 @pytest.fixture
@@ -137,3 +137,24 @@ def test_a_wrapper_that_a_neighbour_took_out_comes_back_and_one_that_is_inside_s
     patches.undo()
     assert (Owner().inner(), Owner().outer()) == ("theirs(inner)", "outer")
     assert vars(Owner)["outer"] is plain["outer"]
+
+
+def test_a_front_takes_the_calls_that_it_knows_and_goes_with_its_wrapper(module: types.ModuleType) -> None:
+    def short(patch: Patch, wrapper: Callable[..., Any]) -> Callable[..., Any]:
+        def fit(x: Any, *, y: Any = 2) -> Any:
+            return (patch.original(x), "short") if y == 2 and patch.is_active else wrapper(x, y=y)
+
+        return fit
+
+    original = module.fit
+    patches = Patches()
+    held = patches.wrap(module, "fit", doubled, front=short).wrapper
+    assert (module.fit(1), module.fit(1, y=3)) == ((3, "short"), (4, "seen"))
+    assert pickle.loads(pickle.dumps(module.fit)) is module.fit
+    assert {held.__code__, patches.wrap(module.Base, "train", doubled).wrapper.__code__} == patches.codes()
+    module.fit = original
+    renew_all()
+    assert (module.fit(1), module.fit(1, y=3)) == ((3, "short"), (4, "seen"))
+    patches.undo()
+    assert module.fit is original
+    assert (held(1), held(1, y=3)) == (3, 4)

@@ -3,6 +3,7 @@
 An entry is a tuple; what it is, its first item says:
 
 - ``(run, metrics, step, epoch, time_ns)``: points of a run;
+- ``(line, value, step, time_ns)``: the same, where one value is new (:class:`histhooks._points.Line`);
 - ``("row", table, scope, row)``: a row of an append-only table, without its ordinal;
 - ``("state", subject, subject_id, facts, personal)``: what became of a run or a session;
 - ``("content", table, rows)``: what many runs share;
@@ -32,7 +33,7 @@ from histhooks._ledger import (
     series_header,
 )
 from histhooks._metrics import Metric
-from histhooks._points import Point, Roller, Rollup, Summary
+from histhooks._points import Line, Point, Roller, Rollup, Summary
 from histhooks._time import now_us
 from histhooks._values import as_float, clean_text
 
@@ -124,7 +125,10 @@ class Assembler:
         for entry in entries:
             rest()
             kind = entry[0]
-            if kind.__class__ is not str:
+            if kind.__class__ is Line:
+                _, value, step, time_ns = entry
+                self._points((kind.run, {kind.name: value, **kind.rest}, step, kind.epoch, time_ns), points)
+            elif kind.__class__ is not str:
                 self._points(entry, points)
             elif kind == "row":
                 self._row(entry[1], entry[2], entry[3], pending)

@@ -15,6 +15,8 @@ from typing import Any
 
 # original, args, kwargs -> result
 Around = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+# patch, wrapper -> what stands in front of it, with the parameters of the original
+Front = Callable[["Patch", Callable[..., Any]], Callable[..., Any]]
 
 _ABSENT = object()
 
@@ -32,12 +34,18 @@ class Patch:
         Called with the original, the positional and the keyword arguments of each call.
     of_any_kind : bool
         Whether it may be a bound method or a function written in C, which a plain function then stands for.
+    front : callable, optional
+        Of a function that is called so often that to pack and unpack its arguments counts: makes a function with the
+        same parameters, which takes the calls that it knows and leaves the others to the wrapper.
     """
 
-    def __init__(self, owner: Any, name: str, around: Around, *, of_any_kind: bool = False) -> None:
+    def __init__(
+        self, owner: Any, name: str, around: Around, *, of_any_kind: bool = False, front: Front | None = None
+    ) -> None:
         self.owner = owner
         self.name = name
         self.around = around
+        self.front = front
         self.is_active = False
         raw = vars(owner).get(name, _ABSENT)
         self.was_inherited = raw is _ABSENT
@@ -52,12 +60,12 @@ class Patch:
                 return original(*args, **kwargs)
             return around(original, args, kwargs)
 
-        self.code = wrapper.__code__
-        functools.update_wrapper(wrapper, original)
+        self.wrapper: Callable[..., Any] = wrapper if front is None else front(self, wrapper)
+        self.codes = {wrapper.__code__, self.wrapper.__code__}
+        functools.update_wrapper(self.wrapper, original)
         if not is_plain:
             # `random.seed` calls itself Random.seed: this one must pickle by the name that it has here.
-            wrapper.__module__, wrapper.__qualname__ = owner.__name__, name
-        self.wrapper = wrapper
+            self.wrapper.__module__, self.wrapper.__qualname__ = owner.__name__, name
 
     def install(self) -> None:
         """Put the wrapper in place."""
@@ -112,18 +120,27 @@ class Patches:
     def __len__(self) -> int:
         return len(self._patches)
 
-    def wrap(self, owner: Any, name: str, around: Around, *, rebound: bool = False, of_any_kind: bool = False) -> Patch:
+    def wrap(
+        self,
+        owner: Any,
+        name: str,
+        around: Around,
+        *,
+        rebound: bool = False,
+        of_any_kind: bool = False,
+        front: Front | None = None,
+    ) -> Patch:
         """Wrap a function of an owner; with ``rebound`` also under the names that programs bound to it."""
-        patch = Patch(owner, name, around, of_any_kind=of_any_kind)
+        patch = Patch(owner, name, around, of_any_kind=of_any_kind, front=front)
         patch.install()
         if rebound:
             rebind(patch.original, patch.wrapper)
         self._patches.append((patch, rebound))
         return patch
 
-    def wrapper_code(self) -> CodeType:
-        """The code that all wrappers share, for compilers that must leave it alone."""
-        return self._patches[0][0].code
+    def codes(self) -> set[CodeType]:
+        """The code of the wrappers, most of which share theirs, for compilers that must leave it alone."""
+        return {code for patch, _ in self._patches for code in patch.codes}
 
     def renew(self) -> None:
         """Wrap again what somebody has put back in the place of ours, as one that had wrapped it earlier does."""
@@ -133,7 +150,7 @@ class Patches:
             now = vars(patch.owner).get(patch.name)
             if not patch.is_active or not isinstance(now, FunctionType) or _leads_to(now, ours):
                 continue
-            renewed = Patch(patch.owner, patch.name, patch.around)
+            renewed = Patch(patch.owner, patch.name, patch.around, front=patch.front)
             patch.is_active = False
             renewed.install()
             if rebound:

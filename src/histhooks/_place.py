@@ -11,6 +11,7 @@ from histhooks import _supervised
 from histhooks._ids import new_id
 from histhooks._location import real_path, store_path
 from histhooks._messages import warn_once
+from histhooks._points import Line
 from histhooks._spool import folders
 from histhooks._store import Store, Unwritable, is_busy
 from histhooks._time import now_us
@@ -155,6 +156,8 @@ class Place:
             entry = buffer.popleft()
             if entry[0].__class__ is str:
                 kept.append(entry)
+            elif entry[0].__class__ is Line:
+                self._engine.dropped_points += 1 + len(entry[0].rest)
             else:
                 self._engine.dropped_points += len(entry[1])
         buffer.extendleft(reversed(kept))

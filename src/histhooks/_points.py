@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import fsum, isfinite
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from histhooks._run import Run
 
 # n, step, epoch, time, value, special: one point as it lies in the file, its step resolved.
 Point = tuple[int, int, int | None, int, float | None, str | None]
@@ -12,6 +18,25 @@ Point = tuple[int, int, int | None, int, float | None, str | None]
 Rollup = tuple[int, int, int, int, int, float | None, float | None, float | None]
 
 LEVELS = (64, 16, 16, 16)
+
+
+class Line:
+    """What is the same in points that come at each step, so that one value, the step and the time are all they bring.
+
+    Attributes
+    ----------
+    run : Run
+    name : str
+        Of the metric whose value each step brings.
+    rest : mapping of str to float
+        The other metrics of each step.
+    epoch : int or None
+    """
+
+    __slots__ = ("epoch", "name", "rest", "run")
+
+    def __init__(self, run: Run, name: str, rest: Mapping[str, float], epoch: int | None) -> None:
+        self.run, self.name, self.rest, self.epoch = run, name, rest, epoch
 
 
 @dataclass(slots=True)

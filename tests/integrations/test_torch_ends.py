@@ -336,7 +336,10 @@ def test_a_seam_that_moves_is_noticed() -> None:
     from torch.optim.optimizer import Optimizer
     from torch.utils.data import dataloader
 
+    from histhooks.integrations.torch._hooks import PARAMETERS
+
     assert "torch.autograd.backward(" in inspect.getsource(torch.Tensor.backward)
+    assert tuple(inspect.signature(torch.autograd.backward).parameters) == PARAMETERS
     assert "_global_optimizer_post_hooks" in inspect.getsource(Optimizer.profile_hook_step)
     assert "__next__" in vars(dataloader._BaseDataLoaderIter)
     for kind in (dataloader._SingleProcessDataLoaderIter, dataloader._MultiProcessingDataLoaderIter):

@@ -277,3 +277,33 @@ with histhooks.start_run("several, one after the other"):
     code, out, err = run_program(SETUP + body, store_path)
     assert code == 0, err
     assert out.split() == ["True"] * 3
+
+
+def test_only_steps_that_are_alike_take_the_short_way(store_path: Path) -> None:
+    body = """
+from histhooks.integrations.torch._state import thread
+def is_short():
+    return thread.here.steady is not None
+net, optimizer = made()
+steps(4, net, optimizer, Seen())
+assert is_short()
+other, unused = made()
+steps(1, net, optimizer, Seen())
+assert not is_short()
+del other, unused
+steps(1, net, optimizer, Seen())
+assert is_short()
+for batch in torch.utils.data.DataLoader(x, 8):
+    assert not is_short()
+    steps(1, net, optimizer, Seen())
+    assert is_short()
+    break
+optimizer.step(lambda: loss_of(net).backward())
+assert not is_short()
+steps(1, net, optimizer, Seen())
+assert is_short()
+histhooks.disable()
+assert not is_short()
+"""
+    code, _, err = run_program(SETUP + body, store_path)
+    assert code == 0, err

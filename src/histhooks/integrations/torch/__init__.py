@@ -58,6 +58,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
@@ -74,10 +75,10 @@ from histhooks._patching import Patches
 from histhooks._run import Run
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
-from histhooks.integrations.torch import _models
-from histhooks.integrations.torch._backward import around_backward, around_scale, before_backward, step_begins
-from histhooks.integrations.torch._state import state
-from histhooks.integrations.torch._steps import forget_cells, on_step, open_explicit
+from histhooks.integrations.torch import _backward, _models
+from histhooks.integrations.torch._hooks import PARAMETERS, before_backward, on_step, step_begins
+from histhooks.integrations.torch._state import state, thread
+from histhooks.integrations.torch._steps import forget_cells, open_explicit
 
 __all__ = ["install", "integration", "record", "uninstall"]
 
@@ -182,12 +183,14 @@ def _note_scheduler(scheduler: Any) -> None:
 
 def _around_iter(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     iterator = original(*args, **kwargs)
-    guarded(state.here().passes.begin)(args[0], iterator)
+    here = thread.here
+    here.steady = None  # the next step may be in another epoch
+    guarded(here.passes.begin)(args[0], iterator)
     return iterator
 
 
 def _around_next(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    here = state.here()
+    here = thread.here
     try:
         batch = original(*args, **kwargs)
     except StopIteration:
@@ -222,7 +225,7 @@ def _note_file(file: Any, direction: str) -> None:
     run = current.get()
     if not isinstance(path, (str, os.PathLike)) or is_paused.get() or not os.path.isfile(path):
         return
-    loop = state.of_run.get(str(run.id)) if run is not None else state.here().loop
+    loop = state.of_run.get(str(run.id)) if run is not None else thread.here.loop
     if loop is not None and loop.is_open:
         loop.run.log_artifact(path, role="checkpoint", direction=direction, step=max(0, loop.steps - 1))
     elif run is not None and run.kind == "block":
@@ -250,10 +253,10 @@ def _around_capture_end(original: Callable[..., Any], args: tuple[Any, ...], kwa
 
 def _keep_out_of_graphs(eval_frame: ModuleType) -> None:
     """Have torch.compile run our frames as they are; those of the program below them are its own as before."""
-    eval_frame.skip_code(_patches.wrapper_code())
-    eval_frame.skip_code(around_backward.__code__)
+    for code in [*_patches.codes(), _backward.around.__code__]:
+        eval_frame.skip_code(code)
     skip = eval_frame.FrameAction.SKIP
-    for ours in (on_step, before_backward, step_begins):
+    for ours in (on_step, _backward.before_backward, step_begins):
         eval_frame.set_code_exec_strategy(ours.__code__, eval_frame.FrameExecStrategy(skip, skip))
 
 
@@ -263,13 +266,15 @@ def _arm() -> None:
         return
     _handles.append(register_optimizer_step_pre_hook(step_begins))
     _handles.append(register_optimizer_step_post_hook(on_step))
-    _patches.wrap(torch.autograd, "backward", around_backward, rebound=True)
+    is_known = tuple(signature(torch.autograd.backward).parameters) == PARAMETERS
+    front = before_backward if is_known else None
+    _patches.wrap(torch.autograd, "backward", _backward.around, rebound=True, front=front)
     _patches.wrap(Optimizer, "__init__", _around_optimizer)
     for name in _SCHEDULERS:
         _patches.wrap(getattr(lr_scheduler, name), "__init__", _around_scheduler)
     _patches.wrap(dataloader.DataLoader, "__iter__", _around_iter)
     _patches.wrap(dataloader._BaseDataLoaderIter, "__next__", _around_next)
-    _patches.wrap(torch.amp.GradScaler, "scale", around_scale)
+    _patches.wrap(torch.amp.GradScaler, "scale", _backward.around_scale)
     _patches.wrap(torch.amp.GradScaler, "step", _around_scaler_step)
     _patches.wrap(torch.serialization, "save", _around_save, rebound=True)
     _patches.wrap(torch.serialization, "load", _around_load, rebound=True)

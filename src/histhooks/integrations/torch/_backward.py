@@ -12,48 +12,25 @@ from histhooks import _device
 from histhooks._engine import current, is_paused
 from histhooks._guard import guarded
 from histhooks.integrations.torch._optimizers import Loss, Tracked
-from histhooks.integrations.torch._state import Here, state
+from histhooks.integrations.torch._state import Here, state, thread
 
 # An optimizer as it was before a backward: whether it had gradients, and how many steps it had made.
 _Mark = tuple[Tracked, tuple[int, int] | None, int]
 
 
-def step_begins(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Called by PyTorch before each step of each optimizer, which is the first of the arguments."""
-    here = state.here()
+@guarded
+def note_closure(*, is_given: bool) -> None:
+    """A step begins that evaluates the loss itself, or one that comes after such a one."""
+    here = thread.here
     if here.in_closure:
         here.unclaimed.append(here.in_closure[-1])  # an exception ended the step before; nobody knows which came later
-    here.in_closure = [] if len(args) > 1 or kwargs else None
+    here.in_closure = [] if is_given else None
+    if is_given:
+        state.has_closures, here.steady = True, None
 
 
-def around_backward(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    here = state.here()
-    steady = here.steady
-    if (
-        steady is not None
-        and not steady.losses
-        and here.in_closure is None
-        and here.loss is None
-        and not state.unstepped
-        and not here.scaled
-        and args
-        and (tensor := args[0]).__class__ is torch.Tensor
-        and tensor.is_cpu
-        and tensor.numel() == 1
-        and (len(args) == 1 or args[1] is None)
-        and not kwargs.get("grad_tensors")
-    ):
-        # The only backward since the step: if a step follows, this is what led to it.
-        here.loss = number = float(tensor.item())
-        here.had_backward = here.is_midway = True
-        steps = steady.steps
-        try:
-            result = original(*args, **kwargs)
-        finally:
-            here.loss = None
-        if steady.steps == steps:
-            steady.losses.append(number)
-        return result
+def around(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Find out what a backward starts from, and whom it reaches."""
     run = current.get()
     if (run is not None and run.kind not in ("block", "loop")) or is_paused.get():
         return original(*args, **kwargs)
@@ -61,21 +38,21 @@ def around_backward(original: Callable[..., Any], args: tuple[Any, ...], kwargs:
     if before is None:
         return original(*args, **kwargs)
     here, loss, marks = before
-    here.loss = loss
+    here.is_in_backward, here.loss = True, loss
     try:
         result = original(*args, **kwargs)
     finally:
-        here.loss = None
+        here.is_in_backward, here.loss = False, None
     _after_backward(here, loss, marks)
     return result
 
 
 @guarded
 def before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Here, Loss, list[_Mark]] | None:
-    here = state.here()
+    here = thread.here
     if here.loop is not None and here.loop.is_holding:
         here.loop.release()
-    if here.loss is not None:
+    if here.is_in_backward:
         return None  # a backward inside a backward, as of a checkpointed layer, is a part of it
     tensor = args[0] if args else kwargs.get("tensors")
     if (args[1] if len(args) > 1 else kwargs.get("grad_tensors")) is not None:
@@ -84,6 +61,7 @@ def before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Here
     if loss is None:
         return None
     here.had_backward = here.is_midway = True
+    here.steady = None
     return here, loss, [(tracked, tracked.mark(), tracked.steps) for tracked in state.candidates(here)]
 
 
@@ -136,7 +114,8 @@ def around_scale(original: Callable[..., Any], args: tuple[Any, ...], kwargs: di
 @guarded
 def _note_scaled(given: Any, result: Any) -> None:
     """Keep what a loss was before it was scaled."""
-    here = state.here()
+    here = thread.here
+    here.steady = None
     if len(here.scaled) > 64:
         here.scaled.clear()
     if not isinstance(given, (list, tuple)):

@@ -111,7 +111,7 @@ class Files:
     def _module_filled(self, module: Any, given: Any, result: Any) -> None:
         tensors = [value for value in given.values() if isinstance(value, torch.Tensor)]
         loaded = next((one for one in reversed(self._loaded) if one.gave(tensors)), None)
-        loop = self._state.here().loop
+        loop = self._state.thread.here.loop
         if loop is not None and loop.is_open and loop.steps and loop.trains(module):
             return  # such as the best weights so far
         if loaded is not None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from histhooks._device import OnDevice, Reading
+from histhooks._points import Line
 from histhooks._run import Run
 from histhooks._time import iso
 from histhooks._torch_objects import (
@@ -20,7 +21,7 @@ from histhooks._torch_objects import (
 from histhooks.integrations.torch import _models
 from histhooks.integrations.torch._optimizers import Group, Loss, Tracked, chosen_rate
 from histhooks.integrations.torch._passes import Pass, Passes
-from histhooks.integrations.torch._state import Here, state
+from histhooks.integrations.torch._state import Here, Steady, state
 
 PATIENCE = 16  # steps for which names wait for another optimizer that may step too
 _Point = tuple[Tracked, list[Loss], list[float | None], int, int | None, int]
@@ -55,7 +56,7 @@ class Loop:
         self._models: list[weakref.ref[Any]] = []
         self.linked: set[str] = set()  # files that it began with
         self._n_trainable = -1
-        self._last_ns = 0
+        self.last_ns = 0
         self._clock = time.perf_counter()
         state.of_run[str(run.id)] = self
         run.last_step = lambda: self.steps - 1 if self.steps else None
@@ -138,6 +139,7 @@ class Loop:
     def optimizer_gone(self, tracked: Tracked) -> None:
         """An optimizer was let go; with the last one the run of a loop ends."""
         self._alive -= 1
+        self._here.steady = None
         for group in tracked.groups:
             group.let_go()
         if self._alive == 0 and self.is_own and self.is_open:
@@ -157,8 +159,11 @@ class Loop:
 
     # --- steps ----------------------------------------------------------------------------------------------------
 
-    def stepped(self, tracked: Tracked, optimizer: Any, here: Here) -> None:
-        """Record a step. Of the losses of a closure, the first is that before the update, which ``step`` returns."""
+    def stepped(self, tracked: Tracked, optimizer: Any, here: Here, context: Run | None) -> Steady | None:
+        """Record a step; give the short way of the next ones, where there is one.
+
+        Of the losses of a closure, the first is that before the update, which ``step`` returns.
+        """
         if here.in_closure:
             losses = here.in_closure[:1]
             tracked.losses.clear()
@@ -179,40 +184,33 @@ class Loop:
         tracked.steps = step + 1
         if step >= self.steps:
             self.steps = step + 1
-        self._last_ns = now
+        self.last_ns = now
         if self._held is None:
             self._emit((tracked, losses, rates, step, epoch, now))
         else:
             self._held.append((tracked, losses, rates, step, epoch, now))
             if len(self._held) > 1:
                 self.release()
+        return self._settled(tracked, losses, here, context)
 
-    def stepped_on(self, tracked: Tracked, group: dict[str, Any]) -> bool:
-        """Record a step of the only optimizer, with one param group, if nothing but the loss is new; else say no."""
-        known, losses, names = tracked.groups[0], tracked.losses, tracked.names
+    def _settled(self, tracked: Tracked, losses: list[Loss], here: Here, context: Run | None) -> Steady | None:
+        names, known = tracked.names, tracked.groups[0]
         if (
-            len(losses) != 1
-            or losses[0].__class__ is not float
-            or names is None
-            or tracked.backwards != 1
-            or not known.is_same(group)
-            or self._here.passes.count != self.seen_passes
+            self._held is None
+            and names is not None
+            and None not in names
+            and len(self.members) == len(tracked.groups) == len(losses) == tracked.backwards == 1
+            and losses[0].__class__ is float
+            and known.is_plain
+            and known.rate is not None
+            and here is self._here
+            and here.in_closure is None
+            and not here.scaled
+            and not state.unstepped
         ):
-            return False
-        step, now = tracked.steps, time.time_ns()
-        self.steps = tracked.steps = step + 1
-        self._last_ns = now
-        metrics: dict[Any, Any] = {names[0]: losses.pop(), names[1]: known.current_rate()}
-        self.run._append((self.run, metrics, step, self.epoch, now))
-        return True
-
-    def settle(self, tracked: Tracked, context: Run | None) -> None:
-        """Take the short way from here on, where it is one."""
-        names = tracked.names
-        is_single = len(self.members) == 1 and len(tracked.groups) == 1 and not state.unstepped
-        is_named = self._held is None and names is not None and None not in names
-        if is_single and is_named and tracked.groups[0].current_rate() is not None:
-            self._here.steady, self._here.context = tracked, context
+            line = Line(self.run, str(names[0]), {str(names[1]): known.rate}, self.epoch)
+            return Steady(self, tracked, line, context)
+        return None
 
     def release(self, *, is_last: bool = False) -> None:
         """Let the first points go, once it is clear how they are called.
@@ -343,9 +341,9 @@ class Loop:
             is_through = self.pass_ is not None and self.pass_.is_used_up
             is_left = status == "finished" and (self.pass_ is None or not self.pass_.is_open())
             facts["epochs_done"] = self.epoch + (1 if is_through or is_left else 0)
-        if self.is_own and self._last_ns:
-            facts["ended_at"] = iso(self._last_ns // 1000)
-            facts["duration_s"] = round((self._last_ns // 1000 - self.run.start_us) / 1e6, 6)
+        if self.is_own and self.last_ns:
+            facts["ended_at"] = iso(self.last_ns // 1000)
+            facts["duration_s"] = round((self.last_ns // 1000 - self.run.start_us) / 1e6, 6)
         return facts
 
 

@@ -29,7 +29,7 @@ class Group:
     """The settings of one param group, as they were at the last step."""
 
     __slots__ = (
-        "_count", "_values", "is_plain", "n_rows", "optimizer_id", "position", "rate", "rate_tensor", "settings",
+        "_count", "is_plain", "n_rows", "optimizer_id", "position", "rate", "rate_tensor", "settings", "values",
     )  # fmt: skip
 
     def __init__(self, group: dict[str, Any], optimizer_id: str, position: int) -> None:
@@ -41,12 +41,12 @@ class Group:
     def is_same(self, group: dict[str, Any]) -> bool:
         """Whether nothing was assigned since the last look; compares no tensors, so no device is waited for."""
         if self.is_plain:
-            return tuple(group.values()) == self._values
-        return len(self._values) == len(group) and all(map(is_, group.values(), self._values))
+            return tuple(group.values()) == self.values
+        return len(self.values) == len(group) and all(map(is_, group.values(), self.values))
 
     def look(self, group: dict[str, Any]) -> None:
         """Keep the settings as they are."""
-        self._values = tuple(group.values())
+        self.values = tuple(group.values())
         n_tensors = len(group["params"])
         self.settings = group_settings(group, self._count[1] if self._count[0] == n_tensors else None)
         self._count = (n_tensors, self.settings["n_parameters"])
@@ -62,7 +62,7 @@ class Group:
 
     def let_go(self) -> None:
         """Keep no parameter alive."""
-        self._values, self.rate_tensor = (), None
+        self.values, self.rate_tensor = (), None
 
     def current_rate(self) -> float | None:
         """The learning rate; None where it lies on a device."""

@@ -12,8 +12,33 @@ from histhooks.integrations.torch._optimizers import Loss, Tracked
 from histhooks.integrations.torch._passes import Passes
 
 if TYPE_CHECKING:
+    from histhooks._points import Line
     from histhooks._run import Run
     from histhooks.integrations.torch._loops import Loop
+
+
+class Steady:
+    """The only optimizer of a loop, where nothing but the loss was new in its last step, nor may be in the next.
+
+    Attributes
+    ----------
+    optimizer : weakref.ref
+    settings : tuple
+        The values of its only param group, in order; numbers and words.
+    losses : list
+        Those that wait for the next step, as the optimizer has them.
+    line : Line
+        What the points of its steps have in common.
+    context : Run or None
+        What the program was inside of.
+    """
+
+    __slots__ = ("context", "line", "loop", "losses", "optimizer", "run", "settings", "tracked")
+
+    def __init__(self, loop: Loop, tracked: Tracked, line: Line, context: Run | None) -> None:
+        self.loop, self.tracked, self.line, self.context = loop, tracked, line, context
+        self.run, self.optimizer, self.losses = line.run, tracked.ref, tracked.losses
+        self.settings = tracked.groups[0].values
 
 
 class Here:
@@ -22,15 +47,19 @@ class Here:
     def __init__(self) -> None:
         self.passes = Passes()
         self.loop: Loop | None = None
-        # The one optimizer that steps here, in this run, with all settled: the short way of most steps.
-        self.steady: Tracked | None = None
-        self.context: Run | None = None
-        self.loss: Loss | None = None  # of the backward that runs now
+        self.steady: Steady | None = None  # the short way of most steps, as long as nothing else happens here
+        self.is_in_backward = False
+        self.loss: Loss | None = None  # of the backward that runs now, where no optimizer has it yet
         self.unclaimed: deque[Loss] = deque(maxlen=4096)  # of backwards that reached no optimizer that is known
         self.scaled: dict[int, tuple[weakref.ref[Any], Loss]] = {}
         self.in_closure: list[Loss] | None = None  # of backwards inside a step that evaluates the loss itself
         self.had_backward = False  # since the last step
         self.is_midway = False  # a batch was fetched, or a backward ran, and no step came yet
+
+
+class _Thread(threading.local):
+    def __init__(self) -> None:
+        self.here = Here()
 
 
 class State:
@@ -44,10 +73,12 @@ class State:
         Optimizers by identity.
     unstepped : dict
         Those of them that have not stepped.
+    has_closures : bool
+        Whether any step came with a closure.
     """
 
     def __init__(self) -> None:
-        self.is_automatic = False
+        self.is_automatic = self.has_closures = False
         self.tracked: dict[int, Tracked] = {}
         self.unstepped: dict[int, Tracked] = {}
         self.of_run: dict[str, Loop] = {}
@@ -55,15 +86,7 @@ class State:
         self.trained: dict[int, tuple[weakref.ref[Any], str]] = {}
         self.files_read: list[str] = []
         self.files = Files(self)
-        self._local = threading.local()
-
-    def here(self) -> Here:
-        """What this thread does."""
-        try:
-            found: Here = self._local.here
-        except AttributeError:
-            found = self._local.here = Here()
-        return found
+        self.thread = _Thread()
 
     def track(self, optimizer: Any, *, is_new: bool, modules: list[weakref.ref[Any]] | None = None) -> Tracked:
         """Know an optimizer."""
@@ -90,3 +113,4 @@ class State:
 
 
 state = State()
+thread = state.thread

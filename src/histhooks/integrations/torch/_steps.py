@@ -15,7 +15,7 @@ from histhooks._torch_objects import class_name
 from histhooks.integrations.torch import _models
 from histhooks.integrations.torch._loops import PATIENCE, Loop
 from histhooks.integrations.torch._optimizers import Tracked
-from histhooks.integrations.torch._state import Here, state
+from histhooks.integrations.torch._state import Here, state, thread
 
 # Frames of these are no place of the program.
 _OWN = (
@@ -24,35 +24,16 @@ _OWN = (
 )  # fmt: skip
 
 
-def on_step(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Called by PyTorch after each step of each optimizer."""
-    here = state.here()
-    tracked, groups = here.steady, optimizer.param_groups
-    if (
-        tracked is not None
-        and tracked.ref() is optimizer
-        and here.in_closure is None
-        and current.get() is here.context
-        and not is_paused.get()
-        and len(groups) == 1
-        and tracked.loop is not None
-        and tracked.loop.stepped_on(tracked, groups[0])
-    ):
-        here.had_backward = here.is_midway = False
-    else:
-        _on_step(optimizer, here)
-
-
 @guarded
-def _on_step(optimizer: Any, here: Here) -> None:
+def on_step(optimizer: Any, here: Here) -> None:
+    """Record a step the long way: whose it is, and all that may be new."""
     tracked = state.tracked.get(id(optimizer)) or state.known(optimizer)
     run, loop = current.get(), tracked.loop
     if loop is None or not loop.is_open or (run is not None and run is not loop.run) or is_paused.get():
         loop = _find_loop(tracked, optimizer, here, run)
     if loop is not None:
         here.loop = loop
-        loop.stepped(tracked, optimizer, here)
-        loop.settle(tracked, run)
+        here.steady = loop.stepped(tracked, optimizer, here, run)
     else:
         tracked.losses.clear()
         here.unclaimed.clear()
@@ -129,7 +110,7 @@ def _open(tracked: Tracked, optimizer: Any, here: Here) -> Loop:
 
 def open_explicit(optimizers: list[Any], models: list[Any], name: str | None) -> tuple[Run, Loop | None]:
     """Open the run of ``record()``."""
-    here = state.here()
+    here = thread.here
     models = [_models.unwrapped(model) for model in models]
     found = models
     if optimizers and not models and recorder.is_recording():
