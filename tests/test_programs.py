@@ -47,28 +47,38 @@ def test_why_there_is_no_answer_is_told() -> None:
     assert (slow.code, slow.why_not) == (None, "sh gave no answer in 1 s")
 
 
-def test_who_comes_back_earlier_gives_nothing_up() -> None:
+def test_who_comes_back_earlier_gives_nothing_up(tmp_path: Path) -> None:
     inquiry = Inquiry()
-    question = inquiry.ask("sh", "-c", "echo begun; sleep 0.5; echo ended")
+    waits = "echo begun; while [ ! -e go ]; do sleep 0.01; done; echo ended"
+    question = inquiry.ask("sh", "-c", waits, folder=tmp_path)
     assert not inquiry.read(question, within_s=0.01)
+    (tmp_path / "go").touch()
     assert inquiry.read(question)
     assert question.answer == "begun\nended\n"
 
 
-def test_a_hurry_ends_the_waiting_and_what_was_said_before_it_counts() -> None:
+def test_a_hurry_ends_the_waiting_and_what_was_said_before_it_counts(tmp_path: Path) -> None:
     inquiry = Inquiry()
-    said = inquiry.ask("sh", "-c", "echo said")
+    said = inquiry.ask("sh", "-c", "echo said; touch said", folder=tmp_path)
     other = Inquiry()
-    assert other.read(other.ask("sh", "-c", "sleep 0.5"))  # by now it has been said, and nobody read it
+    assert other.read(other.ask("sh", "-c", "while [ ! -e said ]; do sleep 0.01; done; sleep 0.5", folder=tmp_path))
+    # By now it has been said, and nobody has read it.
     slow = inquiry.ask("sleep", "1000")
     talks = inquiry.ask("yes")
-    threading.Timer(0.2, inquiry.hurry).start()
+    inquiry.hurry()
     assert inquiry.read(slow)
     assert inquiry.read(said, talks)
     assert said.answer == "said\n"
     assert slow.why_not == "sleep had not answered when the process ended"
     assert talks.why_not == "yes had not answered when the process ended"
-    assert inquiry.read(inquiry.ask("sleep", "1000"))
+
+
+def test_a_hurry_comes_from_another_thread() -> None:
+    inquiry = Inquiry()
+    slow = inquiry.ask("sleep", "1000")
+    threading.Timer(0.1, inquiry.hurry).start()
+    assert inquiry.read(slow)
+    assert slow.why_not == "sleep had not answered when the process ended"
 
 
 def test_the_lock_is_let_go_of_while_programs_are_waited_for() -> None:
