@@ -21,6 +21,19 @@ run.log({"loss": 1.0})
 histhooks.flush()
 print(opened * 1e3, (time.perf_counter() - begin) * 1e3)
 """
+LAST = """
+import sys, time
+import sklearn.linear_model
+import histhooks
+with histhooks.start_run("bench") as run:
+    run.log({"loss": 1.0})
+    histhooks.flush()
+    time.sleep(float(sys.argv[1]))
+from histhooks._engine import engine
+begin = time.perf_counter()
+engine.finish()
+print((time.perf_counter() - begin) * 1e3)
+"""
 FIT = """
 from sklearn.linear_model import LogisticRegression
 LogisticRegression().fit([[0.0], [1.0]] * 20, [0, 1] * 20)
@@ -40,8 +53,14 @@ def start(repeats: int) -> None:
         rows = {name: (value, value / bare, value - bare) for name, value in medians.items()}
         table("a process, to its end", ("ms", "x bare", "ms more"), rows)
         columns = take_turns({"first": lambda: python(folder, code=FIRST).numbers}, repeats)["first"]
+        (folder / "last.py").write_text(LAST)
+        lives = {"at once": "0", "after a second": "1"}
+        ends = take_turns(
+            {name: lambda s=s: python(folder, "last.py", s).numbers for name, s in lives.items()}, repeats
+        )
     rows = {"start_run()": (median(columns[0]),), "until its first point is on disk": (median(columns[1]),)}
     table("the first run of a process", ("ms",), rows)
+    table("the end of a process", ("ms",), {name: (median(taken[0]),) for name, taken in ends.items()})
 
 
 def run(repeats: int) -> None:
