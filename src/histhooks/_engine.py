@@ -220,7 +220,7 @@ class Engine:
             else:
                 run.end(status)
             if signal is not None:
-                run._append = _ignore  # its thread goes on for a moment, and does nothing wrong
+                run._append = ignore  # its thread goes on for a moment, and does nothing wrong
         writer.finish(status, signal, 1 if status == "failed" and error is not None else self.exit_code)
         is_written = writer.done.wait(timeout_s) and not writer.has_failed
         is_written = is_written or writer.rescue(3.0 if signal is None else _RESCUE_S)
@@ -229,7 +229,7 @@ class Engine:
         _root.give_up()
 
 
-def _ignore(entry: Any) -> None:
+def ignore(entry: Any) -> None:
     """Takes what a run says that nobody records any more."""
 
 
@@ -331,7 +331,7 @@ def _after_fork_in_child() -> None:
     _held.clear()
     _inherited.append(engine.writer)
     for run in engine.live.values():
-        run._append = _ignore
+        run._append = ignore
         run.is_recorded = False
     had_writer = engine.writer is not None
     engine.reset()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -12,32 +11,19 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from histhooks import _device
-from histhooks._ids import new_id
-from histhooks._location import is_strict
-from histhooks._messages import warn_once
 from histhooks._metrics import Metric, describe
-from histhooks._secrets import mask_text, mask_value
+from histhooks._run_facts import MOST, Facts
+from histhooks._secrets import mask_text
 from histhooks._time import iso, now_us
-from histhooks._values import as_float, clean_text, digits, dumps, flatten, what_was_cut
+from histhooks._values import as_float, clean_text, digits
 
 # An import costs what it brings in: what only some runs need, the methods that need it import.
 if TYPE_CHECKING:
     from contextvars import Token
 
-    from histhooks._artifacts import Found
     from histhooks._engine import Engine
 
-_LINK_KINDS = ("resumes", "continues", "fine-tunes", "reproduces", "uses")
-_DIRECTIONS = ("in", "out")
 _EXACT = 1 << 53
-_MOST = (1 << 63) - 1  # what a column of SQLite holds
-_REFUSALS = 100  # of one run that are told one by one
-_MOST_NAMED = 5
-_COLUMNS = frozenset(
-    "session_id parent_id project group_name name kind framework framework_version model_class call_site status "
-    "started_at ended_at duration_s error_type error_message traceback architecture_id main_metric epochs_planned "
-    "epochs_done steps_done".split()
-)
 
 
 def status_of(error: BaseException | None) -> str:
@@ -52,7 +38,7 @@ def status_of(error: BaseException | None) -> str:
     return "failed"
 
 
-class Run:
+class Run(Facts):
     """One training, or one ``start_run()`` block. No call on it ever raises into a program.
 
     Attributes
@@ -64,11 +50,8 @@ class Run:
     """
 
     def __init__(self, engine: Engine | None, facts: Mapping[str, Any], *, is_implicit: bool = True) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self.is_implicit = is_implicit
-        self.is_recorded = engine is not None
-        self.id: str | None = new_id() if engine is not None else None
-        self.session_id: str | None = engine.session_id if engine is not None else None
         self.start_us = now_us()
         self._clock = time.perf_counter()
         self.started_at = iso(self.start_us)
@@ -78,15 +61,12 @@ class Run:
         self.framework: str | None = facts.get("framework")
         self.status = "running"
         self._metrics: dict[str, Metric] = {}
-        self._n_refused = 0
         self._tokens: list[Token[Run | None]] = []
-        self._roles: set[str] = set()  # of data whose reading is told
         # What an integration still has to say when the run ends: called with the status, gives columns of `runs`.
         self.before_end: Callable[[str], dict[str, Any]] | None = None
         # For a point of an epoch that comes without a step: the last step that the host has taken.
         self.last_step: Callable[[], int | None] | None = None
         self._changing = threading.Lock()
-        self._append: Callable[[Any], None] = engine.buffer.append if engine is not None else _ignore
         if engine is not None:
             self._state({**facts, "session_id": engine.session_id, "status": "running", "started_at": self.started_at})
 
@@ -109,7 +89,7 @@ class Run:
             0-based epoch.
         """
         try:
-            if step is not None and (step.__class__ is not int or not 0 <= step <= _MOST):
+            if step is not None and (step.__class__ is not int or not 0 <= step <= MOST):
                 step = self._whole("step", step)
             for name, value in metrics.items():
                 if value.__class__ is not float or name.__class__ is not str or not name:
@@ -118,7 +98,7 @@ class Run:
             else:
                 metrics, elsewhere = dict(metrics), None
             if epoch is not None:
-                if epoch.__class__ is not int or not 0 <= epoch <= _MOST:
+                if epoch.__class__ is not int or not 0 <= epoch <= MOST:
                     epoch = self._whole("epoch", epoch)
                 if step is None and self.last_step is not None:
                     step = self.last_step()
@@ -139,17 +119,6 @@ class Run:
                 self._refuse("log", error)
                 continue
             self._append(("later", reading))
-
-    def _whole(self, what: str, value: Any) -> int | None:
-        """A step, an epoch or a count; None, and what it belongs to goes without it, where it is none."""
-        try:
-            number = int(value)
-        except (TypeError, ValueError, OverflowError, RuntimeError):
-            number = -1
-        if 0 <= number <= _MOST:
-            return number
-        self._refuse("log", ValueError(f"{what} is a whole number from 0 on that 64 bits hold, not {value!r:.100}"))
-        return None
 
     def _read(self, metrics: Mapping[str, Any], step: int | None) -> tuple[dict[str, float], dict[str, Any]]:
         """The numbers in metrics, and what lies on a device."""
@@ -189,224 +158,6 @@ class Run:
     def what_is(self, name: str) -> Metric:
         """What a metric's name means in this run."""
         return self._metrics.get(name) or describe(name)
-
-    # --- facts --------------------------------------------------------------------------------------------------
-
-    def log_params(
-        self, params: Mapping[str, Any], *, source: str = "user", defaults: Mapping[str, Any] | None = None
-    ) -> None:
-        """Record params; nested mappings flatten with dots.
-
-        Parameters
-        ----------
-        params : mapping of str to object
-        source : str
-            Who chose them: `argument`, `default`, `resolved`, `user`, ...
-        defaults : mapping of str to object, optional
-            Of the same shape: what is as it is here gets source `default`.
-        """
-        self._try("log_params", self._log_params, params, source, defaults or {})
-
-    def _log_params(self, params: Mapping[str, Any], source: str, defaults: Mapping[str, Any]) -> None:
-        usual = {key: dumps(value) for key, value in flatten(defaults).items()}
-        cut = []
-        for key, value in flatten(params).items():
-            if not key:
-                self._refuse("log_params", ValueError("the name of a param is empty"))
-                continue
-            text = dumps(mask_value(key, value))
-            whose = "default" if usual.get(key) == text else source
-            row = {"run_id": self.id, "key": key, "value": text, "source": whose}
-            self._row("params", row)
-            left = what_was_cut(text)
-            if left:
-                cut.append(f"{key} ({left})")
-        if cut:
-            more = f" and {len(cut) - _MOST_NAMED} more" if len(cut) > _MOST_NAMED else ""
-            self._capture("params", "truncated", f"kept of {', '.join(cut[:_MOST_NAMED])}{more}")
-
-    def log_results(self, results: Mapping[str, Any]) -> None:
-        """Record outcomes that are no curve."""
-        self._try("log_results", self._log_results, results)
-
-    def _log_results(self, results: Mapping[str, Any]) -> None:
-        for key, value in results.items():
-            if key is None or key == "":
-                self._refuse("log_results", ValueError(f"the name of a result is a word, not {key!r}"))
-                continue
-            self._row("results", {"run_id": self.id, "key": str(key), "value": dumps(mask_value(str(key), value))})
-
-    def log_dataset(
-        self, role: str, X: Any, y: Any = None, *, name: str | None = None, source: str | None = None
-    ) -> None:
-        """Record a fingerprint of data; never its rows.
-
-        Parameters
-        ----------
-        role : str
-            `train`, `valid`, `test`, or what else it is for.
-        X : array-like of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,), optional
-        name, source : str, optional
-            What the program calls it, and where it came from.
-        """
-        self._try("log_dataset", self._log_dataset, role, X, y, name, source)
-
-    def _log_dataset(self, role: str, X: Any, y: Any, name: str | None, source: str | None) -> None:
-        from histhooks import _data
-
-        found = _data.describe(X, y)
-        dataset_id = self._content("datasets", found)
-        row = {"run_id": self.id, "dataset_id": dataset_id, "role": role, "name": name, "source": source}
-        self._row("run_datasets", row)
-        if role not in self._roles:
-            self._roles.add(role)
-            told = _data.capture_of(role, found)
-            self._capture(told.collector, told.status, told.note)
-
-    def log_artifact(
-        self, path: str | os.PathLike[str], *, role: str = "file", direction: str = "out", step: int | None = None
-    ) -> None:
-        """Record a file by its content hash; that of a file above 8 MiB is computed beside the program.
-
-        Parameters
-        ----------
-        path : str or path
-        role : str
-            `model`, `checkpoint`, `file`, ...
-        direction : {'out', 'in'}
-            Written or read by the run.
-        step : int, optional
-            0-based step.
-        """
-        self._try("log_artifact", self._log_artifact, path, role, direction, step)
-
-    def _log_artifact(self, path: str | os.PathLike[str], role: str, direction: str, step: int | None) -> None:
-        from pathlib import Path
-
-        from histhooks._artifacts import with_hash
-
-        if direction not in _DIRECTIONS:
-            raise ValueError(f"direction is 'in' or 'out', not {direction!r}")
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no file {os.fspath(path)!r} to record")
-        put, place, engine = self._append, os.path.abspath(path), self._engine
-
-        def use(found: Found) -> None:
-            if found is None:
-                title = f"{place} was written again before its content was hashed"
-                if engine is not None:
-                    engine.event("not_hashed", title, severity="warning", step=step, run_id=self.id, put=put)
-                return
-            suffix = Path(place).suffix.lstrip(".").lower() or None
-            put(("content", "artifacts", [{"sha256": found[0], "size_bytes": found[1], "format": suffix}]))
-            row = {"run_id": self.id, "sha256": found[0], "path": place, "role": role}
-            put(("row", "run_artifacts", self.id, {**row, "direction": direction, "step": step, "time": now}))
-
-        now = now_us()
-        with_hash(Path(place), use)
-
-    def tag(self, *pairs: Any, **tags: Any) -> None:
-        """Tag a run: ``tag("key", "value")``, ``tag("word")``, ``tag({"key": "value"})`` or ``tag(key="value")``."""
-        self._try("tag", self._tag, pairs, tags)
-
-    def _tag(self, pairs: tuple[Any, ...], tags: dict[str, Any]) -> None:
-        if len(pairs) == 1 and isinstance(pairs[0], Mapping):
-            tags = {**pairs[0], **tags}
-        elif pairs:
-            tags = {pairs[0]: pairs[1] if len(pairs) > 1 else "", **tags}
-        for key, value in tags.items():
-            if not isinstance(key, str) or not key:
-                self._refuse("tag", ValueError(f"the name of a tag is a word, not {key!r}"))
-                continue
-            masked = mask_value(key, value)
-            text = masked if isinstance(masked, str) else dumps(masked)
-            row = {"run_id": self.id, "session_id": self.session_id, "key": key, "value": text}
-            self._row("tags", {**row, "author": self._author()})
-
-    def note(self, text: str) -> None:
-        """Leave a note on a run."""
-        self._try("note", self._note, text)
-
-    def _note(self, text: str) -> None:
-        if text is None or not str(text).strip():
-            raise ValueError(f"a note is some text, not {text!r}")
-        row = {"run_id": self.id, "session_id": self.session_id, "body": mask_text(str(text))}
-        self._row("notes", {**row, "author": self._author()})
-
-    def _author(self) -> Any:
-        return self._engine.author() if self._engine is not None else None
-
-    def event(
-        self, kind: str, title: str, body: str | None = None, *, severity: str = "info", step: int | None = None
-    ) -> None:
-        """Record that something happened."""
-        self._try("event", self._event, kind, title, body, severity, step)
-
-    def _event(self, kind: str, title: str, body: str | None, severity: str, step: int | None) -> None:
-        if self._engine is not None:
-            self._engine.event(kind, title, body, severity=severity, step=step, run_id=self.id, put=self._append)
-
-    def link(self, kind: str, other_run_id: str | None, sha256: str | None = None) -> None:
-        """Record how this run relates to an earlier one."""
-        self._try("link", self._link, kind, other_run_id, sha256)
-
-    def _link(self, kind: str, other_run_id: str | None, sha256: str | None) -> None:
-        if kind not in _LINK_KINDS:
-            raise ValueError(f"a link is one of {', '.join(_LINK_KINDS)}, not {kind!r}")
-        row = {"run_id": self.id, "session_id": self.session_id, "kind": kind, "other_run_id": other_run_id}
-        self._row("run_links", {**row, "sha256": sha256})
-
-    def log_architecture(
-        self, framework: str, class_name: str, layers: Any, n_parameters: int | None, n_trainable: int | None
-    ) -> None:
-        """Record the shape of a model, once by content."""
-        counts = {"n_parameters": n_parameters, "n_trainable": n_trainable}
-        self._try("log_architecture", self._log_architecture, framework, class_name, layers, counts)
-
-    def _log_architecture(self, framework: str, class_name: str, layers: Any, counts: dict[str, Any]) -> None:
-        # What the table refuses would leave a run that refers to nothing.
-        whole = {name: None if count is None else self._whole(name, count) for name, count in counts.items()}
-        row = {"framework": str(framework), "class_name": str(class_name), **whole, "layers": dumps(layers)}
-        self._state({"architecture_id": self._content("architectures", row)})
-
-    def log_optimizer(
-        self,
-        position: int,
-        class_name: str,
-        settings: Mapping[str, Any],
-        groups: list[Mapping[str, Any]] | None = None,
-        scheduler: Any = None,
-    ) -> str:
-        """Record an optimizer and its groups; give its id."""
-        optimizer_id = new_id()
-        row = {"id": optimizer_id, "run_id": self.id, "position": position, "class_name": class_name}
-        row |= {"settings": dumps(settings), "scheduler": None if scheduler is None else dumps(scheduler)}
-        self._try("log_optimizer", self._row, "optimizers", row)
-        for number, group in enumerate(groups or []):
-            facts = dict(group)
-            self.log_optimizer_group(optimizer_id, number, facts, step=0, n_parameters=facts.pop("n_parameters", None))
-        return optimizer_id
-
-    def log_optimizer_group(
-        self,
-        optimizer_id: str,
-        position: int,
-        settings: Mapping[str, Any],
-        *,
-        step: int | None = None,
-        n_parameters: int | None = None,
-    ) -> None:
-        """Record the settings of one param group, from a step on."""
-        lr = settings.get("lr")
-        row: dict[str, Any] = {
-            "optimizer_id": optimizer_id,
-            "run_id": self.id,
-            "position": position,
-            "n_parameters": n_parameters,
-        }
-        row |= {"lr": lr if isinstance(lr, (int, float)) else None, "settings": dumps(settings), "step": step}
-        self._try("log_optimizer_group", self._row, "optimizer_groups", row)
 
     # --- states -------------------------------------------------------------------------------------------------
 
@@ -486,38 +237,7 @@ class Run:
             current.set(None)
         self.end(error=error)
 
-    # --- inside -------------------------------------------------------------------------------------------------
-
-    def _row(self, table: str, row: dict[str, Any]) -> None:
-        self._append(("row", table, self.id, {**row, "time": now_us()}))
-
-    def _capture(self, collector: str, status: str, note: str | None) -> None:
-        row = {"session_id": self.session_id, "collector": collector, "status": status, "note": note}
-        self._row("captures", {**row, "run_id": self.id, "duration_s": None})
-
-    def _state(self, facts: dict[str, Any]) -> None:
-        unknown = facts.keys() - _COLUMNS
-        if unknown:
-            raise TypeError(f"no column of runs is called {', '.join(sorted(unknown))}")
-        self._append(("state", "run", self.id, {k: v for k, v in facts.items() if v is not None}, None))
-
-    def _content(self, table: str, row: dict[str, Any]) -> str:
-        key = "sha256" if "sha256" in row else "id"
-        if key not in row:
-            from histhooks._data import sha256
-            from histhooks._ledger import canonical
-
-            row = {"id": sha256(canonical(row)), **row}
-        self._append(("content", table, [row]))
-        return str(row[key])
-
-    def _try(self, what: str, function: Callable[..., None], *args: Any) -> None:
-        if not self.is_recorded:
-            return
-        try:
-            function(*args)
-        except Exception as error:
-            self._refuse(what, error)
+    # --- where entries go ---------------------------------------------------------------------------------------
 
     def put_by(self, append: Callable[[Any], None]) -> None:
         """For the writer: hand over what is recorded in another way, as long as the run goes on."""
@@ -527,19 +247,3 @@ class Run:
 
     def _late(self, entry: Any) -> None:
         raise RuntimeError("the run has ended")
-
-    def _refuse(self, what: str, error: Exception) -> None:
-        if self._engine is None:
-            return
-        if is_strict():
-            raise error
-        text = f"{what} on run {self.name!r} was refused: {error}"
-        warn_once(f"{self.id}/{what}/{type(error).__name__}", text)
-        self._n_refused += 1
-        if self._n_refused > _REFUSALS:  # a loop that is odd at each step must not fill the file
-            return
-        self._engine.event("refused", mask_text(text)[:500], severity="warning", run_id=self.id)
-
-
-def _ignore(entry: Any) -> None:
-    return None

@@ -1,0 +1,324 @@
+"""What is said of a run once, beside its curves: params, results, data, files, tags, notes, links, a model's shape."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from histhooks._engine import ignore
+from histhooks._ids import new_id
+from histhooks._location import is_strict
+from histhooks._messages import warn_once
+from histhooks._secrets import mask_text, mask_value
+from histhooks._time import now_us
+from histhooks._values import dumps, flatten, what_was_cut
+
+# An import costs what it brings in: what only some runs need, the methods that need it import.
+if TYPE_CHECKING:
+    from histhooks._artifacts import Found
+    from histhooks._engine import Engine
+
+_LINK_KINDS = ("resumes", "continues", "fine-tunes", "reproduces", "uses")
+_DIRECTIONS = ("in", "out")
+MOST = (1 << 63) - 1  # what a column of SQLite holds
+_REFUSALS = 100  # of one run that are told one by one
+_MOST_NAMED = 5
+_COLUMNS = frozenset(
+    "session_id parent_id project group_name name kind framework framework_version model_class call_site status "
+    "started_at ended_at duration_s error_type error_message traceback architecture_id main_metric epochs_planned "
+    "epochs_done steps_done".split()
+)
+
+
+class Facts:
+    """The part of a :class:`histhooks._run.Run` that needs no clock and no curve.
+
+    Parameters
+    ----------
+    engine : Engine or None
+        Where nothing is recorded, none.
+    """
+
+    name: str
+
+    def __init__(self, engine: Engine | None) -> None:
+        self._engine = engine
+        self.is_recorded = engine is not None
+        self.id: str | None = new_id() if engine is not None else None
+        self.session_id: str | None = engine.session_id if engine is not None else None
+        self._append: Callable[[Any], None] = engine.buffer.append if engine is not None else ignore
+        self._roles: set[str] = set()  # of data whose reading is told
+        self._n_refused = 0
+
+    def log_params(
+        self, params: Mapping[str, Any], *, source: str = "user", defaults: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record params; nested mappings flatten with dots.
+
+        Parameters
+        ----------
+        params : mapping of str to object
+        source : str
+            Who chose them: `argument`, `default`, `resolved`, `user`, ...
+        defaults : mapping of str to object, optional
+            Of the same shape: what is as it is here gets source `default`.
+        """
+        self._try("log_params", self._log_params, params, source, defaults or {})
+
+    def _log_params(self, params: Mapping[str, Any], source: str, defaults: Mapping[str, Any]) -> None:
+        usual = {key: dumps(value) for key, value in flatten(defaults).items()}
+        cut = []
+        for key, value in flatten(params).items():
+            if not key:
+                self._refuse("log_params", ValueError("the name of a param is empty"))
+                continue
+            text = dumps(mask_value(key, value))
+            whose = "default" if usual.get(key) == text else source
+            row = {"run_id": self.id, "key": key, "value": text, "source": whose}
+            self._row("params", row)
+            left = what_was_cut(text)
+            if left:
+                cut.append(f"{key} ({left})")
+        if cut:
+            more = f" and {len(cut) - _MOST_NAMED} more" if len(cut) > _MOST_NAMED else ""
+            self._capture("params", "truncated", f"kept of {', '.join(cut[:_MOST_NAMED])}{more}")
+
+    def log_results(self, results: Mapping[str, Any]) -> None:
+        """Record outcomes that are no curve."""
+        self._try("log_results", self._log_results, results)
+
+    def _log_results(self, results: Mapping[str, Any]) -> None:
+        for key, value in results.items():
+            if key is None or key == "":
+                self._refuse("log_results", ValueError(f"the name of a result is a word, not {key!r}"))
+                continue
+            self._row("results", {"run_id": self.id, "key": str(key), "value": dumps(mask_value(str(key), value))})
+
+    def log_dataset(
+        self, role: str, X: Any, y: Any = None, *, name: str | None = None, source: str | None = None
+    ) -> None:
+        """Record a fingerprint of data; never its rows.
+
+        Parameters
+        ----------
+        role : str
+            `train`, `valid`, `test`, or what else it is for.
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), optional
+        name, source : str, optional
+            What the program calls it, and where it came from.
+        """
+        self._try("log_dataset", self._log_dataset, role, X, y, name, source)
+
+    def _log_dataset(self, role: str, X: Any, y: Any, name: str | None, source: str | None) -> None:
+        from histhooks import _data
+
+        found = _data.describe(X, y)
+        dataset_id = self._content("datasets", found)
+        row = {"run_id": self.id, "dataset_id": dataset_id, "role": role, "name": name, "source": source}
+        self._row("run_datasets", row)
+        if role not in self._roles:
+            self._roles.add(role)
+            told = _data.capture_of(role, found)
+            self._capture(told.collector, told.status, told.note)
+
+    def log_artifact(
+        self, path: str | os.PathLike[str], *, role: str = "file", direction: str = "out", step: int | None = None
+    ) -> None:
+        """Record a file by its content hash; that of a file above 8 MiB is computed beside the program.
+
+        Parameters
+        ----------
+        path : str or path
+        role : str
+            `model`, `checkpoint`, `file`, ...
+        direction : {'out', 'in'}
+            Written or read by the run.
+        step : int, optional
+            0-based step.
+        """
+        self._try("log_artifact", self._log_artifact, path, role, direction, step)
+
+    def _log_artifact(self, path: str | os.PathLike[str], role: str, direction: str, step: int | None) -> None:
+        from pathlib import Path
+
+        from histhooks._artifacts import with_hash
+
+        if direction not in _DIRECTIONS:
+            raise ValueError(f"direction is 'in' or 'out', not {direction!r}")
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no file {os.fspath(path)!r} to record")
+        put, place, engine = self._append, os.path.abspath(path), self._engine
+
+        def use(found: Found) -> None:
+            if found is None:
+                title = f"{place} was written again before its content was hashed"
+                if engine is not None:
+                    engine.event("not_hashed", title, severity="warning", step=step, run_id=self.id, put=put)
+                return
+            suffix = Path(place).suffix.lstrip(".").lower() or None
+            put(("content", "artifacts", [{"sha256": found[0], "size_bytes": found[1], "format": suffix}]))
+            row = {"run_id": self.id, "sha256": found[0], "path": place, "role": role}
+            put(("row", "run_artifacts", self.id, {**row, "direction": direction, "step": step, "time": now}))
+
+        now = now_us()
+        with_hash(Path(place), use)
+
+    def tag(self, *pairs: Any, **tags: Any) -> None:
+        """Tag a run: ``tag("key", "value")``, ``tag("word")``, ``tag({"key": "value"})`` or ``tag(key="value")``."""
+        self._try("tag", self._tag, pairs, tags)
+
+    def _tag(self, pairs: tuple[Any, ...], tags: dict[str, Any]) -> None:
+        if len(pairs) == 1 and isinstance(pairs[0], Mapping):
+            tags = {**pairs[0], **tags}
+        elif pairs:
+            tags = {pairs[0]: pairs[1] if len(pairs) > 1 else "", **tags}
+        for key, value in tags.items():
+            if not isinstance(key, str) or not key:
+                self._refuse("tag", ValueError(f"the name of a tag is a word, not {key!r}"))
+                continue
+            masked = mask_value(key, value)
+            text = masked if isinstance(masked, str) else dumps(masked)
+            row = {"run_id": self.id, "session_id": self.session_id, "key": key, "value": text}
+            self._row("tags", {**row, "author": self._author()})
+
+    def note(self, text: str) -> None:
+        """Leave a note on a run."""
+        self._try("note", self._note, text)
+
+    def _note(self, text: str) -> None:
+        if text is None or not str(text).strip():
+            raise ValueError(f"a note is some text, not {text!r}")
+        row = {"run_id": self.id, "session_id": self.session_id, "body": mask_text(str(text))}
+        self._row("notes", {**row, "author": self._author()})
+
+    def _author(self) -> Any:
+        return self._engine.author() if self._engine is not None else None
+
+    def event(
+        self, kind: str, title: str, body: str | None = None, *, severity: str = "info", step: int | None = None
+    ) -> None:
+        """Record that something happened."""
+        self._try("event", self._event, kind, title, body, severity, step)
+
+    def _event(self, kind: str, title: str, body: str | None, severity: str, step: int | None) -> None:
+        if self._engine is not None:
+            self._engine.event(kind, title, body, severity=severity, step=step, run_id=self.id, put=self._append)
+
+    def link(self, kind: str, other_run_id: str | None, sha256: str | None = None) -> None:
+        """Record how this run relates to an earlier one."""
+        self._try("link", self._link, kind, other_run_id, sha256)
+
+    def _link(self, kind: str, other_run_id: str | None, sha256: str | None) -> None:
+        if kind not in _LINK_KINDS:
+            raise ValueError(f"a link is one of {', '.join(_LINK_KINDS)}, not {kind!r}")
+        row = {"run_id": self.id, "session_id": self.session_id, "kind": kind, "other_run_id": other_run_id}
+        self._row("run_links", {**row, "sha256": sha256})
+
+    def log_architecture(
+        self, framework: str, class_name: str, layers: Any, n_parameters: int | None, n_trainable: int | None
+    ) -> None:
+        """Record the shape of a model, once by content."""
+        counts = {"n_parameters": n_parameters, "n_trainable": n_trainable}
+        self._try("log_architecture", self._log_architecture, framework, class_name, layers, counts)
+
+    def _log_architecture(self, framework: str, class_name: str, layers: Any, counts: dict[str, Any]) -> None:
+        # What the table refuses would leave a run that refers to nothing.
+        whole = {name: None if count is None else self._whole(name, count) for name, count in counts.items()}
+        row = {"framework": str(framework), "class_name": str(class_name), **whole, "layers": dumps(layers)}
+        self._state({"architecture_id": self._content("architectures", row)})
+
+    def log_optimizer(
+        self,
+        position: int,
+        class_name: str,
+        settings: Mapping[str, Any],
+        groups: list[Mapping[str, Any]] | None = None,
+        scheduler: Any = None,
+    ) -> str:
+        """Record an optimizer and its groups; give its id."""
+        optimizer_id = new_id()
+        row = {"id": optimizer_id, "run_id": self.id, "position": position, "class_name": class_name}
+        row |= {"settings": dumps(settings), "scheduler": None if scheduler is None else dumps(scheduler)}
+        self._try("log_optimizer", self._row, "optimizers", row)
+        for number, group in enumerate(groups or []):
+            facts = dict(group)
+            self.log_optimizer_group(optimizer_id, number, facts, step=0, n_parameters=facts.pop("n_parameters", None))
+        return optimizer_id
+
+    def log_optimizer_group(
+        self,
+        optimizer_id: str,
+        position: int,
+        settings: Mapping[str, Any],
+        *,
+        step: int | None = None,
+        n_parameters: int | None = None,
+    ) -> None:
+        """Record the settings of one param group, from a step on."""
+        lr = settings.get("lr")
+        row: dict[str, Any] = {
+            "optimizer_id": optimizer_id,
+            "run_id": self.id,
+            "position": position,
+            "n_parameters": n_parameters,
+        }
+        row |= {"lr": lr if isinstance(lr, (int, float)) else None, "settings": dumps(settings), "step": step}
+        self._try("log_optimizer_group", self._row, "optimizer_groups", row)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _row(self, table: str, row: dict[str, Any]) -> None:
+        self._append(("row", table, self.id, {**row, "time": now_us()}))
+
+    def _capture(self, collector: str, status: str, note: str | None) -> None:
+        row = {"session_id": self.session_id, "collector": collector, "status": status, "note": note}
+        self._row("captures", {**row, "run_id": self.id, "duration_s": None})
+
+    def _state(self, facts: dict[str, Any]) -> None:
+        unknown = facts.keys() - _COLUMNS
+        if unknown:
+            raise TypeError(f"no column of runs is called {', '.join(sorted(unknown))}")
+        self._append(("state", "run", self.id, {k: v for k, v in facts.items() if v is not None}, None))
+
+    def _content(self, table: str, row: dict[str, Any]) -> str:
+        key = "sha256" if "sha256" in row else "id"
+        if key not in row:
+            from histhooks._data import sha256
+            from histhooks._ledger import canonical
+
+            row = {"id": sha256(canonical(row)), **row}
+        self._append(("content", table, [row]))
+        return str(row[key])
+
+    def _try(self, what: str, function: Callable[..., None], *args: Any) -> None:
+        if not self.is_recorded:
+            return
+        try:
+            function(*args)
+        except Exception as error:
+            self._refuse(what, error)
+
+    def _whole(self, what: str, value: Any) -> int | None:
+        """A step, an epoch or a count; None, and what it belongs to goes without it, where it is none."""
+        try:
+            number = int(value)
+        except (TypeError, ValueError, OverflowError, RuntimeError):
+            number = -1
+        if 0 <= number <= MOST:
+            return number
+        self._refuse("log", ValueError(f"{what} is a whole number from 0 on that 64 bits hold, not {value!r:.100}"))
+        return None
+
+    def _refuse(self, what: str, error: Exception) -> None:
+        if self._engine is None:
+            return
+        if is_strict():
+            raise error
+        text = f"{what} on run {self.name!r} was refused: {error}"
+        warn_once(f"{self.id}/{what}/{type(error).__name__}", text)
+        self._n_refused += 1
+        if self._n_refused > _REFUSALS:  # a loop that is odd at each step must not fill the file
+            return
+        self._engine.event("refused", mask_text(text)[:500], severity="warning", run_id=self.id)
