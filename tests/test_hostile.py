@@ -5,6 +5,7 @@ What this machine does not allow (mounts, namespaces, a control group) is skippe
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from histhooks import History
-from histhooks._spool import waiting
+from histhooks._spool import folders, waiting
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 from test_faults import hear, start, tell, values
@@ -328,6 +329,57 @@ def test_a_signal_while_the_writer_hangs_leaves_the_rest_in_a_spool(store_path: 
     next_session(store_path)
     assert values(store_path)["hangs"] == [float(n) for n in range(25_000)]
     assert query(store_path, ENDS.format("hangs")) == [(status, "killed", "SIGTERM", "script")]
+
+
+@pytest.fixture
+def disk_that_freezes(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, for which all writing can be made to hang (fsfreeze(8))."""
+    image, place = tmp_path / "image", tmp_path / "disk"
+    place.mkdir()
+    image.write_bytes(bytes(40 * 2**20))
+    for command in (["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop", str(image), str(place)]):
+        is_there = shutil.which(command[0]) and shutil.which("fsfreeze")
+        if not is_there or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            pytest.skip("no file system can be made and mounted here")
+    yield place
+    subprocess.run(["fsfreeze", "-u", str(place)], capture_output=True, check=False)
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_signal_while_the_disk_hangs_leaves_the_rest_elsewhere(disk_that_freezes: Path) -> None:
+    store = disk_that_freezes / "histhooks.db"
+    program = HANGS.replace("engine.writer.lock.acquire()", "print('ready', flush=True); sys.stdin.readline()")
+    program = (
+        program.replace("25_000", "200") + "_engine._RESCUE_S = 30.0\nprint('ready', flush=True)\ntime.sleep(600)\n"
+    )
+    process = start(store, program)
+    assert hear(process) == "ready"
+    subprocess.run(["fsfreeze", "-f", str(disk_that_freezes)], check=True)
+    tell(process)
+    assert hear(process) == "ready"
+    process.send_signal(signal.SIGTERM)
+    own = folders(store)[1]
+    deadline = time.monotonic() + 60
+    while not _has_ended_in(own) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    # The system ends no process that hangs in a write; until then all is safe already.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    assert _has_ended_in(own)
+    subprocess.run(["fsfreeze", "-u", str(disk_that_freezes)], check=True)
+    err = finish(process)
+    assert process.returncode == -signal.SIGTERM, err
+    assert values(store) == {"hangs": [float(n) for n in range(200)]}
+    next_session(store)
+    assert values(store)["hangs"] == [float(n) for n in range(200)]
+    assert query(store, ENDS.format("hangs")) == [("killed", "killed", "SIGTERM", "script")]
+
+
+def _has_ended_in(folder: Path) -> bool:
+    try:
+        return any(query(path, "SELECT status FROM sessions") == [("killed",)] for path in folder.glob("*.db"))
+    except sqlite3.Error:  # it is just being made
+        return False
 
 
 def test_a_signal_ends_the_process_also_where_no_spool_can_be_reached(store_path: Path) -> None:

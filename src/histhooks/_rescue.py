@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from histhooks._place import Place
     from histhooks._store import Store
 
+_STEP_S = 0.5
+
 
 class Rescue:
     """One attempt, whoever asks for it.
@@ -64,7 +66,7 @@ class Rescue:
         try:
             self._place.is_abandoned = True
             # Who is slow and does not hang comes to its next step by then, and ends there.
-            is_ended = self._done.wait(patience_s / 4)
+            is_ended = self._done.wait(min(_STEP_S, patience_s / 4))
             if is_needless():
                 return
             spool = self._place.refuge()
