@@ -139,17 +139,32 @@ def test_of_a_big_diff_whole_lines_are_kept_and_the_rest_is_counted(repository: 
     assert facts["diff_cut_characters"] == len(whole) - n_kept
 
 
-@pytest.fixture
-def slow_git(tmp_path: Path) -> str:
-    """A PATH on which git looks for changes for ever, as it does in a work tree behind a slow network."""
-    folder = tmp_path / "slow"
+def slow(folder: Path, *words: str) -> str:
+    """A PATH on which git answers some questions never, as in a work tree behind a slow network."""
     folder.mkdir()
     script = folder / "git"
+    patterns = "|".join(f'*" {word} "*' for word in words)
     script.write_text(
-        f'#!/bin/sh\ncase " $* " in *" status "*|*" diff "*) exec sleep 1000;; esac\nexec {shutil.which("git")} "$@"\n'
+        f'#!/bin/sh\ncase " $* " in {patterns}) exec sleep 1000;; esac\nexec {shutil.which("git")} "$@"\n'
     )
     script.chmod(0o755)
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.fixture
+def slow_git(tmp_path: Path) -> str:
+    """A PATH on which git looks for changes for ever."""
+    return slow(tmp_path / "slow", "status", "diff")
+
+
+def test_a_remote_that_was_not_told_in_time_is_not_taken_for_none(repository: Path, tmp_path: Path) -> None:
+    store = repository / "histhooks.db"
+    code, _, err = run_program(PROGRAM, store, PATH=slow(tmp_path / "slow", "remote.origin.url"))
+    assert code == 0, err
+    sql = "SELECT status, note FROM captures WHERE collector = 'git'"
+    assert query(store, sql) == [("truncated", "remote or branch: git had not answered when the process ended")]
+    ((commit, branch, dirty, _, _, _),) = query(store, SQL)
+    assert (commit, branch, dirty) == (git(repository, "rev-parse", "HEAD"), "trunk", 0)
 
 
 def test_a_short_program_does_not_wait_for_a_slow_git_and_keeps_what_was_known(repository: Path, slow_git: str) -> None:

@@ -139,7 +139,7 @@ def _refusal(where: Question) -> Capture:
         return Capture("git", "skipped" if where.is_missing else "failed", where.why_not)
     if "not a git repository" in (where.why_not or ""):
         return Capture("git", "skipped", "no git repository here")
-    return Capture("git", "failed", where.why_not)
+    return Capture("git", "failed", where.why_not or "git told nothing")
 
 
 def _entry(script: Path | None, root: Path | None) -> dict[str, Any]:
@@ -171,7 +171,8 @@ def _changes(
     assert asked.status is not None
     assert asked.diff is not None
     status = asked.status.answer
-    captures = [Capture("git", "ok")]
+    late = [q.why_not for q in (asked.origin, asked.branch) if q is not None and q.code is None]
+    captures = [Capture("git", "truncated", f"remote or branch: {late[0]}") if late else Capture("git", "ok")]
     if status is None:
         captures = [Capture("git", "failed", f"whether it has changes is not known: {asked.status.why_not}")]
     else:
