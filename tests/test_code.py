@@ -144,9 +144,7 @@ def slow(folder: Path, *words: str) -> str:
     folder.mkdir()
     script = folder / "git"
     patterns = "|".join(f'*" {word} "*' for word in words)
-    script.write_text(
-        f'#!/bin/sh\ncase " $* " in {patterns}) exec sleep 1000;; esac\nexec {shutil.which("git")} "$@"\n'
-    )
+    script.write_text(f'#!/bin/sh\ncase " $* " in {patterns}) exec sleep 60;; esac\nexec {shutil.which("git")} "$@"\n')
     script.chmod(0o755)
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
