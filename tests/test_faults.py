@@ -474,6 +474,46 @@ def test_copies_taken_at_random_moments_open_and_fit(store_path: Path, tmp_path:
     process.communicate(timeout=60)
 
 
+@pytest.mark.parametrize("way", ["cut off", "zeros", "noise"])
+def test_a_power_cut_that_tears_the_log_costs_its_end_and_never_the_file(
+    store_path: Path, tmp_path: Path, way: str
+) -> None:
+    """What was not synced may be there in part, in any order, as zeros or as what the disk had there before."""
+    draw = random.Random(way)
+    process = start(store_path, CLOCK)
+    assert hear(process) == "ready"
+    time.sleep(1.5)
+    process.send_signal(signal.SIGSTOP)  # so that both files are of one moment, between any two of its system calls
+    log = store_path.with_name(store_path.name + "-wal").read_bytes()
+    file = store_path.read_bytes()
+    process.kill()
+    process.communicate(timeout=60)
+    assert len(log) > 40_000
+    kept = set()
+    for number in range(12):
+        copy = tmp_path / f"copy{number}" / store_path.name
+        copy.parent.mkdir()
+        torn = bytearray(log)
+        at = draw.randrange(len(log))
+        if way == "cut off":
+            del torn[at:]
+        else:
+            lost = min(draw.choice((512, 4096, 20_000)), len(log) - at)
+            torn[at : at + lost] = bytes(lost) if way == "zeros" else draw.randbytes(lost)
+        copy.write_bytes(file)
+        copy.with_name(copy.name + "-wal").write_bytes(torn)
+        if query(copy, "SELECT count(*) FROM sqlite_master") == [(0,)]:
+            continue  # the cut was before the first commit
+        assert query(copy, "PRAGMA integrity_check") == [("ok",)]
+        assert verify(copy).problems == []
+        kept.add(len(query(copy, "SELECT 1 FROM points")))
+        code, _, err = run_program(OTHER.format("next"), copy)
+        assert code == 0, err
+        assert set(query(copy, "SELECT status FROM runs")) <= {("killed",), ("finished",)}
+        assert verify(copy).problems == []
+    assert len(kept) > 2, "the cuts were at different places"
+
+
 def test_a_corrupt_page_is_found(store_path: Path) -> None:
     program = """
 import histhooks

@@ -435,6 +435,40 @@ def test_an_odd_count_in_an_architecture_is_left_out_and_nothing_refers_to_nothi
     assert_fits(store)
 
 
+def test_a_store_that_is_named_too_late_is_told(store: Path) -> None:
+    program = """
+        import histhooks
+        histhooks.autolog(store="histhooks.db")
+        histhooks.start_run("first").end()
+        histhooks.autolog(store="histhooks.db")
+        histhooks.autolog(store="other.db")
+        histhooks.start_run("second").end()
+    """
+    code, _, err = record(store, program, HISTHOOKS_STORE="")
+    assert code == 0, err
+    assert len(err.splitlines()) == 1
+    assert f"other.db comes too late: this process records to {store} to its end" in err
+    assert rows(store, "SELECT name FROM runs ORDER BY name") == [("first",), ("second",)]
+    assert not store.with_name("other.db").exists()
+
+
+def test_an_account_without_a_home_records_and_is_read(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user is a bare number: neither a variable nor the list of accounts knows of a home."""
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    nobody = "import pwd\ndef unknown(number): raise KeyError(number)\npwd.getpwuid = unknown\n"
+    program = nobody + "import histhooks\nwith histhooks.start_run('mine') as run: run.log({'loss': 1.0})"
+    for network in ("", "1"):
+        assert record(store, program, HISTHOOKS_NETWORK=network, HISTHOOKS_STRICT="1") == (0, "", "")
+    assert len(list(store.with_name("histhooks.db.spool").iterdir())) == 1
+    reading = nobody + "from histhooks.cli import main\nimport sys\nsys.argv = ['histhooks', 'runs', '--csv']\nmain()"
+    code, out, err = record(store, reading)
+    assert (code, err) == (0, "")
+    assert out.count(",mine,") == 2
+    assert rows(store, "SELECT count(*) FROM events WHERE kind = 'hook_error'") == [(0,)]
+    assert_fits(store)
+
+
 def test_a_module_that_is_half_imported_does_not_stop_the_writer(store: Path) -> None:
     program = """
 import sys, time, types

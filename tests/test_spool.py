@@ -101,6 +101,46 @@ def test_on_a_network_a_live_run_is_seen_and_comes_home_with_sync(store_path: Pa
         assert [run.name for run in history.runs()] == ["far"]
 
 
+def test_a_reader_on_another_host_sees_the_live_run_and_judges_it_by_its_heartbeat(store_path: Path) -> None:
+    """Another name of the machine, in a namespace of its own, is all that tells hosts apart on one file system."""
+    elsewhere = ["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
+    if subprocess.run([*elsewhere, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no UTS namespace can be made here")
+    ours = {"HISTHOOKS_STORE": str(store_path), "HISTHOOKS_NETWORK": "1", "HISTHOOKS_QUIET": "1"}
+    environment = {**os.environ, **ours}
+    process = subprocess.Popen(
+        [sys.executable, "-c", TRAIN], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    reader = """
+import socket
+from histhooks import History
+with History() as history:
+    (run,) = history.runs()
+    print(socket.gethostname(), run.name, run.status, len(run.metrics("loss")))
+"""
+
+    def read() -> str:
+        command = [*elsewhere, sys.executable, "-c", reader]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert read() == "elsewhere far running 5"
+    process.kill()
+    process.communicate(timeout=60)
+    assert read() == "elsewhere far running 5", "nothing can be seen of its process from there"
+    alter(waiting(store_path)[0], "UPDATE sessions SET heartbeat_at = '2020-01-01T00:00:00.000000Z'")
+    assert read() == "elsewhere far lost 5"
+    with History(store_path) as history:
+        assert [run.status for run in history.runs()] == ["killed"], "here it is provably gone"
+    command = [*elsewhere, sys.executable, "-m", "histhooks", "sync", str(store_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("1 session came home")
+    assert read() == "elsewhere far lost 5"
+    assert verify(store_path).problems == []
+
+
 def test_several_spools_are_read_as_one_store_and_series_keep_apart(store_path: Path) -> None:
     for number in range(4):
         program = f"""

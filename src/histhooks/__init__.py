@@ -80,6 +80,7 @@ def autolog(
     settings = engine.settings
     if store is not None:
         settings.store = os.path.abspath(os.path.expanduser(os.fspath(store)))
+        engine.tell_of_store(settings.store)
     settings.folder = working_folder()
     settings.project = project or settings.project
     settings.group = group or settings.group

@@ -130,6 +130,13 @@ class Engine:
                     self.writer = None  # the next run tries again
                     raise
 
+    def tell_of_store(self, named: str) -> None:
+        """Say so where a store is named that comes too late: a session has one, and it has begun in another."""
+        writer = self.writer
+        if writer is not None and not self.ended and os.path.realpath(named) != os.path.realpath(writer.path):
+            warn_once(f"store/{named}", f"{named} comes too late: this process records to {writer.path} to its end; "
+                      "name the store before the first run")  # fmt: skip
+
     def run_started(self, run: Run) -> None:
         """Keep a run as long as it is open."""
         self.n_runs += 1

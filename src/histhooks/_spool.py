@@ -29,14 +29,18 @@ _BY_SESSION = (
 def folders(store: Path) -> tuple[Path, Path]:
     """Where the spools of a store lie: beside it, or where that cannot be written, in this user's folder of state."""
     store = real_path(store).absolute()
+    beside = store.with_name(store.name + ".spool")
     digest = hashlib.sha256(os.fsencode(store)).hexdigest()[:12]
-    own = user_folder("XDG_STATE_HOME", ".local/state") / "spool" / f"{store.name}-{digest}"
-    return store.with_name(store.name + ".spool"), own
+    try:
+        own = user_folder("XDG_STATE_HOME", ".local/state") / "spool" / f"{store.name}-{digest}"
+    except RuntimeError:  # an account without a home, as in many containers
+        return beside, beside
+    return beside, own
 
 
 def waiting(store: Path) -> list[Path]:
     """The spools that wait for a store, in the order in which their sessions began."""
-    found = [path for folder in folders(store) if folder.is_dir() for path in folder.glob("*.db")]
+    found = [path for folder in dict.fromkeys(folders(store)) if folder.is_dir() for path in folder.glob("*.db")]
     return sorted(found, key=lambda path: path.name)
 
 
