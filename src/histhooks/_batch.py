@@ -217,6 +217,9 @@ class Assembler:
         for name, value in metrics.items():
             slot = of_run.get(name)
             if slot is None:
+                name = clean_text(name)  # which the call itself, where all is as it should be, takes no time for
+                slot = of_run.get(name)
+            if slot is None:
                 if name in self._gone.get(run.id, ()):
                     self._report(run, f"metric {name!r} was refused: the run had it before it ended")
                     continue
