@@ -132,6 +132,29 @@ def test_runs_nest_by_block_and_threads_stand_alone(store: Path) -> None:
     assert found == [("alone", None), ("inner", "outer"), ("outer", None)]
 
 
+def test_a_block_in_a_generator_that_is_closed_early_is_interrupted_and_nobodys_parent(store: Path) -> None:
+    program = """
+        import histhooks
+        def steps():
+            with histhooks.start_run("in a generator") as run:
+                for number in range(5):
+                    run.log({"loss": float(number)})
+                    yield
+        generator = steps()
+        next(generator)
+        with histhooks.start_run("around its end"):
+            generator.close()
+        assert histhooks.current_run() is None
+        histhooks.start_run("later").end()
+    """
+    code, _, err = record(store, program)
+    assert (code, err) == (0, "")
+    found = dict(rows(store, "SELECT name, status FROM runs"))
+    assert found == {"in a generator": "interrupted", "around its end": "finished", "later": "finished"}
+    assert rows(store, "SELECT name, parent_id IS NULL FROM runs WHERE name = 'later'") == [("later", 1)]
+    assert_fits(store)
+
+
 @pytest.mark.parametrize(
     ("ending", "status", "error_type", "exit_code"),
     [

@@ -31,7 +31,9 @@ def status_of(error: BaseException | None) -> str:
     if error is None:
         return "finished"
     asyncio = sys.modules.get("asyncio.exceptions")  # which tells a task of Ctrl-C by cancelling it
-    if isinstance(error, KeyboardInterrupt) or (asyncio is not None and isinstance(error, asyncio.CancelledError)):
+    if isinstance(error, (KeyboardInterrupt, GeneratorExit)) or (
+        asyncio is not None and isinstance(error, asyncio.CancelledError)
+    ):
         return "interrupted"
     if isinstance(error, SystemExit):
         return "interrupted" if error.code in (None, 0) else "failed"
@@ -235,6 +237,9 @@ class Run(Facts):
         except (ValueError, IndexError):
             # Left in another context than it was entered in: a generator, or a thread.
             current.set(None)
+        above = current.get()
+        if above is not None and above.status != "running":
+            current.set(None)  # blocks in generators end in any order
         self.end(error=error)
 
     # --- where entries go ---------------------------------------------------------------------------------------
