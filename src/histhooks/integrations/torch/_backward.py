@@ -12,15 +12,16 @@ from histhooks import _device
 from histhooks._engine import current, is_paused
 from histhooks._guard import guarded
 from histhooks.integrations.torch._optimizers import Loss, Tracked
-from histhooks.integrations.torch._state import Here, state, thread
+from histhooks.integrations.torch._state import Here, is_hosts, state, thread
 
 # An optimizer as it was before a backward: whether it had gradients, and how many steps it had made.
 _Mark = tuple[Tracked, tuple[int, int] | None, int]
 
 
-@guarded
 def note_closure(*, is_given: bool) -> None:
     """A step begins that evaluates the loss itself, or one that comes after such a one."""
+    if is_hosts(current.get()):
+        return
     here = thread.here
     if here.in_closure:
         here.unclaimed.append(here.in_closure[-1])  # an exception ended the step before; nobody knows which came later
@@ -31,8 +32,7 @@ def note_closure(*, is_given: bool) -> None:
 
 def around(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Find out what a backward starts from, and whom it reaches."""
-    run = current.get()
-    if (run is not None and run.kind not in ("block", "loop")) or is_paused.get():
+    if is_hosts(current.get()) or is_paused.get():
         return original(*args, **kwargs)
     before = before_backward(args, kwargs)
     if before is None:

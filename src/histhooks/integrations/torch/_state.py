@@ -57,6 +57,11 @@ class Here:
         self.is_midway = False  # a batch was fetched, or a backward ran, and no step came yet
 
 
+def is_hosts(run: Run | None) -> bool:
+    """Whether a run is that of a host, which has its own ways to tell of steps."""
+    return run is not None and run.kind not in ("block", "loop")
+
+
 class _Thread(threading.local):
     def __init__(self) -> None:
         self.here = Here()

@@ -15,7 +15,7 @@ from histhooks._torch_objects import class_name
 from histhooks.integrations.torch import _models
 from histhooks.integrations.torch._loops import PATIENCE, Loop
 from histhooks.integrations.torch._optimizers import Tracked
-from histhooks.integrations.torch._state import Here, state, thread
+from histhooks.integrations.torch._state import Here, is_hosts, state, thread
 
 # Frames of these are no place of the program.
 _OWN = (
@@ -24,21 +24,35 @@ _OWN = (
 )  # fmt: skip
 
 
-@guarded
 def on_step(optimizer: Any, here: Here) -> None:
     """Record a step the long way: whose it is, and all that may be new."""
-    tracked = state.tracked.get(id(optimizer)) or state.known(optimizer)
-    run, loop = current.get(), tracked.loop
+    run = current.get()
+    if is_hosts(run):
+        _forget_losses(state.tracked.get(id(optimizer)), here)
+    else:
+        _on_step(optimizer, here, run)
+    here.in_closure = None
+    here.had_backward = here.is_midway = False
+
+
+@guarded
+def _on_step(optimizer: Any, here: Here, run: Run | None) -> None:
+    tracked = state.known(optimizer)
+    loop = tracked.loop
     if loop is None or not loop.is_open or (run is not None and run is not loop.run) or is_paused.get():
         loop = _find_loop(tracked, optimizer, here, run)
     if loop is not None:
         here.loop = loop
         here.steady = loop.stepped(tracked, optimizer, here, run)
     else:
+        _forget_losses(tracked, here)
+
+
+def _forget_losses(tracked: Tracked | None, here: Here) -> None:
+    """What led to a step that is not recorded leads to no other."""
+    if tracked is not None:
         tracked.losses.clear()
-        here.unclaimed.clear()
-    here.in_closure = None
-    here.had_backward = here.is_midway = False
+    here.unclaimed.clear()
 
 
 @guarded
