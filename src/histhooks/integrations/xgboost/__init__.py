@@ -103,13 +103,13 @@ class HistoryCallback(TrainingCallback):
     def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
         """Called by XGBoost after each iteration."""
         if self._of is not None:
-            guarded(self._of.advance)(epoch, evals_log)
+            self._of.advance(epoch, evals_log)
         return False
 
     def after_training(self, model: Any) -> Any:
         """Called by XGBoost when no more iterations come."""
         if self._of is not None:
-            guarded(self._of.conclude)(model)
+            self._of.conclude(model)
         return model
 
 

@@ -50,6 +50,7 @@ class Training:
             usual = {"early_stopping": _EARLY_STOPPING}
             self.run.log_params({"early_stopping": known}, source="argument", defaults=usual)
 
+    @guarded
     def advance(self, step: int, history: Mapping[str, Any]) -> None:
         """Log what the history has more than before; a metric that two eval sets share has two points a step."""
         self._steps = step + 1
@@ -95,6 +96,7 @@ class Training:
             return False
         return bool(metric == (stopping.metric_name or list(self._history[data])[-1]))
 
+    @guarded
     def conclude(self, model: Any) -> None:
         """No more iterations come."""
         results: dict[str, Any] = {}
