@@ -149,7 +149,7 @@ from histhooks._engine import engine
 run = histhooks.start_run("fast")
 histhooks.flush()
 most = 0
-for step in range(300_000):
+for step in range(1_000_000):
     run.log({"loss": float(step)}, step=step)
     if step % 100 == 0:
         most = max(most, len(engine.buffer))
@@ -158,10 +158,10 @@ print(most, len(engine.buffer) > 0)
     code, out, err = run_program(program, store_path)
     assert code == 0, err
     most, is_full_at_the_end = out.split()
-    assert int(most) < 150_000
+    assert int(most) < 700_000  # some hundred thousand come before the writer has its first turn on a busy machine
     assert is_full_at_the_end == "True"
-    assert query(store_path, "SELECT count(*), max(value) FROM metrics WHERE name = 'loss'") == [(300_000, 299_999.0)]
-    assert query(store_path, "SELECT count(*) FROM rollups WHERE level = 1") == [(300_000 // 64,)]
+    assert query(store_path, "SELECT count(*), max(value) FROM metrics WHERE name = 'loss'") == [(1_000_000, 999_999.0)]
+    assert query(store_path, "SELECT count(*) FROM rollups WHERE level = 1") == [(1_000_000 // 64,)]
     assert verify(store_path).problems == []
 
 
@@ -353,6 +353,23 @@ def test_a_log_that_somebody_deletes_takes_nothing_with_it_of_anybody(store_path
     expected = {"goes on": [float(n) for n in range(300)], "before it is seen": [1.0], "after it was seen": [1.0]}
     assert values(store_path) == {**expected, "next": []}
     assert query(store_path, "SELECT DISTINCT status FROM runs") == [("finished",)]
+
+
+def test_a_store_whose_log_was_deleted_before_anything_came_home_is_read_from_its_spool(store_path: Path) -> None:
+    process = start(store_path, GOES_ON)
+    assert hear(process) == "ready"
+    for end in ("-wal", "-shm"):
+        store_path.with_name(store_path.name + end).unlink()
+    tell(process)
+    assert hear(process) == "ready"
+    assert values(store_path) == {"goes on": [float(n) for n in range(200)]}
+    assert verify(store_path).problems == []
+    process.kill()
+    process.communicate(timeout=60)
+    code, _, err = run_program(OTHER.format("next"), store_path)
+    assert code == 0, err
+    assert values(store_path) == {"goes on": [float(n) for n in range(200)], "next": [1.0]}
+    assert verify(store_path).problems == []
 
 
 def test_a_store_that_takes_the_place_of_a_live_one_keeps_what_it_held(store_path: Path, tmp_path: Path) -> None:

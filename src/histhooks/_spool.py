@@ -44,6 +44,20 @@ def waiting(store: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.name)
 
 
+def only_spools(store: Path) -> bool:
+    """Whether spools are all there is: the file is empty, since its log was deleted before anything came home."""
+    log = store.with_name(store.name + "-wal")
+    if not waiting(store) or (log.exists() and log.stat().st_size):
+        return False
+    connection = sqlite3.connect(f"{store.absolute().as_uri()}?immutable=1", uri=True)
+    try:
+        return not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+    except sqlite3.Error:
+        return False
+    finally:
+        connection.close()
+
+
 def merge_waiting(store: Store, gives_way: Callable[[], bool] = lambda: False) -> list[str]:
     """Merge the spools of sessions that have ended into a store.
 

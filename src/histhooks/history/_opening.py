@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from histhooks._location import find_store, real_path
-from histhooks._spool import waiting
+from histhooks._spool import only_spools, waiting
 from histhooks._stores import known_stores
 from histhooks._union import show_spools
 from histhooks.errors import StoreError
@@ -103,7 +103,7 @@ def open_store(path: Path) -> Opened:
         Where it is not a store that this version can read.
     """
     path = real_path(path)
-    if path.is_file():
+    if path.is_file() and not only_spools(path):
         opened = _connect(path)
         _check(path, opened)
     else:

@@ -18,7 +18,7 @@ from typing import Any
 
 from histhooks._location import real_path
 from histhooks._process import judge
-from histhooks._spool import waiting
+from histhooks._spool import only_spools, waiting
 from histhooks._time import now_us
 from histhooks.errors import StoreError
 from histhooks.verify._derived import DerivedCheck
@@ -66,7 +66,7 @@ def _verify(path: Path, head: str | None, progress: Progress | None) -> Report:
     lines: dict[tuple[str, int], str] = {}
     report = Report()
     merged: set[str] = set()
-    if path.is_file():
+    if path.is_file() and not only_spools(path):
         is_alone = is_left_alone(path)
         before = state_of(path)
         try:
