@@ -13,7 +13,7 @@ from histhooks._filesystem import is_network
 from histhooks._location import keep_out_of_git
 from histhooks._messages import say, warn_once
 from histhooks._notebook import Cells
-from histhooks._pace import FEW, Brake, Pace, Turn
+from histhooks._pace import Brake, Pace, Turn
 from histhooks._place import PATIENCE_AT_END_S, REFUSALS, Abandoned, Place
 from histhooks._rescue import Rescue
 from histhooks._spool import merge_waiting
@@ -318,7 +318,7 @@ class Writer(threading.Thread):
             self._held = entries  # from here on: who is rescued must miss none
             self._pace.is_late = is_late = len(buffer) > _SLICE or self._stopping.is_set()
             self._brake.hold(len(buffer))
-            while buffer and len(entries) < (FEW if is_late else _SLICE):
+            while buffer and len(entries) < _SLICE:
                 entries.append(buffer.popleft())
             self._n_logs += sum(entry[0].__class__ is not str for entry in entries)
             entries = self._waiting.sift(entries, again.append)
