@@ -316,7 +316,7 @@ class Writer(threading.Thread):
         while buffer:
             entries: list[tuple[Any, ...]] = []
             self._held = entries  # from here on: who is rescued must miss none
-            self._pace.is_late = is_late = len(buffer) > _SLICE or self._stopping.is_set()
+            self._pace.is_late = len(buffer) > _SLICE or self._stopping.is_set()
             self._brake.hold(len(buffer))
             while buffer and len(entries) < _SLICE:
                 entries.append(buffer.popleft())
