@@ -61,6 +61,13 @@ optimizer.param_groups[0]["momentum"] = 0.5
 seen["momentum"] = [[seen.step, 0.5]]
 steps(5, net, optimizer, seen, 0.0625)
 """,
+    "parameters that are replaced": """
+steps(4, net, optimizer, seen)
+for _ in range(2):
+    net = torch.nn.Linear(3, 1)
+    optimizer.param_groups[0]["params"] = list(net.parameters())
+    steps(4, net, optimizer, seen)
+""",
     "a rate that is a tensor": """
 net = torch.nn.Linear(3, 1)
 optimizer = torch.optim.SGD(net.parameters(), torch.tensor(0.125))

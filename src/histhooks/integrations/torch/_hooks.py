@@ -85,6 +85,7 @@ def on_step(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
         or current.get() is not steady.context
         or is_paused.get()
         or len(groups) != 1
+        or groups[0]["params"] is not steady.parameters
         or tuple(groups[0].values()) != steady.settings
     ):
         _steps.on_step(optimizer, here)

@@ -29,26 +29,31 @@ class Group:
     """The settings of one param group, as they were at the last step."""
 
     __slots__ = (
-        "_count", "is_plain", "n_rows", "optimizer_id", "position", "rate", "rate_tensor", "settings", "values",
+        "_count", "is_plain", "n_rows", "optimizer_id", "parameters", "position", "rate", "rate_tensor", "settings",
+        "values",
     )  # fmt: skip
 
     def __init__(self, group: dict[str, Any], optimizer_id: str, position: int) -> None:
         self.optimizer_id, self.position = optimizer_id, position
         self.n_rows = 1
         self._count: tuple[int, int | None] = (-1, None)  # how many tensors, and how many numbers in them
+        self.parameters: Any = None
         self.look(group)
 
     def is_same(self, group: dict[str, Any]) -> bool:
         """Whether nothing was assigned since the last look; compares no tensors, so no device is waited for."""
+        if group["params"] is not self.parameters:
+            return False
         if self.is_plain:
             return tuple(group.values()) == self.values
         return len(self.values) == len(group) and all(map(is_, group.values(), self.values))
 
     def look(self, group: dict[str, Any]) -> None:
         """Keep the settings as they are."""
-        self.values = tuple(group.values())
-        n_tensors = len(group["params"])
-        self.settings = group_settings(group, self._count[1] if self._count[0] == n_tensors else None)
+        is_known = group["params"] is self.parameters and self._count[0] == len(group["params"])
+        self.parameters, self.values = group["params"], tuple(group.values())
+        n_tensors = len(self.parameters)
+        self.settings = group_settings(group, self._count[1] if is_known else None)
         self._count = (n_tensors, self.settings["n_parameters"])
         rate = group.get("lr")
         is_number = isinstance(rate, (int, float))
@@ -62,7 +67,7 @@ class Group:
 
     def let_go(self) -> None:
         """Keep no parameter alive."""
-        self.values, self.rate_tensor = (), None
+        self.parameters, self.values, self.rate_tensor = None, (), None
 
     def current_rate(self) -> float | None:
         """The learning rate; None where it lies on a device."""
