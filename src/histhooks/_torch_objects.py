@@ -23,10 +23,11 @@ def group_settings(group: Mapping[str, Any], n_parameters: int | None = None) ->
 
 def _readable(value: Any) -> Any:
     """A tensor's number; where it lies on a device, reading it would wait for that."""
-    device = getattr(value, "device", None)
-    if device is None:
+    if type(value) in (tuple, list):
+        return type(value)(map(_readable, value))
+    if not hasattr(value, "numel"):  # an array of NumPy's has a device too
         return value
-    return value.item() if device.type == "cpu" and value.numel() == 1 else f"a tensor on {device}"
+    return value.item() if value.device.type == "cpu" and value.numel() == 1 else f"a tensor on {value.device}"
 
 
 def defaults_of(cls: type) -> dict[str, Any]:

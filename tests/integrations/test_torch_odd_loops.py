@@ -68,6 +68,15 @@ for _ in range(2):
     optimizer.param_groups[0]["params"] = list(net.parameters())
     steps(4, net, optimizer, seen)
 """,
+    "a setting of one's own that becomes a tensor, and a number again": """
+import numpy
+optimizer.param_groups[0]["scale"] = 1.0
+steps(4, net, optimizer, seen)
+for value in (torch.ones(2), 2.0, (0.5, torch.ones(2)), (0.5, torch.zeros(2)), numpy.ones(2), numpy.zeros(2), 1.0):
+    optimizer.param_groups[0]["scale"] = value
+    steps(4, net, optimizer, seen)
+seen["scale"] = [[8, 2.0], [28, 1.0]]
+""",
     "a rate that is a tensor": """
 net = torch.nn.Linear(3, 1)
 optimizer = torch.optim.SGD(net.parameters(), torch.tensor(0.125))

@@ -8,6 +8,7 @@ change anything else takes the short way from its thread (``here.steady = None``
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import is_
 from time import time_ns
 from typing import Any
 
@@ -85,8 +86,8 @@ def on_step(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
         or current.get() is not steady.context
         or is_paused.get()
         or len(groups) != 1
-        or groups[0]["params"] is not steady.parameters
-        or tuple(groups[0].values()) != steady.settings
+        or len(groups[0]) != len(steady.settings)
+        or not all(map(is_, groups[0].values(), steady.settings))
     ):
         _steps.on_step(optimizer, here)
         return

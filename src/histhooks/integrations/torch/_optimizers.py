@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from operator import is_
+from operator import eq, is_
 from typing import TYPE_CHECKING, Any
 
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
@@ -42,11 +42,11 @@ class Group:
 
     def is_same(self, group: dict[str, Any]) -> bool:
         """Whether nothing was assigned since the last look; compares no tensors, so no device is waited for."""
-        if group["params"] is not self.parameters:
+        if len(group) != len(self.values) or group["params"] is not self.parameters:
             return False
-        if self.is_plain:
-            return tuple(group.values()) == self.values
-        return len(self.values) == len(group) and all(map(is_, group.values(), self.values))
+        if all(map(is_, group.values(), self.values)):
+            return True
+        return self.is_plain and _is_plain(group) and all(map(eq, group.values(), self.values))
 
     def look(self, group: dict[str, Any]) -> None:
         """Keep the settings as they are."""
@@ -61,9 +61,7 @@ class Group:
         is_on_cpu = not is_number and getattr(getattr(rate, "device", None), "type", None) == "cpu"
         self.rate_tensor = rate if is_on_cpu else None
         # Comparing values where a list or a tensor may have changed in place, or lies on a device, tells nothing.
-        self.is_plain = is_number and all(
-            isinstance(value, _PLAIN) for name, value in group.items() if name not in ("params", "param_names")
-        )
+        self.is_plain = is_number and _is_plain(group)
 
     def let_go(self) -> None:
         """Keep no parameter alive."""
@@ -72,6 +70,15 @@ class Group:
     def current_rate(self) -> float | None:
         """The learning rate; None where it lies on a device."""
         return self.rate if self.rate_tensor is None else float(self.rate_tensor)
+
+
+def _is_plain(group: dict[str, Any]) -> bool:
+    """Whether all settings are numbers and words, or tuples of them, which may be compared by value."""
+    return all(
+        isinstance(value, _PLAIN) and (value.__class__ is not tuple or all(isinstance(one, _PLAIN) for one in value))
+        for name, value in group.items()
+        if name not in ("params", "param_names")
+    )
 
 
 def chosen_rate(optimizer: Any, scheduler: Any, groups: list[dict[str, Any]]) -> Any:
@@ -186,7 +193,7 @@ class Tracked:
         before = known.settings
         known.look(group)
         after = known.settings
-        changed = {k: v for k, v in after.items() if k not in before or before[k] != v}
+        changed = {k: v for k, v in after.items() if k not in before or _differs(before[k], v)}
         if not changed.keys() - {"initial_lr"}:
             return
         numbers = {k: v for k, v in _numbers_in(changed) if k not in ("lr", "initial_lr", "n_parameters")}
@@ -201,6 +208,13 @@ class Tracked:
             known.n_rows += 1
             text = f"settings of param group {known.position} change all the time: `optimizer_groups` has the first"
             loop.run.event("truncated", f"{text} {_MOST_ROWS}, the series have all", step=self.steps)
+
+
+def _differs(one: Any, other: Any) -> bool:
+    try:
+        return bool(one != other)
+    except (RuntimeError, ValueError, TypeError):  # arrays, which compare number by number
+        return True
 
 
 def _numbers_in(settings: dict[str, Any]) -> list[tuple[str, float]]:

@@ -23,9 +23,9 @@ class Steady:
     Attributes
     ----------
     optimizer : weakref.ref
-    parameters, settings : list, tuple
-        Those of its only param group, and all its values in order: numbers and words but for the parameters, which
-        must not be compared.
+    settings : tuple
+        All values of its only param group, in order; told by identity, since what the program put there instead may
+        be a tensor.
     losses : list
         Those that wait for the next step, as the optimizer has them.
     line : Line
@@ -34,12 +34,12 @@ class Steady:
         What the program was inside of.
     """
 
-    __slots__ = ("context", "line", "loop", "losses", "optimizer", "parameters", "run", "settings", "tracked")
+    __slots__ = ("context", "line", "loop", "losses", "optimizer", "run", "settings", "tracked")
 
     def __init__(self, loop: Loop, tracked: Tracked, line: Line, context: Run | None) -> None:
         self.loop, self.tracked, self.line, self.context = loop, tracked, line, context
         self.run, self.optimizer, self.losses = line.run, tracked.ref, tracked.losses
-        self.parameters, self.settings = tracked.groups[0].parameters, tracked.groups[0].values
+        self.settings = tracked.groups[0].values
 
 
 class Here:
