@@ -1,6 +1,7 @@
 """What every test has: a folder and an environment of its own, and failures of ours that are raised, not swallowed."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,10 @@ import pytest
 
 # Keras reads it once, when it is imported; constraints.txt holds the version of torch.
 os.environ["KERAS_BACKEND"] = "torch"
+
+# A shell starts what runs in its background deaf to Ctrl-C, and the programs that tests start would be deaf too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What a developer's shell, a batch system or CI may have set, and a test must not see.
 OUTSIDE = (
