@@ -11,7 +11,7 @@ from histhooks import _supervised
 from histhooks._ids import new_id
 from histhooks._location import real_path, store_path
 from histhooks._messages import warn_once
-from histhooks._points import Line
+from histhooks._points import points_in
 from histhooks._spool import folders
 from histhooks._store import Store, Unwritable, is_busy
 from histhooks._time import now_us
@@ -154,12 +154,10 @@ class Place:
         kept = []
         for _ in range(len(buffer) - _most_entries() // 2):
             entry = buffer.popleft()
-            if entry[0].__class__ is str:
+            points = points_in(entry)
+            self._engine.dropped_points += len(points)
+            if not points:
                 kept.append(entry)
-            elif entry[0].__class__ is Line:
-                self._engine.dropped_points += 1 + len(entry[0].rest)
-            else:
-                self._engine.dropped_points += len(entry[1])
         buffer.extendleft(reversed(kept))
 
     def _open(self) -> Store:

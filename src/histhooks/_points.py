@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import fsum, isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,13 @@ class Line:
 
     def __init__(self, run: Run, name: str, rest: Mapping[str, float], epoch: int | None) -> None:
         self.run, self.name, self.rest, self.epoch = run, name, rest, epoch
+
+
+def points_in(entry: tuple[Any, ...]) -> list[str]:
+    """The metrics that an entry of the buffer brings points of; none where it brings something else."""
+    if entry[0].__class__ is Line:
+        return [entry[0].name, *entry[0].rest]
+    return [] if entry[0].__class__ is str else list(entry[1])
 
 
 @dataclass(slots=True)

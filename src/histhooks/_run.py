@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from contextvars import Token
 
     from histhooks._engine import Engine
+    from histhooks._points import Line
 
 _EXACT = 1 << 53
 
@@ -109,6 +110,13 @@ class Run(Facts):
                 self._append((self, metrics, step, epoch, now))
             if elsewhere:
                 self._log_later(elsewhere, step, epoch, now)
+        except Exception as error:
+            self._refuse("log", error)
+
+    def log_line(self, line: Line, value: float, step: int, time_ns: int) -> None:
+        """For integrations: record points of which one value, the step and the time are all that is new."""
+        try:
+            self._append((line, value, step, time_ns))
         except Exception as error:
             self._refuse("log", error)
 

@@ -15,6 +15,7 @@ from histhooks._messages import say, warn_once
 from histhooks._notebook import Cells
 from histhooks._pace import Brake, Pace, Turn
 from histhooks._place import PATIENCE_AT_END_S, REFUSALS, Abandoned, Place
+from histhooks._points import points_in
 from histhooks._rescue import Rescue
 from histhooks._spool import merge_waiting
 from histhooks._stores import remember
@@ -268,9 +269,8 @@ class Writer(threading.Thread):
             self._keep_end(self.engine.buffer.popleft())
 
     def _keep_end(self, entry: tuple[Any, ...]) -> None:
-        if entry[0].__class__ is not str:
-            self.engine.dropped_points += len(entry[1])
-        elif entry[0] == "state":
+        self.engine.dropped_points += len(points_in(entry))
+        if entry[0] == "state":
             self.engine.buffer.append(entry)
 
     def _attempt(self, function: Callable[[], None]) -> None:
@@ -388,6 +388,7 @@ def _be_still(text: str) -> None:
 
 
 def _what(entry: tuple[Any, ...]) -> str:
-    if entry[0].__class__ is not str:
-        return f"a point of {', '.join(entry[1])}"[:200]
+    points = points_in(entry)
+    if points:
+        return f"a point of {', '.join(points)}"[:200]
     return f"a row of {entry[1]}" if entry[0] in ("row", "content") else f"the {entry[1]} state {entry[3]!r}"[:200]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from histhooks import History
 from histhooks.testing import query, run_program
 
 pytest.importorskip("torch")
@@ -323,3 +324,32 @@ assert not is_short()
 """
     code, _, err = run_program(SETUP + body, store_path)
     assert code == 0, err
+
+
+def test_a_step_on_the_short_way_never_fails_with_its_record(store_path: Path) -> None:
+    body = """
+from histhooks._engine import engine
+from histhooks.integrations.torch._state import thread
+net, optimizer = made()
+steps(4, net, optimizer, Seen())
+histhooks.flush()
+run, steady = histhooks.current_run(), thread.here.steady
+put, run._append = run._append, run._late  # as where another thread ends the run in this moment
+steps(1, net, optimizer, Seen())
+assert thread.here.steady is steady
+run._append = put
+def broken(*entries):
+    raise RuntimeError("a mistake of ours")
+engine.writer._assembler._close_points = broken
+steps(3, net, optimizer, Seen())
+engine.writer.done.wait(30)
+steps(3, net, optimizer, Seen())
+assert thread.here.steady is steady
+"""
+    code, _, err = run_program(SETUP + body, store_path, HISTHOOKS_STRICT="")
+    assert code == 0, err
+    assert "the run has ended" in err
+    assert "the writer stopped" in err
+    assert query(store_path, "SELECT count(*) FROM metrics WHERE name = 'loss'") == [(4,)]
+    with History(store_path) as history:  # with the spool that the last attempt at the end leaves
+        assert [run.session["dropped_points"] for run in history.runs()] == [12]

@@ -81,7 +81,8 @@ def on_step(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
     steady = here.steady
     if (
         steady is None
-        or not steady.losses
+        or len(steady.losses) != 1
+        or steady.losses[0].__class__ is not float  # another thread's backward may lie on a device
         or steady.optimizer() is not optimizer
         or current.get() is not steady.context
         or is_paused.get()
@@ -96,4 +97,4 @@ def on_step(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
     step = tracked.steps
     loop.steps = tracked.steps = step + 1
     loop.last_ns = now = time_ns()
-    steady.run._append((steady.line, steady.losses.pop(), step, now))
+    steady.run.log_line(steady.line, steady.losses.pop(), step, now)

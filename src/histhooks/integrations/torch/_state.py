@@ -38,7 +38,8 @@ class Steady:
 
     def __init__(self, loop: Loop, tracked: Tracked, line: Line, context: Run | None) -> None:
         self.loop, self.tracked, self.line, self.context = loop, tracked, line, context
-        self.run, self.optimizer, self.losses = line.run, tracked.ref, tracked.losses
+        self.run, self.optimizer = line.run, tracked.ref
+        self.losses: list[Any] = tracked.losses
         self.settings = tracked.groups[0].values
 
 
