@@ -79,7 +79,7 @@ def autolog(
     fix_named_store()
     settings = engine.settings
     if store is not None:
-        settings.store = os.path.abspath(os.path.expanduser(os.fspath(store)))
+        settings.store = os.path.normpath(os.path.join(working_folder(), os.path.expanduser(os.fspath(store))))
         engine.tell_of_store(settings.store)
     settings.folder = working_folder()
     settings.project = project or settings.project

@@ -39,25 +39,18 @@ def fix_named_store() -> None:
     """Make HISTHOOKS_STORE absolute: a program that changes its folder, and its children, mean the same file."""
     named = os.environ.get("HISTHOOKS_STORE")
     if named and not os.path.isabs(named):
-        try:
-            os.environ["HISTHOOKS_STORE"] = os.path.abspath(os.path.expanduser(named))
-        except OSError:  # the working folder is gone
-            return
+        os.environ["HISTHOOKS_STORE"] = os.path.normpath(os.path.join(working_folder(), os.path.expanduser(named)))
 
 
 def repository_root(start: Path) -> Path | None:
     """The nearest folder at or above ``start`` that is a git work tree."""
-    for folder in (start, *start.parents):
-        if (folder / ".git").exists():
-            return folder
-    return None
+    # Path.exists() raises where a folder may not be searched (up to Python 3.13); os.path.exists() says False.
+    return next((folder for folder in (start, *start.parents) if os.path.exists(folder / ".git")), None)
 
 
 def _pyproject(start: Path) -> Path | None:
-    for folder in (start, *start.parents):
-        if (folder / "pyproject.toml").is_file():
-            return folder / "pyproject.toml"
-    return None
+    files = (folder / "pyproject.toml" for folder in (start, *start.parents))
+    return next((file for file in files if os.path.isfile(file)), None)
 
 
 def _configured(start: Path) -> Path | None:
@@ -66,11 +59,14 @@ def _configured(start: Path) -> Path | None:
         return None
     import tomllib  # costs what the rest of this module costs, and few projects have the table
 
+    table: Any
     try:
-        store = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("histhooks", {}).get("store")
-    except (OSError, ValueError):
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # of another program, or broken: it names no store
         return None
-    return path.parent / str(store) if store else None
+    for key in ("tool", "histhooks", "store"):
+        table = table.get(key) if isinstance(table, dict) else None
+    return path.parent / os.path.expanduser(table) if table and isinstance(table, str) else None
 
 
 def find_store(explicit: str | os.PathLike[str] | None = None, start: Path | None = None) -> Path | None:
@@ -93,20 +89,19 @@ def find_store(explicit: str | os.PathLike[str] | None = None, start: Path | Non
 
     named = explicit or os.environ.get("HISTHOOKS_STORE")
     if named:
-        return Path(named).expanduser()
-    start = start or Path.cwd()
+        return Path(os.path.expanduser(named))
+    start = start or Path(working_folder())
     configured = _configured(start)
     if configured is not None:
         return configured
     root = repository_root(start)
     for folder in (start, *start.parents):
-        if (folder / STORE_NAME).is_file() or (folder / f"{STORE_NAME}.spool").is_dir():
+        if _is_there(folder / STORE_NAME):
             return folder / STORE_NAME
         if folder == root:
             break
-    fallen_back = user_folder("XDG_DATA_HOME", ".local/share") / STORE_NAME
-    is_there = fallen_back.is_file() or fallen_back.with_name(f"{STORE_NAME}.spool").is_dir()
-    return fallen_back if is_there and _new_store(start) == fallen_back else None
+    new = _new_store(start)  # where this folder cannot be written, one that an earlier session fell back to
+    return new if _is_there(new) else None
 
 
 def store_path(explicit: str | os.PathLike[str] | None = None, start: Path | str | None = None) -> Path:
@@ -120,11 +115,15 @@ def store_path(explicit: str | os.PathLike[str] | None = None, start: Path | str
     return _new_store(start)
 
 
+def _is_there(store: Path) -> bool:
+    return os.path.isfile(store) or os.path.isdir(f"{store}.spool")
+
+
 def real_path(store: Path) -> Path:
     """A store behind a symbolic link, beside which SQLite keeps its log; of every name of it the same."""
     from pathlib import Path
 
-    return Path(os.path.realpath(store)) if store.is_symlink() else store
+    return Path(os.path.realpath(store)) if os.path.islink(store) else store
 
 
 def _new_store(start: Path) -> Path:
@@ -135,15 +134,24 @@ def _new_store(start: Path) -> Path:
         root = beside.parent if beside is not None else start
     if os.access(root, os.W_OK):
         return root / STORE_NAME
-    return user_folder("XDG_DATA_HOME", ".local/share") / STORE_NAME
+    return (user_folder("XDG_DATA_HOME", ".local/share") or root) / STORE_NAME
 
 
-def user_folder(variable: str, default: str) -> Path:
-    """This user's folder of data or state for histhooks."""
+def user_folder(variable: str, default: str) -> Path | None:
+    """This user's folder of data or state for histhooks.
+
+    Returns
+    -------
+    Path or None
+        None for an account without a home, as of a container that runs under any number.
+    """
     from pathlib import Path
 
     base = os.environ.get(variable)
-    return (Path(base) if base else Path.home() / default) / "histhooks"
+    if base:
+        return Path(base) / "histhooks"
+    home = os.path.expanduser("~")  # given back as it is where no home is known
+    return Path(home) / default / "histhooks" if os.path.isabs(home) else None
 
 
 def project_name(explicit: str | None = None, start: Path | str | None = None) -> str:

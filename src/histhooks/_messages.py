@@ -15,13 +15,23 @@ _lock = threading.Lock()
 
 
 class _Stderr:
-    """Writes to whatever stderr is now, so that a program that replaced it sees our lines there."""
+    """Writes to whatever stderr is now, so that a program that replaced it sees our lines there.
+
+    What a program puts there may raise anything: a window that only the main thread may write to
+    (RuntimeError of tkinter), a stream that is closed or None, one that knows no ``·``. A line that cannot be shown is
+    dropped; ``logging`` would write about that to the same stream again.
+    """
 
     def write(self, text: str) -> None:
+        stream = sys.stderr
         try:
-            sys.stderr.write(text)
-            sys.stderr.flush()
-        except (OSError, ValueError, AttributeError):
+            try:
+                stream.write(text)
+            except UnicodeEncodeError:
+                encoding = getattr(stream, "encoding", None) or "ascii"
+                stream.write(text.encode(encoding, "replace").decode(encoding))
+            stream.flush()
+        except Exception:
             return
 
 

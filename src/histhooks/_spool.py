@@ -31,16 +31,13 @@ def folders(store: Path) -> tuple[Path, Path]:
     store = real_path(store).absolute()
     beside = store.with_name(store.name + ".spool")
     digest = hashlib.sha256(os.fsencode(store)).hexdigest()[:12]
-    try:
-        own = user_folder("XDG_STATE_HOME", ".local/state") / "spool" / f"{store.name}-{digest}"
-    except RuntimeError:  # an account without a home, as in many containers
-        return beside, beside
-    return beside, own
+    own = user_folder("XDG_STATE_HOME", ".local/state")
+    return beside, own / "spool" / f"{store.name}-{digest}" if own is not None else beside
 
 
 def waiting(store: Path) -> list[Path]:
     """The spools that wait for a store, in the order in which their sessions began."""
-    found = [path for folder in dict.fromkeys(folders(store)) if folder.is_dir() for path in folder.glob("*.db")]
+    found = [path for folder in dict.fromkeys(folders(store)) if os.path.isdir(folder) for path in folder.glob("*.db")]
     return sorted(found, key=lambda path: path.name)
 
 

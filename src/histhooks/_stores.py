@@ -11,7 +11,8 @@ _MOST = 100
 
 
 def _list() -> Path:
-    return user_folder("XDG_STATE_HOME", ".local/state") / "stores"
+    """The file of that list, which cannot be written where an account has no home."""
+    return (user_folder("XDG_STATE_HOME", ".local/state") or Path(os.devnull)) / "stores"
 
 
 def remember(store: Path) -> None:
@@ -27,7 +28,7 @@ def remember(store: Path) -> None:
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write("\n".join(kept) + "\n")
         os.replace(new, path)  # two at once: one of them is remembered the next time
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, ValueError):
         return
 
 
@@ -35,7 +36,7 @@ def known_stores() -> list[Path]:
     """The stores that are still there, the one recorded to last on top."""
     try:
         return [path for line in _lines(_list()) if (path := Path(line)).is_file()]
-    except (OSError, RuntimeError):
+    except OSError:
         return []
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from histhooks._store import Store
 
 VARIABLE = "HISTHOOKS_RUN"
+_BEGUN = "begun-"  # what the bootstrap leaves in that folder, with what came of it: `_bootstrap/sitecustomize.py`
 _UNDECIDED = ("running", "ended", "lost")
 _UNFINISHED = ("failed", "interrupted", "killed", "lost", "ended")
 
@@ -61,6 +62,8 @@ def told(folder: Path) -> list[Session]:
     """The sessions that supervised processes told of, in the order in which they began."""
     found = []
     for path in sorted(folder.iterdir()):
+        if path.name.startswith(_BEGUN):
+            continue
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:  # it was killed as it told
@@ -68,6 +71,20 @@ def told(folder: Path) -> list[Session]:
         rest = facts.get("rest")
         found.append(Session(facts["id"], facts["pid"], Path(facts["store"]), Path(rest) if rest else None))
     return found
+
+
+def why_nothing(folder: Path) -> str:
+    """Why no session was begun under a supervisor, as far as the Pythons that it started said."""
+    words = {path.read_text(encoding="utf-8", errors="replace").strip() for path in folder.glob(f"{_BEGUN}*")}
+    if not words:
+        return (
+            "no Python that it started reads PYTHONPATH, where recording begins: "
+            "one with -I, -E or -S does not, and a command may start none"
+        )
+    reasons = sorted(words - {""})
+    if "" in words or not reasons:
+        return "no training of a framework that is recorded was seen (`histhooks doctor` lists them)"
+    return "; ".join(reasons[:3])
 
 
 def conclude(session: Session, exit_code: int | None, signal_number: int | None, stderr: str) -> None:

@@ -166,18 +166,20 @@ def open_run(
         if not engine.is_recording():
             return _inert
         engine.start()
-    except (RuntimeError, OSError, ValueError) as error:  # no thread is left, no folder is to be found
+        settings = engine.settings
+        project = project_name(settings.project, settings.folder)
+        name = name or _default_name(model_class)
+    except Exception as error:  # no thread is left, no folder is to be found
         engine.failed("open_run", error)
         if is_strict():
             raise
         return _inert
     above = parent or current.get()
-    settings = engine.settings
     row = {
         "parent_id": above.id if above is not None else None,
-        "project": project_name(settings.project, settings.folder),
+        "project": project,
         "group_name": settings.group or _group(),
-        "name": name or _default_name(model_class),
+        "name": name,
         "kind": kind,
         "framework": framework,
         "framework_version": framework_version,
@@ -278,8 +280,8 @@ def call_site(skip: tuple[str, ...] = ()) -> str | None:
     """
     frame = sys._getframe(1)
     while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] not in ("histhooks", "contextlib", *skip):
+        module = frame.f_globals.get("__name__")  # exec() runs code in a mapping that may lack it, or hold anything
+        if not isinstance(module, str) or module.partition(".")[0] not in ("histhooks", "contextlib", *skip):
             return f"{_relative(frame.f_code.co_filename)}:{frame.f_lineno}"
         if frame.f_back is None:
             return None
@@ -288,10 +290,10 @@ def call_site(skip: tuple[str, ...] = ()) -> str | None:
 
 
 def _relative(filename: str) -> str:
-    if not filename.startswith("/"):
+    if not os.path.isabs(filename):
         return filename
     try:
-        return filename.removeprefix(os.getcwd().rstrip("/") + "/")
+        return filename.removeprefix(os.getcwd().rstrip(os.sep) + os.sep)
     except OSError:  # the working folder is gone
         return filename
 
@@ -306,6 +308,9 @@ def _stem() -> str:
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
     package = getattr(main, "__package__", None) or ""
+    if path and os.path.basename(path) == "__main__.py":
+        # `python -m package`, a folder, or a zip file (zipapp): all of them are called by what holds that file.
+        path = os.path.dirname(os.path.abspath(path))
     if path and package.partition(".")[0] in _WORKERS:
         path = sys.argv[0] if sys.argv else None
         if os.path.basename(path or "-c") in _SHELLS:

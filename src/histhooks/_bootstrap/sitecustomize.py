@@ -23,19 +23,38 @@ def _chain(here):
     spec.loader.exec_module(module)
 
 
+def _tell(folder, why):
+    """Leave a word for the supervisor: why this Python records nothing, or nothing where it may record."""
+    try:
+        with open(os.path.join(folder, "begun-%d" % os.getpid()), "w") as file:
+            file.write(why)
+    except (OSError, ValueError):  # no such folder any more, or a path that this locale cannot write
+        pass
+
+
 def _record():
-    if not os.environ.get("HISTHOOKS_RUN") or sys.version_info < (3, 11):
+    folder = os.environ.get("HISTHOOKS_RUN")
+    if not folder:
         return
+    this = "%s is Python %d.%d" % (sys.executable or "this Python", sys.version_info[0], sys.version_info[1])
+    if sys.version_info < (3, 11):
+        return _tell(folder, this + ", and histhooks needs 3.11 or newer")
     import importlib.util
 
     if importlib.util.find_spec("histhooks") is None:
-        return
+        return _tell(folder, this + " without histhooks: install it there too")
+    _tell(folder, "")
     try:
         import histhooks
 
         histhooks.autolog()
     except Exception as error:  # the program must begin whatever is wrong with us
-        sys.stderr.write("histhooks: not recording: %s: %s; see `histhooks doctor`\n" % (type(error).__name__, error))
+        try:
+            sys.stderr.write(
+                "histhooks: not recording: %s: %s; see `histhooks doctor`\n" % (type(error).__name__, error)
+            )
+        except Exception:  # no stderr, or one that is closed
+            pass
 
 
 _here = os.path.dirname(os.path.abspath(__file__))

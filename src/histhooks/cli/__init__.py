@@ -99,7 +99,8 @@ def main() -> None:
     """Run the command line; errors of a person's question are one line and exit code 2."""
     try:
         code = cli(standalone_mode=False, complete_var=_COMPLETE)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed when this began
+            sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except SystemExit:
         if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):  # click's own end where nobody reads any more

@@ -3,25 +3,29 @@
 The program runs under plain Python in a process of its own, so that arguments, ``__main__``, tracebacks, debuggers and
 exit codes are what they are without us. stdin and stdout are inherited; stderr passes through this process byte by
 byte, over a terminal where it was one, so that its last lines are known when the program did not finish.
+
+Recording begins in ``sitecustomize``, which ``-I``, ``-E`` and ``-S`` of Python switch off, and which needs a Python of
+3.11 or newer that has histhooks. If nothing was recorded, one line at the end says so, and why.
 """
 
 from __future__ import annotations
 
 import os
-import pty
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import termios
 import threading
-import tty
 from collections import deque
 from pathlib import Path
 from types import FrameType
 
 import click
+
+from histhooks import _supervised
+from histhooks._location import is_off, user_folder
+from histhooks._messages import is_quiet
 
 _WITH_VALUE = ("--store", "--project", "--group")
 _LINES = 200
@@ -86,17 +90,48 @@ def run(
     for name, value in (("STORE", store and os.path.abspath(store)), ("PROJECT", project), ("GROUP", group)):
         if value:
             environment[f"HISTHOOKS_{name}"] = value
-    folder = Path(tempfile.mkdtemp(prefix="histhooks-run-"))
+    _hold_standard_streams()
+    folder = _scratch()
     try:
-        environment["HISTHOOKS_RUN"] = str(folder)
+        environment["HISTHOOKS_RUN"] = os.devnull if folder is None else str(folder)
         bootstrap = str(Path(__file__).parent.parent / "_bootstrap")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [bootstrap, environment.get("PYTHONPATH")]))
         code = _supervise(command, environment, folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
     if code < 0:
         _die(-code)
     context.exit(code)
+
+
+def _hold_standard_streams() -> None:
+    """Keep the numbers of standard streams that are closed from files of our own.
+
+    As under some daemons: what is written to stderr would go into whatever got its number. The program finds them
+    closed as without us, since what Python opens is not inherited (PEP 446).
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+
+
+def _scratch() -> Path | None:
+    """A folder where the program's processes report their sessions; None if no place for one can be written."""
+    state = user_folder("XDG_STATE_HOME", ".local/state")
+    for parent in (None, state):
+        try:
+            if parent is not None:
+                parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix="histhooks-run-", dir=parent))
+        except OSError:
+            continue
+    click.echo(
+        "histhooks: no temporary folder can be written (set TMPDIR): recording goes on, without exit code", err=True
+    )
+    return None
 
 
 def _command(words: tuple[str, ...], module: str | None, *, is_command: bool) -> list[str]:
@@ -154,15 +189,10 @@ def _write_all(data: bytes) -> None:
             return
 
 
-def _supervise(command: list[str], environment: dict[str, str], folder: Path) -> int:
+def _supervise(command: list[str], environment: dict[str, str], folder: Path | None) -> int:
     """Run a command; give its exit code, or less than 0: the signal that ended it."""
-    is_terminal = os.isatty(2)
-    if is_terminal:
-        reading, writing = pty.openpty()
-        tty.setraw(writing)
-        _copy_size(writing)
-    else:
-        reading, writing = os.pipe()
+    is_terminal = os.isatty(2) and os.name == "posix"  # Windows has no pseudo-terminals of this kind
+    reading, writing = _terminal() if is_terminal else os.pipe()
     process = subprocess.Popen(command, env=environment, stderr=writing)
     os.close(writing)
 
@@ -171,12 +201,13 @@ def _supervise(command: list[str], environment: dict[str, str], folder: Path) ->
             process.send_signal(number)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        # Ctrl-C reaches every process of the terminal's group by itself.
-        if not _is_in_foreground():
+        # Ctrl-C reaches every process of the terminal's group by itself; of the console, on Windows.
+        if os.name == "posix" and not _is_in_foreground():
             forward(number, frame)
 
     for name in _FORWARDED:
-        signal.signal(getattr(signal, name), forward)
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), forward)
     signal.signal(signal.SIGINT, interrupt)
     if is_terminal:
         signal.signal(signal.SIGWINCH, lambda number, frame: _copy_size(reading))
@@ -184,11 +215,25 @@ def _supervise(command: list[str], environment: dict[str, str], folder: Path) ->
     relay.start()
     code = process.wait()
     relay.join(timeout=1.0)  # a child that lives on may hold the other end
-    _conclude(folder, process.pid, code, relay.tail())
+    if folder is not None:
+        _conclude(folder, process.pid, code, relay.tail())
     return code
 
 
+def _terminal() -> tuple[int, int]:
+    """Both ends of a terminal as wide as the one that stderr is."""
+    import pty
+    import tty
+
+    reading, writing = pty.openpty()
+    tty.setraw(writing)
+    _copy_size(writing)
+    return reading, writing
+
+
 def _copy_size(terminal: int) -> None:
+    import termios
+
     try:
         termios.tcsetwinsize(terminal, termios.tcgetwinsize(2))
     except termios.error:
@@ -211,10 +256,12 @@ def _is_in_foreground() -> bool:
 def _conclude(folder: Path, pid: int, code: int, stderr: str) -> None:
     import sqlite3
 
-    from histhooks import _supervised
     from histhooks.errors import HisthooksError
 
-    for session in _supervised.told(folder):
+    sessions = _supervised.told(folder)
+    if not sessions and not is_quiet() and not is_off():
+        click.echo(f"histhooks: nothing was recorded: {_supervised.why_nothing(folder)}", err=True)
+    for session in sessions:
         is_own = session.pid == pid
         exit_code, number = (code, None) if code >= 0 else (None, -code)
         try:
