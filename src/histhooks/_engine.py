@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from histhooks import _root
+from histhooks._exceptions import in_words, message_of
 from histhooks._ids import new_id
 from histhooks._location import Settings, is_off
 from histhooks._messages import prepare, warn_once
@@ -176,11 +177,9 @@ class Engine:
         """Count a failure of ours, keep it as an event, and warn once."""
         self.hook_errors += 1
         if self.hook_errors <= 100:
-            title = f"{where}: {type(error).__name__}: {error}"[:500]
-            self.event("hook_error", title, severity="error")
-        warn_once(
-            f"hook/{where}", f"a hook failed and training went on: {where}: {mask_text(str(error))[:300]} (told once)"
-        )
+            self.event("hook_error", f"{where}: {in_words(error)[:10_000]}"[:500], severity="error")
+        text = mask_text(message_of(error)[:10_000])[:300]
+        warn_once(f"hook/{where}", f"a hook failed and training went on: {where}: {text} (told once)")
 
     def author(self) -> Any:
         """Who acts in this process; as long as nobody knows, `ACTOR`, for which the writer puts the session's."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from histhooks import _engine
+from histhooks._exceptions import in_words, is_interrupt, is_of_program
 from histhooks._location import is_strict
+
+if TYPE_CHECKING:
+    from histhooks._run import Run
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -17,7 +21,8 @@ R = TypeVar("R")
 def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
     """Make a hook of ours harmless: it gives None where it fails, and its time is counted as overhead.
 
-    Wrap code of histhooks only. An exception of the host must never pass through here.
+    Wrap code of histhooks only. An exception of the host must never pass through here, but what comes from outside
+    (Ctrl-C, a signal handler that raises) does.
 
     Parameters
     ----------
@@ -35,7 +40,9 @@ def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
         start = time.perf_counter()
         try:
             return function(*args, **kwargs)
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             _engine.engine.failed(function.__qualname__, error)
             if is_strict():
                 raise
@@ -44,3 +51,50 @@ def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
             _engine.engine.overhead_s += time.perf_counter() - start
 
     return hook
+
+
+def gathered(
+    run: Run | None, collector: str, function: Callable[..., R], *args: Any, what: str | None = None
+) -> R | None:
+    """Read one fact of a run; where that fails, this fact is missing, and nothing else.
+
+    A hook that opens or ends a run calls each of its translators through here, so that an odd object costs its own
+    fact, and never the run, its status or the exception of the program. A row of `captures` (status `failed`) names
+    what is missing and why, 20 at most of a collector in one run.
+
+    What code of the program or of a library raised is no failure of a hook: it is not counted as one, no warning
+    tells of it, and HISTHOOKS_STRICT=1 does not make it raise. Where C code raises for an object of the program
+    (``bool()`` of an array, ``len()``), call it by :func:`histhooks._exceptions.ask`, since nothing else tells that.
+
+    Parameters
+    ----------
+    run : Run or None
+        To which the fact belongs; with None nothing is called.
+    collector : str
+        For `captures`: `params`, `data`, `results`, `scores`, ...
+    function : callable
+        The translator.
+    *args
+        For the translator.
+    what : str, optional
+        What is missing where it fails; by default the name of the function.
+
+    Returns
+    -------
+    object or None
+        What the translator gave; None where it failed.
+    """
+    if run is None:
+        return None
+    try:
+        return function(*args)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        name = what or getattr(function, "__name__", type(function).__name__).strip("_")
+        run.missing(collector, f"{name}: {in_words(error)}")
+        if not is_of_program(error):
+            _engine.engine.failed(f"{collector}: {name}", error)
+            if is_strict():
+                raise
+        return None

@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from histhooks import _device
+from histhooks._exceptions import answer, code_of, message_of, name_of, traceback_of
+from histhooks._guard import gathered
 from histhooks._metrics import Metric, describe
 from histhooks._run_facts import MOST, Facts
 from histhooks._secrets import mask_text
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from histhooks._points import Line
 
 _EXACT = 1 << 53
+# Characters that are kept.
+_MESSAGE = 10_000
+_TRACEBACK = 50_000
 
 
 def status_of(error: BaseException | None) -> str:
@@ -32,13 +37,28 @@ def status_of(error: BaseException | None) -> str:
     if error is None:
         return "finished"
     asyncio = sys.modules.get("asyncio.exceptions")  # which tells a task of Ctrl-C by cancelling it
-    if isinstance(error, (KeyboardInterrupt, GeneratorExit)) or (
-        asyncio is not None and isinstance(error, asyncio.CancelledError)
+    kind = type(error)  # `isinstance` also asks the object, and any code of an exit may compare in its own way
+    if issubclass(kind, (KeyboardInterrupt, GeneratorExit)) or (
+        asyncio is not None and issubclass(kind, asyncio.CancelledError)
     ):
         return "interrupted"
-    if isinstance(error, SystemExit):
-        return "interrupted" if error.code in (None, 0) else "failed"
+    if issubclass(kind, SystemExit):
+        code = code_of(error)
+        return "interrupted" if code is None or (isinstance(code, int) and code == 0) else "failed"
     return "failed"
+
+
+def _how(error: BaseException) -> dict[str, str]:
+    """What `runs` says of the exception that ended a run."""
+    kind = type(error)
+    if issubclass(kind, KeyboardInterrupt):
+        return {}
+    if issubclass(kind, SystemExit):
+        code = code_of(error)
+        text = answer("<its code cannot be read>", str, code)
+        return {"error_type": "SystemExit", "error_message": mask_text(text[:_MESSAGE])}
+    facts = {"error_type": name_of(error), "error_message": mask_text(message_of(error))[:_MESSAGE]}
+    return {**facts, "traceback": mask_text(traceback_of(error))[-_TRACEBACK:]}
 
 
 class Run(Facts):
@@ -143,7 +163,7 @@ class Run(Facts):
             try:
                 out[clean_text(name)] = number = as_float(value)
             except Exception as error:
-                self._refuse("log", TypeError(f"metric {name!r}: {error}"))
+                self._refuse("log", TypeError(f"metric {name!r}: {message_of(error)}"))
                 number = float(isinstance(error, OverflowError)) * 2 * _EXACT
             if not -_EXACT < number < _EXACT:
                 self._keep_exactly(name, value, step)
@@ -192,22 +212,22 @@ class Run(Facts):
 
     def _end(self, status: str, error: BaseException | None, facts: dict[str, Any]) -> None:
         status = status_of(error) if error is not None else status
-        if self.before_end is not None:
-            facts = {**self.before_end(status), **facts}
-            self.before_end = None
+        before, self.before_end = self.before_end, None
+        try:
+            if before is not None:
+                facts = {**(gathered(self, "end", before, status, what="last facts") or {}), **facts}
+            if error is not None:
+                facts = {**facts, **_how(error)}
+        finally:
+            self._close(status, facts)  # also where Ctrl-C comes meanwhile
+
+    def _close(self, status: str, facts: dict[str, Any]) -> None:
         with self._changing:
+            if self.status != "running":
+                return  # another thread was first
             self.status = status
         duration = time.perf_counter() - self._clock
-        final = {"status": self.status, "ended_at": iso(now_us()), "duration_s": round(duration, 6), **facts}
-        if error is not None and not isinstance(error, (KeyboardInterrupt, SystemExit)):
-            import traceback
-
-            trace = "".join(traceback.format_exception(error))
-            final |= {"error_type": type(error).__qualname__, "error_message": mask_text(str(error))[:10_000]}
-            final["traceback"] = mask_text(trace)[-50_000:]
-        elif isinstance(error, SystemExit):
-            final |= {"error_type": "SystemExit", "error_message": str(error.code)}
-        self._state(final)
+        self._state({"status": status, "ended_at": iso(now_us()), "duration_s": round(duration, 6), **facts})
         if self._engine is not None:
             self._engine.run_ended(self)
         self._append = self._late

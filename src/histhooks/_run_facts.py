@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from histhooks._engine import ignore
+from histhooks._exceptions import is_interrupt, message_of, name_of
 from histhooks._ids import new_id
 from histhooks._location import is_strict
 from histhooks._messages import warn_once
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _LINK_KINDS = ("resumes", "continues", "fine-tunes", "reproduces", "uses")
 _DIRECTIONS = ("in", "out")
 MOST = (1 << 63) - 1  # what a column of SQLite holds
+_MISSING = 20  # rows of one collector in one run that name what could not be read
 _REFUSALS = 100  # of one run that are told one by one
 _MOST_NAMED = 5
 _COLUMNS = frozenset(
@@ -50,6 +52,7 @@ class Facts:
         self._append: Callable[[Any], None] = engine.buffer.append if engine is not None else ignore
         self._roles: set[str] = set()  # of data whose reading is told
         self._n_refused = 0
+        self._n_missing: dict[str, int] = {}
 
     def log_params(
         self, params: Mapping[str, Any], *, source: str = "user", defaults: Mapping[str, Any] | None = None
@@ -267,6 +270,25 @@ class Facts:
         row |= {"lr": lr if isinstance(lr, (int, float)) else None, "settings": dumps(settings), "step": step}
         self._try("log_optimizer_group", self._row, "optimizer_groups", row)
 
+    def missing(self, collector: str, why: str) -> None:
+        """For integrations: record that a fact could not be read; the 21st of a collector says that there were more.
+
+        Parameters
+        ----------
+        collector : str
+            For `captures`.
+        why : str
+            What is missing, and what was raised.
+        """
+        self._try("missing", self._missing, collector, why)
+
+    def _missing(self, collector: str, why: str) -> None:
+        count = self._n_missing[collector] = self._n_missing.get(collector, 0) + 1
+        if count > _MISSING + 1:
+            return
+        note = mask_text(why[:10_000])[:500] if count <= _MISSING else f"more than {_MISSING} that could not be read"
+        self._capture(collector, "failed", note)
+
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _row(self, table: str, row: dict[str, Any]) -> None:
@@ -297,7 +319,9 @@ class Facts:
             return
         try:
             function(*args)
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             self._refuse(what, error)
 
     def _whole(self, what: str, value: Any) -> int | None:
@@ -311,13 +335,13 @@ class Facts:
         self._refuse("log", ValueError(f"{what} is a whole number from 0 on that 64 bits hold, not {value!r:.100}"))
         return None
 
-    def _refuse(self, what: str, error: Exception) -> None:
+    def _refuse(self, what: str, error: BaseException) -> None:
         if self._engine is None:
             return
         if is_strict():
             raise error
-        text = f"{what} on run {self.name!r} was refused: {error}"
-        warn_once(f"{self.id}/{what}/{type(error).__name__}", text)
+        text = f"{what} on run {self.name!r} was refused: {message_of(error)[:10_000]}"
+        warn_once(f"{self.id}/{what}/{name_of(error)}", text)
         self._n_refused += 1
         if self._n_refused > _REFUSALS:  # a loop that is odd at each step must not fill the file
             return

@@ -14,6 +14,7 @@ from typing import Any
 
 from histhooks import _randomness
 from histhooks._engine import current, engine, in_task, is_paused, rank
+from histhooks._guard import gathered
 from histhooks._location import is_strict, project_name
 from histhooks._messages import warn_once
 from histhooks._run import Run, status_of
@@ -189,13 +190,17 @@ def open_run(
         **facts,
     }
     run = Run(engine, row, is_implicit=implicit)
-    engine.run_started(run)
-    if kind != "candidate":
-        _randomness.at_run_start(run)
-    if params:
-        run.log_params(params)
-    if settings.tags:
-        run.tag(dict(settings.tags))
+    try:
+        engine.run_started(run)
+        if kind != "candidate":
+            gathered(run, "random states", _randomness.at_run_start, run)
+        if params:
+            run.log_params(params)
+        if settings.tags:
+            run.tag(dict(settings.tags))
+    except BaseException as error:  # Ctrl-C, or a failure of ours that is asked for: nobody has the run yet
+        run.end(error=error)
+        raise
     return run
 
 
