@@ -97,8 +97,10 @@ def _cpu() -> str | None:
 def _memory() -> int | None:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return None
+    except (ValueError, OSError, AttributeError):  # Windows has no sysconf
+        import psutil
+
+        return int(psutil.virtual_memory().total)
 
 
 def _gpus(asked: Question | None, inquiry: Inquiry) -> tuple[list[dict[str, str]] | None, Capture]:

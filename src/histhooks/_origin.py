@@ -114,5 +114,5 @@ def _cwd() -> str | None:
 def _username() -> str | None:
     try:
         return getpass.getuser()
-    except (OSError, KeyError):
+    except (OSError, KeyError, ImportError):  # the last on Windows, where no variable names the account
         return None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
+import queue
 import re
+import select
 import selectors
 import subprocess
 import threading
@@ -71,9 +73,10 @@ class Question:
         """What it said, where it came to a good end."""
         return self.text if self.code == 0 else None
 
-    def take(self, stream: IO[bytes]) -> bool:
-        """Take what has come; False at the end of a stream."""
-        data = os.read(stream.fileno(), _AT_ONCE)
+    def take(self, stream: IO[bytes], data: bytes) -> None:
+        """Take what has come; no bytes are the end of a stream, and after the last one the program has ended too."""
+        if stream not in self.streams:  # given up meanwhile
+            return
         if self._process is not None and stream is self._process.stdout:
             text = self._decoder.decode(data, final=not data)
             self.n_characters += len(text)
@@ -81,14 +84,11 @@ class Question:
             self.text += text[: max(0, self._most - len(self.text))]
         else:
             self._error = (self._error + data)[-_AT_ONCE:]
-        return bool(data)
-
-    def close(self, stream: IO[bytes]) -> None:
-        """Close a stream that has ended; after the last one the program has too."""
-        stream.close()
-        self.streams.remove(stream)
-        if not self.streams:
-            self._end()
+        if not data:
+            stream.close()
+            self.streams.remove(stream)
+            if not self.streams:
+                self._end()
 
     def give_up(self, why_not: str) -> None:
         """Wait no longer."""
@@ -116,6 +116,47 @@ class Question:
             self.why_not = f"{self._name}: {said}"
 
 
+Said = tuple[Question, "IO[bytes]", bytes]
+
+
+def _selected(questions: list[Question], within_s: float) -> list[Said]:
+    """What programs say within some seconds, as the system tells of pipes that can be read."""
+    with selectors.DefaultSelector() as selector:
+        for question in questions:
+            for stream in question.streams:
+                selector.register(stream, selectors.EVENT_READ, question)
+        ready = [(key.data, cast("IO[bytes]", key.fileobj)) for key, _ in selector.select(within_s)]
+        return [(question, stream, os.read(stream.fileno(), _AT_ONCE)) for question, stream in ready]
+
+
+class _Listeners:
+    """What programs say, where select() knows of sockets only, as on Windows: a thread waits for each pipe."""
+
+    def __init__(self) -> None:
+        self._said: queue.SimpleQueue[Said] = queue.SimpleQueue()
+        self._heard: set[IO[bytes]] = set()
+
+    def __call__(self, questions: list[Question], within_s: float) -> list[Said]:
+        for question in questions:
+            for stream in set(question.streams) - self._heard:
+                self._heard.add(stream)
+                arguments = (question, stream, stream.fileno())
+                threading.Thread(target=self._listen, args=arguments, name="histhooks-listen", daemon=True).start()
+        try:
+            return [self._said.get(timeout=max(within_s, 0.001))]
+        except queue.Empty:
+            return []
+
+    def _listen(self, question: Question, stream: IO[bytes], number: int) -> None:
+        data = b"."
+        while data:
+            try:
+                data = os.read(number, _AT_ONCE)
+            except OSError:  # it was given up, and closed
+                data = b""
+            self._said.put((question, stream, data))
+
+
 class Inquiry:
     """Programs that are asked side by side.
 
@@ -133,6 +174,7 @@ class Inquiry:
         self._until = time.monotonic() + patience_s
         self._is_over = False
         self._questions: list[Question] = []
+        self._said = _selected if hasattr(select, "poll") else _Listeners()
 
     def ask(
         self, *command: str, folder: Path | None = None, variables: Mapping[str, str] | None = None, most: int = 1 << 24
@@ -167,20 +209,14 @@ class Inquiry:
             Whether they have ended.
         """
         until = None if within_s is None else time.monotonic() + within_s
-        with self._unlocked(), selectors.DefaultSelector() as selector:
-            for question in self._questions:
-                for stream in question.streams:
-                    selector.register(stream, selectors.EVENT_READ, question)
+        with self._unlocked():
             while any(question.is_open for question in wanted):
                 left = min(self._until, until or self._until) - time.monotonic()
-                ready = selector.select(max(0.0, min(left, _LOOK_S)))
-                for key, _ in ready:
-                    stream = cast("IO[bytes]", key.fileobj)
-                    if not key.data.take(stream):
-                        selector.unregister(stream)
-                        key.data.close(stream)
+                said = self._said(self._questions, max(0.0, min(left, _LOOK_S)))
+                for question, stream, data in said:
+                    question.take(stream, data)
                 # What was said in time is read, also where the time is over; who talks on and on is not heard out.
-                if left <= 0 and (not ready or left < -_LOOK_S):
+                if left <= 0 and (not said or left < -_LOOK_S):
                     break
             if until is None or time.monotonic() > self._until:
                 why_not = "had not answered when the process ended"

@@ -52,7 +52,7 @@ def _is_first_worker() -> bool:
     try:
         own = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         own.bind(f"\0histhooks-{os.stat('/proc/self/ns/pid').st_ino}-{parent.pid}")
-    except OSError:  # held by another worker, or not Linux
+    except (OSError, AttributeError):  # held by another worker, or not Linux
         return False
     _held.append(own)
     return True

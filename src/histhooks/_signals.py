@@ -8,6 +8,8 @@ handlers of its own, leaving none behind: so each run that begins looks again, a
 signals keep their default action, which ends the process at once. Where the writer hangs, its rescue into a spool is
 waited for too, so that the default action comes within a second and not within half of one.
 A handler that someone set over ours decides alone: called from there, ours only commits.
+
+Windows has neither signal: what ends a process there (TerminateProcess) ends it at once, and nothing is watched.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from histhooks._engine import Engine
 
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ()
 _GRACE_S = 0.45
 _MARK = b"\xff"  # no signal has this number
 _marks = 0
@@ -45,7 +47,7 @@ def install(engine: Engine) -> None:
 def renew() -> None:
     """See to it that signals are watched where they can be; only the main thread may."""
     global _pipe
-    if _is_unseen or threading.current_thread() is not threading.main_thread():
+    if not _SIGNALS or _is_unseen or threading.current_thread() is not threading.main_thread():
         return
     _pipe = _pipe or _watched_pipe()
     if _pipe is not None:

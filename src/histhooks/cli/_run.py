@@ -191,7 +191,7 @@ def _write_all(data: bytes) -> None:
 
 def _supervise(command: list[str], environment: dict[str, str], folder: Path | None) -> int:
     """Run a command; give its exit code, or less than 0: the signal that ended it."""
-    is_terminal = os.isatty(2) and os.name == "posix"  # Windows has no pseudo-terminals of this kind
+    is_terminal = os.isatty(2) and hasattr(os, "openpty")  # Windows has no pseudo-terminals of this kind
     reading, writing = _terminal() if is_terminal else os.pipe()
     process = subprocess.Popen(command, env=environment, stderr=writing)
     os.close(writing)
@@ -202,7 +202,7 @@ def _supervise(command: list[str], environment: dict[str, str], folder: Path | N
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         # Ctrl-C reaches every process of the terminal's group by itself; of the console, on Windows.
-        if os.name == "posix" and not _is_in_foreground():
+        if hasattr(os, "tcgetpgrp") and not _is_in_foreground():
             forward(number, frame)
 
     for name in _FORWARDED:

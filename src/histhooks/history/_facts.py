@@ -244,7 +244,7 @@ def _other(run: RunRecord, link: Link) -> str:
 def place(run: RunRecord, path: str) -> str:
     """A path as seen from where the process ran."""
     folder = run.session["cwd"]
-    return os.path.relpath(path, folder) if folder and path.startswith(folder.rstrip("/") + "/") else path
+    return os.path.relpath(path, folder) if folder and path.startswith(folder.rstrip(os.sep) + os.sep) else path
 
 
 def artifacts(run: RunRecord, most: int) -> list[str]:

@@ -150,7 +150,7 @@ def _say(history: History, row: dict[str, Any], is_here: bool, is_own: bool, pro
 def _user() -> str | None:
     try:
         return getpass.getuser()
-    except (OSError, KeyError):
+    except (OSError, KeyError, ImportError):  # the last on Windows, where no variable names the account
         return None
 
 
