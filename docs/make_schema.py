@@ -112,7 +112,7 @@ that cannot be brought up to date is left as it is, and sessions record in spool
 | version | what it changed |
 |---|---|
 | 1.0 | |
-| 1.1 | four indexes are gone, which took a quarter of a small run's bytes; indexes are no part of what is promised |
+| 1.1 | four indexes are gone, a quarter of a small run's bytes (indexes are not promised); `split` may be NULL |
 """
 
 

@@ -12,6 +12,7 @@ from histhooks._columns import MAX_COLUMNS
 from histhooks._content import hash_values
 from histhooks._ledger import canonical
 from histhooks._profile import profile
+from histhooks._same_data import Print, print_of
 from histhooks._values import clean_text, dumps
 
 
@@ -41,8 +42,33 @@ def describe(X: Any, y: Any = None) -> dict[str, Any]:
         Columns of `datasets`. ``coverage`` says what ``content_hash`` covers: `all` up to 1 MiB, `sample` (first,
         middle and last rows) above, `none` where the values cannot be read in place.
     """
+    return look_at(X, y)[0]
+
+
+def look_at(X: Any, y: Any = None) -> tuple[dict[str, Any], Print]:
+    """The fingerprint of data, as :func:`describe` gives it, and what is kept to know the data again."""
     digest = hashlib.sha256()
-    covers = [hash_values(part, digest) for part in (X, y) if part is not None]
+    covers = [hash_values(X, digest)] if X is not None else []
+    seen = _print(X, y, covers, digest)
+    if y is not None:
+        covers.append(hash_values(y, digest))
+    return _fingerprint(X, y, covers, digest), seen
+
+
+def print_at(X: Any, y: Any = None) -> Print:
+    """What is kept to know data again, without its fingerprint."""
+    digest = hashlib.sha256()
+    return _print(X, y, [hash_values(X, digest)] if X is not None else [], digest)
+
+
+def _print(X: Any, y: Any, covers: list[str], digest: Any) -> Print:
+    # A stand-in for data that nobody may look at names what it stands for, by a weak reference.
+    stands_for = vars(type(X)).get("stands_for")
+    thing = stands_for() if stands_for is not None else None
+    return print_of(X, y, _shape(X), covers[0] if covers else "none", digest.copy().digest(), thing)
+
+
+def _fingerprint(X: Any, y: Any, covers: list[str], digest: Any) -> dict[str, Any]:
     coverage = "none" if "none" in covers else "sample" if "sample" in covers else "all"
     schema = {"X": _schema(X)} if y is None else {"X": _schema(X), "y": _schema(y)}
     content_hash = None if coverage == "none" else digest.hexdigest()

@@ -137,7 +137,9 @@ def digest_rows(rows: Iterable[Sequence[Any]]) -> str:
     return digest.hexdigest()
 
 
-def series_header(name: str, metric: str, split: str, direction: int, start_time: int, first: int, last: int) -> bytes:
+def series_header(
+    name: str, metric: str, split: str | None, direction: int, start_time: int, first: int, last: int
+) -> bytes:
     """The line before the points of one series in a part."""
     return canonical([name, metric, split, direction, start_time, first, last]) + b"\n"
 

@@ -30,14 +30,14 @@ class Metric(NamedTuple):
     ----------
     metric : str
         Name without the split.
-    split : str
-        `train`, `valid`, `test` or `system`.
+    split : str or None
+        `train`, `valid`, `test` or `system`; None where nobody knows.
     direction : int
         1 where more is better, -1 where less is, 0 where nobody can know.
     """
 
     metric: str
-    split: str
+    split: str | None
     direction: int
 
 

@@ -179,11 +179,21 @@ class Run(Facts):
     def declare_metric(
         self, name: str, *, metric: str | None = None, split: str | None = None, direction: int | None = None
     ) -> None:
-        """Say what a metric's name means, before its first point."""
+        """Say what a metric's name means, before its first point.
+
+        Parameters
+        ----------
+        name : str
+        metric : str, optional
+            What is measured, without the split.
+        split : str, optional
+            `train`, `valid`, `test` or `system`; `unsaid` where nobody knows on which data.
+        direction : int, optional
+            1 where more is better, -1 where less is, 0 where nobody can know.
+        """
         known = describe(name)
-        self._metrics[name] = Metric(
-            metric or known.metric, split or known.split, known.direction if direction is None else direction
-        )
+        kept = None if split == "unsaid" else split or known.split
+        self._metrics[name] = Metric(metric or known.metric, kept, known.direction if direction is None else direction)
 
     def what_is(self, name: str) -> Metric:
         """What a metric's name means in this run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from histhooks._engine import ignore
 from histhooks._exceptions import is_interrupt, message_of, name_of
@@ -19,6 +20,10 @@ from histhooks._values import dumps, flatten, what_was_cut
 if TYPE_CHECKING:
     from histhooks._artifacts import Found
     from histhooks._engine import Engine
+    from histhooks._same_data import KnownData, Print
+
+# By the id of the run, as long as that run is at hand.
+known_data: WeakValueDictionary[str, KnownData] = WeakValueDictionary()
 
 _LINK_KINDS = ("resumes", "continues", "fine-tunes", "reproduces", "uses")
 _DIRECTIONS = ("in", "out")
@@ -53,6 +58,7 @@ class Facts:
         self._roles: set[str] = set()  # of data whose reading is told
         self._n_refused = 0
         self._n_missing: dict[str, int] = {}
+        self.data: KnownData | None = None  # what the run was trained on and judged by, to know it again
 
     def log_params(
         self, params: Mapping[str, Any], *, source: str = "user", defaults: Mapping[str, Any] | None = None
@@ -117,7 +123,22 @@ class Facts:
     def _log_dataset(self, role: str, X: Any, y: Any, name: str | None, source: str | None) -> None:
         from histhooks import _data
 
-        found = _data.describe(X, y)
+        found, seen = _data.look_at(X, y)
+        if role in ("train", "valid"):
+            self.know(role, seen)
+        self._log_fingerprint(role, found, name, source)
+
+    def know(self, role: str, seen: Print) -> None:
+        """For integrations: keep in mind that the run trained on data, or was judged by it while it trained."""
+        if self.data is None:
+            from histhooks._same_data import KnownData
+
+            self.data = known_data[str(self.id)] = KnownData()
+        self.data.add(role, seen)
+
+    def _log_fingerprint(self, role: str, found: dict[str, Any], name: str | None, source: str | None) -> None:
+        from histhooks import _data
+
         dataset_id = self._content("datasets", found)
         row = {"run_id": self.id, "dataset_id": dataset_id, "role": role, "name": name, "source": source}
         self._row("run_datasets", row)
@@ -216,8 +237,22 @@ class Facts:
     def _link(self, kind: str, other_run_id: str | None, sha256: str | None) -> None:
         if kind not in _LINK_KINDS:
             raise ValueError(f"a link is one of {', '.join(_LINK_KINDS)}, not {kind!r}")
+        if (
+            kind in ("continues", "resumes", "fine-tunes")
+            and (earlier := known_data.get(str(other_run_id))) is not None
+        ):
+            self._go_on_from(earlier)
         row = {"run_id": self.id, "session_id": self.session_id, "kind": kind, "other_run_id": other_run_id}
         self._row("run_links", {**row, "sha256": sha256})
+
+    def _go_on_from(self, earlier: KnownData) -> None:
+        """A model that goes on was trained on what the run before it saw, too."""
+        from histhooks._same_data import KnownData
+
+        if self.data is None:
+            self.data = known_data[str(self.id)] = KnownData()
+        if self.data is not earlier and self.data.earlier is None:
+            self.data.earlier = earlier
 
     def log_architecture(
         self, framework: str, class_name: str, layers: Any, n_parameters: int | None, n_trainable: int | None

@@ -23,7 +23,7 @@ from histhooks._files import Files
 from histhooks._filesystem import is_network
 from histhooks._ledger import CONTENT_TABLES
 from histhooks._location import real_path
-from histhooks._migrating import migrate_apart
+from histhooks._migrating import STRICT_SPLIT, has_strict_split, loosen_split, migrate_apart, run_script
 from histhooks._pace import Pace
 from histhooks._points import Summary
 from histhooks._time import iso, now_us
@@ -182,6 +182,9 @@ class Store:
             self._make()
         elif version < SCHEMA_VERSION:
             self._migrate()
+        elif version == STRICT_SPLIT and has_strict_split(self.connection):
+            self._until_free("BEGIN IMMEDIATE")
+            loosen_split(self.connection)
         execute(f"PRAGMA journal_mode = {'WAL' if self.has_log else 'DELETE'}")
         execute("PRAGMA synchronous = NORMAL")
         execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
@@ -194,13 +197,7 @@ class Store:
         self._until_free("BEGIN IMMEDIATE")
         try:
             if check(self.path, self.connection) == 0:
-                text = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
-                statement = ""
-                for line in text.splitlines(keepends=True):
-                    statement += line
-                    if sqlite3.complete_statement(statement):
-                        self.connection.execute(statement)
-                        statement = ""
+                run_script(self.connection, Path(__file__).with_name("schema.sql"))
             self.connection.execute("COMMIT")
         except BaseException:
             self.connection.execute("ROLLBACK")

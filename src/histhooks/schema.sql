@@ -283,28 +283,6 @@ CREATE TABLE notes (
   time INTEGER NOT NULL, -- microseconds UTC
   PRIMARY KEY (run_id, session_id, ordinal)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE metric_summaries (
-  series INTEGER NOT NULL PRIMARY KEY, -- local key of the series, which no other file need share
-  run_id TEXT NOT NULL REFERENCES runs (id) DEFERRABLE INITIALLY DEFERRED, -- the run
-  name TEXT NOT NULL, -- the host's own name
-  metric TEXT NOT NULL, -- what is measured, without the split
-  split TEXT NOT NULL CHECK (split IN ('train', 'valid', 'test', 'system')), -- on which data
-  direction INTEGER NOT NULL CHECK (direction IN (-1, 0, 1)), -- 1 up is better, -1 down is better, 0 unknown
-  start_time INTEGER NOT NULL, -- microseconds UTC, the start of the run, from which points count their time
-  count INTEGER NOT NULL CHECK (count >= 0), -- points
-  first REAL, -- value of the first point, NULL where it is not finite
-  last REAL, -- value of the last point, NULL where it is not finite
-  last_special TEXT CHECK (last_special IN ('nan', 'inf', '-inf')), -- the last point where it is not finite
-  last_step INTEGER, -- its step
-  last_epoch INTEGER, -- its epoch
-  min REAL, -- least finite value
-  min_step INTEGER, -- step at which it came first
-  max REAL, -- greatest finite value
-  max_step INTEGER, -- step at which it came first
-  nonfinite INTEGER NOT NULL CHECK (nonfinite >= 0), -- points that are not finite
-  UNIQUE (run_id, name)
-) STRICT;
-CREATE INDEX metric_summaries_by_name ON metric_summaries (name, run_id);
 CREATE TABLE points (
   series INTEGER NOT NULL REFERENCES metric_summaries (series) DEFERRABLE INITIALLY DEFERRED, -- the series
   n INTEGER NOT NULL CHECK (n >= 0), -- 0-based order of arrival in the series
@@ -378,6 +356,36 @@ CREATE TABLE merged_spools (
   name TEXT NOT NULL PRIMARY KEY, -- identity of a spool that was merged into this store
   time INTEGER NOT NULL -- microseconds UTC
 ) STRICT;
+CREATE VIEW latest_params AS
+SELECT p.run_id AS run_id, p.key AS key, p.value AS value, p.source AS source
+FROM params AS p
+WHERE p.ordinal = (SELECT max(q.ordinal) FROM params AS q WHERE q.run_id = p.run_id AND q.key = p.key);
+CREATE VIEW latest_results AS
+SELECT r.run_id AS run_id, r.key AS key, r.value AS value
+FROM results AS r
+WHERE r.ordinal = (SELECT max(q.ordinal) FROM results AS q WHERE q.run_id = r.run_id AND q.key = r.key);
+CREATE TABLE "metric_summaries" (
+  series INTEGER NOT NULL PRIMARY KEY, -- local key of the series, which no other file need share
+  run_id TEXT NOT NULL REFERENCES runs (id) DEFERRABLE INITIALLY DEFERRED, -- the run
+  name TEXT NOT NULL, -- the host's own name
+  metric TEXT NOT NULL, -- what is measured, without the split
+  split TEXT CHECK (split IN ('train', 'valid', 'test', 'system')), -- on which data, NULL where nobody knows
+  direction INTEGER NOT NULL CHECK (direction IN (-1, 0, 1)), -- 1 up is better, -1 down is better, 0 unknown
+  start_time INTEGER NOT NULL, -- microseconds UTC, the start of the run, from which points count their time
+  count INTEGER NOT NULL CHECK (count >= 0), -- points
+  first REAL, -- value of the first point, NULL where it is not finite
+  last REAL, -- value of the last point, NULL where it is not finite
+  last_special TEXT CHECK (last_special IN ('nan', 'inf', '-inf')), -- the last point where it is not finite
+  last_step INTEGER, -- its step
+  last_epoch INTEGER, -- its epoch
+  min REAL, -- least finite value
+  min_step INTEGER, -- step at which it came first
+  max REAL, -- greatest finite value
+  max_step INTEGER, -- step at which it came first
+  nonfinite INTEGER NOT NULL CHECK (nonfinite >= 0), -- points that are not finite
+  UNIQUE (run_id, name)
+) STRICT;
+CREATE INDEX metric_summaries_by_name ON metric_summaries (name, run_id);
 CREATE VIEW metrics AS
 SELECT
   s.run_id AS run_id,
@@ -392,13 +400,6 @@ SELECT
   p.n AS n
 FROM points AS p
 JOIN metric_summaries AS s ON s.series = p.series;
-CREATE VIEW latest_params AS
-SELECT p.run_id AS run_id, p.key AS key, p.value AS value, p.source AS source
-FROM params AS p
-WHERE p.ordinal = (SELECT max(q.ordinal) FROM params AS q WHERE q.run_id = p.run_id AND q.key = p.key);
-CREATE VIEW latest_results AS
-SELECT r.run_id AS run_id, r.key AS key, r.value AS value
-FROM results AS r
-WHERE r.ordinal = (SELECT max(q.ordinal) FROM results AS q WHERE q.run_id = r.run_id AND q.key = r.key);
 INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('histhooks', '0001_initial', strftime('%Y-%m-%d %H:%M:%f+00:00', 'now'));
 INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('histhooks', '0002_fewer_indexes', strftime('%Y-%m-%d %H:%M:%f+00:00', 'now'));
+INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('histhooks', '0003_split_may_be_unknown', strftime('%Y-%m-%d %H:%M:%f+00:00', 'now'));

@@ -67,7 +67,7 @@ def outcome(
     for choose in (
         lambda row: row["split"] == "valid" and "loss" in row["metric"],
         lambda row: row["split"] == "valid",
-        lambda row: row["split"] == "train" and "loss" in row["metric"],
+        lambda row: row["split"] in ("train", None) and "loss" in row["metric"],
         lambda row: True,
     ):
         chosen = next(filter(choose, ranked), None)

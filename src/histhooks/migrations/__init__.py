@@ -44,6 +44,12 @@ def fewer_indexes(db: Database) -> None:
     _run(db, "0002_fewer_indexes.sql")
 
 
+@migrations(name="0003_split_may_be_unknown")
+def split_may_be_unknown(db: Database) -> None:
+    """Version 1.1: the split of a metric may be NULL."""
+    _run(db, "0003_split_may_be_unknown.sql")
+
+
 def migrate(path: str) -> None:
     """Bring the store at ``path`` up to this version, or make it where there is none.
 

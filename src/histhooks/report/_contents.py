@@ -206,7 +206,7 @@ def _metrics(run: RunRecord) -> list[Block]:
         at = None if best is None else run.epoch_at(s["name"], best.step)
         place = "–" if best is None else f"epoch {facts.epoch(run, at)}" if at is not None else f"step {best.step}"
         way = {1: "up", -1: "down", 0: "not known"}[s["direction"]]
-        cells = [s["split"], f"{s['count']:,}", s["last_special"] or _text.number(s["last"])]
+        cells = [s["split"] or "", f"{s['count']:,}", s["last_special"] or _text.number(s["last"])]
         value = f"{_text.number(mean)} on average" if mean is not None else _text.number(best.value) if best else "–"
         cells += [value, place, way, f"{s['nonfinite']:,}"]
         rows.append([s["name"], *cells])

@@ -53,7 +53,7 @@ class Series:
     run_id: str
     name: str
     metric: str
-    split: str
+    split: str | None
     direction: int
     n: NDArray[numpy.int64]
     step: NDArray[numpy.int64]

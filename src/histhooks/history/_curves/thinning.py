@@ -56,7 +56,7 @@ class Found:
     run_id: str
     name: str
     metric: str
-    split: str
+    split: str | None
     direction: int
     start_time: int
     count: int
@@ -169,7 +169,7 @@ def _ends(history: History, found: Found) -> list[Any]:
 
 def first_place(history: History, run_id: str) -> tuple[int | None, int | None]:
     """The least step and epoch at which a metric of a run's own training begins; None where there is none."""
-    keys = history.cursor("SELECT series FROM metric_summaries WHERE run_id = ? AND split <> 'system'", run_id)
+    keys = history.cursor("SELECT series FROM metric_summaries WHERE run_id = ? AND split IS NOT 'system'", run_id)
     sql = "SELECT coalesce(step, n), epoch FROM points WHERE series = ? AND n = 0"
     found = [row for (key,) in keys.fetchall() for row in history.cursor(sql, key)]
     epochs = [epoch for _, epoch in found if epoch is not None]

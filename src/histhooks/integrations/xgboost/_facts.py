@@ -41,7 +41,7 @@ def split_of(data: str) -> str:
     if data in chosen:
         return chosen[data]
     known = describe(f"{data}-x")
-    return known.split if known.metric == "x" else "valid"
+    return known.split or "valid" if known.metric == "x" else "valid"
 
 
 def splits_of(dtrain: Any, evals: Any) -> dict[str, str]:

@@ -1,0 +1,212 @@
+"""The split of data that a model is scored on: by what it holds, never by a name, and unsaid where nobody can know."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from histhooks._data import describe, print_at
+from histhooks._same_data import KnownData
+from histhooks.testing import query, run_program
+from histhooks.verify import verify
+
+np = pytest.importorskip("numpy")
+pd = pytest.importorskip("pandas")
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(40, 3)), np.arange(40) % 2
+V = RNG.normal(size=(20, 3))
+NEW = RNG.normal(size=(20, 3))
+BIG = RNG.normal(size=(100_000, 3))  # 2.4 MB, of which a hash takes a sample
+WORDS = pd.DataFrame({"word": list("abcd"), "number": [1.0, 2.0, 3.0, 4.0]})
+
+
+def known(train: Any, valid: Any = None, y: Any = None) -> KnownData:
+    data = KnownData()
+    data.add("train", print_at(train, y))
+    if valid is not None:
+        data.add("valid", print_at(valid))
+    return data
+
+
+def split(data: KnownData, X: Any) -> str | None:
+    return data.split_of(print_at(X))[0]
+
+
+class Loader:
+    """Data whose values nobody may ask for."""
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        X, X.copy(), X[:], np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2], X.astype("float64", order="F"),
+        X.tolist(),
+        pd.DataFrame(X), pd.DataFrame(X, columns=list("abc")), pd.DataFrame(X, index=range(7, 47)),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_the_training_data_is_known_again_in_any_container_and_any_order_of_memory(same: Any) -> None:
+    assert split(known(X, V), same) == "train"
+    assert split(known(same, V), X) == "train"
+    assert split(known(V, same), X) == "valid"
+    assert split(known(X, same), X) == "train"
+
+
+@pytest.mark.parametrize("other", [NEW, X[:39], X[1:], np.vstack([X, X]), X[::-1], X + 1e-9, pd.DataFrame(NEW)])
+def test_other_data_is_test_and_a_part_of_the_training_data_is_other_data(other: Any) -> None:
+    assert split(known(X, V), other) == "test"
+
+
+def test_data_that_was_changed_in_place_is_new() -> None:
+    data = X.copy()
+    seen = known(data)
+    assert split(seen, data) == "train"
+    data[3, 1] += 1.0
+    assert split(seen, data) == "test"
+
+
+def test_a_frame_with_text_is_compared_in_its_own_kind() -> None:
+    assert split(known(WORDS), WORDS.copy()) == "train"
+    assert split(known(WORDS), WORDS.assign(word=list("abce"))) == "test"
+    assert split(known(WORDS), WORDS.iloc[:3]) == "test"
+    assert split(known(WORDS), WORDS.to_dict("list")) is None
+
+
+def test_a_sample_that_is_alike_proves_nothing_but_for_the_very_same_object() -> None:
+    assert describe(BIG)["coverage"] == "sample"
+    changed = BIG.copy()
+    changed[30_000] += 1.0
+    seen = known(BIG)
+    assert split(seen, BIG) == "train"
+    assert split(seen, BIG.copy()) is None
+    assert split(seen, changed) is None
+    assert split(seen, np.asfortranarray(BIG)) is None
+    assert split(seen, BIG.astype("float32")) is None
+    assert split(seen, BIG + 1.0) == "test"
+    assert split(seen, BIG[:99_999]) == "test"
+    assert split(seen, NEW) == "test"
+
+
+def test_what_cannot_be_read_is_known_by_identity_only() -> None:
+    loader = Loader()
+    seen = known(loader)
+    assert split(seen, loader) == "train"
+    assert split(seen, Loader()) is None
+    assert split(seen, X) is None
+    assert "not hashed" in seen.split_of(print_at(X))[1]
+    assert split(KnownData(), X) is None
+    assert split(known(X, loader), X) == "train"
+    assert split(known(X, loader), NEW) is None
+
+
+def test_a_stand_in_is_the_data_that_it_stands_for() -> None:
+    import weakref
+
+    matrix, other = Loader(), Loader()
+    stand_ins = [
+        type("DMatrix", (), {"shape": (40, 3), "stands_for": weakref.ref(thing)})() for thing in (matrix, matrix, other)
+    ]
+    assert split(known(stand_ins[0]), stand_ins[1]) == "train"
+    assert split(known(stand_ins[0]), stand_ins[2]) is None
+
+
+def test_a_model_that_goes_on_was_trained_on_what_came_before() -> None:
+    later = known(V)
+    assert split(later, X) == "test"
+    later.earlier = known(X)
+    assert (split(later, X), split(later, V), split(later, NEW)) == ("train", "train", "test")
+
+
+def test_integers_that_float64_does_not_hold_are_compared_as_they_are() -> None:
+    large = np.array([[2**60], [5]])
+    assert split(known(large), large + np.array([[1], [0]])) == "test"
+    assert split(known(large), large.copy()) == "train"
+    assert split(known(large), large.astype("float64")) is None
+
+
+NUMBERS = st.lists(st.lists(st.floats(width=32) | st.integers(-9, 9), min_size=2, max_size=2), min_size=1, max_size=6)
+
+
+@given(NUMBERS, NUMBERS)
+def test_two_data_are_one_exactly_where_their_numbers_are(one: list[Any], other: list[Any]) -> None:
+    first, second = np.array(one, dtype="float64"), pd.DataFrame(np.array(other, dtype="float64"))
+    is_same = first.tobytes() == np.array(other, dtype="float64").tobytes()
+    assert split(known(first), second) == ("train" if is_same else "test")
+
+
+PROGRAM = """
+import numpy as np, histhooks
+from histhooks._trained import log_scored, saw
+histhooks.autolog()
+rng = np.random.default_rng(0)
+X, V, NEW, PART = (rng.normal(size=(20, 3)) for _ in range(4))
+y = np.arange(20) % 2
+def score(run, *data, **facts):
+    scored = log_scored(run, *data, **facts)
+    name = scored.named("score")
+    run.declare_metric(name, metric="score", split=scored.split, direction=1)
+    run.log({name: 0.5})
+with histhooks.start_run("training") as run:
+    run.log_dataset("train", X, y)
+    run.log_dataset("valid", V)
+    saw(run, PART)
+    for data in (X, V, NEW, NEW, PART, [object()] * 20):
+        score(run, data, trained_by=run)
+    score(run, NEW, y, trained_by=run, is_own=False)
+with histhooks.start_run("later") as later:
+    later.link("continues", run.id)
+    score(later, X, trained_by=later)
+with histhooks.start_run("elsewhere") as other:
+    score(other, X, trained_by=None)
+with histhooks.start_run("elsewhere too") as other:
+    score(other, NEW, trained_by=None)
+"""
+
+
+def test_scores_on_other_data_are_other_series_with_the_data_beside_them(store_path: Path) -> None:
+    code, _, errors = run_program(PROGRAM, store_path)
+    assert (code, errors) == (0, "")
+    sql = "SELECT r.name, s.name, s.metric, s.split, s.count FROM metric_summaries s JOIN runs r ON r.id = s.run_id " \
+        "WHERE s.split IS NOT 'system' ORDER BY r.started_at, s.name"  # fmt: skip
+    assert query(store_path, sql) == [
+        ("training", "score", "score", "test", 2),
+        ("training", "train_score", "score", "train", 2),
+        ("training", "unsaid_score", "score", None, 2),
+        ("training", "valid_score", "score", "valid", 1),
+        ("later", "train_score", "score", "train", 1),
+        ("elsewhere", "unsaid_score", "score", None, 1),
+        ("elsewhere too", "score", "score", "test", 1),
+    ]
+    sql = "SELECT role FROM run_datasets d JOIN runs r ON r.id = d.run_id WHERE r.name = 'training' ORDER BY d.ordinal"
+    roles = [role for (role,) in query(store_path, sql)]
+    assert roles == ["train", "valid", "train", "valid", "test", "test", "train", "evaluated", "evaluated"]
+    notes = [str(note) for (note,) in query(store_path, "SELECT note FROM captures WHERE collector = 'split'")]
+    assert len(notes) == 3
+    assert all(note.startswith("evaluated: on which data is not said: ") for note in notes)
+    assert verify(store_path).problems == []
+
+
+def test_a_store_that_wants_a_split_of_each_metric_takes_one_without(store_path: Path) -> None:
+    """A store as histhooks made it at 1.1 before the split of a metric could be NULL."""
+    step = Path(verify.__code__.co_filename).parents[1] / "migrations"
+    with closing(sqlite3.connect(store_path)) as db:
+        for name in ("0001_initial.sql", "0002_fewer_indexes.sql"):
+            db.executescript((step / name).read_text(encoding="utf-8"))
+        db.executescript(
+            "CREATE TABLE _sqlite_migrations (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, applied_at TEXT);"
+            "PRAGMA application_id = 1212765012; PRAGMA user_version = 1001;"
+        )
+    program = "import histhooks\nwith histhooks.start_run('{}') as run:\n    {}run.log({{'x': 1.0}})"
+    assert run_program(program.format("before", ""), store_path)[0] == 0
+    assert run_program(program.format("after", "run.declare_metric('x', split='unsaid'); "), store_path)[0] == 0
+    assert query(store_path, "SELECT split FROM metrics WHERE name = 'x' AND split IS NULL") == [(None,)]
+    assert query(store_path, "SELECT count(*) FROM metrics WHERE name = 'x'") == [(2,)]
+    assert query(store_path, "PRAGMA foreign_key_check") == query(store_path, "SELECT 1 WHERE 0")
+    assert verify(store_path).problems == []
