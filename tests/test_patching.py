@@ -1,4 +1,4 @@
-"""Wrappers that are plain functions, and originals that come back by identity."""
+"""Functions that are recorded and stay what they are, and originals that come back by identity."""
 
 import functools
 import inspect
@@ -31,18 +31,20 @@ def doubled(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     return (original(*args, **kwargs), "seen")
 
 
-def test_a_wrapper_is_a_plain_function_that_looks_and_pickles_like_the_original(module: types.ModuleType) -> None:
-    original = module.fit
+def test_a_function_stays_the_same_object_and_looks_and_pickles_as_before(module: types.ModuleType) -> None:
+    original, code = module.fit, module.fit.__code__
+    before = inspect.signature(original), inspect.getfullargspec(original), dict(vars(original))
+    held = pickle.dumps({"how": functools.partial(original, 1)})
     patches = Patches()
     patches.wrap(module, "fit", doubled)
-    assert module.fit is not original
-    assert type(module.fit) is types.FunctionType
-    assert inspect.signature(module.fit) == inspect.signature(original)
+    assert module.fit is original
+    assert (inspect.signature(original), inspect.getfullargspec(original), dict(vars(original))) == before
     assert (module.fit.__name__, module.fit.__module__, module.fit.__doc__) == ("fit", "a_framework", "Fits.")
-    assert pickle.loads(pickle.dumps(module.fit)) is module.fit
+    assert pickle.dumps({"how": functools.partial(original, 1)}) == held
     assert module.fit(1, y=3) == (4, "seen")
     patches.undo()
     assert module.fit is original
+    assert module.fit.__code__ is code
 
 
 def test_a_method_that_a_class_inherited_is_inherited_again(module: types.ModuleType) -> None:
@@ -77,16 +79,28 @@ def test_who_wrapped_ours_keeps_theirs(module: types.ModuleType) -> None:
     assert module.fit(1) == (3, "theirs")
 
 
-def test_names_that_a_program_bound_earlier_are_bound_anew_and_back(module: types.ModuleType) -> None:
+def test_names_that_a_program_bound_earlier_are_recorded_wherever_they_are(module: types.ModuleType) -> None:
+    held = {"partial": functools.partial(module.fit, 1), "default": (lambda how=module.fit: how(1))}
+    patches = Patches()
+    patches.wrap(module, "fit", doubled)
+    assert [how() for how in held.values()] == [(3, "seen"), (3, "seen")]
+    patches.undo()
+    assert [how() for how in held.values()] == [3, 3]
+
+
+def test_names_of_what_is_no_plain_function_are_bound_anew_and_back(module: types.ModuleType) -> None:
+    made = module.Base()
+    vars(module)["bound"] = original = made.train
     program = types.ModuleType("a_program")
-    vars(program)["train_it"] = original = module.fit
+    vars(program)["train_it"] = original
     sys.modules["a_program"] = program
     try:
         patches = Patches()
-        patches.wrap(module, "fit", doubled, rebound=True)
-        assert program.train_it is module.fit
+        patches.wrap(module, "bound", doubled, of_any_kind=True)
+        assert program.train_it is module.bound is not original
+        assert program.train_it(1) == (("base", 1), "seen")
         patches.undo()
-        assert program.train_it is original is module.fit
+        assert program.train_it is original is module.bound
         assert rebind(original, original) == 2
     finally:
         del sys.modules["a_program"]
@@ -109,34 +123,37 @@ def test_what_is_no_plain_function_is_refused(module: types.ModuleType, thing: o
         Patches().wrap(module, "fit", doubled)
 
 
-def test_a_wrapper_that_a_neighbour_took_out_comes_back_and_one_that_is_inside_stays() -> None:
-    class Owner:
-        def inner(self) -> str:
-            return "inner"
+def test_where_a_neighbour_puts_back_what_was_before_theirs_that_is_recorded(module: types.ModuleType) -> None:
+    original = module.fit
 
-        def outer(self) -> str:
-            return "outer"
+    def theirs(x: int) -> tuple[Any, str]:
+        return (original(x), "theirs")
 
-    def around(original: Any, args: Any, kwargs: Any) -> str:
-        return f"ours({original(*args, **kwargs)})"
-
-    plain = dict(vars(Owner))
+    vars(module)["fit"] = theirs
     patches = Patches()
-    for name in ("inner", "outer"):
-        patches.wrap(Owner, name, around)
-    ours = vars(Owner)["inner"]
+    patches.wrap(module, "fit", doubled)
+    assert module.fit(1) == ((3, "theirs"), "seen")
+    vars(module)["fit"] = original  # as MLflow does
+    renew_all()
+    assert (module.fit(1), theirs(1)) == ((3, "seen"), ((3, "seen"), "theirs"))
+    patches.undo()
+    assert (module.fit(1), theirs(1)) == (3, (3, "theirs"))
+
+
+def test_who_wraps_a_recorded_function_keeps_it_recorded_once(module: types.ModuleType) -> None:
+    patches = Patches()
+    patches.wrap(module, "fit", doubled)
+    ours = module.fit
 
     @functools.wraps(ours)
-    def theirs(self: Owner) -> str:
-        return f"theirs({ours(self)})"
+    def theirs(x: int) -> tuple[Any, str]:
+        return (ours(x), "theirs")
 
-    Owner.inner = theirs  # type: ignore[method-assign]
-    Owner.outer = plain["outer"]  # type: ignore[method-assign]
+    vars(module)["fit"] = theirs
     renew_all()
-    assert (Owner().inner(), Owner().outer()) == ("theirs(ours(inner))", "ours(outer)")
+    assert module.fit(1) == ((3, "seen"), "theirs")
     patches.undo()
-    assert (Owner().inner(), Owner().outer()) == ("theirs(inner)", "outer")
-    assert vars(Owner)["outer"] is plain["outer"]
+    assert module.fit(1) == (3, "theirs")
 
 
 def test_a_front_takes_the_calls_that_it_knows_and_goes_with_its_wrapper(module: types.ModuleType) -> None:
@@ -148,13 +165,12 @@ def test_a_front_takes_the_calls_that_it_knows_and_goes_with_its_wrapper(module:
 
     original = module.fit
     patches = Patches()
+    code = original.__code__
     held = patches.wrap(module, "fit", doubled, front=short).wrapper
     assert (module.fit(1), module.fit(1, y=3)) == ((3, "short"), (4, "seen"))
     assert pickle.loads(pickle.dumps(module.fit)) is module.fit
     assert {held.__code__, patches.wrap(module.Base, "train", doubled).wrapper.__code__} == patches.codes()
-    module.fit = original
-    renew_all()
-    assert (module.fit(1), module.fit(1, y=3)) == ((3, "short"), (4, "seen"))
     patches.undo()
     assert module.fit is original
+    assert module.fit.__code__ is code
     assert (held(1), held(1, y=3)) == (3, 4)

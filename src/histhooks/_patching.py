@@ -1,95 +1,293 @@
-"""Putting a function of ours in the place of another, and taking it out again by identity.
+"""Having functions of others recorded, and leaving them as they were.
 
-A wrapper is a plain function (``functools.wraps``): it keeps name, module, signature and documentation, pickles by
-name, and binds as a method. wrapt's proxies refuse pickle and deepcopy, and some frameworks look for plain functions.
+A plain function stays the object that it is: its code is replaced (:mod:`histhooks._fronts`), and put back by
+:meth:`Patches.undo`. So it is recorded, and is found, under every name that was ever bound to it. What is none (a bound
+method, a function written in C) is replaced by a plain function, also under the names that a program bound to it.
+
+What stands around a function is one of two kinds. A *watch* is a generator function (or gives a generator, or None)
+that yields once, where the original runs; it receives the result, or is thrown what the original raised, and costs no
+frame: fits nest, and none of them may come nearer to the recursion limit by more than the front. An *around* calls the
+original itself.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 import weakref
-from collections.abc import Callable
-from types import CodeType, FunctionType, ModuleType
+from collections.abc import Callable, Iterator
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-# original, args, kwargs -> result
-Around = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
-# patch, wrapper -> what stands in front of it, with the parameters of the original
+from histhooks._fronts import Around, Seam, Watch, code_behind, front_for, is_ours, run_watched, seam_of
+
+__all__ = ["Around", "Patch", "Patches", "Watch", "program_frame", "rebind", "renew_all", "watched_copy"]
+
+# patch, wrapper -> what takes the calls of a function that is called very often; has the parameters of the original
 Front = Callable[["Patch", Callable[..., Any]], Callable[..., Any]]
 
 _ABSENT = object()
 
 
 class Patch:
-    """One function of one owner, wrapped.
+    """One function of one owner, recorded.
 
     Parameters
     ----------
     owner : class, module or object
-        What holds the function.
+        What holds the function; held weakly.
     name : str
         Its attribute.
     around : callable
-        Called with the original, the positional and the keyword arguments of each call.
+        A watch or an around, of the original and the arguments of each call, without those that are the default.
     of_any_kind : bool
         Whether it may be a bound method or a function written in C, which a plain function then stands for.
+    is_apart : bool
+        Whether the function has a second name here or elsewhere, which is another matter.
     front : callable, optional
         Of a function that is called so often that to pack and unpack its arguments counts: makes a function with the
         same parameters, which takes the calls that it knows and leaves the others to the wrapper.
+
+    Attributes
+    ----------
+    original : callable
+        The function as it was; of a plain one, another object with the same code.
+    wrapper : function
+        What stands under the name.
     """
 
     def __init__(
-        self, owner: Any, name: str, around: Around, *, of_any_kind: bool = False, front: Front | None = None
+        self,
+        owner: Any,
+        name: str,
+        around: Callable[..., Any],
+        *,
+        of_any_kind: bool = False,
+        is_apart: bool = False,
+        front: Front | None = None,
     ) -> None:
-        self.owner = owner
+        self._owner = _weak(owner)
         self.name = name
         self.around = around
         self.front = front
         self.is_active = False
         raw = vars(owner).get(name, _ABSENT)
-        self.was_inherited = raw is _ABSENT
-        original = getattr(owner, name) if raw is _ABSENT else raw
-        is_plain = isinstance(original, FunctionType)
-        if not is_plain and not (of_any_kind and callable(original)):
-            raise TypeError(f"{owner!r}.{name} is no plain function but {type(original).__name__}")
-        self.original: Callable[..., Any] = original
+        self._was_inherited = raw is _ABSENT
+        found = (
+            getattr(owner, name)
+            if raw is _ABSENT
+            else raw.__func__
+            if isinstance(raw, (classmethod, staticmethod))
+            else raw
+        )
+        self._is_plain = isinstance(found, FunctionType)
+        if not self._is_plain and not (of_any_kind and callable(found)):
+            raise TypeError(f"{owner!r}.{name} is no plain function but {type(found).__name__}")
+        if not self._is_plain:
+            self._stand_in = self._stand_in_for(found, owner)
+        # One that others share under another name is left to them, and what stands here is a copy.
+        self._is_copy = isinstance(found, FunctionType) and (self._was_inherited or is_apart)
+        self._before: Callable[[], Any] = weakref.ref(found) if is_apart else lambda: None
+        # What is recorded; of a plain one weakly, so that its class can go.
+        if isinstance(found, FunctionType) and self._is_copy:
+            found = plain_of(found)
+        self._copy = found
+        self._found: Callable[[], Any] = weakref.ref(found) if self._is_plain else lambda: found
+        self.is_watch = inspect.isgeneratorfunction(around) or getattr(around, "is_watch", False)
 
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            if not self.is_active:
-                return original(*args, **kwargs)
-            return around(original, args, kwargs)
+    @property
+    def owner(self) -> Any:
+        """What holds the function; None once it is gone."""
+        return self._owner()
 
-        self.wrapper: Callable[..., Any] = wrapper if front is None else front(self, wrapper)
-        self.codes = {wrapper.__code__, self.wrapper.__code__}
-        functools.update_wrapper(self.wrapper, original)
-        if not is_plain:
-            # `random.seed` calls itself Random.seed: this one must pickle by the name that it has here.
-            self.wrapper.__module__, self.wrapper.__qualname__ = owner.__name__, name
+    @property
+    def wrapper(self) -> Callable[..., Any]:
+        """What stands under the name."""
+        return self._found() if self._is_plain else self._stand_in
+
+    @property
+    def original(self) -> Callable[..., Any]:
+        """The function as it was."""
+        found = self._found()
+        return plain_of(found) if self._is_plain else found
+
+    @property
+    def codes(self) -> set[CodeType]:
+        """The code that stands in front of the original."""
+        return {self.wrapper.__code__} if self.wrapper is not None else set()
+
+    def _stand_in_for(self, found: Any, owner: Any) -> Callable[..., Any]:
+        def stand_in(*args: Any, **kwargs: Any) -> Any:
+            return self.around(found, args, kwargs) if self.is_active else found(*args, **kwargs)
+
+        made = stand_in
+        is_bound = isinstance(found, MethodType)
+        if not is_bound and isinstance(
+            getattr(found, "__code__", None), CodeType
+        ):  # of Cython, which tells its parameters by it
+            made = FunctionType(found.__code__, vars(owner), self.name, found.__defaults__)
+            made.__kwdefaults__ = found.__kwdefaults__
+            seam = Seam(made)
+            seam.through = stand_in
+            made.__code__ = front_for(found.__code__, seam, is_watched=False)
+        made.__doc__ = found.__doc__
+        # It must pickle by the name that it has here.
+        made.__module__, made.__qualname__, made.__name__ = owner.__name__, self.name, self.name
+        return made
 
     def install(self) -> None:
-        """Put the wrapper in place."""
+        """Put it in place."""
+        found, owner = self._found(), self.owner
+        if self._is_plain:
+            _look_at(found, [*_patched.get(found, ()), self])
+        if not self._is_plain or self._is_copy:
+            setattr(owner, self.name, self.wrapper)
+        self._copy = None  # its owner has it
+        if not self._is_plain:
+            rebind(found, self.wrapper, _move_home(found, self.name, owner.__name__))
         self.is_active = True
-        setattr(self.owner, self.name, self.wrapper)
 
     def undo(self) -> None:
         """Put the original back; where somebody wrapped ours, theirs stays and ours does nothing any more."""
         self.is_active = False
-        if vars(self.owner).get(self.name) is not self.wrapper:
-            return
-        if self.was_inherited:
-            delattr(self.owner, self.name)
+        found, owner = self._found(), self.owner
+        if self._is_plain and found is not None:
+            _look_at(found, [one for one in _patched.get(found, ()) if one is not self])
+        if owner is not None and vars(owner).get(self.name) is self.wrapper:
+            if self._was_inherited:
+                delattr(owner, self.name)
+            elif self._is_copy and self._before() is not None:
+                setattr(owner, self.name, self._before())
+            elif not self._is_plain:
+                setattr(owner, self.name, found)
+        if not self._is_plain:
+            rebind(self.wrapper, found)
+            _move_home(found, self.name, None)
+
+
+def _weak(thing: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(thing)
+    except TypeError:  # a class with slots
+        return lambda: thing
+
+
+# --- plain functions --------------------------------------------------------------------------------------------------
+
+# The patches of each function, in the order in which they came.
+_patched: weakref.WeakKeyDictionary[FunctionType, list[Patch]] = weakref.WeakKeyDictionary()
+
+
+def _look_at(function: FunctionType, patches: list[Patch]) -> None:
+    """Give a function the code that its patches ask for; without any, its own."""
+    old, code = seam_of(function.__code__), code_behind(function.__code__)
+    if not patches:
+        _patched.pop(function, None)
+        function.__code__ = code
+    else:
+        seam = Seam(function)
+        is_watched = all(patch.is_watch for patch in patches)
+        if is_watched:
+            seam.watches = tuple(patch.around for patch in reversed(patches))
         else:
-            setattr(self.owner, self.name, self.original)
+            seam.original = plain_of(function)
+            _lead_through(seam, seam.original, patches)
+        function.__code__ = front_for(code, seam, is_watched=is_watched)
+        _patched[function] = patches
+    if old is not None and old.is_of(function):
+        old.watches = ()  # the code that was may live on in a copy
 
 
-def rebind(old: object, new: object) -> int:
+def _lead_through(seam: Seam, original: Callable[..., Any], patches: list[Patch]) -> None:
+    inner = original
+    for patch in patches:
+        inner = functools.update_wrapper(_around(patch, inner), original)
+        if patch.front is not None:
+            inner = seam.front = patch.front(patch, inner)
+    seam.through = inner
+
+
+def _around(patch: Patch, inner: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if not patch.is_active:
+            return inner(*args, **kwargs)
+        return patch.around(inner, args, kwargs)
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        return run_watched(patch.around, inner, args, kwargs) if patch.is_active else inner(*args, **kwargs)
+
+    return watched if patch.is_watch else wrapper
+
+
+def copied(function: FunctionType, code: CodeType | None = None) -> FunctionType:
+    """Another function that is the same in all that can be read of it."""
+    copy = FunctionType(
+        code or function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__annotations__ = function.__annotations__
+    copy.__qualname__, copy.__module__, copy.__doc__ = function.__qualname__, function.__module__, function.__doc__
+    vars(copy).update(vars(function))
+    return copy
+
+
+def plain_of(function: FunctionType) -> FunctionType:
+    """A copy of a function that nobody watches."""
+    return copied(function, code_behind(function.__code__))
+
+
+def watched_copy(function: FunctionType, watch: Watch) -> FunctionType:
+    """A copy of a function that somebody watches, whether the original is watched or not."""
+    copy = plain_of(function)
+    seam = Seam(copy)
+    seam.watches = (watch,)
+    copy.__code__ = front_for(copy.__code__, seam, is_watched=True)
+    return copy
+
+
+def program_frame(frame: Any) -> Any:
+    """The nearest frame from this one outwards that is neither of histhooks nor of a front."""
+    while frame is not None and (is_ours(frame) or seam_of(frame.f_code) is not None):
+        frame = frame.f_back
+    return frame
+
+
+_homes: dict[int, str] = {}
+
+
+def _move_home(found: Any, name: str, owner: str | None) -> str | None:
+    """Have a function that another stands for pickle by a second name of its own, or (no owner) by its first again.
+
+    Who holds it still, in a partial or a dict, pickles it by module and name, where pickle must find that very object:
+    NumPy's `numpy.random.seed` is `numpy.random.mtrand.seed` too. Gives the module of the second name.
+    """
+    if owner is None:
+        if id(found) in _homes:
+            found.__module__ = _homes.pop(id(found))
+        return None
+    package = owner.partition(".")[0]
+    for module in list(sys.modules.values()):
+        home = getattr(module, "__name__", "") if isinstance(module, ModuleType) else ""
+        if home != owner and home.partition(".")[0] == package and vars(module).get(name) is found:
+            try:
+                before, found.__module__ = found.__module__, home
+            except (AttributeError, TypeError):
+                return None
+            _homes[id(found)] = before
+            return home
+    return None
+
+
+def rebind(old: object, new: object, but_in: str | None = None) -> int:
     """Replace a function in the globals of all loaded modules, for names that a program bound earlier.
 
     Parameters
     ----------
     old, new : callable
         The function that is there, and the one to put there.
+    but_in : str, optional
+        A module that keeps it.
 
     Returns
     -------
@@ -98,7 +296,9 @@ def rebind(old: object, new: object) -> int:
     """
     count = 0
     for module in list(sys.modules.values()):
-        if not isinstance(module, ModuleType) or module.__name__.partition(".")[0] == "histhooks":
+        if not isinstance(module, ModuleType) or module.__name__ == but_in:
+            continue
+        if module.__name__.partition(".")[0] == "histhooks":
             continue
         for name, value in list(vars(module).items()):
             if value is old:
@@ -114,56 +314,51 @@ class Patches:
     """
 
     def __init__(self) -> None:
-        self._patches: list[tuple[Patch, bool]] = []
+        self._patches: list[Patch] = []
+        self._purge_at = 1000
         _everywhere.add(self)
 
     def __len__(self) -> int:
         return len(self._patches)
 
-    def wrap(
-        self,
-        owner: Any,
-        name: str,
-        around: Around,
-        *,
-        rebound: bool = False,
-        of_any_kind: bool = False,
-        front: Front | None = None,
-    ) -> Patch:
-        """Wrap a function of an owner; with ``rebound`` also under the names that programs bound to it."""
-        patch = Patch(owner, name, around, of_any_kind=of_any_kind, front=front)
+    def __iter__(self) -> Iterator[Patch]:
+        return iter([patch for patch in self._patches if patch.wrapper is not None])
+
+    def wrap(self, owner: Any, name: str, around: Callable[..., Any], **more: Any) -> Patch:
+        """Have a function of an owner recorded; see :class:`Patch`."""
+        patch = Patch(owner, name, around, **more)
         patch.install()
-        if rebound:
-            rebind(patch.original, patch.wrapper)
-        self._patches.append((patch, rebound))
+        self._patches.append(patch)
+        if len(self._patches) > self._purge_at:
+            # Of classes that are gone.
+            self._patches = list(self)
+            self._purge_at = 1000 + 2 * len(self._patches)
         return patch
 
+    def of(self, function: FunctionType) -> Patch | None:
+        """The patch by which a function is recorded already."""
+        return next((patch for patch in _patched.get(function, ()) if patch in self._patches), None)
+
     def codes(self) -> set[CodeType]:
-        """The code of the wrappers, most of which share theirs, for compilers that must leave it alone."""
-        return {code for patch, _ in self._patches for code in patch.codes}
+        """The code in front of functions, for compilers that must leave it alone."""
+        return {code for patch in self for code in patch.codes}
 
     def renew(self) -> None:
         """Wrap again what somebody has put back in the place of ours, as one that had wrapped it earlier does."""
-        # One that was put back may be ours too: what others keep as the original is bound anew like any name.
-        ours = [patch.wrapper for patch, _ in self._patches]
-        for number, (patch, rebound) in enumerate(self._patches):
-            now = vars(patch.owner).get(patch.name)
-            if not patch.is_active or not isinstance(now, FunctionType) or _leads_to(now, ours):
+        for number, patch in enumerate(self._patches):
+            owner = patch.owner
+            now = vars(owner).get(patch.name) if owner is not None and patch.wrapper is not None else None
+            if not patch.is_active or not isinstance(now, FunctionType) or _leads_to(now, self):
                 continue
-            renewed = Patch(patch.owner, patch.name, patch.around, front=patch.front)
-            patch.is_active = False
+            renewed = Patch(owner, patch.name, patch.around, front=patch.front)
+            patch.undo()
             renewed.install()
-            if rebound:
-                rebind(renewed.original, renewed.wrapper)
-            self._patches[number] = (renewed, rebound)
+            self._patches[number] = renewed
 
     def undo(self) -> None:
         """Put all originals back."""
         while self._patches:
-            patch, rebound = self._patches.pop()
-            patch.undo()
-            if rebound:
-                rebind(patch.wrapper, patch.original)
+            self._patches.pop().undo()
 
 
 _everywhere: weakref.WeakSet[Patches] = weakref.WeakSet()
@@ -175,10 +370,16 @@ def renew_all() -> None:
         patches.renew()
 
 
-def _leads_to(function: Any, wrappers: list[Callable[..., Any]]) -> bool:
-    """Whether a function is one of the wrappers, or says that it wraps one."""
+def all_patches() -> list[Patch]:
+    """Every patch that is in."""
+    return [patch for patches in list(_everywhere) for patch in patches]
+
+
+def _leads_to(function: Any, patches: Patches) -> bool:
+    """Whether a function is one of those that are recorded, or says that it wraps one."""
+    recorded = [patch.wrapper for patch in patches]
     for _ in range(20):
-        if function is None or any(function is wrapper for wrapper in wrappers):
+        if function is None or any(function is one for one in recorded):
             return function is not None
         function = getattr(function, "__wrapped__", None)
     return False

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # Module with the function, its names, and the library that it seeds.
 _SEEDING = (
-    ("random", ("seed",), "random"),
+    ("random", ("Random.seed",), "random"),  # of which `random.seed` is a bound method
     ("numpy.random", ("seed", "default_rng"), "numpy"),
     ("torch.random", ("manual_seed",), "torch"),
     ("torch.cuda.random", ("manual_seed", "manual_seed_all"), "torch"),
@@ -63,8 +63,9 @@ _seeding: ContextVar[str | None] = ContextVar("histhooks_seeding", default=None)
 
 def _around(library: str) -> Callable[..., Any]:
     def around(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if _seeding.get() == library:
-            return original(*args, **kwargs)  # torch.manual_seed seeds the GPUs by functions that stand here too
+        # torch.manual_seed seeds the GPUs by functions that stand here too; who makes a generator seeds that alone.
+        if _seeding.get() == library or (library == "random" and args[0] is not sys.modules["random"]._inst):
+            return original(*args, **kwargs)
         token = _seeding.set(library)
         try:
             result = original(*args, **kwargs)
@@ -78,6 +79,8 @@ def _around(library: str) -> Callable[..., Any]:
 
 @guarded
 def _note(library: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    if library == "random":
+        args = args[1:]
     value = args[0] if args else next(iter(kwargs.values()), None)
     if is_off() or not (isinstance(value, (int, float, str, bytes, list, tuple)) or hasattr(value, "dtype")):
         return  # None, or a generator that is handed on
@@ -214,9 +217,11 @@ def _determinism() -> dict[str, Any]:
 
 def _installer(names: tuple[str, ...], library: str) -> Callable[[ModuleType], None]:
     def install(module: ModuleType) -> None:
-        for name in names:
-            if hasattr(module, name):
-                _patches.wrap(module, name, _around(library), rebound=True, of_any_kind=True)
+        for path in names:
+            holder, _, name = path.rpartition(".")
+            owner = vars(module)[holder] if holder else module
+            if name in vars(owner):
+                _patches.wrap(owner, name, _around(library), of_any_kind=True)
 
     return install
 

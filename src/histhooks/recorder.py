@@ -14,6 +14,7 @@ from typing import Any
 
 from histhooks import _randomness
 from histhooks._engine import current, engine, in_task, is_paused, rank
+from histhooks._fronts import seam_of
 from histhooks._guard import gathered
 from histhooks._location import is_strict, project_name
 from histhooks._messages import warn_once
@@ -286,7 +287,8 @@ def call_site(skip: tuple[str, ...] = ()) -> str | None:
     frame = sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__")  # exec() runs code in a mapping that may lack it, or hold anything
-        if not isinstance(module, str) or module.partition(".")[0] not in ("histhooks", "contextlib", *skip):
+        is_skipped = isinstance(module, str) and module.partition(".")[0] in ("histhooks", "contextlib", *skip)
+        if not is_skipped and seam_of(frame.f_code) is None:
             return f"{_relative(frame.f_code.co_filename)}:{frame.f_lineno}"
         if frame.f_back is None:
             return None

@@ -147,10 +147,31 @@ def _check_loop_fails(case: Case, store: Path) -> None:
 
 
 def check_functions_stay_functions(case: Case) -> None:
-    """Clauses 3 and 8: a wrapper looks, binds and pickles like the original, which ``disable()`` puts back."""
+    """Clauses 3 and 8: all that inspect says of a recorded function is as before, and ``disable()`` puts it back.
+
+    That holds for those that the case names, and for every function that the integration has recorded by now.
+    """
     body = f"""
-import importlib, inspect, types
+import functools, importlib, inspect, pickle, types
 import histhooks
+from histhooks._patching import all_patches
+CODE = (
+    "co_varnames co_argcount co_posonlyargcount co_kwonlyargcount co_nlocals co_flags co_name co_qualname co_filename"
+    " co_firstlineno co_freevars"
+)
+def attempt(ask, thing):
+    try:
+        return str(ask(thing))
+    except (TypeError, ValueError, OSError) as error:
+        return type(error).__name__
+def told(function):
+    code = getattr(function, "__code__", None)
+    asked = [inspect.signature, inspect.getfullargspec, inspect.getsource, inspect.getfile, inspect.unwrap]
+    asked += [inspect.iscoroutinefunction, inspect.isroutine, inspect.ismethod]
+    out = {{ask.__name__: attempt(ask, function) for ask in asked}}
+    out |= {{name: getattr(code, name, None) for name in CODE.split()}}
+    names = ("__name__", "__qualname__", "__module__", "__doc__", "__defaults__", "__kwdefaults__", "__closure__")
+    return out | {{name: getattr(function, name, None) for name in names}} | {{"dict": dict(vars(function))}}
 def find(place):
     module, _, name = place.partition(":")
     found = importlib.import_module(module)
@@ -158,21 +179,30 @@ def find(place):
         owner, found = found, inspect.getattr_static(found, part)
     return found
 before = {{place: find(place) for place in {case.functions!r}}}
+looks = {{place: told(function) for place, function in before.items()}}
+codes = {{place: function.__code__ for place, function in before.items()}}
+keeps = {{p: functools.partial(f) for p, f in before.items() if "." not in p.partition(":")[2]}}
+pickles = {{place: pickle.dumps(kept) for place, kept in keeps.items()}}
 histhooks.autolog({case.name!r})
 during = {{place: find(place) for place in before}}
 for place, original in before.items():
     wrapper = during[place]
-    assert wrapper is not original, place
+    assert wrapper is not original or wrapper.__code__ is not codes[place], f"{{place}} is not recorded"
     assert type(wrapper) is types.FunctionType, place
-    assert str(inspect.signature(wrapper)) == str(inspect.signature(original)), place
-    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
-        assert getattr(wrapper, name) == getattr(original, name), (place, name)
+    assert told(wrapper) == looks[place], place
     if "." not in place.partition(":")[2]:
         assert pickle.loads(pickle.dumps(wrapper)) is wrapper, place
+        assert pickle.dumps(keeps[place]) == pickles[place], place
+# All that are recorded by now, also those that no case names.
+everyone = {{id(patch.wrapper): patch.wrapper for patch in all_patches()}}.values()
+said = [(function, told(function)) for function in everyone]
 histhooks.autolog({case.name!r})
 histhooks.disable()
 for place, original in before.items():
     assert find(place) is original, place
+    assert original.__code__ is codes[place], place
+for function, words in said:
+    assert told(function) == words, function
 histhooks.disable()
 """
     with tempfile.TemporaryDirectory() as folder:

@@ -281,7 +281,7 @@ pickle.dump(model, open("model.pickle", "wb"))
 
 def test_files_of_a_model_lead_to_the_run_that_trained_it(store_path: Path) -> None:
     body = """
-before = vars(xgb.Booster)["save_model"].__wrapped__
+before = vars(xgb.Booster)["save_model"]
 kept = xgb.callback.TrainingCheckPoint(".", name="kept", interval=2)
 booster = xgb.train({}, train, 3, callbacks=[kept])
 booster.save_model("booster.ubj")

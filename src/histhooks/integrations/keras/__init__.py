@@ -400,7 +400,7 @@ def _arm() -> None:
     _patches.wrap(CallbackList, "__init__", _around_list_init)
     for name, around in _FILES.items():
         if isinstance(vars(keras.saving).get(name), FunctionType):
-            _patches.wrap(keras.saving, name, around, rebound=True)
+            _patches.wrap(keras.saving, name, around)
 
 
 def install() -> None:

@@ -31,40 +31,40 @@ X, y                                         a dataset of role `train`
 
 ``recorded(estimator)`` records that estimator alone, without ``autolog()``, also through ``clone`` and copies.
 
-Seams. Methods are wrapped in the class that defines them, for all subclasses of ``BaseEstimator`` there are and, by
-``BaseEstimator.__init_subclass__``, all that come later; scikit-learn has no official registration that reaches every
-estimator. Methods behind ``available_if`` are descriptors: the function inside (``fn``) is wrapped. Names of functions
-that a program bound earlier are bound anew. Tasks that joblib dispatches carry the current run on the batch
+Seams. Methods are recorded in the class that defines them, for all subclasses of ``BaseEstimator`` there are and, by
+the ``__init_subclass__`` that all pass through (``_MetadataRequester``), all that come later; scikit-learn has no
+official registration that reaches every estimator. A function stays the object that it is and has another code, under
+whatever name it is called. Methods behind ``available_if`` are descriptors: the function inside (``fn``) is meant; of
+`fit = partial_fit` one of both is a copy. Tasks that joblib dispatches carry the current run on the batch
 (``joblib.parallel.BatchedCalls``), so that threads belong to it; in a worker process, what scikit-learn's own
 ``delayed`` dispatches (``sklearn.utils.parallel._FuncWrapper``) is never a run. ``score`` is wrapped in mixins too;
 what scikit-learn's own code calls (a scorer, ``permutation_importance``) is none of the program's calls.
 
-Not recorded: estimators that do not derive from ``BaseEstimator``; a name bound in a closure, a partial or a default;
-``predict``; curves inside an estimator's own loop; where those are recorded too, ``score`` of Keras's wrappers, and of
-an XGBoost model that was not trained here; ``pickle.dump``, and ``joblib.dump`` into an open file. A member that a
-worker process fitted came back as another object, whose run nobody knows. The wrapper of a ``fit_transform`` in a class
-that is defined after ``autolog()`` lies beneath the one that ``set_output`` puts there; ``disable()`` makes it inert.
-Tested with 1.9.
+Not recorded: estimators that do not derive from ``BaseEstimator``; ``predict``; curves inside an estimator's own loop;
+where those are recorded too, ``score`` of Keras's wrappers, and of an XGBoost model that was not trained here;
+``pickle.dump``, and ``joblib.dump`` into an open file. A member that a worker process fitted came back as another
+object, whose run nobody knows. Tested with 1.9.
 """
 
 from __future__ import annotations
 
+import functools
 import weakref
+from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
 import sklearn
 from sklearn.base import BaseEstimator
 
-from histhooks._guard import guarded
 from histhooks._imports import no_longer, when_imported
-from histhooks._patching import Around, Patches
+from histhooks._patching import Patches, Watch
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
 from histhooks.integrations.sklearn import _tasks
-from histhooks.integrations.sklearn._fits import METHODS, around_method, around_validation
+from histhooks.integrations.sklearn._fits import METHODS, watch_method, watch_validation
 from histhooks.integrations.sklearn._recorded import recorded
-from histhooks.integrations.sklearn._scores import around_score
+from histhooks.integrations.sklearn._scores import watch_score
 
 __all__ = ["integration", "recorded"]
 
@@ -78,6 +78,8 @@ _VALIDATIONS = (
     "permutation_test_score",
 )
 
+_METHODS: dict[str, Watch] = {name: functools.partial(watch_method, name) for name in METHODS}
+
 _patches = Patches()
 _seen: weakref.WeakSet[type] = weakref.WeakSet()
 _seen_scores: weakref.WeakSet[type] = weakref.WeakSet()
@@ -88,20 +90,25 @@ def _wrap_class(kind: type) -> None:
         return
     _seen.add(kind)
     for name in METHODS:
-        _wrap_method(kind, name, around_method)
+        _wrap_method(kind, name, _METHODS[name])
     # Most have it from a mixin, which is no estimator itself.
     for base in kind.__mro__:
         if base not in _seen_scores:
             _seen_scores.add(base)
-            _wrap_method(base, "score", around_score)
+            _wrap_method(base, "score", watch_score)
 
 
-def _wrap_method(kind: type, name: str, around: Around) -> None:
+def _wrap_method(kind: type, name: str, around: Watch) -> None:
     found = vars(kind).get(name)
-    if isinstance(found, FunctionType):
-        _patches.wrap(kind, name, around)
-    elif isinstance(getattr(found, "fn", None), FunctionType):
-        _patches.wrap(found, "fn", around)
+    owner, attribute = (kind, name) if isinstance(found, FunctionType) else (found, "fn")
+    function = vars(owner).get(attribute) if hasattr(owner, "__dict__") else None
+    if not isinstance(function, FunctionType):
+        return
+    known = _patches.of(function)
+    if known is None:
+        _patches.wrap(owner, attribute, around)
+    elif known.around is not around:
+        _patches.wrap(owner, attribute, around, is_apart=True)  # `fit = partial_fit`
 
 
 def _wrap_all(kind: type) -> None:
@@ -111,19 +118,22 @@ def _wrap_all(kind: type) -> None:
         _wrap_all(below)
 
 
-def _install_subclass_hook() -> None:
-    def __init_subclass__(cls: type, /, **kwargs: Any) -> None:
-        super(BaseEstimator, cls).__init_subclass__(**kwargs)
-        guarded(_wrap_class)(cls)
+def _watch_subclass(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
+    yield
+    if args and issubclass(args[0], BaseEstimator):
+        _wrap_class(args[0])
 
-    if "__init_subclass__" in vars(BaseEstimator):
-        raise NotApplicable("this scikit-learn has a BaseEstimator.__init_subclass__ of its own; update histhooks")
-    BaseEstimator.__init_subclass__ = classmethod(__init_subclass__)
+
+def _install_subclass_hook() -> None:
+    requester = next((kind for kind in BaseEstimator.__mro__ if "__init_subclass__" in vars(kind)), object)
+    if requester is object:
+        raise NotApplicable("this scikit-learn has no __init_subclass__ that estimators pass through; update histhooks")
+    _patches.wrap(requester, "__init_subclass__", _watch_subclass)
 
 
 def _wrap_validations(module: Any) -> None:
     for name in _VALIDATIONS:
-        _patches.wrap(module, name, around_validation, rebound=True)
+        _patches.wrap(module, name, watch_validation)
 
 
 _MODULE = "sklearn.model_selection._validation"
@@ -144,8 +154,6 @@ def uninstall() -> None:
     """Put everything back, by identity."""
     no_longer(_MODULE)
     _tasks.uninstall()
-    if "__init_subclass__" in vars(BaseEstimator):
-        del BaseEstimator.__init_subclass__
     _patches.undo()
     _seen.clear()
     _seen_scores.clear()

@@ -7,7 +7,7 @@ import inspect
 import sys
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,22 +53,26 @@ def recorded_as(run: Run | None, finish: Callable[[Run], None]) -> Iterator[None
     run.end()
 
 
-def around_method(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def watch_method(
+    name: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Iterator[None]:
+    """What a call of a method leaves, by the name that the class has it under: `fit = partial_fit` is a fit."""
     if not args:
-        return original(*args, **kwargs)
-    if is_nested() or is_of_another(args[0]) or not recorder.is_recording():
-        result = original(*args, **kwargs)
-        # Who scores it, or saves it, later asks whose it is; of another's, that one says so.
-        if is_nested():
-            part_trained(args[0])
-        elif not recorder.is_recording():
-            forget(args[0])
-        return result
-    if original.__name__ == "partial_fit":
-        return _partial_fit(original, args, kwargs)
+        return
     estimator = args[0]
-    with recorded_as(_open(original, estimator, args, kwargs), functools.partial(_finish, estimator)):
-        return original(*args, **kwargs)
+    if is_nested():
+        yield
+        part_trained(estimator)  # who scores it, or saves it, later asks whose it is
+    elif is_of_another(estimator):
+        return  # which says so itself
+    elif not recorder.is_recording():
+        yield
+        forget(estimator)
+    elif name == "partial_fit":
+        yield from _watch_partial_fit(original, args, kwargs)
+    else:
+        with recorded_as(_open(name, original, estimator, args, kwargs), functools.partial(_finish, estimator)):
+            yield
 
 
 def open_estimator_run(kind: str, estimator: Any) -> Run:
@@ -85,21 +89,23 @@ def open_estimator_run(kind: str, estimator: Any) -> Run:
     )
 
 
-def _log_earlier(run: Run, original: Callable[..., Any], estimator: Any) -> None:
+def _log_earlier(run: Run, name: str, estimator: Any) -> None:
     """Link to the run that left the state from which this one goes on; a fit from the start has none."""
     earlier = find(estimator)
     if earlier is None:
         return
-    if original.__name__ == "partial_fit" or getattr(estimator, "warm_start", False) is True:
+    if name == "partial_fit" or getattr(estimator, "warm_start", False) is True:
         run.link("continues", earlier.run.id)
     if earlier.is_own:
         earlier.run.end()  # a loop of `partial_fit` goes no further
 
 
 @guarded
-def _open(original: Callable[..., Any], estimator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+def _open(
+    name: str, original: Callable[..., Any], estimator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Run:
     run = open_estimator_run(_kind_of(estimator), estimator)
-    _log_earlier(run, original, estimator)
+    _log_earlier(run, name, estimator)
     bound = bind(original, args, kwargs)
     log_estimator_params(run, estimator)
     others = {f"fit.{k}": v for k, v in bound.items() if k not in ("self", "X", "y", "Y") and v is not None}
@@ -202,15 +208,15 @@ def _finish(estimator: Any, run: Run) -> None:
 # --- validation -------------------------------------------------------------------------------------------------------
 
 
-def around_validation(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def watch_validation(
+    original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[None, Any, None]:
     # A call that the host refuses before it begins leaves nothing.
     if is_nested() or not recorder.is_recording() or not bind(original, args, kwargs):
-        return original(*args, **kwargs)
+        return
     kept: list[Any] = []
     with recorded_as(_open_validation(original, args, kwargs), functools.partial(_finish_validation, original, kept)):
-        result = original(*args, **kwargs)
-        kept.append(result)
-    return result
+        kept.append((yield))
 
 
 @guarded
@@ -264,21 +270,20 @@ def _finish_validation(original: Callable[..., Any], kept: list[Any], run: Run) 
 # --- partial_fit ------------------------------------------------------------------------------------------------------
 
 
-def _partial_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _watch_partial_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
     estimator = args[0]
     run = _loop(original, estimator, args, kwargs)
     if run is None:
-        return original(*args, **kwargs)
+        return
     start = time.perf_counter()
     with recorder.scope(run):
         try:
-            result = original(*args, **kwargs)
+            yield
         except BaseException as error:
             forget(estimator)
             run.end(error=error)
             raise
     _log_call(run, estimator, bind(original, args, kwargs).get("X"), time.perf_counter() - start)
-    return result
 
 
 @guarded
@@ -286,7 +291,7 @@ def _loop(original: Callable[..., Any], estimator: Any, args: tuple[Any, ...], k
     known = find(estimator)
     if known is not None and known.is_own and known.run.status == "running" and known.run.takes_more():
         return known.run
-    run = _open(original, estimator, args, kwargs)
+    run = _open("partial_fit", original, estimator, args, kwargs)
     if run is not None and run.is_recorded:
         trained_by(run, estimator, is_own=True)
         weakref.finalize(estimator, run.end).atexit = False

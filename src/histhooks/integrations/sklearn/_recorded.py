@@ -6,22 +6,22 @@ import copy
 import copyreg
 import functools
 import weakref
-from collections.abc import Callable
 from types import FunctionType
 from typing import Any, TypeVar
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 
+from histhooks._patching import watched_copy
 from histhooks.integrations.sklearn import _tasks
-from histhooks.integrations.sklearn._fits import METHODS, around_method
-from histhooks.integrations.sklearn._scores import around_score
+from histhooks.integrations.sklearn._fits import METHODS, watch_method
+from histhooks.integrations.sklearn._scores import watch_score
 
 E = TypeVar("E", bound=BaseEstimator)
 
 _NEWOBJ = vars(copyreg)["__newobj__"]
 
-_classes: weakref.WeakKeyDictionary[type, type] = weakref.WeakKeyDictionary()
+_classes: weakref.WeakSet[type] = weakref.WeakSet()
 
 
 def recorded(estimator: E) -> E:
@@ -94,36 +94,32 @@ def _reduce(self: Any, protocol: Any) -> Any:
 
 
 def _class_of(kind: type) -> type:
-    if kind in _classes.values():
+    if kind in _classes:
         return kind
-    found = _classes.get(kind)
+    below: list[type] = type.__subclasses__(kind)
+    found = next((one for one in below if one in _classes), None)
     if found is None:
         names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
         ours = {"__copy__": _copy, "__deepcopy__": _deepcopy, "__reduce_ex__": _reduce}
-        found = _classes[kind] = type(kind)(kind.__name__, (kind,), {**names, **ours})
+        found = type(kind)(kind.__name__, (kind,), {**names, **ours})
         for name in (*METHODS, "score"):
             # After the class is made: scikit-learn wraps what it finds in a new class (set_output), which is done.
             method = _method(kind, name)
             if method is not None:
                 setattr(found, name, method)
+        _classes.add(found)
     return found
 
 
 def _method(kind: type, name: str) -> Any:
     raw = next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
     if isinstance(raw, FunctionType):
-        return _wrap(raw)
+        return _watched(raw, name)
     function, check = getattr(raw, "fn", None), getattr(raw, "check", None)
     if isinstance(function, FunctionType) and check is not None:
-        return available_if(check)(_wrap(function))
+        return available_if(check)(_watched(function, name))
     return None
 
 
-def _wrap(original: Callable[..., Any]) -> Callable[..., Any]:
-    around = around_score if original.__name__ == "score" else around_method
-
-    @functools.wraps(original)
-    def method(*args: Any, **kwargs: Any) -> Any:
-        return around(original, args, kwargs)
-
-    return method
+def _watched(function: FunctionType, name: str) -> FunctionType:
+    return watched_copy(function, watch_score if name == "score" else functools.partial(watch_method, name))

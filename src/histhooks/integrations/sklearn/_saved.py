@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -13,12 +13,13 @@ from histhooks._trained import adding_to, find
 from histhooks.integrations.sklearn._scores import is_called_by_host
 
 
-def around_dump(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    result = original(*args, **kwargs)
+def watch_dump(
+    original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[None, Any, None]:
+    result = yield
     # joblib dumps arrays for its workers by this function too, and scikit-learn the data sets that it fetched.
     if recorder.is_recording() and not is_called_by_host():
         _log_saved(args[0] if args else kwargs.get("value"), result)
-    return result
 
 
 @guarded

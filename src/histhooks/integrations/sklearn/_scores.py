@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import numbers
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 from histhooks import recorder
 from histhooks._guard import guarded
+from histhooks._patching import program_frame
 from histhooks._run import Run
 from histhooks._trained import Trained, adding_to, find
 from histhooks.integrations.sklearn._fits import (
@@ -23,39 +24,39 @@ from histhooks.integrations.sklearn._fits import (
 
 _HOSTS = ("sklearn", "joblib")
 # Wrappers that may lie between the program and this one.
-_BETWEEN = ("histhooks", "mlflow")
+_BETWEEN = ("mlflow",)
 # MLflow's autolog scores training data after each fit, in here.
 _OF_NEIGHBOURS = ("mlflow.sklearn.utils",)
 
 
 def is_called_by_host() -> bool:
     """Whether the wrapper that asks was called by scikit-learn or joblib, and not by the program."""
-    frame = sys._getframe(1)
+    frame = program_frame(sys._getframe(1))
     name = _module_of(frame)
-    while frame.f_back is not None and name not in _OF_NEIGHBOURS and name.partition(".")[0] in _BETWEEN:
-        frame = frame.f_back
+    while name not in _OF_NEIGHBOURS and name.partition(".")[0] in _BETWEEN:
+        frame = program_frame(frame.f_back)
         name = _module_of(frame)
     return name in _OF_NEIGHBOURS or name.partition(".")[0] in _HOSTS
 
 
 def _module_of(frame: Any) -> str:
-    return frame.f_globals.get("__name__") or ""
+    return (frame.f_globals.get("__name__") if frame is not None else None) or ""
 
 
-def around_score(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def watch_score(
+    original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[None, Any, None]:
     bound = _outer_call(original, args, kwargs)
     if not bound:
-        return original(*args, **kwargs)
+        return
     trained = _trainer(args[0])
     evaluation = None if trained is not None else _open_evaluation(args[0], bound)
     kept: list[Any] = []
     # What the host calls inside is none of the program's calls.
     with recorded_as(evaluation, functools.partial(_log_score, None, bound, kept)), recorder.task():
-        result = original(*args, **kwargs)
-        kept.append(result)
+        kept.append((yield))
     if trained is not None:
         _log_score(trained, bound, kept, trained.run)
-    return result
 
 
 @guarded

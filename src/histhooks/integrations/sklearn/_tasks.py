@@ -8,50 +8,49 @@ In threads, tasks belong to the run that dispatched them; in processes, to none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from histhooks import recorder
 from histhooks._imports import no_longer, when_imported
 from histhooks._patching import Patches
-from histhooks.integrations.sklearn._saved import around_dump
+from histhooks.integrations.sklearn._saved import watch_dump
 
 _patches = Patches()
 
 
-def _around_batch_init(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    result = original(*args, **kwargs)
+def _watch_batch_init(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
+    yield
     run = recorder.current_run()
     if run is not None:
         # BatchedCalls.__reduce__ names what travels to a process, so this stays in threads.
         args[0]._histhooks_run = run
-    return result
 
 
-def _around_batch_call(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _watch_batch_call(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
     run = getattr(args[0], "_histhooks_run", None)
     if run is None or recorder.current_run() is run:
-        return original(*args, **kwargs)
+        return
     with recorder.scope(run):
-        return original(*args, **kwargs)
+        yield
 
 
-def _around_task(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _watch_task(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
     with recorder.task():
-        return original(*args, **kwargs)
+        yield
 
 
 def _wrap_batches(module: Any) -> None:
-    _patches.wrap(module.BatchedCalls, "__init__", _around_batch_init)
-    _patches.wrap(module.BatchedCalls, "__call__", _around_batch_call)
+    _patches.wrap(module.BatchedCalls, "__init__", _watch_batch_init)
+    _patches.wrap(module.BatchedCalls, "__call__", _watch_batch_call)
 
 
 def _wrap_tasks(module: Any) -> None:
-    _patches.wrap(module._FuncWrapper, "__call__", _around_task)
+    _patches.wrap(module._FuncWrapper, "__call__", _watch_task)
 
 
 def _wrap_dump(module: Any) -> None:
-    _patches.wrap(module, "dump", around_dump, rebound=True)
+    _patches.wrap(module, "dump", watch_dump)
 
 
 # Modules that the program may import later, or never: their import is not caused here.

@@ -268,7 +268,7 @@ def _arm() -> None:
     _handles.append(register_optimizer_step_post_hook(on_step))
     is_known = tuple(signature(torch.autograd.backward).parameters) == PARAMETERS
     front = before_backward if is_known else None
-    _patches.wrap(torch.autograd, "backward", _backward.around, rebound=True, front=front)
+    _patches.wrap(torch.autograd, "backward", _backward.around, front=front)
     _patches.wrap(Optimizer, "__init__", _around_optimizer)
     for name in _SCHEDULERS:
         _patches.wrap(getattr(lr_scheduler, name), "__init__", _around_scheduler)
@@ -276,8 +276,8 @@ def _arm() -> None:
     _patches.wrap(dataloader._BaseDataLoaderIter, "__next__", _around_next)
     _patches.wrap(torch.amp.GradScaler, "scale", _backward.around_scale)
     _patches.wrap(torch.amp.GradScaler, "step", _around_scaler_step)
-    _patches.wrap(torch.serialization, "save", _around_save, rebound=True)
-    _patches.wrap(torch.serialization, "load", _around_load, rebound=True)
+    _patches.wrap(torch.serialization, "save", _around_save)
+    _patches.wrap(torch.serialization, "load", _around_load)
     _patches.wrap(torch.nn.Module, "load_state_dict", state.files.around_module)
     _patches.wrap(Optimizer, "load_state_dict", state.files.around_optimizer)
     _patches.wrap(torch.cuda.CUDAGraph, "capture_begin", _around_capture_begin)

@@ -42,14 +42,13 @@ No callback hears of an exception: for that, and for arguments, ``train``, ``cv`
 plain ``TrainingCallback``, so that a model loads where histhooks is not installed.
 
 Not recorded: content of a ``DMatrix`` (its shape and names are); the learning rate under a ``LearningRateScheduler``;
-curves of what a search or an ensemble dispatches through joblib; workers of rank > 0. Of a ``train`` held in a
-closure, a partial or a default, arguments and data, and what it fails with. Tested with 3.2.
+curves of what a search or an ensemble dispatches through joblib; workers of rank > 0. Tested with 3.2.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from types import FunctionType
 from typing import Any
 
@@ -153,14 +152,16 @@ def _begin(original: Callable[..., Any], bound: dict[str, Any]) -> Training | No
     return Training(run, splits, n_rounds, is_own=True)
 
 
-def _around_train(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _watch_train(
+    original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[None, Any, None]:
     begun = _begin(original, bind(original, args, kwargs))
     if begun is None:
-        return original(*args, **kwargs)
+        return
     token = current_training.set(begun)
     try:
         with recorder.scope(begun.run):
-            result = original(*args, **kwargs)
+            result = yield
     except BaseException as error:
         begun.end(error)
         raise
@@ -169,7 +170,6 @@ def _around_train(original: Callable[..., Any], args: tuple[Any, ...], kwargs: d
     if isinstance(result, xgboost.Booster):
         run_of[result] = begun.run  # that of the best iteration only is another object (save_best)
     begun.end(None)
-    return result
 
 
 @guarded
@@ -182,37 +182,33 @@ def _begin_fit(original: Callable[..., Any], bound: dict[str, Any]) -> Run | Non
     return run
 
 
-def _around_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _watch_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
     run = _begin_fit(original, bind(original, args, kwargs))
     if run is None:
-        return original(*args, **kwargs)
+        return
     try:
         with recorder.scope(run):
-            result = original(*args, **kwargs)
+            yield
     except BaseException as error:
         run.end(error=error)
         raise
     fitted(run, args[0])
     run.end()
-    return result
 
 
-def _around_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    result = original(*args, **kwargs)
+def _watch_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
+    yield
     saved(**bind(original, args, kwargs))
-    return result
 
 
-def _around_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    result = original(*args, **kwargs)
+def _watch_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
+    yield
     loaded(**bind(original, args, kwargs))
-    return result
 
 
-def _around_container_init(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    result = original(*args, **kwargs)
+def _watch_container(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
+    yield
     _enter(args[0])
-    return result
 
 
 @guarded
@@ -246,17 +242,14 @@ def _arm() -> None:
     """Put the hooks in, once."""
     if _patches:
         return
-    _patches.wrap(xgboost_callback.CallbackContainer, "__init__", _around_container_init)
+    _patches.wrap(xgboost_callback.CallbackContainer, "__init__", _watch_container)
     for name in ("train", "cv"):
-        ours = _patches.wrap(training, name, _around_train, rebound=True).wrapper
-        if vars(xgboost)[name] is not ours:
-            # Another one's wrapper (MLflow's), which leads to the function as it was before ours.
-            _patches.wrap(xgboost, name, _around_train)
-    _patches.wrap(xgboost.Booster, "save_model", _around_save)
-    _patches.wrap(xgboost.Booster, "load_model", _around_load)
+        _patches.wrap(training, name, _watch_train)
+    _patches.wrap(xgboost.Booster, "save_model", _watch_save)
+    _patches.wrap(xgboost.Booster, "load_model", _watch_load)
     for kind in dict.fromkeys(_estimators(xgboost.XGBModel)):
         if kind.__module__.partition(".")[0] == "xgboost" and isinstance(vars(kind).get("fit"), FunctionType):
-            _patches.wrap(kind, "fit", _around_fit)
+            _patches.wrap(kind, "fit", _watch_fit)
 
 
 def install() -> None:
