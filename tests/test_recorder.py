@@ -670,3 +670,48 @@ def test_a_run_in_a_worker_is_named_after_the_program(store: Path) -> None:
     ours = {"HISTHOOKS_STORE": str(store), "HISTHOOKS_QUIET": "1"}
     subprocess.run([sys.executable, "tune.py"], cwd=store.parent, env={**os.environ, **ours}, check=True, timeout=100)
     assert rows(store, "SELECT name FROM runs") == [("tune",), ("tune",)]
+
+
+def test_threads_that_add_to_an_ended_run_lose_nothing_and_close_it_behind_them(store: Path) -> None:
+    program = """
+        import threading, histhooks
+        with histhooks.start_run("ended") as run:
+            run.log({"loss": 1.0})
+        both, left = threading.Barrier(2), threading.Event()
+        def first():
+            with run.reopened():
+                both.wait()
+                run.log({"test_first": 1.0})
+            left.set()
+        def second():
+            with run.reopened():
+                both.wait()
+                left.wait()
+                run.log({"test_second": 2.0})
+        threads = [threading.Thread(target=target) for target in (first, second)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        start = threading.Barrier(8)
+        def work(n):
+            start.wait()
+            for i in range(200):
+                with run.reopened():
+                    run.log({f"test_{n}": float(i)})
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        ends = histhooks.start_run("ends inside")
+        with ends.reopened():
+            ends.end()
+            ends.log({"test_inside": 1.0})
+        for late in (run, ends):
+            late.log({"late": 1.0})
+    """
+    code, _, err = record(store, program, HISTHOOKS_STRICT="0")
+    assert code == 0, err
+    assert err.count("the run has ended") == 2, err
+    found = dict(rows(store, "SELECT name, count FROM metric_summaries"))
+    expected = {"loss": 1, "test_first": 1, "test_second": 1, "test_inside": 1}
+    assert found == expected | {f"test_{n}": 200 for n in range(8)}
+    assert rows(store, "SELECT DISTINCT status FROM runs") == [("finished",)]
+    assert_fits(store)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from histhooks import _device
+from histhooks._engine import ignore
 from histhooks._exceptions import answer, code_of, message_of, name_of, traceback_of
 from histhooks._guard import gathered
 from histhooks._metrics import Metric, describe
@@ -89,7 +90,8 @@ class Run(Facts):
         self.before_end: Callable[[str], dict[str, Any]] | None = None
         # For a point of an epoch that comes without a step: the last step that the host has taken.
         self.last_step: Callable[[], int | None] | None = None
-        self._changing = threading.Lock()
+        self._changing = threading.Lock()  # held while `status`, `_n_reopened` and `_append` are changed together
+        self._n_reopened = 0  # blocks that add to the run after its end
         if engine is not None:
             self._state({**facts, "session_id": engine.session_id, "status": "running", "started_at": self.started_at})
 
@@ -240,7 +242,8 @@ class Run(Facts):
         self._state({"status": status, "ended_at": iso(now_us()), "duration_s": round(duration, 6), **facts})
         if self._engine is not None:
             self._engine.run_ended(self)
-        self._append = self._late
+        with self._changing:
+            self._lead()
 
     def takes_more(self) -> bool:
         """For integrations: whether :meth:`reopened` can help; not in a forked child, nor after ``disable()``."""
@@ -251,15 +254,19 @@ class Run(Facts):
     def reopened(self) -> Iterator[None]:
         """For integrations: add to a run that has ended, such as a score on data that came later.
 
-        Its end stays as it was. A metric that it had before its end cannot go on.
+        Its end stays as it was. A metric that it had before its end cannot go on. Several threads may do so at once: the
+        run takes more until the last of them has left.
         """
-        engine, before = self._engine, self._append
-        if engine is not None and self.takes_more():
-            self._append = engine.buffer.append
+        is_open = self.takes_more()
+        with self._changing:
+            self._n_reopened += is_open
+            self._lead()
         try:
             yield
         finally:
-            self._append = before
+            with self._changing:
+                self._n_reopened -= is_open
+                self._lead()
 
     def __enter__(self) -> Run:
         from histhooks._engine import current
@@ -287,6 +294,14 @@ class Run(Facts):
         with self._changing:
             if self.status == "running" and self.is_recorded:
                 self._append = append
+
+    def _lead(self) -> None:
+        """Lead entries of a run that has ended where they belong; `_changing` is held."""
+        if self.status == "running" or self._append is ignore:
+            return
+        engine = self._engine
+        takes_more = engine is not None and self._n_reopened and self.takes_more()
+        self._append = engine.buffer.append if engine is not None and takes_more else self._late
 
     def _late(self, entry: Any) -> None:
         raise RuntimeError("the run has ended")

@@ -23,7 +23,6 @@ model that was not trained here leaves split `test`, unless something else was t
 from __future__ import annotations
 
 import functools
-import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +57,6 @@ class Trained:
 
 # By id: an estimator of another package may compare by value, or have no hash.
 _trained: dict[int, Trained] = {}
-_adding = threading.Lock()
 
 
 @guarded
@@ -105,7 +103,7 @@ def adding_to(run: Run) -> Iterator[None]:
     if run.status == "running":
         yield
         return
-    with _adding, run.reopened():
+    with run.reopened():
         yield
 
 
