@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -31,14 +32,51 @@ class Values:
     take: Callable[[int, int], list[Any]]
 
 
+# What a class has whose objects compute what they hold when they are asked: polars.LazyFrame, the collections of Dask,
+# xarray, tables of Ibis, relations of DuckDB, frames of Spark.
+_ASKS = frozenset({"collect", "compute", "execute", "fetchall", "__dask_graph__"})
+
+
+def is_lazy(X: Any) -> bool:
+    """Whether to look at data may compute it; asked of its class, since to ask the data itself may do so."""
+    return any(not _ASKS.isdisjoint(vars(base)) for base in type(X).__mro__)
+
+
+def at_hand(X: Any) -> Any:
+    """Data that may be looked at; else something of the same name that has nothing, and says what it stands for."""
+    if not is_lazy(X):
+        return X
+    try:
+        stands_for: Any = weakref.ref(X)
+    except TypeError:
+        stands_for = None
+    return type(type(X).__name__, (), {"stands_for": stands_for})()
+
+
 def is_pandas(X: Any) -> bool:
     """Whether it is a pandas object, or of a class that somebody derived from one."""
     return any(base.__module__.partition(".")[0] == "pandas" for base in type(X).__mro__)
 
 
+def has(X: Any, name: str) -> bool:
+    """Whether data has an attribute; of pandas, whether its class has it.
+
+    A frame takes other names for those of its columns, and its index of strings enters `warnings.catch_warnings` then.
+    """
+    return hasattr(type(X), name) or (not is_pandas(X) and hasattr(X, name))
+
+
 def is_frame(X: Any) -> bool:
     """Whether it is a pandas DataFrame."""
-    return hasattr(X, "dtypes") and hasattr(X, "columns") and is_pandas(X)
+    # Asked of the class: `dtypes` of a frame is a computation, which enters `warnings.catch_warnings`.
+    return is_pandas(X) and hasattr(type(X), "dtypes") and hasattr(type(X), "iloc") and hasattr(type(X), "columns")
+
+
+def dtypes_of(frame: Any, most: int = MAX_COLUMNS) -> list[Any]:
+    """The types of the first columns of a frame, of pandas or of any library whose frames have them at hand."""
+    if is_pandas(frame):
+        return [frame.iloc[:, n].dtype for n in range(min(most, len(frame.columns)))]
+    return list(frame.dtypes)[:most]
 
 
 def columns_of(frame: Any, most: int = MAX_COLUMNS) -> list[Any]:
@@ -69,23 +107,23 @@ def parts_of(X: Any) -> list[Any] | None:
     -------
     list of ndarray and Values, or None
     """
-    if hasattr(X, "nnz") and hasattr(X, "indices"):
+    if has(X, "nnz") and has(X, "indices"):
         return [X.indptr, X.indices, X.data]
-    if hasattr(X, "indices") and hasattr(X, "dataset"):  # a Subset of PyTorch
+    if has(X, "indices") and has(X, "dataset"):  # a Subset of PyTorch
         whole = parts_of(X.dataset)
         return None if whole is None else [_numbers(X.indices), *whole]
-    if hasattr(X, "tensors"):  # a TensorDataset; what lies on a device is not fetched
+    if has(X, "tensors"):  # a TensorDataset; what lies on a device is not fetched
         on_host = all(_is_at_hand(tensor) for tensor in X.tensors)
         return [tensor.numpy() for tensor in X.tensors] if on_host else None
     if is_frame(X):
         return columns_of(X) if len(X.columns) <= MAX_COLUMNS else None
-    if hasattr(X, "filled") and hasattr(X, "mask"):  # a masked array
+    if has(X, "filled") and has(X, "mask"):  # a masked array
         return [of_array(X.data), *([X.mask] if X.mask.shape else [])]
-    if hasattr(X, "__array_interface__"):
+    if has(X, "__array_interface__"):
         return [of_array(X)]
-    if hasattr(X, "array") and is_pandas(X):
+    if has(X, "array") and is_pandas(X):
         return [_of_pandas(X.array)]
-    if hasattr(X, "detach") and hasattr(X, "device"):
+    if has(X, "detach") and has(X, "device"):
         return [X.numpy()] if _is_at_hand(X) else None
     if type(X) in (list, tuple):
         width = len(X[0]) if X and type(X[0]) in (list, tuple) else 1

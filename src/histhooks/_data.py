@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from histhooks._captures import Capture
-from histhooks._columns import MAX_COLUMNS
+from histhooks._columns import MAX_COLUMNS, at_hand, dtypes_of, has, is_frame
 from histhooks._content import hash_values
 from histhooks._ledger import canonical
 from histhooks._profile import profile
@@ -47,6 +47,7 @@ def describe(X: Any, y: Any = None) -> dict[str, Any]:
 
 def look_at(X: Any, y: Any = None) -> tuple[dict[str, Any], Print]:
     """The fingerprint of data, as :func:`describe` gives it, and what is kept to know the data again."""
+    X, y = at_hand(X), at_hand(y)
     digest = hashlib.sha256()
     covers = [hash_values(X, digest)] if X is not None else []
     seen = _print(X, y, covers, digest)
@@ -57,6 +58,7 @@ def look_at(X: Any, y: Any = None) -> tuple[dict[str, Any], Print]:
 
 def print_at(X: Any, y: Any = None) -> Print:
     """What is kept to know data again, without its fingerprint."""
+    X, y = at_hand(X), at_hand(y)
     digest = hashlib.sha256()
     return _print(X, y, [hash_values(X, digest)] if X is not None else [], digest)
 
@@ -118,9 +120,9 @@ def capture_of(role: str, row: dict[str, Any]) -> Capture:
 
 
 def _shape(X: Any) -> tuple[int | None, ...]:
-    if hasattr(X, "tensors"):  # a TensorDataset: what its first tensor holds
+    if has(X, "tensors"):  # a TensorDataset: what its first tensor holds
         return tuple(int(n) for n in X.tensors[0].shape)
-    if hasattr(X, "indices") and hasattr(X, "dataset"):
+    if has(X, "indices") and has(X, "dataset"):
         return (len(X), *_shape(X.dataset)[1:])
     shape = getattr(X, "shape", None)
     if shape is not None:
@@ -142,33 +144,33 @@ def _width(shape: tuple[int | None, ...]) -> int | None:
 
 def _schema(X: Any) -> dict[str, Any]:
     out: dict[str, Any] = {"kind": type(X).__name__, "shape": list(_shape(X))}
-    columns = getattr(X, "columns", None)
-    if columns is not None and hasattr(X, "dtypes"):
+    columns = X.columns if has(X, "columns") else None
+    if columns is not None and has(X, "dtypes"):
         names = [clean_text(str(c)) for c in list(columns[:MAX_COLUMNS])]
-        out["columns"] = dict(zip(names, [str(d) for d in list(X.dtypes)[:MAX_COLUMNS]], strict=False))
+        out["columns"] = dict(zip(names, [str(d) for d in dtypes_of(X)], strict=False))
         if len(columns) > MAX_COLUMNS:
             out["columns_in_all"] = len(columns)
-    elif getattr(X, "dtype", None) is not None:
+    elif has(X, "dtype") and X.dtype is not None:
         out["dtype"] = str(X.dtype)
-    if hasattr(X, "tensors"):
+    if has(X, "tensors"):
         out["tensors"] = [{"shape": list(tensor.shape), "dtype": str(tensor.dtype)} for tensor in X.tensors]
-    if hasattr(X, "nnz"):
+    if has(X, "nnz"):
         out["nnz"] = int(X.nnz)
     return out
 
 
 def _size(X: Any) -> int | None:
     try:
-        nbytes = getattr(X, "nbytes", None)
+        nbytes = X.nbytes if has(X, "nbytes") else None
     except RuntimeError:  # a sparse tensor of PyTorch
         return None
     if isinstance(nbytes, int):
         return nbytes
-    if hasattr(X, "tensors"):
+    if has(X, "tensors"):
         return sum(int(tensor.nbytes) for tensor in X.tensors)
-    if hasattr(X, "nnz") and hasattr(X, "data"):
+    if has(X, "nnz") and has(X, "data"):
         parts = (getattr(X, name, None) for name in ("data", "indices", "indptr", "row", "col"))
         return sum(int(getattr(p, "nbytes", 0)) for p in parts if p is not None)
-    if hasattr(X, "memory_usage") and hasattr(X, "columns"):
-        return int(X.memory_usage(index=False).sum())
+    if is_frame(X):
+        return sum(int(X.iloc[:, n].array.nbytes) for n in range(len(X.columns)))
     return None

@@ -61,7 +61,7 @@ def gather(asked: Question | None, inquiry: Inquiry) -> Gathered:
     captures.append(_told_of(packages, n_unreadable))
     row = {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "os": platform.platform(),
+        "os": _system(),
         "machine": platform.machine(),
         "cpu": _cpu(),
         "memory_bytes": _memory(),
@@ -91,7 +91,23 @@ def _cpu() -> str | None:
                 return line.partition(":")[2].strip()
     except OSError:
         pass
-    return platform.processor() or None
+    return os.environ.get("PROCESSOR_IDENTIFIER") or platform.machine() or None
+
+
+def _system() -> str:
+    """What ``platform.platform()`` says, which asks a program (``uname -p``) for the processor.
+
+    That, and ``platform.processor()``, pass ``warnings.catch_warnings`` (``os.get_exec_path``), after which the program
+    is shown all warnings a second time, and another thread's filters may be lost.
+    """
+    found = platform.uname()
+    words = [found.system, found.release, found.machine]
+    if found.system == "Darwin" and platform.mac_ver()[0]:
+        words = ["macOS", platform.mac_ver()[0], found.machine]
+    elif found.system == "Windows":
+        words = [found.system, found.release, found.version]
+    libc = "".join(platform.libc_ver())
+    return "-".join(word for word in words if word) + (f"-with-{libc}" if found.system == "Linux" and libc else "")
 
 
 def _memory() -> int | None:

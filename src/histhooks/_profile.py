@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from typing import Any
 
-from histhooks._columns import Values, columns_of, is_frame, is_missing, parts_of
+from histhooks._columns import Values, columns_of, has, is_frame, is_missing, parts_of
 from histhooks._values import clean_text
 
 _MOST_NUMBERS = 1 << 17
@@ -83,15 +83,15 @@ def _of_frame(numpy: Any, frame: Any) -> Told:
 
 
 def _of_array(numpy: Any, X: Any, *, is_target: bool) -> Told | None:
-    if hasattr(X, "dataset") or hasattr(X, "filled"):
+    if has(X, "dataset") or has(X, "filled"):
         return None  # a Subset, whose rows would have to be picked; a masked array, whose values do not all count
     parts = parts_of(X)
     if not parts:
         return None
-    if hasattr(X, "nnz"):
+    if has(X, "nnz"):
         data, whole = _sample(numpy, parts[-1], _MOST_NUMBERS)
         return {"coverage": "all" if whole else "sample", "stored": _of_numbers(numpy, data[:, None])[0]}
-    if hasattr(X, "tensors"):
+    if has(X, "tensors"):
         return {"tensors": [_of_part(numpy, part, is_target=True) for part in parts]}
     return _of_part(numpy, parts[0], is_target=is_target)
 

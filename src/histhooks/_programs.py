@@ -23,6 +23,21 @@ _LOOK_S = 0.05  # how often somebody who waits sees that there is no more time
 _QUOTED = re.compile(r"'[^']*'")
 
 
+def _path_of(name: str) -> str:
+    """Where a program lies on the PATH.
+
+    A bare name would be looked up by :func:`os.get_exec_path`, which enters ``warnings.catch_warnings``: after that the
+    program is shown all warnings a second time, and the filters that another thread has just set may be lost.
+    """
+    if os.name == "nt" or os.path.dirname(name):
+        return name  # Windows looks it up itself
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(folder or os.curdir, name)
+        if os.access(path, os.X_OK) and not os.path.isdir(path):
+            return os.path.abspath(path)
+    raise FileNotFoundError(name)
+
+
 class Question:
     """What one program was asked, and what it said.
 
@@ -54,11 +69,11 @@ class Question:
         self.streams: list[IO[bytes]] = []
         try:
             self._process = subprocess.Popen(
-                command, cwd=folder, env={**os.environ, **variables}, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+                (_path_of(command[0]), *command[1:]), cwd=folder, env={**os.environ, **variables},
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
             )  # fmt: skip
         except OSError as error:
-            self.is_missing = isinstance(error, FileNotFoundError) and error.filename == command[0]
+            self.is_missing = isinstance(error, FileNotFoundError) and error.filename in (None, command[0])
             self.why_not = f"no {self._name} on the PATH" if self.is_missing else f"{self._name}: {error.strerror}"
             return
         self.streams = [stream for stream in (self._process.stdout, self._process.stderr) if stream is not None]

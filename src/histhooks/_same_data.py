@@ -14,7 +14,7 @@ import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
-from histhooks._columns import Values, is_frame, parts_of
+from histhooks._columns import Values, has, is_frame, parts_of
 
 _MOST_VALUES = 1 << 17  # 1 MiB of float64, up to which a hash covers all values
 _EXACT = float(1 << 53)
@@ -124,7 +124,7 @@ def values_of(X: Any) -> bytes | None:
 
 def _array_of(numpy: Any, X: Any) -> Any:
     """The numbers of X as one array; a copy only where they lie apart, and of 1 MiB at most."""
-    if hasattr(X, "nnz") or hasattr(X, "filled") or hasattr(X, "dataset"):
+    if has(X, "nnz") or has(X, "filled") or has(X, "dataset"):
         return None
     parts = parts_of(X)
     if not parts or sum(part.n_rows * part.width if isinstance(part, Values) else part.size for part in parts) > (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import json
 import math
@@ -17,6 +16,7 @@ import keras
 
 from histhooks._guard import guarded
 from histhooks._run import Run
+from histhooks._signatures import signature_of
 
 _DATA = ("self", "x", "y", "validation_data", "callbacks", "class_weight", "sample_weight")
 _COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution", "jit_compile")
@@ -136,15 +136,10 @@ def names_of(model: Any) -> list[str]:
     return names
 
 
-@functools.lru_cache(maxsize=64)
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    return inspect.signature(function)
-
-
 def bind(original: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments by name, as the host binds them; a call that the host will refuse leaves none."""
     try:
-        bound = _signature(original).bind(*args, **kwargs)
+        bound = signature_of(original).bind(*args, **kwargs)
     except TypeError:
         return {}
     return dict(bound.arguments)
@@ -153,7 +148,7 @@ def bind(original: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[st
 def log_arguments(run: Run, original: Callable[..., Any], bound: Mapping[str, Any]) -> None:
     """Record what ``fit`` was called with."""
     run.log_params({k: v for k, v in bound.items() if k not in _DATA}, source="argument")
-    parameters = _signature(original).parameters.values()
+    parameters = signature_of(original).parameters.values()
     rest = {p.name: p.default for p in parameters if p.name not in bound and p.default is not inspect.Parameter.empty}
     run.log_params({k: v for k, v in rest.items() if k not in _DATA}, source="default")
     weights = {f"data.{k}": bound.get(k) is not None for k in ("class_weight", "sample_weight")}
@@ -183,7 +178,7 @@ def _init_of(kind: type) -> Callable[..., Any]:
 
 def _told(callback: Any, kind: type) -> dict[str, Any]:
     """What the constructor was given, as far as the callback keeps it under that name."""
-    known = {name: vars(callback)[name] for name in _signature(_init_of(kind)).parameters if name in vars(callback)}
+    known = {name: vars(callback)[name] for name in signature_of(_init_of(kind)).parameters if name in vars(callback)}
     if "min_delta" in known:
         known["min_delta"] = abs(known["min_delta"])  # negated once the direction is known (MonitorCallback)
     return {k: v for k, v in known.items() if _is_setting(v) or isinstance(v, FunctionType)}
@@ -224,7 +219,7 @@ def _log_with_defaults(run: Run, role: str, settings: Mapping[str, Any], default
 
 
 def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
-    return {name: p.default for name, p in _signature(function).parameters.items() if p.default is not p.empty}
+    return {name: p.default for name, p in signature_of(function).parameters.items() if p.default is not p.empty}
 
 
 def _shortest(rate: float) -> float:

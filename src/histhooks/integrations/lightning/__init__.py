@@ -55,13 +55,11 @@ integration of PyTorch records; files of ``Fabric.save`` and ``load`` are added.
 
 from __future__ import annotations
 
-import inspect
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -80,6 +78,7 @@ from histhooks._guard import guarded
 from histhooks._imports import no_longer, when_imported
 from histhooks._patching import Patches
 from histhooks._run import Run
+from histhooks._signatures import signature_of
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
 from histhooks.integrations.lightning._callbacks import log_callbacks
@@ -208,14 +207,9 @@ class _OfOneCall(HistoryCallback):
 # --- what is recorded -------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=64)
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    return inspect.signature(function)
-
-
 def _bind(original: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return dict(_signature(original).bind(*args, **kwargs).arguments)
+        return dict(signature_of(original).bind(*args, **kwargs).arguments)
     except TypeError:
         return {}
 
@@ -264,7 +258,7 @@ def _describe(run: Run, trainer: Any, module: Any) -> None:
 
 def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
     try:
-        parameters = _signature(function).parameters.values()
+        parameters = signature_of(function).parameters.values()
     except (TypeError, ValueError):
         return {}
     return {p.name: p.default for p in parameters if p.default is not p.empty}

@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import sklearn
+from sklearn.base import ClassifierMixin, ClusterMixin, DensityMixin, OutlierMixin, RegressorMixin
 
 from histhooks import recorder
+from histhooks._columns import at_hand
 from histhooks._guard import guarded
 from histhooks._run import Run
+from histhooks._signatures import bind, parameters_of
 from histhooks._trained import find, forget, part_trained, trained_by
 from histhooks.integrations import installed
 from histhooks.integrations.sklearn._search import log_scores, search_results, small
@@ -94,7 +97,7 @@ def _log_earlier(run: Run, name: str, estimator: Any) -> None:
     earlier = find(estimator)
     if earlier is None:
         return
-    if name == "partial_fit" or getattr(estimator, "warm_start", False) is True:
+    if name == "partial_fit" or _kept(estimator).get("warm_start") is True:
         run.link("continues", earlier.run.id)
     if earlier.is_own:
         earlier.run.end()  # a loop of `partial_fit` goes no further
@@ -116,35 +119,6 @@ def _open(
     return run
 
 
-def bind(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments by name, as the host binds them; a call that the host will refuse leaves none."""
-    try:
-        bound = _signature(original).bind(*args, **kwargs)
-    except TypeError:
-        return {}
-    out: dict[str, Any] = {}
-    for name, value in bound.arguments.items():
-        if _signature(original).parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
-            out.update(value)
-        else:
-            out[name] = value
-    return out
-
-
-@functools.lru_cache(maxsize=2048)
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    return inspect.signature(function)
-
-
-@functools.lru_cache(maxsize=2048)
-def _defaults(kind: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        parameters = inspect.signature(kind).parameters.values()
-    except (TypeError, ValueError):
-        return {}  # a name such as skorch's `callbacks__print_log` may lead to None
-    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
-
-
 def log_estimator_params(run: Run, estimator: Any, prefix: str = "") -> None:
     try:
         params = estimator.get_params(deep=True)
@@ -156,8 +130,7 @@ def log_estimator_params(run: Run, estimator: Any, prefix: str = "") -> None:
     for key, value in params.items():
         owner_key, _, name = key.rpartition("__")
         owner = params.get(owner_key) if owner_key else estimator
-        maker: Callable[..., Any] = type(owner)
-        known = _defaults(maker)
+        known = parameters_of(type(owner)).defaults  # a name such as skorch's `callbacks__print_log` may lead to None
         is_default = name in known and _is_same(value, known[name])
         (defaults if is_default else chosen)[prefix + key] = value
     run.log_params(chosen, source="argument")
@@ -172,19 +145,40 @@ def _is_same(value: Any, default: Any) -> bool:
     return bool(value == default) or (value != value and default != default)
 
 
+# What a class has that is no transformer alone.
+_PREDICTS = ("predict", "predict_proba", "decision_function")
+
+
 def _kind_of(estimator: Any) -> str:
-    if hasattr(estimator, "cv_results_") or _is_search(estimator):
+    """The kind of run that a fit is, asked of classes: to ask an object for an attribute may run code of it."""
+    if "cv_results_" in _kept(estimator) or _is_search(estimator):
         return "search"
-    is_transformer = hasattr(estimator, "transform") and not (hasattr(estimator, "predict") or _predicts(estimator))
-    return "preprocess" if is_transformer else "fit"
+    return "preprocess" if _only_transforms(estimator) else "fit"
 
 
-def _predicts(estimator: Any) -> bool:
-    """Whether its tags say that it predicts: an ensemble may have no ``predict`` before its members are fitted."""
+def _only_transforms(estimator: Any) -> bool:
+    kind = type(estimator)
+    steps = _kept(estimator).get("steps")
+    if type(steps) is list and steps and type(steps[-1]) is tuple and _has(kind, "named_steps"):
+        # A Pipeline is what its last step is that does something.
+        last = next((step[-1] for step in reversed(steps) if not isinstance(step[-1], (str, type(None)))), None)
+        return last is None or (_has(type(last), "transform") and _only_transforms(last))
+    if not _has(kind, "transform") or any(_has(kind, name) for name in _PREDICTS):
+        return False
+    return not issubclass(kind, (ClassifierMixin, RegressorMixin, ClusterMixin, OutlierMixin, DensityMixin))
+
+
+def _has(kind: type, name: str) -> bool:
+    return inspect.getattr_static(kind, name, None) is not None
+
+
+def _kept(estimator: Any) -> dict[str, Any]:
+    """What an object holds, without a word to code of its class."""
     try:
-        return estimator.__sklearn_tags__().estimator_type is not None
-    except (AttributeError, TypeError, ValueError, LookupError, NotImplementedError):
-        return False  # an estimator of another package may not answer, nor a Pipeline without steps
+        found: dict[str, Any] = object.__getattribute__(estimator, "__dict__")
+    except AttributeError:  # it has slots
+        return {}
+    return found
 
 
 def _is_search(estimator: Any) -> bool:
@@ -231,7 +225,7 @@ def _open_validation(original: Callable[..., Any], args: tuple[Any, ...], kwargs
         model_class=f"{kind.__module__}.{kind.__qualname__}",
         call_site=recorder.call_site(_OWN),
     )
-    if hasattr(estimator, "get_params"):
+    if _has(type(estimator), "get_params"):
         log_estimator_params(run, estimator, "estimator__")
     X, y = bound.pop("X", None), bound.pop("y", None)
     run.log_params(
@@ -300,6 +294,7 @@ def _loop(original: Callable[..., Any], estimator: Any, args: tuple[Any, ...], k
 
 @guarded
 def _log_call(run: Run, estimator: Any, X: Any, seconds: float) -> None:
+    X = at_hand(X)
     n = getattr(X, "shape", (0,))[0] if hasattr(X, "shape") else len(X) if hasattr(X, "__len__") else 0
     run.log({"n_samples": float(n), "call_s": seconds})
     known = find(estimator)

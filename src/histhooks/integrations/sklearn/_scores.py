@@ -12,9 +12,9 @@ from histhooks import recorder
 from histhooks._guard import guarded
 from histhooks._patching import program_frame
 from histhooks._run import Run
+from histhooks._signatures import bind
 from histhooks._trained import Trained, adding_to, find
 from histhooks.integrations.sklearn._fits import (
-    bind,
     is_nested,
     is_of_another,
     log_estimator_params,

@@ -175,7 +175,7 @@ def _watch_train(
 @guarded
 def _begin_fit(original: Callable[..., Any], bound: dict[str, Any]) -> Run | None:
     estimator = bound["self"]
-    if _outer() is not None or not _may_record(getattr(estimator, "callbacks", None)):
+    if _outer() is not None or not _may_record(vars(estimator).get("callbacks")):
         return None
     run = _open("fit", f"{type(estimator).__module__}.{type(estimator).__qualname__}")
     log_fit(run, original, estimator, bound)

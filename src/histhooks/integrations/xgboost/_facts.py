@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from histhooks import recorder
 from histhooks._guard import guarded
 from histhooks._metrics import describe
 from histhooks._run import Run
+from histhooks._signatures import signature_of
 from histhooks.integrations.xgboost._models import log_previous
 
 _DATA = ("self", "dtrain", "evals", "evals_result", "params", "callbacks", "X", "y", "eval_set", "xgb_model")
@@ -29,10 +29,9 @@ def bind(original: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[st
     return {**dict(zip(signature(original), args, strict=False)), **kwargs}
 
 
-@functools.lru_cache(maxsize=256)
 def signature(function: Callable[..., Any]) -> dict[str, Any]:
     """Names of the parameters of a function, with their defaults."""
-    return {name: p.default for name, p in inspect.signature(function).parameters.items()}
+    return {name: p.default for name, p in signature_of(function).parameters.items()}
 
 
 def split_of(data: str) -> str:

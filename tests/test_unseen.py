@@ -1,0 +1,168 @@
+"""What a program could notice of the recorder beside its functions: warnings, frames, attributes, lazy data."""
+
+from pathlib import Path
+
+import pytest
+
+from histhooks.testing import query, run_program
+
+# Prints who enters `warnings.catch_warnings` beside the program: threads of the recorder, or its hooks.
+SPY = """
+import sys, threading, traceback, warnings
+def spy(enter):
+    def entered(self):
+        frames = traceback.extract_stack()
+        is_ours = any("/src/histhooks/" in frame.filename for frame in frames)
+        if is_ours or threading.current_thread().name.startswith("histhooks"):
+            print(threading.current_thread().name, [f"{frame.filename}:{frame.lineno}" for frame in frames[-8:]])
+        return enter(self)
+    return entered
+warnings.catch_warnings.__enter__ = spy(warnings.catch_warnings.__enter__)
+"""
+
+
+def test_nothing_enters_catch_warnings_which_would_show_all_warnings_again(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    body = """
+import histhooks; histhooks.autolog()
+import time
+import numpy as np, pandas as pd
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import cross_val_score
+X = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": pd.Categorical(["x", "y", "x", "y"]), "c": ["p", "q", "r", "s"]})
+class Model(Ridge):
+    def fit(self, X, y): return super().fit(np.ones((len(y), 2)), y)
+    def score(self, X, y): return 1.0
+y = pd.Series([1.0, 2.0, 3.0, 4.0])
+Model().fit(X, y).score(X, y)
+shown = []
+warnings.simplefilter("default")
+warnings.showwarning = lambda *args, **kwargs: shown.append(args)
+def noisy(): warnings.warn("once per place")
+for _ in range(300): noisy(); time.sleep(0.005)
+histhooks.flush()
+assert len(shown) == 1, shown
+"""
+    store = tmp_path / "histhooks.db"
+    code, out, err = run_program(SPY + body, store)
+    assert (code, out) == (0, ""), err
+    assert query(store, "SELECT count(*) FROM environments") == [(1,)]
+    ((kind, columns, size),) = query(
+        store, "SELECT kind, n_columns, size_bytes FROM datasets WHERE kind = 'DataFrame' LIMIT 1"
+    )
+    assert (kind, columns) == ("DataFrame", 3)
+    assert size > 32
+
+
+LAZY = """
+import histhooks; histhooks.autolog()
+import warnings; warnings.simplefilter("error")
+from sklearn.base import BaseEstimator
+class Model(BaseEstimator):
+    def fit(self, X, y=None): return self
+    def partial_fit(self, X, y=None): return self
+    def score(self, X, y=None): return 1.0
+def refuse(self, *args): raise AssertionError("computed")
+class Lazy:
+    def collect(self): ...
+    __len__ = __array__ = __iter__ = __getattr__ = refuse
+    shape = columns = dtypes = dtype = nbytes = property(refuse)
+data = [Lazy()]
+try:
+    import polars
+    data.append(polars.DataFrame({"a": [1, 2]}).lazy().map_batches(refuse))
+except ImportError: pass
+try:
+    import dask.array
+    data.append(dask.array.ones((4, 2)).map_blocks(refuse, meta=dask.array.ones(1)._meta))
+except ImportError: pass
+for X in data:
+    Model().fit(X)
+    Model().fit(X, X).score(X, X)
+    Model().partial_fit(X)
+"""
+
+
+def test_data_that_computes_when_it_is_looked_at_is_not_looked_at(tmp_path: Path) -> None:
+    store = tmp_path / "histhooks.db"
+    code, _, err = run_program(LAZY, store)
+    assert code == 0, err
+    kinds = {kind for (kind,) in query(store, "SELECT kind FROM datasets")}
+    assert "Lazy" in kinds
+    assert kinds <= {"Lazy", "LazyFrame", "Array"}
+    assert query(store, "SELECT DISTINCT content_hash, coverage FROM datasets") == [(None, "none")]
+    assert query(store, "SELECT count(*) FROM runs WHERE status <> 'finished' AND model_class NOT LIKE '%Model'") == [
+        (0,)
+    ]
+
+
+ATTRIBUTES = """
+import histhooks; histhooks.autolog()
+import numpy as np
+from sklearn.base import BaseEstimator
+asked = []
+class Odd(BaseEstimator):
+    def __init__(self, alpha=1.0): self.alpha = alpha
+    def __getattr__(self, name):
+        if not name.startswith("__"): asked.append(name)
+        raise AttributeError(name)
+    @property
+    def transform(self): asked.append("transform"); return None
+    @property
+    def predict(self): asked.append("predict"); raise RuntimeError("not fitted")
+    @property
+    def warm_start(self): asked.append("warm_start"); return True
+    def __sklearn_tags__(self): asked.append("tags"); return super().__sklearn_tags__()
+    def fit(self, X, y=None):
+        assert not asked, asked
+        return self
+    def partial_fit(self, X, y=None): return self.fit(X)
+for _ in range(2):
+    model = Odd().fit(np.ones((3, 1)))
+    asked.clear()
+    model.fit(np.ones((3, 1)))
+    asked.clear()
+Odd().partial_fit(np.ones((3, 1)))
+"""
+
+
+def test_no_attribute_of_an_estimator_is_asked_for_before_its_fit(tmp_path: Path) -> None:
+    store = tmp_path / "histhooks.db"
+    code, _, err = run_program(ATTRIBUTES, store)
+    assert code == 0, err
+    assert query(store, "SELECT count(*), min(kind) FROM runs") == [(5, "fit")]
+
+
+DEPTH = """
+import inspect, sys
+if "recorded" in sys.argv: import histhooks; histhooks.autolog()
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.parallel import Parallel, delayed
+import xgboost
+depths = []
+class Inner(BaseEstimator):
+    def fit(self, X, y=None): depths.append(len(inspect.stack())); return self
+class Meta(BaseEstimator):
+    def __init__(self, inner=None): self.inner = inner
+    def fit(self, X, y=None): depths.append(len(inspect.stack())); clone(self.inner).fit(X); return self
+class Boosted(xgboost.XGBRegressor):
+    def fit(self, X, y): depths.append(len(inspect.stack())); return self
+model = Inner()
+for _ in range(5): model = Meta(model)
+model.fit([[1.0]])
+Boosted().fit([[1.0]], [1.0])
+print(depths)
+"""
+
+
+def test_each_fit_that_is_nested_in_another_costs_one_frame(tmp_path: Path) -> None:
+    pytest.importorskip("xgboost")
+    program = tmp_path / "program.py"
+    program.write_text(DEPTH)
+    found = []
+    for argument in ("plain", "recorded"):
+        body = f"import sys, runpy; sys.argv = ['program.py', {argument!r}]; runpy.run_path({str(program)!r})"
+        code, out, err = run_program(body, tmp_path / "histhooks.db")
+        assert code == 0, err
+        found.append(eval(out))
+    assert [ours - plain for plain, ours in zip(*found, strict=True)] == [1, 2, 3, 4, 5, 6, 1]
