@@ -151,25 +151,35 @@ def test_evaluations_belong_to_the_run_that_trained_the_model(store_path: Path) 
     body = """
 model = build()
 model.fit(x, y, epochs=1, verbose=0, validation_split=0.5)
-scores = [model.evaluate(x, y, verbose=0, return_dict=True), model.evaluate(x[:50], y[:50], verbose=0)]
+new = x[::-1] * 0.5
+scores = [model.evaluate(new, y, verbose=0, return_dict=True), model.evaluate(x[:50], y[:50], verbose=0)]
+scores += [model.evaluate(x[50:].copy(), y[50:], verbose=0), model.evaluate(new, y, verbose=0)]
 assert list(scores[0]) == ["loss", "mae"] and len(scores[1]) == 2
 other = build()
-other.evaluate(x, y, verbose=0)
-print(json.dumps([scores[0]["mae"], scores[1][1]]))
+other.evaluate(new, y, verbose=0)
+other.evaluate(x[:50], y[:50], verbose=0)
+print(json.dumps([scores[0]["mae"], *(score[1] for score in scores[1:])]))
 """
-    first, second = json.loads(record(store_path, body))
+    expected = json.loads(record(store_path, body))
     sql = (
-        "SELECT r.kind, m.value, m.split FROM metrics AS m JOIN runs AS r ON r.id = m.run_id WHERE m.name = 'test_mae'"
+        "SELECT r.kind, m.name, m.split, m.value FROM metrics AS m JOIN runs AS r ON r.id = m.run_id "
+        "WHERE m.metric = 'mae' AND m.step = 1 AND m.epoch IS NULL ORDER BY r.started_at, m.n"
     )
-    found = query(store_path, sql + " ORDER BY r.started_at, m.n")
-    assert found[:2] == [("fit", pytest.approx(first), "test"), ("fit", pytest.approx(second), "test")]
-    assert found[2][0] == "evaluate"
+    found = query(store_path, sql)
+    assert [row[:3] for row in found] == [
+        ("fit", f"{split}_mae", split) for split in ("test", "train", "valid", "test")
+    ]
+    assert [row[3] for row in found] == [pytest.approx(value) for value in expected]
     assert query(store_path, "SELECT kind, status FROM runs ORDER BY started_at") == [
         ("fit", "finished"),
         ("evaluate", "finished"),
+        ("evaluate", "finished"),
     ]
-    sql = "SELECT role, n_rows FROM run_datasets JOIN datasets ON id = dataset_id WHERE role = 'test' ORDER BY n_rows"
-    assert query(store_path, sql) == [("test", 50), ("test", 100), ("test", 100)]
+    sql = "SELECT m.name, m.split FROM metrics AS m JOIN runs AS r ON r.id = m.run_id WHERE r.kind = 'evaluate'"
+    assert query(store_path, f"{sql} AND m.metric = 'mae' ORDER BY r.started_at") == [
+        ("test_mae", "test"),  # a model that was not trained here, on data that nothing here was trained on
+        ("unsaid_mae", None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,11 @@ arguments of ``fit``                        params, under their own names; `data
                                             `data.sample_weight`: whether there were any
 ``compile``                                 params `compile.<name>`, the optimizer with its settings and its schedule
 optimizers that ``train_step`` keeps        the same by attribute: `optimizers`, params `<attribute>.<name>`
-logs of an epoch                            points under the host's names, at the last optimizer step of the epoch
-learning rate                               points of `lr`, or `lr/<optimizer>.0`: in force at the epoch's last step
+logs of an epoch                            points under the host's names, at the last optimizer step of the epoch: as
+                                            ``History`` has them, with what other callbacks put there
+several numbers under one name              a series for each, in the host's order: `f1/0`, `f1/1`; of a matrix `cm/0.1`
+learning rate                               points of `lr`, or `lr/<optimizer>.0`: in force at the epoch's last step;
+                                            Keras's own ``learning_rate`` stays beside it, a program's own `lr` is `lr`
 ``HistoryCallback(every=n)``                points `batch_<name>` each n batches, at the step that they lead to
 ``x``, ``y``, ``validation_data``           datasets of role `train` and `valid`; of a ``validation_split`` both parts,
                                             where rows of the data can be looked at without a copy
@@ -31,34 +34,45 @@ layers, shapes, parameters                  an architecture, once by content
 ``ModelCheckpoint``, ``BackupAndRestore``   each file that they wrote, when the next epoch begins or training ends, as
                                             artifacts of role `checkpoint` or `backup`
 a backup that was taken up                  that file as an artifact that was read; a link `resumes` to who wrote it;
-                                            the epochs that were left as those planned
+                                            the epochs that were left as those planned, none less where the backup was
+                                            of the first
 ``save``, ``save_weights``                  an artifact of role `model` of the run that trained the model, also
                                             after its end; of role `checkpoint` while it trains
 ``load_model``, ``load_weights``            the file as an artifact that was read, of the run that comes of it
 callbacks                                   param `callbacks`, by class
-``evaluate`` after a fit                    points `test_<name>` of the run that trained that model, one a call
+``evaluate`` after a fit, or inside it      points of the run that trains that model, one a call: `test_<name>` on new
+                                            data, `train_<name>` and `valid_<name>` on that of the fit, `unsaid_<name>`
+                                            where the data cannot be compared
 ``evaluate`` of a model not trained here    a run of kind `evaluate`
+``fit`` inside a fit                        a run of its own inside that of the other, also of the same model
+``predict`` inside a fit                    nothing
 ``train_on_batch``                          one run of kind `loop` per model, a point a call, with the learning rate
 ==========================================  ==========================================================================
 
-Seams. Callbacks are the official registration; ours is appended to the list that ``CallbackList`` builds, after its
-construction, since a callback that is there before with a batch hook switches asynchronous dispatch off
-(``_configure_async_dispatch``). ``fit``, ``evaluate`` and ``train_on_batch`` of the backend's ``Trainer`` are wrapped
-for their arguments and for exceptions, of which no callback hears. The validation inside ``fit`` is an ``evaluate``
-that is given the fit's own ``CallbackList``: it is none of its own. Keras hands logs on as numbers (``pythonify_logs``,
-for each batch, in a thread of its own where it dispatches asynchronously), so reading them waits for nothing that the
-host does not wait for.
+Seams. ``fit``, ``evaluate`` and ``train_on_batch`` of the backend's ``Trainer`` are wrapped for their arguments and for
+exceptions, of which no callback hears. The ``CallbackList`` that a fit makes or is given is listened to while its hooks
+run, before and behind all callbacks, and stays as it is (``_lists``): logs are one dict that each callback in turn may
+change, so they count once all had it; the learning rate counts before one of them moves it. Nothing of ours stands in
+the list, since a callback with a batch hook switches asynchronous dispatch off (``_configure_async_dispatch``). The
+validation inside ``fit`` is an ``evaluate`` that is given the fit's own ``CallbackList``: it is none of its own. Keras
+hands logs on as numbers (``pythonify_logs``, for each batch, in a thread of its own where it dispatches
+asynchronously), so reading them waits for nothing that the host does not wait for; an array stays one there.
+
+No method or property of the program's models, layers, callbacks and schedules is called: settings are what the objects
+keep under the names of their constructors' parameters. Keras's ``get_config()`` would import TensorFlow wherever that
+is installed. A schedule of the program's own gives its rate as Keras gets it (PyTorch), or is called once an epoch (JAX
+and TensorFlow, which compile it).
 
 Not recorded: gradients and activations; the logs of batches unless asked; ``predict``; data of a generator, a dataset
-or a ``PyDataset`` but for its kind, since reading it would use it up. Tested with 3.15 on the
-backends torch 2.13, JAX 0.10 and TensorFlow 2.21, the latter two where they are installed.
+or a ``PyDataset`` but for its kind, since reading it would use it up; words and other objects in logs, which `captures`
+name. A subclass of ``CallbackList`` whose hooks call the callbacks by themselves is not heard: its epochs are taken
+from ``History`` at the end, without steps and learning rates. Tested with 3.15 on the backends torch 2.13, JAX 0.10 and
+TensorFlow 2.21, the latter two where they are installed.
 """
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import FunctionType
 from typing import Any
@@ -67,37 +81,27 @@ import keras
 from keras.callbacks import Callback, CallbackList
 
 from histhooks import recorder
-from histhooks._guard import guarded
+from histhooks._guard import gathered, guarded
 from histhooks._messages import warn_once
 from histhooks._patching import Patches
 from histhooks._run import Run
+from histhooks._trained import find, trained_by
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
-from histhooks.integrations.keras._facts import (
-    Optimizers,
-    bind,
-    log_architecture,
-    log_arguments,
-    log_compiled,
-    log_data,
-    log_split_data,
-    names_of,
-)
-from histhooks.integrations.keras._files import log_read, note_read, place_of
-from histhooks.integrations.keras._fit import Fit, TestWatcher, Watcher
+from histhooks.integrations.keras import _lists
+from histhooks.integrations.keras._batches import Loops, around_flattening
+from histhooks.integrations.keras._facts import bind, log_arguments, log_compiled, log_data
+from histhooks.integrations.keras._files import around_load, around_save, log_read
+from histhooks.integrations.keras._fit import Fit, fit_of, fitting
+from histhooks.integrations.keras._layers import log_architecture
+from histhooks.integrations.keras._scores import Evaluation, recorded
 
 _MINIMUM = (3, 6)
 _OWN = ("keras", "torch", "jax", "tensorflow", "threading", "concurrent", "functools")
 
 _patches = Patches()
 _is_automatic = False
-# The run that trained a model, and the open run of a model that is trained batch by batch.
-_trained: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
-_runs: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
-_loops: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
-_steps_of: weakref.WeakKeyDictionary[Run, int] = weakref.WeakKeyDictionary()
-_fitting: ContextVar[Fit | None] = ContextVar("histhooks_keras_fit", default=None)
-_evaluating: ContextVar[dict[str, Any] | None] = ContextVar("histhooks_keras_evaluate", default=None)
+_evaluating: ContextVar[Evaluation | None] = ContextVar("histhooks_keras_evaluate", default=None)
 
 
 class HistoryCallback(Callback):
@@ -129,18 +133,28 @@ class HistoryCallback(Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Called by Keras only where nobody saw the call of ``fit``: it was looked up before the hooks were in."""
-        if not _is_nested() and _may_record([self]):
+        if fitting.get() is None and not _is_part() and _may_record([self]):
             warn_once("keras/late", "this fit is not recorded: after disable(), make HistoryCallback before the call")
 
 
-def _is_nested() -> bool:
+def _is_part() -> bool:
+    """Whether this is part of what goes on in another host, such as a search.
+
+    What a callback, a layer or a generator of the program fits inside a fit of Keras is a training of its own.
+    """
     run = recorder.current_run()
-    return run is not None and run.is_implicit and run.kind != "loop"
+    return run is not None and run.is_implicit and run.kind != "loop" and run.framework != "keras"
+
+
+def _given(callbacks: Any) -> list[Any]:
+    """The callbacks of a call, however they were given."""
+    if isinstance(callbacks, CallbackList):
+        return _lists.callbacks_in(callbacks)
+    return list(keras.tree.flatten(callbacks)) if callbacks else []
 
 
 def _may_record(callbacks: Any) -> bool:
-    given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
-    is_asked = _is_automatic or any(isinstance(c, HistoryCallback) for c in given)
+    is_asked = _is_automatic or any(isinstance(c, HistoryCallback) for c in _given(callbacks))
     return is_asked and recorder.is_recording() and not recorder.is_task()
 
 
@@ -160,76 +174,92 @@ def _open(kind: str, model: Any, **facts: Any) -> Run:
 
 @guarded
 def _begin(original: Callable[..., Any], bound: dict[str, Any]) -> Fit | None:
-    model = bound.get("self")
-    if model is None or _is_nested() or not _may_record(bound.get("callbacks")):
+    model, outer = bound.get("self"), fitting.get()
+    is_same = outer is not None and outer.model is model and not outer.has_begun  # wrapped twice, see _trainers
+    if model is None or is_same or _is_part() or not _may_record(bound.get("callbacks")):
         return None
-    planned, initial = int(bound.get("epochs", 1)), int(bound.get("initial_epoch", 0))
-    run = _open("fit", model, epochs_planned=max(0, planned - initial))
-    fit = Fit(run, model, planned, initial)
-    _describe(run, original, bound, model)
+    planned, initial = bound.get("epochs", 1), bound.get("initial_epoch", 0)
+    is_known = isinstance(planned, int) and isinstance(initial, int)
+    run = _open("fit", model, epochs_planned=max(0, planned - initial) if is_known else None)
+    fit = Fit(run, model, planned if is_known else None, initial if is_known else 0, outer)
+    gathered(run, "params", log_arguments, run, original, bound, what="arguments of fit")
+    gathered(run, "params", log_compiled, run, model, fit.optimizers, what="compile")
+    gathered(run, "data", log_data, run, bound, what="data")
+    gathered(run, "artifacts", log_read, run, model, what="model")
+    gathered(run, "links", _log_link, run, model, what="continues")
+    given = bound.get("callbacks")
+    if isinstance(given, CallbackList):
+        _enter_fit(fit, given)
     return fit
 
 
-@guarded
-def _describe(run: Run, original: Callable[..., Any], bound: dict[str, Any], model: Any) -> None:
-    log_arguments(run, original, bound)
-    log_compiled(run, model)
-    validation, fraction = bound.get("validation_data"), bound.get("validation_split")
-    if fraction and validation is None and bound.get("x") is not None:
-        log_split_data(run, bound["x"], bound.get("y"), fraction)
-    else:
-        log_data(run, "train", bound.get("x"), bound.get("y"))
-    if isinstance(validation, (tuple, list)) and len(validation) >= 2:
-        log_data(run, "valid", validation[0], validation[1])
-    elif validation is not None:
-        log_data(run, "valid", validation, None)
-    log_read(run, model)
-    if model in _trained:
-        run.link("continues", _trained[model])
+def _log_link(run: Run, model: Any) -> None:
+    earlier = find(model)
+    if earlier is not None:
+        run.link("continues", earlier.run.id)
 
 
 def _around_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     fit = _begin(original, bind(original, args, kwargs))
     if fit is None:
         return original(*args, **kwargs)
-    token = _fitting.set(fit)
+    token, inner = fitting.set(fit), _evaluating.set(None)
     try:
         with recorder.scope(fit.run):
             result = original(*args, **kwargs)
     except BaseException as error:
-        _conclude(fit, args[0])
-        fit.run.end(error=error)
+        _conclude(fit, error)
         raise
     finally:
-        _fitting.reset(token)
-    _conclude(fit, args[0])
-    fit.run.end()
+        fitting.reset(token)
+        _evaluating.reset(inner)
+    _conclude(fit, None)
     return result
 
 
+def _conclude(fit: Fit, error: BaseException | None) -> None:
+    try:
+        _look_back(fit, is_failed=error is not None)
+    finally:
+        # Whatever comes of looking back, Ctrl-C in the midst of it included.
+        fit.leave()
+        fit.run.end(error=error)
+
+
 @guarded
-def _conclude(fit: Fit, model: Any) -> None:
-    fit.ended()
-    log_architecture(fit.run, model)
-    _trained[model] = str(fit.run.id)
-    _runs[model] = fit.run
+def _look_back(fit: Fit, *, is_failed: bool) -> None:
+    fit.ended(is_failed=is_failed)
+    _loops.end_inside(fit.run)
+    gathered(fit.run, "architecture", log_architecture, fit.run, fit.model)
+    trained_by(fit.run, fit.model, is_own=True)
 
 
 def _around_list_init(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = original(*args, **kwargs)
-    _enter(args[0])
+    fit, evaluation = fitting.get(), _evaluating.get()
+    if fit is not None or evaluation is not None:
+        _enter(args[0], bind(original, args, kwargs), fit, evaluation)
     return result
 
 
 @guarded
-def _enter(callbacks: Any) -> None:
-    fit, scores = _fitting.get(), _evaluating.get()
-    if scores is not None:
-        callbacks.callbacks.append(TestWatcher(scores))
-    elif fit is not None:
-        given = list(callbacks.callbacks)
-        every = next((c.every for c in given if isinstance(c, HistoryCallback) and c.every is not None), None)
-        fit.enter(callbacks, [c for c in given if not isinstance(c, (HistoryCallback, Watcher))], every)
+def _enter(callbacks: Any, arguments: Mapping[str, Any], fit: Fit | None, evaluation: Evaluation | None) -> None:
+    """Listen to the list that the call which goes on has just made, and to none that code inside it makes."""
+    model, adds_history = arguments.get("model"), bool(arguments.get("add_history"))
+    if evaluation is not None:
+        if evaluation.callbacks is None and evaluation.model is model and not adds_history:
+            evaluation.enter(callbacks)
+    elif fit is not None and fit.callbacks is None and fit.model is model and adds_history:
+        _enter_fit(fit, callbacks)
+
+
+def _enter_fit(fit: Fit, callbacks: CallbackList) -> None:
+    given = _given(callbacks)
+    every = next((c.every for c in given if isinstance(c, HistoryCallback) and c.every is not None), None)
+    others = [c for c in given if not isinstance(c, HistoryCallback)]
+    # What the host adds by itself is nobody's choice.
+    added = [vars(callbacks).get(name) for name in ("_history", "_progbar")]
+    fit.enter(callbacks, others, [c for c in others if all(c is not one for one in added)], every)
 
 
 # --- evaluate ---------------------------------------------------------------------------------------------------------
@@ -237,146 +267,64 @@ def _enter(callbacks: Any) -> None:
 
 def _around_evaluate(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     bound = bind(original, args, kwargs)
-    is_inner = isinstance(bound.get("callbacks"), CallbackList) or _is_nested()
-    if is_inner or "self" not in bound or not _may_record(bound.get("callbacks")):
+    evaluation = _begin_evaluation(bound)
+    if evaluation is None:
         return original(*args, **kwargs)
-    scores: dict[str, Any] = {}
-    token = _evaluating.set(scores)
+    token = _evaluating.set(evaluation)
     try:
-        with _evaluation(bound) as run:
-            result = original(*args, **kwargs)
-            _log_scores(run, bound["self"], scores)
-        return result
+        with recorded(evaluation, bound, fit_of(evaluation.model), _open):
+            return original(*args, **kwargs)
     finally:
         _evaluating.reset(token)
-
-
-@contextmanager
-def _evaluation(bound: dict[str, Any]) -> Iterator[Run | None]:
-    """The run that an evaluation belongs to: that which trained the model here, else one of its own."""
-    run = _begin_evaluation(bound)
-    if run is None or run.kind != "evaluate":
-        yield run
-        return
-    with recorder.scope(run):
-        try:
-            yield run
-        except BaseException as error:
-            run.end(error=error)
-            raise
-    run.end()
+        evaluation.leave()
 
 
 @guarded
-def _begin_evaluation(bound: dict[str, Any]) -> Run | None:
-    model = bound["self"]
-    run = _runs.get(model) or _loops.get(model)
-    if run is None:
-        run = _open("evaluate", model)
-        log_read(run, model)
-        log_architecture(run, model)
-    with run.reopened():
-        log_data(run, "test", bound.get("x"), bound.get("y"))
-    return run
-
-
-@guarded
-def _log_scores(run: Run | None, model: Any, scores: Mapping[str, Any]) -> None:
-    if run is None:
-        return
-    with run.reopened():
-        run.log({f"test_{name}": float(value) for name, value in scores.items()}, step=Optimizers(model).last_step())
+def _begin_evaluation(bound: dict[str, Any]) -> Evaluation | None:
+    """The evaluation, where it is the program's own: that of validation data is given the list of its fit."""
+    model, given = bound.get("self"), bound.get("callbacks")
+    fit, outer = fit_of(model) if model is not None else None, _evaluating.get()
+    if model is None or _is_part() or (fit is not None and fit.callbacks is given is not None):
+        return None
+    if outer is not None and outer.model is model:
+        return None  # wrapped twice, see _trainers
+    # Who asked for a fit to be recorded asked for what is evaluated inside it.
+    if not (_may_record(given) or (fit is not None and recorder.is_recording())):
+        return None
+    evaluation = Evaluation(model)
+    if isinstance(given, CallbackList):
+        evaluation.enter(given)
+    return evaluation
 
 
 # --- train_on_batch ---------------------------------------------------------------------------------------------------
 
+_loops = Loops(_open)
+
 
 def _around_batch(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if not args or _is_nested() or not _may_record(None):
+    bound = _batch(original, args, kwargs)
+    loop = _loops.of(bound) if bound else None
+    if loop is None or bound is None:
         return original(*args, **kwargs)
-    run = _loop(args[0])
-    if run is None:
-        return original(*args, **kwargs)
-    try:
-        with recorder.scope(run):
-            result = original(*args, **kwargs)
-    except BaseException as error:
-        _loops.pop(args[0], None)
-        run.end(error=error)
-        raise
-    _log_batch(run, args[0], result)
+    with loop.call(bound) as keep:
+        result = original(*args, **kwargs)
+        keep(result)
     return result
 
 
 @guarded
-def _loop(model: Any) -> Run | None:
-    run = _loops.get(model)
-    if run is None or run.status != "running":
-        run = _open("loop", model)
-        log_read(run, model)
-        log_compiled(run, model)
-        if run.is_recorded:
-            _loops[model] = run
-            run.before_end = lambda status: {"steps_done": _steps_of.get(run)}
-            weakref.finalize(model, run.end).atexit = False
-    return run
-
-
-@guarded
-def _log_batch(run: Run, model: Any, result: Any) -> None:
-    values = result if isinstance(result, (list, tuple)) else [result]
-    logs = result if isinstance(result, dict) else dict(zip(names_of(model), values, strict=False))
-    optimizers = Optimizers(model)
-    step = optimizers.last_step()
-    run.log({**logs, **optimizers.rates()}, step=step)
-    if step is not None:
-        _steps_of[run] = step + 1
-
-
-# --- files of models --------------------------------------------------------------------------------------------------
-
-
-def _around_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    result = original(*args, **kwargs)
-    _saved(bind(original, args, kwargs))
-    return result
-
-
-@guarded
-def _saved(bound: Mapping[str, Any]) -> None:
-    """Record a file that the program wrote, as of the run that trained the model; also when that has ended."""
-    model, place, fit = bound.get("model"), place_of(bound.get("filepath")), _fitting.get()
-    if place is None or not recorder.is_recording():
-        return
-    if fit is not None and fit.model is model:
-        fit.saved(place)
-        return
-    loop = _loops.get(model)
-    run = loop if loop is not None and loop.status == "running" else _runs.get(model)
-    if run is not None:
-        with run.reopened():
-            run.log_artifact(place, role="model")
-
-
-def _around_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    result = original(*args, **kwargs)
-    _loaded(result, bind(original, args, kwargs))
-    return result
-
-
-@guarded
-def _loaded(result: Any, bound: Mapping[str, Any]) -> None:
-    model, fit = bound.get("model", result), _fitting.get()
-    if model is not None and (fit is None or fit.model is not model):
-        note_read(model, bound.get("filepath"))
+def _batch(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+    return None if not args or _is_part() or not _may_record(None) else bind(original, args, kwargs)
 
 
 # --- seams ------------------------------------------------------------------------------------------------------------
 
 _AROUND = {"fit": _around_fit, "evaluate": _around_evaluate, "train_on_batch": _around_batch}
+_FLATTENS = "_flatten_metrics_in_order"
 # Methods of a model lead to these, by the module that they are in.
-_FILES = {"save_model": _around_save, "save_weights": _around_save, "load_model": _around_load,
-          "load_weights": _around_load}  # fmt: skip
+_FILES = {"save_model": around_save, "save_weights": around_save, "load_model": around_load,
+          "load_weights": around_load}  # fmt: skip
 
 
 def _trainers() -> list[type]:
@@ -398,6 +346,9 @@ def _arm() -> None:
             if isinstance(vars(trainer).get(name), FunctionType):
                 _patches.wrap(trainer, name, around)
     _patches.wrap(CallbackList, "__init__", _around_list_init)
+    for kind in [k for k in keras.Model.__mro__ if isinstance(vars(k).get(_FLATTENS), FunctionType)][:1]:
+        _patches.wrap(kind, _FLATTENS, around_flattening)
+    _lists.install()
     for name, around in _FILES.items():
         if isinstance(vars(keras.saving).get(name), FunctionType):
             _patches.wrap(keras.saving, name, around)
@@ -417,6 +368,7 @@ def uninstall() -> None:
     """Put everything back, by identity."""
     global _is_automatic
     _is_automatic = False
+    _lists.uninstall()
     _patches.undo()
 
 

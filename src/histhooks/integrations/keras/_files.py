@@ -1,13 +1,19 @@
-"""Files that models were loaded from, until a run that goes on from one takes it down."""
+"""Files of models: those that the program writes, and those that it loads, until a run that goes on from one begins."""
 
 from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from histhooks import recorder
+from histhooks._guard import gathered, guarded
 from histhooks._run import Run
+from histhooks._trained import adding_to, find
+from histhooks.integrations.keras._facts import bind
+from histhooks.integrations.keras._fit import fit_of
 
 # Path, size and time of change.
 _read: weakref.WeakKeyDictionary[Any, tuple[str, int, int]] = weakref.WeakKeyDictionary()
@@ -35,3 +41,43 @@ def log_read(run: Run, model: Any) -> None:
         known = os.stat(place)
         if [known.st_size, known.st_mtime_ns] == before:
             run.log_artifact(place, role="model", direction="in")
+
+
+def around_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    _saved(bind(original, args, kwargs))
+    return result
+
+
+@guarded
+def _saved(bound: Mapping[str, Any]) -> None:
+    """Record a file that the program wrote, as of the run that trained the model; also when that has ended."""
+    model, place = bound.get("model"), place_of(bound.get("filepath"))
+    if model is None or place is None or not recorder.is_recording():
+        return
+    fit = fit_of(model)
+    if fit is not None:
+        gathered(fit.run, "artifacts", fit.saved, place, what=place)
+        return
+    trained = find(model)
+    if trained is not None:
+        with adding_to(trained.run):
+            trained.run.log_artifact(place, role="model")
+
+
+def around_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    _loaded(result, bind(original, args, kwargs))
+    return result
+
+
+@guarded
+def _loaded(result: Any, bound: Mapping[str, Any]) -> None:
+    model = bound.get("model", result)
+    if model is None:
+        return
+    fit, place = fit_of(model), place_of(bound.get("filepath"))
+    if fit is None:
+        note_read(model, bound.get("filepath"))
+    elif place is not None:
+        gathered(fit.run, "artifacts", fit.loaded, place, what=place)

@@ -1,0 +1,68 @@
+"""The shape of a model that is built: layers, parameters, outputs. Nothing of it is called, and nothing is built."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import keras
+
+from histhooks import recorder
+from histhooks._guard import gathered
+from histhooks._run import Run
+from histhooks.integrations.keras._optimizers import size_of
+from histhooks.integrations.keras._settings import settings_in
+
+_MOST_LAYERS = 500
+# As Keras itself reads them: a class of the program may have properties of these names that do something.
+_weights_of = keras.layers.Layer.weights.fget
+_flatten = keras.layers.Layer._flatten_layers
+
+
+def log_architecture(run: Run, model: Any) -> None:
+    """Record layers, shapes and parameters of a model; of one that is not built, that it is not."""
+    if not vars(model).get("built"):
+        recorder.note_capture("architecture", "skipped", "the model is not built", run=run)
+        return
+    layers = list(_flatten(model, include_self=False))
+    told = [gathered(run, "architecture", _layer, layer, what=_name_of(layer)) for layer in layers[:_MOST_LAYERS]]
+    if len(layers) > _MOST_LAYERS:
+        note = f"kept {_MOST_LAYERS} of {len(layers)} layers"
+        recorder.note_capture("architecture", "truncated", note, run=run)
+    weights = _weights_of(model)
+    trainable = sum(size_of(v) for v in weights if v.trainable) if vars(model).get("_trainable", True) else 0
+    kind = type(model)
+    run.log_architecture(
+        "keras",
+        f"{kind.__module__}.{kind.__qualname__}",
+        [layer for layer in told if layer is not None],
+        sum(size_of(v) for v in weights),
+        trainable,
+    )
+
+
+def _name_of(layer: Any) -> str:
+    return f"layer {vars(layer).get('name', type(layer).__name__)!r:.100}"
+
+
+def _layer(layer: Any) -> dict[str, Any]:
+    kept = vars(layer)
+    has_parts = any(True for _ in _flatten(layer, include_self=False))
+    return {
+        "name": kept.get("name"),
+        "class": type(layer).__name__,
+        "parameters": sum(size_of(v) for v in _weights_of(layer)) if kept.get("built") else None,
+        "output": _shape_of(kept),
+        "trainable": kept.get("_trainable", True),
+        "config": None if has_parts else settings_in(layer),
+    }
+
+
+def _shape_of(kept: dict[str, Any]) -> Any:
+    """The shape of what comes out, where the layer stands in one place of a graph."""
+    nodes = list(kept.get("_inbound_nodes") or ())
+    if len(nodes) != 1:
+        return None
+    outputs = nodes[0].output_tensors
+    shapes = [json.loads(json.dumps(output.shape, default=str)) for output in outputs]
+    return shapes[0] if len(shapes) == 1 else shapes

@@ -1,0 +1,75 @@
+"""Settings of Keras's objects, read from what they keep: none of their methods or properties is called.
+
+``get_config()`` would serialize what it finds, for which Keras imports TensorFlow wherever it is installed
+(``serialization_lib``: ``tf.available``), and may be the program's own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from types import FunctionType
+from typing import Any
+
+from histhooks._exceptions import answer
+from histhooks._run import Run
+from histhooks._signatures import signature_of
+
+_PLAIN = (bool, int, float, str)
+
+
+def is_setting(value: Any) -> bool:
+    """Whether a value is plain."""
+    return value is None or isinstance(value, _PLAIN)
+
+
+def is_of_keras(thing: Any) -> bool:
+    """Whether a class or a function is Keras's own."""
+    return str(getattr(thing, "__module__", "")).partition(".")[0] == "keras"
+
+
+def parameters_of(kind: type) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a constructor, by name."""
+    found = next((vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)), None)
+    return signature_of(found).parameters if isinstance(found, FunctionType) else {}
+
+
+def defaults_of(kind: type) -> dict[str, Any]:
+    """What the parameters of a constructor are where nothing is given."""
+    return {name: p.default for name, p in parameters_of(kind).items() if p.default is not p.empty}
+
+
+def settings_in(thing: Any) -> dict[str, Any]:
+    """What an object was made with, as far as it keeps it under the names of its constructor's parameters."""
+    kept = vars(thing)
+    automatic = getattr(kept.get("_auto_config"), "config", None)  # of a layer whose arguments are plain: as given
+    given = dict(automatic) if isinstance(automatic, dict) else {}
+    found = {}
+    nothing: Mapping[str, inspect.Parameter] = {}
+    for name in answer(nothing, parameters_of, type(thing)):
+        if name in given or name not in kept:
+            continue
+        plain = _plain(kept[name])
+        if plain is not _ODD:
+            found[name] = plain
+    return {**found, **given}
+
+
+_ODD = object()
+
+
+def _plain(value: Any) -> Any:
+    """A value as it may stand in a record; numbers in short lists are settings, an array is none."""
+    if is_setting(value) or isinstance(value, (type, FunctionType)):
+        return value
+    if isinstance(value, (list, tuple)) and len(value) <= 100 and all(is_setting(v) for v in value):
+        return list(value)
+    return type(value).__name__ if is_of_keras(type(value)) else _ODD
+
+
+def log_with_defaults(run: Run, role: str, settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Params of another object, with what was left as it is apart from what was chosen."""
+    left = {k: v for k, v in settings.items() if is_setting(v) and k in defaults and is_setting(defaults[k])}
+    left = {k: v for k, v in left.items() if defaults[k] == v}
+    run.log_params({f"{role}.{k}": v for k, v in settings.items() if k not in left}, source="argument")
+    run.log_params({f"{role}.{k}": v for k, v in left.items()}, source="default")
