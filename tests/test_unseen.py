@@ -166,3 +166,85 @@ def test_each_fit_that_is_nested_in_another_costs_one_frame(tmp_path: Path) -> N
         assert code == 0, err
         found.append(eval(out))
     assert [ours - plain for plain, ours in zip(*found, strict=True)] == [1, 2, 3, 4, 5, 6, 1]
+
+
+UNSEEN = """
+import histhooks; histhooks.autolog()
+import functools
+from types import MethodType
+from sklearn.base import BaseEstimator
+class Timed:
+    def __init__(self, function): self.function = function
+    def __get__(self, owner, kind=None): return MethodType(self, owner)
+    def __call__(self, *args): return self.function(*args)
+class Described(BaseEstimator):
+    @Timed
+    def fit(self, X, y=None): return self
+class Late(BaseEstimator):
+    def fit(self, X, y=None): return self
+class Partial(BaseEstimator):
+    def _fit(self, X, y=None, how=None): self.how_ = how; return self
+    fit = functools.partialmethod(_fit, how="fast")
+class Mixin:
+    def fit(self, X, y=None): return self
+class Mixed(Mixin, BaseEstimator): pass
+class Seen(BaseEstimator):
+    def fit(self, X, y=None): return self
+def late(self, X, y=None): return self
+def decorated(function):
+    def inner(self, X, y=None): return function(self, X, y)
+    return inner
+Late.fit = late
+Seen.fit = decorated(Seen.fit)
+for kind in (Described, Late, Seen, Partial, Mixed, Late): kind().fit([[1.0]])
+assert Partial().fit([[1.0]]).how_ == "fast" and Mixin().fit(1)
+"""
+
+
+def test_what_no_hook_can_see_is_said_once(tmp_path: Path) -> None:
+    store = tmp_path / "histhooks.db"
+    code, _, err = run_program(UNSEEN, store, HISTHOOKS_QUIET="1")
+    assert code == 0, err
+    late = "calls of Late.fit are not recorded until now: it was put there after its class was made, and is seen"
+    said = [
+        "calls of Described.fit are not recorded: it is an object of Timed, and no function of Python",
+        f"{late} from here on",
+    ]
+    assert err.splitlines() == [f"histhooks: {text}" for text in said]
+    notes = query(store, "SELECT note FROM captures WHERE collector = 'fits' ORDER BY time")
+    assert notes == [(text,) for text in said]
+    kinds = query(store, "SELECT model_class FROM runs ORDER BY started_at")
+    assert [str(name).rpartition(".")[2] for (name,) in kinds] == ["Seen", "Partial", "Mixed", "Late", "Partial"]
+
+
+REFUSED = """
+import sklearn, xgboost
+from sklearn.linear_model import Ridge
+if HOW == "old":
+    sklearn.__version__ = "1.1.0"
+else:
+    class Tool:
+        def __call__(self, *args): ...
+    xgboost.callback.CallbackContainer.__init__ = Tool()
+import histhooks
+histhooks.autolog()
+histhooks.autolog()
+Ridge().fit([[1.0], [2.0]], [1.0, 2.0])
+with histhooks.start_run("by hand"): pass
+"""
+
+
+@pytest.mark.parametrize(("how", "name", "why"), [("old", "sklearn", "1.1.0 is too old"), ("tool", "xgboost", "Tool")])
+def test_a_framework_that_cannot_be_recorded_is_named_once_with_the_reason(
+    how: str, name: str, why: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("xgboost")
+    store = tmp_path / "histhooks.db"
+    code, _, err = run_program(f"HOW = {how!r}\n{REFUSED}", store, HISTHOOKS_STRICT="0", HISTHOOKS_QUIET="1")
+    assert code == 0, err
+    (line,) = err.splitlines()
+    assert line.startswith(f"histhooks: {name} is not recorded: ")
+    assert why in line
+    assert query(store, "SELECT DISTINCT note FROM captures WHERE collector = 'hooks'") == [
+        (line.removeprefix("histhooks: "),)
+    ]

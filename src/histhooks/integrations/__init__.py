@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from histhooks import _neighbours, _randomness
+from histhooks import _neighbours, _randomness, recorder
+from histhooks._exceptions import in_words
 from histhooks._guard import guarded
 from histhooks._imports import no_longer, when_imported
+from histhooks._location import is_strict
+from histhooks._messages import warn_once
 from histhooks.errors import NotApplicable
 
 if TYPE_CHECKING:
@@ -134,9 +137,10 @@ def _installer(name: str, entry: EntryPoint | None, *, is_asked: bool) -> Callab
             return
         try:
             _load(name, entry)
-        except NotApplicable:
+        except NotApplicable as error:
             if is_asked:
                 raise
+            _say_why_not(name, error)
 
     return install if is_asked else guarded(install)
 
@@ -161,8 +165,22 @@ def _module_name(name: str) -> str:
 
 def _load(name: str, entry: EntryPoint | None) -> None:
     integration = entry.load() if entry is not None else _builtin(name)
-    integration.install()
+    try:
+        integration.install()
+    except Exception as error:
+        guarded(integration.uninstall)()  # what is half in
+        if isinstance(error, NotApplicable) or is_strict():
+            raise
+        why = f"its hooks do not go in here ({in_words(error)}); another tool may be in the way"
+        raise NotApplicable(why) from error
     _installed[name] = integration
+
+
+def _say_why_not(name: str, error: NotApplicable) -> None:
+    """Say once, here and in the record, that a framework is not recorded, and why."""
+    text = f"{name} is not recorded: {error}"
+    warn_once(f"not recorded/{name}", text)
+    recorder.note_capture("hooks", "skipped", text)
 
 
 def _builtin(name: str) -> Integration:

@@ -40,6 +40,8 @@ whatever name it is called. Methods behind ``available_if`` are descriptors: the
 ``delayed`` dispatches (``sklearn.utils.parallel._FuncWrapper``) is never a run. ``score`` is wrapped in mixins too;
 what scikit-learn's own code calls (a scorer, ``permutation_importance``) is none of the program's calls.
 
+A `fit` that is no function, and one that is put in late, are said once (`captures`, collector `fits`).
+
 Not recorded: estimators that do not derive from ``BaseEstimator``; ``predict``; curves inside an estimator's own loop;
 where those are recorded too, ``score`` of Keras's wrappers, and of an XGBoost model that was not trained here;
 ``pickle.dump``, and ``joblib.dump`` into an open file. A member that a worker process fitted came back as another
@@ -60,8 +62,8 @@ from sklearn.base import BaseEstimator
 from histhooks._imports import no_longer, when_imported
 from histhooks._patching import Patches, Watch
 from histhooks.errors import NotApplicable
-from histhooks.integrations import Integration
-from histhooks.integrations.sklearn import _tasks
+from histhooks.integrations import CHOICES, Integration
+from histhooks.integrations.sklearn import _tasks, _unseen
 from histhooks.integrations.sklearn._fits import METHODS, watch_method, watch_validation
 from histhooks.integrations.sklearn._recorded import recorded
 from histhooks.integrations.sklearn._scores import watch_score
@@ -69,6 +71,8 @@ from histhooks.integrations.sklearn._scores import watch_score
 __all__ = ["integration", "recorded"]
 
 _MINIMUM = (1, 6)
+# What is inherited from these is recorded by them, or is no fit of an estimator.
+_HOSTS = (*CHOICES, "pytorch_lightning", "builtins")
 _VALIDATIONS = (
     "cross_validate",
     "cross_val_score",
@@ -78,9 +82,10 @@ _VALIDATIONS = (
     "permutation_test_score",
 )
 
-_METHODS: dict[str, Watch] = {name: functools.partial(watch_method, name) for name in METHODS}
-
 _patches = Patches()
+_METHODS: dict[str, Watch] = {
+    name: functools.partial(watch_method, name, lambda: _unseen.look_again(_patches, _wrap_again)) for name in METHODS
+}
 _seen: weakref.WeakSet[type] = weakref.WeakSet()
 _seen_scores: weakref.WeakSet[type] = weakref.WeakSet()
 
@@ -91,6 +96,14 @@ def _wrap_class(kind: type) -> None:
     _seen.add(kind)
     for name in METHODS:
         _wrap_method(kind, name, _METHODS[name])
+    for base in kind.__mro__[1:]:
+        # A mixin of the program, which is no estimator itself.
+        package = base.__module__.partition(".")[0]
+        if base not in _seen and base is not object and package not in _HOSTS:
+            _seen.add(base)
+            for name in METHODS:
+                _wrap_method(base, name, _METHODS[name])
+    _unseen.met(kind)
     # Most have it from a mixin, which is no estimator itself.
     for base in kind.__mro__:
         if base not in _seen_scores:
@@ -100,6 +113,10 @@ def _wrap_class(kind: type) -> None:
 
 def _wrap_method(kind: type, name: str, around: Watch) -> None:
     found = vars(kind).get(name)
+    if isinstance(found, functools.partialmethod):
+        if isinstance(found.func, FunctionType):
+            _patches.wrap(found, "func", around, is_apart=True)  # which has a name of its own
+        return
     owner, attribute = (kind, name) if isinstance(found, FunctionType) else (found, "fn")
     function = vars(owner).get(attribute) if hasattr(owner, "__dict__") else None
     if not isinstance(function, FunctionType):
@@ -109,6 +126,10 @@ def _wrap_method(kind: type, name: str, around: Watch) -> None:
         _patches.wrap(owner, attribute, around)
     elif known.around is not around:
         _patches.wrap(owner, attribute, around, is_apart=True)  # `fit = partial_fit`
+
+
+def _wrap_again(kind: type, name: str) -> None:
+    _wrap_method(kind, name, _METHODS[name])
 
 
 def _wrap_all(kind: type) -> None:
@@ -157,6 +178,7 @@ def uninstall() -> None:
     _patches.undo()
     _seen.clear()
     _seen_scores.clear()
+    _unseen.forget()
 
 
 integration = Integration("sklearn", install, uninstall)

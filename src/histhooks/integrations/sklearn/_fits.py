@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import sklearn
-from sklearn.base import ClassifierMixin, ClusterMixin, DensityMixin, OutlierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, ClusterMixin, DensityMixin, OutlierMixin, RegressorMixin
 
 from histhooks import recorder
 from histhooks._columns import at_hand
@@ -57,10 +57,14 @@ def recorded_as(run: Run | None, finish: Callable[[Run], None]) -> Iterator[None
 
 
 def watch_method(
-    name: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    name: str,
+    look_around: Callable[[], object],
+    original: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Iterator[None]:
     """What a call of a method leaves, by the name that the class has it under: `fit = partial_fit` is a fit."""
-    if not args:
+    if not args or not isinstance(args[0], BaseEstimator):
         return
     estimator = args[0]
     if is_nested():
@@ -72,8 +76,10 @@ def watch_method(
         yield
         forget(estimator)
     elif name == "partial_fit":
+        look_around()
         yield from _watch_partial_fit(original, args, kwargs)
     else:
+        look_around()
         with recorded_as(_open(name, original, estimator, args, kwargs), functools.partial(_finish, estimator)):
             yield
 

@@ -122,4 +122,4 @@ def _method(kind: type, name: str) -> Any:
 
 
 def _watched(function: FunctionType, name: str) -> FunctionType:
-    return watched_copy(function, watch_score if name == "score" else functools.partial(watch_method, name))
+    return watched_copy(function, watch_score if name == "score" else functools.partial(watch_method, name, bool))
