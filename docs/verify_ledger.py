@@ -131,10 +131,12 @@ def verify(db):
     partial, whole = bool(held), {scope for scopes in held for scope in scopes}
     # A tombstone counts where a part covers it.
     covered = (
-        "SELECT t.digests FROM tombstones AS t JOIN ledger_parts AS p ON p.session_id = t.session_id "
+        "SELECT t.action, t.digests FROM tombstones AS t JOIN ledger_parts AS p ON p.session_id = t.session_id "
         "AND p.table_name = 'tombstones' AND p.scope = t.session_id AND t.ordinal BETWEEN p.first AND p.last"
     )
-    deleted = {d for (text,) in db.execute(covered) for d in json.loads(text)}
+    tombstones = [(action, json.loads(text)) for action, text in db.execute(covered)]
+    deleted = {d for _, digests in tombstones for d in digests}
+    redacted = {d for action, digests in tombstones if action == "redact" for d in digests}
     last = {}
     for session_id, seq, n_rows, digest, previous, time, heads in db.execute(
         "SELECT session_id, seq, n_rows, digest, previous, time, heads FROM ledger ORDER BY session_id, seq"
@@ -165,7 +167,7 @@ def verify(db):
                 problems.append(f"{table} {first} to {final} of {scope}: no canonical form ({error})")
                 continue
             elsewhere = partial and scope not in whole
-            absent = count == 0 and (elsewhere or part_digest in deleted)
+            absent = part_digest in redacted or (count == 0 and (elsewhere or part_digest in deleted))
             if not absent and (computed, count) != (part_digest, n_part):
                 problems.append(f"{table} {first} to {final} of {scope}: not the rows that were written")
     return problems, lines, parts_seen

@@ -171,7 +171,9 @@ def test_a_short_program_does_not_wait_for_a_slow_git_and_keeps_what_was_known(r
     assert code == 0, err
     ((commit, branch, dirty, diff, _, details),) = query(store, SQL)
     assert (commit, branch) == (git(repository, "rev-parse", "HEAD"), "trunk")
-    assert (dirty, diff, json.loads(str(details))) == (None, None, {"diff_missing": True})
+    facts = json.loads(str(details))
+    assert list(facts.pop("sources")) == ["-c"]
+    assert (dirty, diff, facts) == (None, None, {"diff_missing": True})
     told = {str(row[0]): row[1:] for row in query(store, "SELECT collector, status, note FROM captures")}
     assert {name: told[name][0] for name in ("environment", "packages")} == {"environment": "ok", "packages": "ok"}
     assert told["git"][0] == told["diff"][0] == "failed"

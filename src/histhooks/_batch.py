@@ -7,6 +7,7 @@ An entry is a tuple; what it is, its first item says:
 - ``("row", table, scope, row)``: a row of an append-only table, without its ordinal;
 - ``("state", subject, subject_id, facts, personal)``: what became of a run or a session;
 - ``("content", table, rows)``: what many runs share;
+- ``("part", part)``: a part of the ledger that covers rows that are there, as they are now;
 - ``("forget", run_id)``: a run has ended, and its series can be let go;
 - ``("later", reading)``: a point whose value lies on a device (:mod:`histhooks._device`); the writer takes it out;
 - ``("after", function)``: called once what came before it is committed.
@@ -136,6 +137,8 @@ class Assembler:
                 self._state(entry, batch, pending)
             elif kind == "content":
                 self._content(entry[1], entry[2], pending)
+            elif kind == "part":
+                batch.parts.append(entry[1])
             elif kind == "forget":
                 self._forget(entry[1])
             else:
@@ -290,7 +293,7 @@ class Assembler:
         batch.is_durable = batch.is_durable or "status" in facts
 
     def _close(self, batch: Batch, pending: dict[tuple[str, str], list[dict[str, Any]]], points: Any) -> None:
-        total = 0
+        total = sum(part[4] for part in batch.parts)
         for (scope, table), rows in pending.items():
             spec = TABLES[table]
             if table not in CONTENT_TABLES:

@@ -6,22 +6,18 @@ import hashlib
 import os
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from histhooks import _code_files, _sources
 from histhooks._captures import Capture
+from histhooks._changes import Asked, diff_of, git, keep, keep_changes
 from histhooks._programs import Inquiry, Question
 from histhooks._secrets import mask_text
 from histhooks._values import clean_text, dumps
 
-_COLUMN_CHARACTERS = 64 << 10
-_DIFF_CHARACTERS = 1 << 20
-_MORE_CHARACTERS = 1 << 16
-_FILE_BYTES = 64 << 10
-_FILES = 64
 _HASH = re.compile(r"[0-9a-f]{40,64}")
-_SUFFIXES = frozenset({".py", ".yaml", ".yml", ".toml", ".json", ".cfg", ".ini", ".sh", ".sql"})
+_SOURCES = 256
 
 Gathered = tuple[dict[str, Any], dict[str, bytes], list[Capture]]
 
@@ -30,38 +26,6 @@ def entry_file() -> str | None:
     """The file of the program; to be asked while it runs, since the interpreter forgets it at the end."""
     name = getattr(sys.modules.get("__main__"), "__file__", None)
     return os.path.abspath(name) if name else None
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What git was asked.
-
-    Attributes
-    ----------
-    script : Path or None
-        The program.
-    root : Path or None
-        The folder of its repository, where there is one.
-    commit : str or None
-        What is checked out.
-    refused : Capture or None
-        Why there is no repository.
-    branch, origin, status, diff : Question or None
-    """
-
-    script: Path | None
-    root: Path | None = None
-    commit: str | None = None
-    refused: Capture | None = None
-    branch: Question | None = None
-    origin: Question | None = None
-    status: Question | None = None
-    diff: Question | None = None
-
-    @property
-    def questions(self) -> list[Question]:
-        """What is being asked."""
-        return [q for q in (self.branch, self.origin, self.status, self.diff) if q is not None]
 
 
 def ask(entry: str | None, inquiry: Inquiry) -> Asked:
@@ -78,27 +42,38 @@ def ask(entry: str | None, inquiry: Inquiry) -> Asked:
     Asked
         For :func:`gather`.
     """
-    script = Path(entry) if entry and os.path.isfile(entry) else None
-    where = _git(inquiry, script.parent if script else None, "rev-parse", "--show-toplevel", "HEAD")
+    archive = _sources.archive()
+    script = Path(entry) if entry and os.path.isfile(entry) else Path(archive) if archive is not None else None
+    sources = _sources.look()
+    where = git(inquiry, script.parent if script else None, "rev-parse", "--show-toplevel", "HEAD")
     inquiry.read(where)
     # Before the first commit git tells the folder, and then fails over HEAD.
     told = where.text.splitlines() if where.code is not None else []
     if not told or not os.path.isabs(told[0]):
-        return Asked(script, refused=_refusal(where))
+        return Asked(script, refused=_refusal(where), sources=sources)
     root = Path(told[0])
     commit = told[1] if len(told) > 1 and _HASH.fullmatch(told[1]) else None
+    imported = [name for path in sources.files if (name := _inside(root, path)) is not None][:_SOURCES]
+    odd = [f":(top,literal){name}" for name in imported if not _code_files.is_code_name(name)]
     return Asked(
         script,
         root,
         commit,
-        branch=_git(inquiry, root, "symbolic-ref", "--short", "-q", "HEAD"),
-        origin=_git(inquiry, root, "config", "--get", "remote.origin.url"),
-        status=_git(inquiry, root, "status", "--porcelain", "-z", "--untracked-files=all"),
-        diff=_git(
-            inquiry, root, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD" if commit else "--cached",
-            most=_DIFF_CHARACTERS + _MORE_CHARACTERS,
-        ),
-    )  # fmt: skip
+        branch=git(inquiry, root, "symbolic-ref", "--short", "-q", "HEAD"),
+        origin=git(inquiry, root, "config", "--get", "remote.origin.url"),
+        status=git(inquiry, root, "status", "--porcelain", "-z", "--untracked-files=all"),
+        diff=diff_of(inquiry, root, commit, [*_code_files.pathspecs(), *odd]),
+        listed=git(inquiry, root, "--literal-pathspecs", "ls-files", "-z", "--", *imported) if imported else None,
+        sources=sources,
+    )
+
+
+def _inside(root: Path, path: str) -> str | None:
+    """A path from the repository's root; None where it lies elsewhere."""
+    for name in (path, os.path.realpath(path)):
+        if name.startswith(os.path.join(root, "")):
+            return os.path.relpath(name, root).replace(os.sep, "/")
+    return None
 
 
 def gather(asked: Asked, inquiry: Inquiry) -> Gathered:
@@ -129,7 +104,8 @@ def gather(asked: Asked, inquiry: Inquiry) -> Gathered:
         captures.append(asked.refused)
     elif asked.root is not None:
         row |= _repository(asked, asked.root)
-        captures += _changes(asked, asked.root, row, details, contents)
+        captures += keep_changes(asked, asked.root, inquiry, row, details, contents)
+    captures += _keep_sources(asked, details, contents)
     row |= _entry(asked.script, asked.root)
     return {**row, "details": dumps(details)}, contents, captures
 
@@ -147,16 +123,10 @@ def _entry(script: Path | None, root: Path | None) -> dict[str, Any]:
         return {"entry_script": None, "entry_sha256": None}
     shown = script.relative_to(root) if root is not None and script.is_relative_to(root) else script
     # Only the hash of a file that git or the diff also shows; no hash is kept of text that had to be masked.
-    text = script.read_text(encoding="utf-8", errors="replace")
-    is_clean = mask_text(text) == text
-    digest = hashlib.sha256(script.read_bytes()).hexdigest() if is_clean else None
+    data = script.read_bytes()
+    text = "" if data.startswith(b"PK") else data.decode("utf-8", "replace")  # of an archive, see its sources
+    digest = hashlib.sha256(data).hexdigest() if mask_text(text) == text else None
     return {"entry_script": clean_text(str(shown)), "entry_sha256": digest}
-
-
-def _git(inquiry: Inquiry, folder: Path | None, *arguments: str, most: int = 1 << 24) -> Question:
-    variables = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    options = ("-c", "core.fsmonitor=false", "-c", "core.quotepath=false")
-    return inquiry.ask("git", *options, *arguments, folder=folder, variables=variables, most=most)
 
 
 def _repository(asked: Asked, root: Path) -> dict[str, Any]:
@@ -165,80 +135,82 @@ def _repository(asked: Asked, root: Path) -> dict[str, Any]:
     return {"repository": bare or str(root), "commit_hash": asked.commit, "branch": branch or None}
 
 
-def _changes(
-    asked: Asked, root: Path, row: dict[str, Any], details: dict[str, Any], contents: dict[str, bytes]
-) -> list[Capture]:
-    assert asked.status is not None
-    assert asked.diff is not None
-    status = asked.status.answer
-    late = [q.why_not for q in (asked.origin, asked.branch) if q is not None and q.code is None]
-    captures = [Capture("git", "truncated", f"remote or branch: {late[0]}") if late else Capture("git", "ok")]
-    if status is None:
-        captures = [Capture("git", "failed", f"whether it has changes is not known: {asked.status.why_not}")]
-    else:
-        row["dirty"] = int(bool(status))
-        untracked = [entry[3:] for entry in status.split("\0") if entry.startswith("?? ")]
-        captures += _keep_untracked(root, untracked, details, contents)
-    if asked.diff.answer is None:
-        details["diff_missing"] = True
-        captures.append(Capture("diff", "failed", asked.diff.why_not))
-    elif asked.diff.answer:
-        captures += _keep_diff(asked.diff, row, details, contents)
-    return captures
+def _keep_sources(asked: Asked, details: dict[str, Any], contents: dict[str, bytes]) -> list[Capture]:
+    """Keep what ran and what git does not have: where there is none, what it ignores, and what lies elsewhere."""
+    known = {*_listed(asked.listed), *details.get("untracked", {})}
+    details["sources"], left_out = _texts_of(asked, asked.sources, known, contents)
+    if asked.sources.lost:
+        details["sources_lost"] = [clean_text(mask_text(text)) for text in asked.sources.lost]
+    if left_out:
+        details["sources_left_out"] = left_out
+    missing = [*asked.sources.lost, *([f"{left_out} files of code"] if left_out else [])]
+    return [Capture("sources", "truncated", f"not kept: {', '.join(missing)}"[:300])] if missing else []
 
 
-def _keep_diff(
-    diff: Question, row: dict[str, Any], details: dict[str, Any], contents: dict[str, bytes]
-) -> list[Capture]:
-    kept = text = diff.text
-    masked = mask_text(text)
-    captures = []
-    if diff.n_characters > _DIFF_CHARACTERS:
-        # At the end of a line, and masked with what came after it: half a secret is not known as one.
-        n_lines = text.count("\n", 0, _DIFF_CHARACTERS)
-        kept, masked = _first_lines(text, n_lines), _first_lines(masked, n_lines)
-        cut = diff.n_characters - len(kept)
-        details["diff_cut_characters"] = cut
-        captures.append(Capture("diff", "truncated", f"{cut} of {diff.n_characters} characters cut"))
-    details["diff_masked"] = masked != kept
-    details["diff_lines"] = diff.n_lines
-    if len(masked) <= _COLUMN_CHARACTERS:
-        row["diff"] = clean_text(masked)
-    else:
-        details["diff_content"] = _keep(masked, contents)
-    return captures
+def _listed(question: Question | None) -> list[str]:
+    return [name for name in (question.answer or "").split("\0") if name] if question is not None else []
 
 
-def _first_lines(text: str, count: int) -> str:
-    return "".join(f"{line}\n" for line in text.split("\n", count)[:count])
-
-
-def _keep_untracked(
-    folder: Path, names: list[str], details: dict[str, Any], contents: dict[str, bytes]
-) -> list[Capture]:
+def _texts_of(
+    asked: Asked, sources: _sources.Sources, known: set[str], contents: dict[str, bytes]
+) -> tuple[dict[str, str], int]:
+    """Hashes of the texts of sources by name, but for the files that are known, and how many could not be kept."""
     kept: dict[str, str] = {}
     left_out = 0
-    for name in sorted(names):
-        path = folder / name
-        if path.suffix not in _SUFFIXES:
+    near = str(asked.root or (asked.script.parent if asked.script is not None else _folder()))
+    for path in sources.files:
+        name = _inside(asked.root, path) if asked.root is not None else None
+        if name is not None and clean_text(name) in known:
             continue
-        try:
-            if len(kept) >= _FILES or path.is_symlink() or path.stat().st_size > _FILE_BYTES:
-                left_out += 1
-                continue
-            kept[clean_text(name)] = _keep(mask_text(path.read_text(encoding="utf-8", errors="replace")), contents)
-        except OSError:
+        text = _sources.read(path) if len(kept) < _SOURCES else None
+        if text is None:
             left_out += 1
-    if kept:
-        details["untracked"] = kept
-    if left_out:
-        details["untracked_left_out"] = left_out
-        return [Capture("untracked_files", "truncated", f"{left_out} code files left out")]
-    return []
+        else:
+            kept[_shown(path, near)] = keep(mask_text(text), contents)
+    for name, text in sources.texts.items():
+        kept[_shown(name, near)] = keep(mask_text(text), contents)
+    return kept, left_out
 
 
-def _keep(text: str, contents: dict[str, bytes]) -> str:
-    data = clean_text(text).encode("utf-8")
-    digest = hashlib.sha256(data).hexdigest()
-    contents[digest] = data
-    return digest
+def gather_late(asked: Asked, inquiry: Inquiry) -> tuple[dict[str, str], dict[str, bytes], list[str]]:
+    """Sources that came after :func:`ask`: what was imported, or ran, since.
+
+    Returns
+    -------
+    kept : dict of str to str
+        Hash of the text by name.
+    contents : dict of str to bytes
+    lost : list of str
+        What cannot be had.
+    """
+    now, before = _sources.look(), asked.sources
+    new = _sources.Sources(
+        sorted({*now.files} - {*before.files}),
+        {name: text for name, text in now.texts.items() if before.texts.get(name) != text},
+        [text for text in now.lost if text not in before.lost],
+    )
+    asked.sources.files, asked.sources.texts, asked.sources.lost = now.files, now.texts, now.lost
+    known: set[str] = set()
+    if asked.root is not None:
+        inside = [name for path in new.files if (name := _inside(asked.root, path)) is not None][:_SOURCES]
+        if inside:
+            listed = git(inquiry, asked.root, "--literal-pathspecs", "ls-files", "-z", "--", *inside)
+            inquiry.read(listed)
+            known.update(_listed(listed))
+    contents: dict[str, bytes] = {}
+    kept, left_out = _texts_of(asked, new, known, contents)
+    lost = [clean_text(mask_text(text)) for text in new.lost]
+    return kept, contents, [*lost, *([f"{left_out} files of code"] if left_out else [])]
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return os.sep
+
+
+def _shown(path: str, near: str) -> str:
+    """A path as it is kept: from the project's folder where it lies there."""
+    is_near = os.path.isabs(path) and path.startswith(os.path.join(near, ""))
+    return clean_text(mask_text(os.path.relpath(path, near).replace(os.sep, "/") if is_near else path))

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from histhooks import _code, _environment, _origin, _process
+from histhooks import _code, _environment, _origin, _process, _sources
 from histhooks._captures import Capture
+from histhooks._changes import Asked
 from histhooks._data import sha256
+from histhooks._ids import new_id
 from histhooks._ledger import canonical
 from histhooks._programs import Inquiry, Question
 from histhooks._secrets import mask_text
@@ -19,6 +21,8 @@ from histhooks._time import now_us
 from histhooks._values import dumps
 
 Entry = tuple[Any, ...]
+_SEEN_S = 10.0  # between two looks for sources that came late
+_LATE_S = 1.0  # for git, where a source came late
 _TOGETHER_S = 0.25  # both parts in one state of the session, where the second is that near
 
 
@@ -75,6 +79,7 @@ class Look:
         self, session_id: str, entry: str | None, put: Callable[[list[Entry]], None], importing: threading.Lock
     ) -> None:
         self.inquiry = Inquiry(importing)
+        self._importing = importing
         # What is done, in this order, and the collectors that each answers for.
         self.parts: tuple[tuple[Callable[[], None], tuple[str, ...]], ...] = (
             (self._ask, ("git",)),
@@ -86,7 +91,8 @@ class Look:
         self._put = put
         self._begun = time.monotonic()
         self._gpus: Question | None = None
-        self._asked: _code.Asked | None = None
+        self._asked: Asked | None = None
+        self._count, self._seen = (0, 0), time.monotonic()
         self._lock = threading.Lock()
         self._is_closed = False
         self._facts: dict[str, Any] = {}
@@ -123,6 +129,7 @@ class Look:
 
     def _ask(self) -> None:
         self._gpus = _environment.ask(self.inquiry)
+        self._count = _sources.count()
         self._asked = _code.ask(self._entry, self.inquiry)
 
     def _environment(self) -> None:
@@ -149,6 +156,31 @@ class Look:
         self._add({"code_version_id": key}, entries)
         self.told(captures, time.perf_counter() - start)
         self._hand_over()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether sources may have come since the last look, and that is some time ago."""
+        is_due = time.monotonic() - self._seen > _SEEN_S
+        return is_due and self._asked is not None and self._count != _sources.count()
+
+    def late(self) -> list[Entry]:
+        """Sources that came since the look, as events of kind `source`: the text lies in `contents`, by the body."""
+        if self._asked is None or self._count == _sources.count():
+            return []
+        self._count, self._seen = _sources.count(), time.monotonic()
+        kept, contents, lost = _code.gather_late(self._asked, Inquiry(self._importing, _LATE_S))
+        entries: list[Entry] = [
+            ("content", "contents", [content_row(digest, "file", data)]) for digest, data in contents.items()
+        ]
+        told: list[tuple[str, str, str, str | None]] = [
+            ("source", "info", name, digest) for name, digest in kept.items()
+        ]
+        told += [("source_lost", "warning", text, None) for text in lost]
+        for kind, severity, title, body in told:
+            row = {"id": new_id(), "session_id": self._session_id, "run_id": None, "time": now_us(), "step": None}
+            row |= {"kind": kind, "severity": severity, "title": title, "body": body, "count": 1}
+            entries.append(("row", "events", self._session_id, row))
+        return entries
 
     def _too_late(self) -> str:
         return f"not there yet when the process ended, {time.monotonic() - self._begun:.1f} s after the session began"

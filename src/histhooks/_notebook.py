@@ -1,13 +1,15 @@
-"""Cells of a notebook: their sources in the order in which they ran, never their outputs.
+"""Cells of a notebook, or of any other shell of IPython: their sources in the order in which they ran, no output.
 
-IPython keeps the source of each cell that it runs in a list that only grows (``InteractiveShell.history_manager``,
-`input_hist_raw`), the running one included, so that another thread can read what is new.
+IPython calls ``pre_run_cell`` with the source of each cell (IPython/core/events.py). What ran before stands in
+``InteractiveShell.history_manager`` (`input_hist_raw`), the running one included.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from histhooks._ids import new_id
@@ -35,22 +37,49 @@ def is_notebook() -> bool:
 
 
 class Cells:
-    """Reads the cells that ran since the last reading."""
+    """The cells that ran, with the time at which each began; to be made on the program's thread.
+
+    A cell that began before a run ended is part of that run's code. Of those that ran before recording began, and of
+    the one that runs now, the time is that of the beginning of the session.
+    """
 
     def __init__(self) -> None:
-        self._next = 1  # IPython counts from 1
+        self._seen: deque[tuple[int, str, str]] = deque()
+        self._events: Any = None
+        self._hook: Any = None
+        found = shell()
+        ran = getattr(getattr(found, "history_manager", None), "input_hist_raw", None)
+        if ran is None:
+            return
+        from histhooks._guard import guarded
+
+        now = now_us()
+        self._seen.extend((now, f"In [{number}]", str(text)) for number, text in enumerate(ran) if number)
+        self._events, self._hook = found.events, guarded(self._begins)
+        self._events.register("pre_run_cell", self._hook)
+
+    def _begins(self, info: Any) -> None:
+        # What a front end asks in silence, such as the names of variables, is no cell of the program.
+        if not info.silent and info.raw_cell:
+            # The place it will have there; `execution_count` is raised before this since IPython 9.
+            number = len(shell().history_manager.input_hist_raw) if info.store_history else None
+            self._seen.append((now_us(), f"In [{number}]" if number else "In [ ]", str(info.raw_cell)))
+
+    def close(self) -> None:
+        """See no more of them."""
+        if self._events is not None:
+            with contextlib.suppress(ValueError):  # the program took all hooks out
+                self._events.unregister("pre_run_cell", self._hook)
+            self._events = None
 
     def entries(self, session_id: str) -> list[tuple[Any, ...]]:
-        """Events of kind `cell`, as entries for a batch."""
-        if not is_notebook():
-            return []
-        ran = shell().history_manager.input_hist_raw
+        """Those seen since the last call, as events of kind `cell` for a batch."""
         out = []
-        for number in range(self._next, len(ran)):
-            row = {"id": new_id(), "session_id": session_id, "run_id": None, "time": now_us(), "step": None}
-            row |= {"kind": "cell", "severity": "info", "title": f"In [{number}]", "count": 1}
-            out.append(("row", "events", session_id, {**row, "body": mask_text(str(ran[number]))}))
-        self._next = max(self._next, len(ran))
+        while self._seen:
+            time, title, text = self._seen.popleft()
+            row = {"id": new_id(), "session_id": session_id, "run_id": None, "time": time, "step": None}
+            row |= {"kind": "cell", "severity": "info", "title": title, "body": mask_text(text), "count": 1}
+            out.append(("row", "events", session_id, row))
         return out
 
 

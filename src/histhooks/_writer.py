@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from histhooks import _code, _gather, _origin, _settle
@@ -109,6 +110,7 @@ class Writer(threading.Thread):
             self._give_up()
             warn_once("writer", f"the writer stopped: {type(error).__name__}: {error}; run `histhooks doctor`")
         finally:
+            self._cells.close()
             self.done.set()
 
     # --- the session ----------------------------------------------------------------------------------------------
@@ -188,7 +190,15 @@ class Writer(threading.Thread):
         if self._gathering.is_alive():
             self._look.inquiry.hurry()  # what others have answered by now is known
             self._gathering.join(_GRACE_S / 2 if is_signal else _HURRY_S)
+        elif not is_signal:
+            self._attempt(self._late_sources)
         self.engine.buffer.extend(self._look.close())
+
+    def _late_sources(self) -> None:
+        """What the program imported, or ran, after the look around."""
+        with self.importing:
+            entries = self._look.late()
+        self.engine.buffer.extend(entries)
 
     def _end(self) -> None:
         engine = self.engine
@@ -295,11 +305,16 @@ class Writer(threading.Thread):
         """Cells that ran and use of the machine; written from here, so that no run can be forgotten in between."""
         if not self.importing.acquire(blocking=False):
             return
+        has_more = self._look.has_more and not self._gathering.is_alive() and not self._stopping.is_set()
         try:
             entries = self._cells.entries(self.engine.session_id)
             sample = self._sampler.sample()
         finally:
             self.importing.release()
+        if has_more:
+            late = partial(self._attempt, self._late_sources)
+            self._gathering = threading.Thread(target=late, name="histhooks-gather", daemon=True)
+            self._gathering.start()
         if sample:
             now = time.time_ns()
             entries += [

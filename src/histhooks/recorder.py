@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from histhooks import _randomness
+from histhooks import _randomness, _sources
 from histhooks._engine import current, engine, in_task, is_paused, rank
 from histhooks._fronts import seam_of
 from histhooks._guard import gathered
@@ -192,6 +192,7 @@ def open_run(
     }
     run = Run(engine, row, is_implicit=implicit)
     try:
+        _sources.saw(sys._getframe(1))
         engine.run_started(run)
         if kind != "candidate":
             gathered(run, "random states", _randomness.at_run_start, run)

@@ -182,14 +182,25 @@ def prune(words: tuple[str, ...], store: str | None, is_meant: bool, as_json: bo
 @click.option("--user", "users", multiple=True, metavar="NAME", help="All values of an account or an actor.")
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="Values that name a machine.")
 @click.option("--run", "runs", multiple=True, metavar="RUN", help="Values of a run's session, its tags and notes.")
+@click.option("--data-rows", is_flag=True, help="What is no code in recorded diffs and files, of all runs.")
 @click.option("--reason", help="Why; it stays in the history, so name nobody.")
+@click.option("--dry-run", is_flag=True, help="Only show what would go, as without --yes.")
 @click.option("--yes", "is_meant", is_flag=True, help="Do it; without it only what would go is shown.")
 @common.json_option
 @click.pass_context
 def redact(
-    context: click.Context, /, words: tuple[str, ...], store: str | None, is_meant: bool, as_json: bool, **options: Any
+    context: click.Context,
+    /,
+    words: tuple[str, ...],
+    store: str | None,
+    is_meant: bool,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Erase personal values for good: names, hosts, commands, folders, notes, values of tags. `verify` still passes.
+
+    It reaches the code too: words in diffs, files and cells; with --run all of it; with --data-rows what is no code.
 
     Shows what would go, unless --yes. Exit code 1 where sessions that still record keep theirs.
     """
@@ -198,6 +209,7 @@ def redact(
     words, store = common.split_store(words, store)
     if words:
         raise click.UsageError(f"redact takes a store's path and --user, --host or --run, not {words[0]!r}")
+    is_meant = is_meant and not dry_run
     if is_meant and not options["reason"]:
         raise click.UsageError('why? add --reason "..."; it stays in the history, so name nobody in it')
     options["reason"] = options["reason"] or "-"
@@ -206,9 +218,9 @@ def redact(
     if as_json:
         common.print_json({"erased": is_meant, **asdict(done)})
         context.exit(code)
-    for place, number in sorted(done.values.items()):
+    for place, number in [*sorted(done.values.items()), *sorted(done.texts.items())]:
         click.echo(f"  {number} × {place}")
-    total = _count(sum(done.values.values()), "value")
+    total = _count(sum(done.values.values()) + sum(done.texts.values()), "value")
     subjects = f"{total} of {len(done.subjects)} sessions and runs"
     click.echo(f"erased {subjects}; a tombstone stays" if is_meant else f"would erase {subjects}")
     for place, number in done.remains.items():
@@ -217,6 +229,6 @@ def redact(
         click.echo(f"{_count(len(done.left), 'session')} still record and keep theirs; run this again when they ended")
     if done.notice:
         click.echo(f"traces may be left in free pages: {done.notice}", err=True)
-    if not is_meant and done.values:
+    if not is_meant and (done.values or done.texts):
         click.echo("nothing was changed, and this cannot be undone; add --reason WHY --yes to do it")
     context.exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,12 @@ _LINES = 12  # of long texts
 @common.store_option
 @click.option("--full", "is_full", is_flag=True, help="All of each part, however long.")
 @click.option("--params", "wants_params", is_flag=True, help="Only all params, with where they came from.")
-@click.option("--code", "wants_code", is_flag=True, help="Only the recorded diff and new files, as a patch.")
+@click.option(
+    "--code",
+    "wants_code",
+    is_flag=True,
+    help="Only the code: cells, sources, the diff and new files.",
+)
 @click.option("--env", "wants_packages", is_flag=True, help="Only the packages, as pip lists them.")
 @click.option("--traceback", "wants_traceback", is_flag=True, help="Only the traceback and the last lines of stderr.")
 @common.json_option
@@ -300,24 +306,35 @@ def _all_params(run: RunRecord) -> None:
 
 
 def _code(run: RunRecord) -> None:
-    """The patch that leads from the commit to the code that ran; what it lacks, on stderr."""
+    """The patch that leads from the commit to the code that ran, its sources and cells; what it lacks, on stderr."""
     import difflib
 
-    code, diff = run.code, run.code_diff
-    if code is None or code["commit_hash"] is None:
-        click.echo("which code ran was not recorded: no git repository, or no commit", err=True)
-        return
-    click.echo(f"# {code['repository']} at {code['commit_hash']} ({code['branch'] or 'no branch'})", err=True)
+    from histhooks.history._comparing.code import as_script, lacking
+
+    code, diff, sources, cells = run.code, run.code_diff, run.sources, run.cells
+    has_commit = code is not None and code["commit_hash"] is not None
+    if code is not None and has_commit:
+        click.echo(f"# {code['repository']} at {code['commit_hash']} ({code['branch'] or 'no branch'})", err=True)
+    if cells:
+        click.echo(common.plain(as_script(cells)))
+    # What cannot be applied to a clone stands before the patch: `git apply` passes over it.
+    for path, text in sources.items():
+        if not has_commit or os.path.isabs(path) or path.startswith(("-", "<")):
+            click.echo(common.plain(f"# {path}\n{text.rstrip()}\n"))
     if diff:
         click.echo(common.plain(diff), nl=not diff.endswith("\n"))
-    for path, text in run.untracked.items():
+    new = {path: text for path, text in sources.items() if has_commit and not os.path.isabs(path)}
+    new = {path: text for path, text in new.items() if not path.startswith(("-", "<"))}
+    for path, text in {**run.untracked, **new}.items():
         lines = difflib.unified_diff([], text.splitlines(), "/dev/null", f"b/{path}", lineterm="")
         click.echo(common.plain("\n".join([f"diff --git a/{path} b/{path}", "new file mode 100644", *lines])))
-    if not diff and not run.untracked:
-        click.echo("nothing differed from the commit", err=True)
-    for key, words in (("diff_masked", "secrets in it are masked"), ("diff_cut_characters", "it was cut")):
-        if code["details"].get(key):
-            click.echo(f"# {words}", err=True)
+    if code is None or not (diff or run.untracked or sources or cells):
+        what = "nothing differed from the commit" if has_commit else "which code ran was not recorded"
+        click.echo(what if has_commit else f"{what}: no git repository, or no commit", err=True)
+    if code is not None and code["details"].get("diff_masked"):
+        click.echo("# secrets in it are masked", err=True)
+    for text in [*lacking(run), *facts.others_changed(code)]:
+        click.echo(f"# {text}", err=True)
 
 
 def _packages(run: RunRecord) -> None:

@@ -69,6 +69,11 @@ def _tell(report: Report) -> None:
     for count, one, many in (
         (report.redacted, "personal value was erased (redacted)", "personal values were erased (redacted)"),
         (report.redacted_by_hand, "of them has no tombstone", "of them have no tombstone"),
+        (
+            report.redacted_parts,
+            "part lost rows on purpose (redacted)",
+            "parts lost rows on purpose (redacted)",
+        ),
         (report.deleted, "part was deleted, with a tombstone", "parts were deleted, with a tombstone"),
         (report.not_in_file, "part is not in this file", "parts are not in this file"),
         (len(report.still_recording), "session still records", "sessions still record"),

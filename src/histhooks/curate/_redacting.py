@@ -6,12 +6,13 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from histhooks._ledger import PERSONAL_COLUMNS
 from histhooks._mentions import mentions, pattern_of
 from histhooks.curate._deleting import checked_reason
+from histhooks.curate._recoding import Rule, code_only, nothing, recode, without
 from histhooks.curate._session import CommandSession, Personal
 from histhooks.curate._space import free_space
 from histhooks.errors import QueryError
@@ -41,6 +42,8 @@ class Redaction:
         `table.column` and in how many rows the words still stand: what the ledger covers cannot be changed.
     notice : str or None
         Why traces may be left in free pages of the file.
+    texts : dict of str to int
+        `table.column` and how many texts of code (diffs, files, sources, cells) lost something.
     """
 
     values: dict[str, int]
@@ -48,6 +51,7 @@ class Redaction:
     left: list[str]
     remains: dict[str, int]
     notice: str | None = None
+    texts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ def redact(
     users: tuple[str, ...] = (),
     hosts: tuple[str, ...] = (),
     runs: tuple[str, ...] = (),
+    data_rows: bool = False,
     store: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
 ) -> Redaction:
@@ -97,7 +102,10 @@ def redact(
     hosts : tuple of str
         Every personal value that names these machines.
     runs : tuple of str
-        All personal values of the sessions of these runs and of the runs inside them, and their tags and notes.
+        All personal values of the sessions of these runs and of the runs inside them, their tags and notes, and the
+        text of their code: diff, files, sources, cells, the last lines of stderr.
+    data_rows : bool
+        What is no code in recorded diffs and files, of all runs: earlier versions kept it of every file that git had.
     store : str or path, optional
     dry_run : bool
         Only tell what would go.
@@ -113,7 +121,7 @@ def redact(
     StoreError
         Where the store cannot be written.
     """
-    if not (users or hosts or runs):
+    if not (users or hosts or runs or data_rows):
         raise QueryError("whose values? name a user, a host or a run (--user NAME, --host NAME, --run RUN)")
     if not all(word.strip() for word in (*users, *hosts)):
         raise QueryError("the name of a user or a host is empty; give the whole name")
@@ -144,14 +152,37 @@ def redact(
                 for subject_id, gone in by_subject.items():
                     digests = sorted({digest for value in gone for digest in value.digests})
                     entries.append(session.tombstone("redact", subject_id, digests, reason))
-        notice = None if dry_run or not values else free_space(session.store, is_needed=True)
+        texts, owners, still = _recode(session, wish, reason, data_rows=data_rows, is_dry=dry_run)
+        left = sorted({*left, *still})
+        notice = None if dry_run or not (values or texts) else free_space(session.store, is_needed=True)
         words = (*users, *hosts)
         remains = {} if dry_run else mentions(session.connection, words)
     counts: dict[str, int] = {}
     for value in values:
         place = f"{value.table}.{value.column}"
         counts[place] = counts.get(place, 0) + 1
-    return Redaction(counts, sorted({value.subject_id for value in values}), left, remains, notice)
+    subjects = sorted({value.subject_id for value in values} | owners)
+    return Redaction(counts, subjects, left, remains, notice, texts)
+
+
+def _recode(
+    session: CommandSession, wish: _Wish, reason: str, *, data_rows: bool, is_dry: bool
+) -> tuple[dict[str, int], set[str], set[str]]:
+    """Take it out of the code, too: each rule in a transaction of its own, since it changes what the next one reads."""
+    rules: list[tuple[Rule, set[str] | None]] = [(nothing, {*wish.sessions})] if wish.sessions else []
+    rules += [(without(wish.pattern), None)] if wish.pattern is not None else []
+    rules += [(code_only, None)] if data_rows else []
+    counts: dict[str, int] = {}
+    subjects, left = set[str](), set[str]()
+    for rule, of in rules:
+        with session.deed() as entries:
+            done, new = recode(session, rule, reason, of=of, is_dry=is_dry)
+            entries += new
+        for place, number in done.values.items():
+            counts[place] = counts.get(place, 0) + number
+        subjects |= done.subjects
+        left |= done.left
+    return counts, subjects, left
 
 
 def _wish(

@@ -159,9 +159,9 @@ def code(run: RunRecord) -> str:
     """Which code ran, and how far it was from its commit."""
     found = run.code
     if found is None:
-        return "not recorded"
+        return join("not recorded", _beside(run))
     if found["commit_hash"] is None and found["repository"] is None:
-        return join("not in git", found["entry_script"])
+        return join("not in git", found["entry_script"], _beside(run))
     words = [found["repository"], (found["commit_hash"] or "no commit")[:10], found["branch"]]
     changes = {0: "clean", 1: "with changes", None: None}[found["dirty"]]
     diff, unknown = run.code_diff, len(found["details"].get("untracked", {}))
@@ -172,9 +172,33 @@ def code(run: RunRecord) -> str:
         changes = f"with changes (+{plus} −{minus})"
     if unknown:
         changes = f"{changes or ''}, {count(unknown, 'new file')}"
+    others = others_changed(found)
+    if others:
+        changes = f"{changes}, {len(others)} changed that {'is' if len(others) == 1 else 'are'} no code"
     if found["details"].get("diff_masked"):
         changes = f"{changes}, secrets masked"
-    return join(*words, changes, found["entry_script"])
+    if found["details"].get("patch_redacted"):
+        changes = f"{changes}, redacted"
+    return join(*words, changes, found["entry_script"], _beside(run))
+
+
+def _beside(run: RunRecord) -> str | None:
+    """Cells and sources that git does not have, by their count."""
+    cells, sources = len(run.cells), len(run.sources)
+    words = [count(cells, "cell")] if cells else []
+    words += [count(sources, "source") + " kept"] if sources else []
+    return ", ".join(words) or None
+
+
+def others_changed(found: Mapping[str, Any] | None) -> list[str]:
+    """Files that git has, that differed from the commit and are no code: name, size and hash, a line each."""
+    told = found["details"].get("others_changed", {}) if found is not None else {}
+    lines = []
+    for name, each in told.items():
+        size = _text.size(each["size_bytes"]) if each["size_bytes"] is not None else each["state"]
+        digest = f", sha256 {each['sha256'][:12]}" if each["sha256"] else ""
+        lines.append(f"{name} differed from the commit and is no code: {size}{digest}")
+    return lines
 
 
 def environment(run: RunRecord) -> str:

@@ -16,6 +16,7 @@ from histhooks.history._curves.following import Update, follow
 from histhooks.history._curves.frames import frame_of
 from histhooks.history._curves.series import Series, read_series
 from histhooks.history._curves.thinning import find_series, thin
+from histhooks.history._rows import RELATED
 from histhooks.history._settled import duration_s, steps_done
 
 if TYPE_CHECKING:
@@ -221,6 +222,20 @@ class RunRecord:
         return untracked_of(self._history, self.code)
 
     @property
+    def sources(self) -> dict[str, str]:
+        """Text of what ran and what git does not have, by name: files elsewhere, `-c`, standard input, archives."""
+        from histhooks.history._comparing.code import sources_of
+
+        return sources_of(self._history, self)
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """The cells of its notebook that began before it ended, in their order: `title` and `source` of each."""
+        from histhooks.history._comparing.code import cells_of
+
+        return cells_of(self)
+
+    @property
     def datasets(self) -> list[Dataset]:
         """Fingerprints of the data it used."""
         found: list[Dataset] = _parsed(self.related("datasets"), "schema", "profile")
@@ -315,7 +330,7 @@ class RunRecord:
 
     def related(self, table: str) -> list[dict[str, Any]]:
         """Rows of a table about this run: datasets, artifacts, tags, notes, events, links, optimizers."""
-        return self._rows(_RELATED[table], self.id)
+        return self._rows(RELATED[table], self.id)
 
     @property
     def seeds(self) -> list[dict[str, Any]]:
@@ -363,12 +378,13 @@ class RunRecord:
         told = [{**row, "value": json.loads(row["value"])} for row in self._rows(sql, self.id)]
         code = self.code
         if code is not None:
-            code = {**code, "diff": self.code_diff, "untracked": self.untracked}
+            code = {**code, "diff": self.code_diff, "untracked": self.untracked, "sources": self.sources}
         return {
             **self.row, "status": self.status, "params": self.params, "params_told": told, "results": self.results,
             "metrics": self.summaries, "datasets": self.datasets, "optimizers": self.optimizers,
             "architecture": self.architecture, "seeds": self.seeds, "rng_states": self.related("rng_states"),
-            "determinism": self.determinism, "code": code, "environment": self.environment, "packages": self.packages,
+            "determinism": self.determinism, "code": code, "cells": self.cells,
+            "environment": self.environment, "packages": self.packages,
             "session": self.session, "artifacts": self.artifacts, "links": self.links, "linked_by": self.linked_by,
             "children": [{**c.row, "status": c.status} for c in self.children], "tags": self.related("tags"),
             "notes": self.notes, "events": self.events, "captures": self.captures,
@@ -381,19 +397,3 @@ class RunRecord:
 def _parsed(rows: list[dict[str, Any]], *columns: str) -> Any:
     """Rows whose columns of JSON are values."""
     return [{**row, **{name: loads(row[name] or "null") for name in columns}} for row in rows]
-
-
-_RELATED = {
-    "datasets": "SELECT role, name, source, d.* FROM run_datasets JOIN datasets AS d ON d.id = dataset_id "
-    "WHERE run_id = ? ORDER BY ordinal",
-    "artifacts": "SELECT path, role, direction, step, time, a.* FROM run_artifacts JOIN artifacts AS a USING (sha256) "
-    "WHERE run_id = ? ORDER BY ordinal",
-    "tags": "SELECT key, value, author, time FROM tags WHERE run_id = ? ORDER BY time",
-    "notes": "SELECT body, author, time FROM notes WHERE run_id = ? ORDER BY time",
-    "events": "SELECT time, step, kind, severity, title, body, count FROM events WHERE run_id = ? ORDER BY time",
-    "links": "SELECT kind, run_id, other_run_id, sha256, time FROM run_links WHERE run_id = ? ORDER BY time",
-    "optimizers": "SELECT id, position, class_name, settings, scheduler FROM optimizers "
-    "WHERE run_id = ? ORDER BY ordinal",
-    "rng_states": "SELECT point, library, device, algorithm, digest, time FROM rng_states WHERE run_id = ? "
-    "ORDER BY ordinal",
-}

@@ -188,3 +188,20 @@ class Architecture(TypedDict):
     n_parameters: int | None
     n_trainable: int | None
     layers: Any
+
+
+# How those that belong to a run are asked for, by what they are called.
+RELATED = {
+    "datasets": "SELECT role, name, source, d.* FROM run_datasets JOIN datasets AS d ON d.id = dataset_id "
+    "WHERE run_id = ? ORDER BY ordinal",
+    "artifacts": "SELECT path, role, direction, step, time, a.* FROM run_artifacts JOIN artifacts AS a USING (sha256) "
+    "WHERE run_id = ? ORDER BY ordinal",
+    "tags": "SELECT key, value, author, time FROM tags WHERE run_id = ? ORDER BY time",
+    "notes": "SELECT body, author, time FROM notes WHERE run_id = ? ORDER BY time",
+    "events": "SELECT time, step, kind, severity, title, body, count FROM events WHERE run_id = ? ORDER BY time",
+    "links": "SELECT kind, run_id, other_run_id, sha256, time FROM run_links WHERE run_id = ? ORDER BY time",
+    "optimizers": "SELECT id, position, class_name, settings, scheduler FROM optimizers "
+    "WHERE run_id = ? ORDER BY ordinal",
+    "rng_states": "SELECT point, library, device, algorithm, digest, time FROM rng_states WHERE run_id = ? "
+    "ORDER BY ordinal",
+}

@@ -12,6 +12,7 @@ from histhooks._ids import short_id
 from histhooks.errors import QueryError
 from histhooks.history import _facts as facts
 from histhooks.history._best import best_of, main_of, mean_of_folds
+from histhooks.history._comparing.code import as_script, lacking
 from histhooks.history._outcomes import outcomes_of
 from histhooks.plot import spark_svg, svg_curves
 from histhooks.report._blocks import Block, Code, Columns, Curves, Facts, Section, Table, Text
@@ -288,8 +289,9 @@ def _files(run: RunRecord) -> list[Block]:
 
 def _code(run: RunRecord) -> list[Block]:
     code = run.code
+    beside = _sources(run)
     if code is None or (code["commit_hash"] is None and code["entry_script"] is None):
-        return [Text("Not recorded.", "bad")]
+        return beside or [Text("Not recorded.", "bad")]
     details = code["details"]
     blocks: list[Block] = [
         Facts(
@@ -303,15 +305,23 @@ def _code(run: RunRecord) -> list[Block]:
             ]
         )
     ]
-    for key, text in (("diff_masked", "Secrets in the changes are masked."), ("diff_cut_characters", "It was cut.")):
-        if details.get(key):
-            blocks.append(Text(text, "bad"))
+    if details.get("diff_masked"):
+        blocks.append(Text("Secrets in the changes are masked.", "bad"))
+    blocks += [Text(f"{text[:1].upper()}{text[1:]}.", "bad") for text in lacking(run)]
+    blocks += [Text(f"{text}.", "faint") for text in facts.others_changed(code)]
     if run.code_diff:
         blocks.append(Code(run.code_diff.rstrip("\n"), "diff", "Changes on top of the commit"))
     for path, text in run.untracked.items():
         lines = difflib.unified_diff([], text.splitlines(), "/dev/null", f"b/{path}", lineterm="")
         blocks.append(Code("\n".join(lines), "diff", f"File that git did not know: {path}"))
-    return blocks
+    return blocks + beside
+
+
+def _sources(run: RunRecord) -> list[Block]:
+    """Cells, and what ran and git does not have."""
+    cells = run.cells
+    blocks: list[Block] = [Code(as_script(cells).rstrip(), title="Cells that ran up to its end")] if cells else []
+    return blocks + [Code(text.rstrip(), title=f"Source: {name}") for name, text in run.sources.items()]
 
 
 def _environment(run: RunRecord) -> list[Block]:

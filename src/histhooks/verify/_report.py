@@ -28,6 +28,8 @@ class Report:
         Personal values that were erased, which is allowed.
     redacted_by_hand : int
         How many of these no tombstone accounts for.
+    redacted_parts : int
+        Parts of which something was taken out on purpose, such as code or rows of data in it.
     not_in_file : int
         Parts whose rows this file does not claim to hold, as in an export.
     parts_of : list of dict
@@ -63,6 +65,7 @@ class Report:
     rows: int = 0
     redacted: int = 0
     redacted_by_hand: int = 0
+    redacted_parts: int = 0
     not_in_file: int = 0
     parts_of: list[dict[str, Any]] = field(default_factory=list)
     deleted: int = 0
@@ -90,7 +93,7 @@ class Report:
         """Add what was found in a spool."""
         self.ok = self.ok and other.ok
         self.problems += [f"{spool}: {text}" for text in other.problems]
-        for name in ("lines", "rows", "redacted", "redacted_by_hand", "deleted"):
+        for name in ("lines", "rows", "redacted", "redacted_by_hand", "redacted_parts", "deleted"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         told = {"ok": other.ok, "lines": other.lines, "rows": other.rows, "problems": other.problems}
         self.spools.append({"path": spool, **told})

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from histhooks._time import from_iso
+
 if TYPE_CHECKING:
-    from histhooks.history import History
+    from histhooks.history import History, RunRecord
 
 
 _SETTINGS = (
@@ -81,6 +83,85 @@ def untracked_of(history: History, code: Mapping[str, Any] | None) -> dict[str, 
     return {path: text for path, text in found.items() if text is not None}
 
 
+def sources_of(history: History, run: RunRecord) -> dict[str, str]:
+    """The recorded sources that git did not have, by name: files, `-c`, standard input, what an archive holds."""
+    code = run.code
+    kept = dict(code["details"].get("sources", {})) if code is not None else {}
+    kept |= {row["title"]: row["body"] for row in _told(run, "source") if row["body"] is not None}
+    found = {name: content_of(history, digest) for name, digest in kept.items()}
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def cells_of(run: RunRecord) -> list[dict[str, Any]]:
+    """The cells that began before a run ended, in their order: number and source of each."""
+    until = run.row["ended_at"]
+    end = from_iso(until) if until is not None else 1 << 62
+    return [{"title": row["title"], "source": row["body"]} for row in _told(run, "cell") if row["time"] <= end]
+
+
+def _told(run: RunRecord, kind: str) -> list[dict[str, Any]]:
+    sql = "SELECT time, title, body FROM events WHERE session_id = ? AND kind = ? ORDER BY time, ordinal"
+    return run.history.sql(sql, run.row["session_id"], kind)
+
+
+def lacking(run: RunRecord) -> list[str]:
+    """What is not known of the code that led to a run; empty where all of it was recorded."""
+    code, session = run.code, run.session
+    if code is None:
+        return ["its code was not recorded"]
+    details, out = code["details"], []
+    out += [*details.get("sources_lost", [])] + [row["title"] for row in _told(run, "source_lost")]
+    out = [f"{text} was not recorded" for text in out]
+    cells = cells_of(run)
+    if session["kind"] in ("notebook", "repl") and not cells:
+        out.append("what was typed was not recorded")
+    if any(cell["source"] is None for cell in cells):
+        out.append("some of its cells were erased")
+    if code["commit_hash"] is None and "sources" not in details:
+        out.append("git told nothing, and what it imports was not recorded")
+    gone = {**details.get("sources", {}), **details.get("untracked", {})}
+    late = [row["body"] for row in _told(run, "source")]
+    n_gone = sum(digest is None or content_of(run.history, digest) is None for digest in [*gone.values(), *late])
+    n_gone += details.get("sources_left_out", 0) + details.get("untracked_left_out", 0)
+    if n_gone:
+        out.append(f"the text of {n_gone} of its files is not here")
+    for key, text in _GAPS.items():
+        if details.get(key):
+            out.append(text)
+    if code["commit_hash"] is not None and code["dirty"] is None:
+        out.append("whether it had changes is not known")
+    if any(f["sha256"] is None and f["state"] != "deleted" for f in details.get("others_changed", {}).values()):
+        out.append("a changed file was not hashed")
+    return out
+
+
+_NAMED = 3
+_GAPS = {
+    "diff_missing": "its diff was not kept",
+    "diff_cut_characters": "the end of its diff was not kept",
+    "patch_redacted": "parts of its code were taken out of the store (redacted)",
+    "others_changed_left_out": "some of the changed files were not hashed",
+}
+
+
+def between_texts(a: Mapping[str, str], b: Mapping[str, str]) -> str:
+    """A unified diff of texts by name; empty where they are the same."""
+    import difflib
+
+    out: list[str] = []
+    for name in dict.fromkeys([*a, *b]):
+        before, after = (text.get(name, "").splitlines() for text in (a, b))
+        out += difflib.unified_diff(before, after, f"a/{name}", f"b/{name}", lineterm="")
+        if name in a and name in b and before == after and a[name] != b[name]:
+            out.append(f"# {name}: ends of lines differ")
+    return "\n".join(out) + "\n" if out else ""
+
+
+def as_script(cells: list[dict[str, Any]]) -> str:
+    """Cells one below the other, each under a comment with its number."""
+    return "\n".join(f"# {cell['title']}\n{(cell['source'] or '[erased]').rstrip()}\n" for cell in cells)
+
+
 def state_of(history: History, code: Mapping[str, Any] | None, folder: str | None) -> CodeState | None:
     """The recorded state of the code; None where git told nothing."""
     if code is None or not re.fullmatch(r"[0-9a-f]{40,64}", code["commit_hash"] or ""):
@@ -95,6 +176,15 @@ def state_of(history: History, code: Mapping[str, Any] | None, folder: str | Non
         missing.append("secrets in its diff are masked")
     if details.get("diff_cut_characters"):
         missing.append(f"{details['diff_cut_characters']} characters of its diff were not kept")
+    if details.get("patch_redacted"):
+        missing.append("parts of its diff were taken out of the store (redacted)")
+    others = details.get("others_changed", {})
+    if others:
+        n = len(others) + details.get("others_changed_left_out", 0)
+        what = "binary file" if all(each.get("is_binary") for each in others.values()) else "file that is no code"
+        names = ", ".join([*list(others)[:_NAMED], *(["…"] if n > _NAMED else [])])
+        missing.append(f"{n} changed {what if n == 1 else what.replace('file', 'files', 1)}, of which only a hash was "
+                       f"kept, shown as committed: {names}")  # fmt: skip
     if details.get("untracked_left_out"):
         missing.append(f"{details['untracked_left_out']} files that git did not know were not kept")
     untracked = untracked_of(history, code)

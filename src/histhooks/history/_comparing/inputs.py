@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from histhooks._values import flatten
 from histhooks.history._comparing.change import ABSENT, Change, Part, change, changes_of, is_same
-from histhooks.history._comparing.code import Patch, patch_between, state_of
+from histhooks.history._comparing.code import (
+    CodeState,
+    Patch,
+    as_script,
+    between_texts,
+    cells_of,
+    lacking,
+    patch_between,
+    sources_of,
+    state_of,
+)
 from histhooks.history._facts import param_seeds, place
 
 if TYPE_CHECKING:
@@ -103,29 +115,84 @@ def _shape(row: Dataset) -> dict[str, Any]:
 
 
 def code(a: RunRecord, b: RunRecord) -> tuple[Part, Patch | None]:
-    """Commit, branch, changes on top, the program, and the patch between both states."""
-    found = (a.code, b.code)
-    if found[0] is None or found[1] is None:
-        return Part("code", unknown=tuple(_lacking(*found, "its code was not recorded"))), None
-    states = [state_of(run._history, each, run.session["cwd"]) for run, each in zip((a, b), found)]
-    if found[0]["id"] == found[1]["id"]:
-        told = found[0]["commit_hash"] or found[0]["entry_sha256"]
-        unknown = [] if told else ["neither a commit nor the content of its program was recorded"]
-        if told and found[0]["commit_hash"] is None:
-            unknown = ["git told nothing; the program itself is the same, what it imports was not recorded"]
-        missing = states[0].missing if states[0] is not None else []
-        return Part("code", unknown=tuple(unknown), notes=tuple(missing)), None
-    patch = None if states[0] is None or states[1] is None else patch_between(states[0], states[1])
-    is_equal = patch is not None and patch.kind == "states" and not patch.text and not patch.notes
-    names = ("commit", "branch", "changes", "repository", "program", "program's content")
-    words = [dict(zip(names, _code_words(each))) for each in found if each is not None]
-    own = {"branch", "repository"} | ({"commit", "changes"} if is_equal else set())
-    changes = changes_of(*words, uncounted=own)
-    notes = ["both commits and what was changed on top of them give the same files"] if is_equal else []
-    unknown = _lacking(states[0], states[1], "git told nothing of it")
+    """Commit, branch, changes on top, the program, its sources and cells, and the patch between both states."""
+    of_a, of_b = a.code, b.code
+    if of_a is None or of_b is None:
+        return Part("code", unknown=tuple(_lacking(of_a, of_b, "its code was not recorded"))), None
+    found = (of_a, of_b)
+    unknown = [f"{name}: {text}" for name, run in (("A", a), ("B", b)) for text in lacking(run)]
+    cells = [as_script(cells_of(run)) for run in (a, b)]
+    texts = _paired(*(sources_of(run.history, run) for run in (a, b)))
+    patch, changes, notes = _of_git(a, b, found)
+    changes += changes_of(*(_others(each) for each in found), prefix="file ")
+    changes += changes_of(*({name: _short(text) for name, text in each.items()} for each in texts), prefix="source ")
+    changes += _of_cells(a, b, cells)
+    between = between_texts(*texts) + between_texts(*({"cells": text} if text else {} for text in cells))
+    if between:
+        kind = "recorded" if patch is None else patch.kind
+        patch = Patch((patch.text or "" if patch is not None else "") + between, kind, patch.notes if patch else [])
     if changes:
         return Part("code", tuple(changes), notes=(*notes, *unknown)), patch
     return Part("code", (), tuple(unknown), tuple(notes)), patch
+
+
+def _of_git(
+    a: RunRecord, b: RunRecord, found: tuple[Mapping[str, Any], Mapping[str, Any]]
+) -> tuple[Patch | None, list[Change], list[str]]:
+    """What git tells: the patch between both states, what differs, and notes."""
+    states = [state_of(run.history, each, run.session["cwd"]) for run, each in zip((a, b), found)]
+    if found[0]["id"] == found[1]["id"]:
+        return None, [], list(states[0].missing) if states[0] is not None else []
+    patch = None
+    if states[0] is not None and states[1] is not None and not _is_same_state(states[0], states[1]):
+        patch = patch_between(states[0], states[1])
+    is_one = patch is None and states[0] is not None and states[1] is not None
+    is_equal = is_one or (patch is not None and patch.kind == "states" and not patch.text and not patch.notes)
+    names = ("commit", "branch", "changes", "repository", "program", "program's content")
+    words = [dict(zip(names, _code_words(each))) for each in found]
+    own = {"branch", "repository"} | ({"commit", "changes"} if is_equal else set())
+    changes = changes_of(*words, uncounted=own)
+    if patch is not None and patch.text and not any(each.counts for each in changes):
+        added, removed = patch.n_lines
+        changes.append(change("changes on top of the commit", ABSENT, f"+{added} −{removed} lines"))
+    is_told = is_equal and not is_one
+    return patch, changes, ["both commits and what was changed on top of them give the same files"] if is_told else []
+
+
+def _is_same_state(a: CodeState, b: CodeState) -> bool:
+    """Whether both have the same commit, diff and new files: nothing is left to be asked of git."""
+    return (a.commit, a.diff, a.untracked) == (b.commit, b.diff, b.untracked)
+
+
+def _others(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Files that git has, that are no code and that differed from the commit, by their hash."""
+    told = found["details"].get("others_changed", {})
+    return {name: "deleted" if each["state"] == "deleted" else each["sha256"] for name, each in told.items()}
+
+
+def _paired(a: dict[str, str], b: dict[str, str]) -> list[dict[str, str]]:
+    """Sources by name, where a file that lies elsewhere on another machine is the same by its own name and text."""
+    moved = [name for name in b if name not in a and os.path.isabs(name)]
+    names = {}
+    for name in (name for name in a if name not in b and os.path.isabs(name)):
+        for other in moved:
+            if os.path.basename(other) == os.path.basename(name) and b[other] == a[name] and other not in names:
+                names[other] = name
+                break
+    return [a, {names.get(name, name): text for name, text in b.items()}]
+
+
+def _short(text: str) -> str:
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:12]}, {len(text.splitlines())} lines"
+
+
+def _of_cells(a: RunRecord, b: RunRecord, scripts: list[str]) -> list[Change]:
+    """Cells in their order, whatever their numbers."""
+    cells = [[cell["source"] for cell in cells_of(run)] for run in (a, b)]
+    if cells[0] == cells[1]:
+        return []
+    told = [f"{len(each)} cells, {_short(text)}" if each else ABSENT for each, text in zip(cells, scripts)]
+    return [change("cells", *told)]
 
 
 def _code_words(found: Mapping[str, Any]) -> tuple[Any, ...]:

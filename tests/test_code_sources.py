@@ -1,0 +1,249 @@
+"""What is code and what is not; sources that git does not have; taking rows of data out of an old store."""
+
+import json
+import subprocess
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+
+from histhooks import History, _code_files, curate
+from histhooks.testing import query
+from histhooks.verify import verify
+
+DOCS = Path(__file__).parents[1] / "docs"
+RUN = "import histhooks\nwith histhooks.start_run('a'): pass\n"
+ROWS = "name,iban\nCarol White,DE89370400440532013000\n"
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for command in (["init", "-q"], ["config", "user.email", "ann@example.org"], ["config", "user.name", "Ann"]):
+        git(folder, *command)
+    return folder
+
+
+def python(folder: Path, *arguments: str, given: str | None = None) -> None:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, input=given, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def cli(folder: Path, *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "histhooks", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(autouse=True)
+def _own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HISTHOOKS_STORE", raising=False)
+
+
+def bytes_of(store: Path) -> bytes:
+    """All of a store, what is compressed in it included."""
+    packed = query(store, "SELECT data FROM contents WHERE encoding = 'zlib'")
+    return store.read_bytes() + b"".join(zlib.decompress(bytes(data)) for (data,) in packed)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_data"),
+    [
+        ("train.py", "x = 1\n", False),
+        ("data.py", "name,iban\nCarol White,DE89\n", True),
+        ("conf.yaml", "lr: 0.1\nmodel:\n  width: 3\n", False),
+        ("people.yaml", "- name: Carol\n  iban: 1\n- name: Dave\n  iban: 2\n", True),
+        ("people.yml", "a:\n  name: C\nb:\n  name: D\nc:\n  name: E\n", True),
+        ("conf.json", '{"lr": 0.1, "betas": [0.9, 0.999], "net": {"width": 3}}', False),
+        ("people.json", '{"rows": [{"name": "Carol"}, {"name": "Dave"}]}', True),
+        ("frame.json", '{"name": {"0": "Carol", "1": "Dave"}}', True),
+        ("list.json", '["Carol"]', True),
+        ("broken.json", "{", True),
+        ("conf.toml", "lr = 0.1\n[model]\nwidth = 3\n", False),
+        ("people.toml", '[[p]]\nname = "C"\n[[p]]\nname = "D"\n', True),
+        ("query.sql", "SELECT a FROM t\n", False),
+        ("dump.sql", "INSERT INTO t VALUES ('Carol')\n", True),
+        ("big.json", '{"a": "' + "x" * 20_000 + '"}', True),
+    ],
+)  # fmt: skip
+def test_settings_are_code_as_long_as_they_hold_no_records(name: str, text: str, is_data: bool) -> None:
+    assert _code_files.holds_rows(name, text) is is_data
+
+
+def test_no_row_of_a_changed_or_new_table_reaches_the_store_and_code_does(repository: Path) -> None:
+    tables = ("data.csv", "notes.txt", "people.json", "nb.ipynb", "old.py", "gone.csv", "odd näme.csv")
+    for name in tables:
+        (repository / name).write_text("a,b\n1,2\n")
+    (repository / "train.py").write_text(RUN)
+    (repository / "conf.yaml").write_text("lr: 0.1\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "first")
+    for name in tables[:-2]:
+        (repository / name).write_text(ROWS)
+    (repository / "gone.csv").unlink()
+    git(repository, "mv", "odd näme.csv", "other.csv")
+    (repository / "other.csv").write_text(ROWS)
+    (repository / "train.py").write_text(RUN + "# changed\n")
+    (repository / "conf.yaml").write_text("lr: 0.2\n")
+    (repository / "new.csv").write_text(ROWS)
+    (repository / "new.json").write_text('[{"name": "Carol White"}]')
+    (repository / "helper.py").write_text("width = 1\r\n")
+    python(repository, "train.py")
+    store = repository / "histhooks.db"
+    assert b"Carol" not in bytes_of(store)
+    ((diff, details),) = query(store, "SELECT diff, details FROM code_versions")
+    assert "+# changed" in str(diff)
+    assert "+lr: 0.2" in str(diff)
+    facts = json.loads(str(details))
+    assert set(facts["others_changed"]) == {*tables[:-1], "odd näme.csv", "other.csv"}
+    assert facts["others_changed"]["gone.csv"]["state"] == "deleted"
+    assert facts["others_changed"]["data.csv"]["size_bytes"] == len(ROWS)
+    assert set(facts["others_untracked"]) == {"new.csv", "new.json"}
+    assert facts["sources"] == {}
+    with History(store) as history:
+        run = history.run("last")
+        assert run.untracked == {"helper.py": "width = 1\r\n"}
+    code, text = cli(repository, "show", "last", "--code")
+    assert code == 0
+    assert "data.csv differed from the commit and is no code" in text
+    anonymous = repository / "anonymous.db"
+    cli(repository, "export", "last", "-o", str(anonymous), "--anonymous")
+    assert b"Carol" not in bytes_of(anonymous)
+    # The same files again: the same code. Other rows: other data, which counts.
+    python(repository, "train.py")
+    (repository / "data.csv").write_text(ROWS * 2)
+    python(repository, "train.py")
+    with History(store) as history:
+        assert "code" in history.diff("last~2", "last~1").same
+        keys = [change.key for change in history.diff("last~1", "last").part("code").changes]
+    assert keys == ["file data.csv"]
+
+
+def test_sources_are_code_wherever_they_came_from(tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    (folder / "lib").mkdir(parents=True)
+    (folder / "lib" / "part.py").write_text("width = 1\n")
+    (folder / "late.py").write_text("late = 1\n")
+    (folder / "executed.py").write_text(RUN)
+    (folder / "train.py").write_text(
+        "import lib.part\nexec(compile(open('executed.py').read(), 'executed.py', 'exec'))\nimport late\n"
+    )
+    store = folder / "histhooks.db"
+    python(folder, "train.py")
+    python(folder, "-c", RUN)
+    with (folder / "train.py").open() as file:
+        subprocess.run([sys.executable, "-"], cwd=folder, stdin=file, check=True, capture_output=True)
+    python(folder, "-", given=RUN)
+    python(folder, "-c", f"exec({RUN!r})")
+    with zipfile.ZipFile(folder / "train.pyz", "w") as file:
+        file.writestr("__main__.py", RUN)
+    python(folder, "train.pyz")
+    with History(store) as history:
+        runs = history.runs()[::-1]
+        assert set(runs[0].sources) == {"train.py", "lib/part.py", "late.py", "executed.py"}
+        assert runs[1].sources == {"-c": RUN}
+        assert runs[2].sources["<stdin>"] == (folder / "train.py").read_text()
+        assert runs[5].sources == {"train.pyz/__main__.py": RUN}
+        assert runs[5].code is not None
+        assert runs[5].code["entry_script"] == str(folder / "train.pyz")
+        assert history.diff(runs[3], runs[3]).part("code").unknown[0].endswith("came through a pipe was not recorded")
+    python(folder, "train.py")
+    (folder / "lib" / "part.py").write_text("width = 2\n")
+    python(folder, "train.py")
+    with History(store) as history:
+        runs = history.runs()[::-1]
+        assert "code" in history.diff(runs[0], runs[6]).same
+        found = history.diff(runs[6], runs[7])
+        assert [change.key for change in found.part("code").changes] == ["source lib/part.py"]
+        assert found.patch is not None
+        assert "+width = 2" in str(found.patch.text)
+    code, text = cli(folder, "show", "last", "--code")
+    assert (code, "width = 2" in text) == (0, True)
+
+
+def test_two_runs_of_other_cells_never_read_the_same_code(tmp_path: Path) -> None:
+    program = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+for cell in ("import histhooks", "x = 1", sys.argv[1], "with histhooks.start_run('a'): y = x", "y = 'after'"):
+    shell.run_cell(cell, store_history=True).raise_error()
+"""
+    (tmp_path / "nb.py").write_text(program)
+    for middle in ("x = 2", "x = 2", "x = 3"):
+        python(tmp_path, "nb.py", middle)
+    store = tmp_path / "histhooks.db"
+    with History(store) as history:
+        run = history.run("last")
+        sources = [cell["source"] for cell in run.cells]
+        assert sources == ["import histhooks", "x = 1", "x = 3", "with histhooks.start_run('a'): y = x"]
+        assert run.as_json()["cells"][0] == {"title": "In [1]", "source": "import histhooks"}
+        assert "code" in history.diff("last~2", "last~1").same
+        found = history.diff("last~1", "last")
+        assert "code" not in found.same
+        assert [change.key for change in found.part("code").changes] == ["cells"]
+        assert found.patch is not None
+        assert "+x = 3" in str(found.patch.text)
+    assert "x = 3" in cli(tmp_path, "show", "last", "--code")[1]
+    assert "+x = 3" in cli(tmp_path, "diff", "last~1", "last")[1]
+    cli(tmp_path, "report", "last", "-o", "a.html")
+    assert "x = 3" in (tmp_path / "a.html").read_text()
+    curate.redact(reason="asked to", runs=("last",), store=store)
+    assert b"x = 3" not in bytes_of(store)
+    assert verify(store).problems == []
+    with History(store) as history:
+        assert history.diff("last~1", "last").part("code").unknown != ()
+
+
+def old_store(repository: Path) -> Path:
+    """A store as the first version left it: the rows of a table that git tracks stand in the diff."""
+    (repository / "data.csv").write_text("a,b\n1,2\n")
+    (repository / "train.py").write_text(RUN)
+    git(repository, "add", ".")
+    git(repository, "commit", "-qm", "first")
+    (repository / "train.py").write_text(RUN + "# changed\n")
+    (repository / "data.csv").write_text(ROWS)
+    program = (
+        "import histhooks._code_files as f\nf.is_table = lambda text: False\n"
+        "f.CODE_SUFFIXES += ('.csv',)\nexec(open('train.py').read())\n"
+    )
+    python(repository, "-c", program)
+    python(repository, "-c", program)
+    return repository / "histhooks.db"
+
+
+def test_an_old_store_loses_its_rows_of_data_and_keeps_its_code(repository: Path) -> None:
+    store = old_store(repository)
+    assert b"Carol White" in bytes_of(store)
+    code, text = cli(repository, "redact", "--data-rows", "--dry-run")
+    assert code == 0, text
+    assert "code_versions.diff" in text
+    assert b"Carol White" in bytes_of(store)
+    code, text = cli(repository, "redact", "--data-rows", "--reason", "rows of customers", "--yes")
+    assert code == 0, text
+    assert b"Carol White" not in bytes_of(store)
+    ((diff,),) = query(store, "SELECT diff FROM code_versions")
+    assert "+# changed" in str(diff)
+    report = verify(store)
+    assert (report.problems, report.redacted_parts > 0) == ([], True)
+    assert "redacted" in cli(repository, "verify")[1]
+    done = subprocess.run([sys.executable, DOCS / "verify_ledger.py", store], capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout
+    with History(store) as history:
+        assert history.diff("last~1", "last").differs is None
+        assert any("redacted" in why for why in history.diff("last~1", "last").part("code").unknown)
+    assert "redacted" in cli(repository, "show", "last", "--code")[1]
+    # What was changed by hand afterwards is still seen.
+    subprocess.run([sys.executable, "-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+                    "c.execute(\"UPDATE code_versions SET diff = 'x'\"); c.commit()", store], check=True)  # fmt: skip
+    assert not verify(store).ok
