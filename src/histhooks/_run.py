@@ -254,8 +254,8 @@ class Run(Facts):
     def reopened(self) -> Iterator[None]:
         """For integrations: add to a run that has ended, such as a score on data that came later.
 
-        Its end stays as it was. A metric that it had before its end cannot go on. Several threads may do so at once: the
-        run takes more until the last of them has left.
+        Its end stays as it was. A metric that it had before its end cannot go on. Several threads may do so at once:
+        the run takes more until the last of them has left.
         """
         is_open = self.takes_more()
         with self._changing:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from histhooks._engine import ignore
-from histhooks._exceptions import is_interrupt, message_of, name_of
+from histhooks._exceptions import in_words, is_interrupt, is_of_program, message_of, name_of
 from histhooks._ids import new_id
 from histhooks._location import is_strict
 from histhooks._messages import warn_once
@@ -28,6 +28,8 @@ known_data: WeakValueDictionary[str, KnownData] = WeakValueDictionary()
 _LINK_KINDS = ("resumes", "continues", "fine-tunes", "reproduces", "uses")
 _DIRECTIONS = ("in", "out")
 MOST = (1 << 63) - 1  # what a column of SQLite holds
+# What a hook reads off objects of the program; what they raise is no misuse of a call.
+_COLLECTORS = {"log_params": "params", "log_results": "results", "log_dataset": "data"}
 _MISSING = 20  # rows of one collector in one run that name what could not be read
 _REFUSALS = 100  # of one run that are told one by one
 _MOST_NAMED = 5
@@ -48,6 +50,7 @@ class Facts:
     """
 
     name: str
+    is_implicit = False
 
     def __init__(self, engine: Engine | None) -> None:
         self._engine = engine
@@ -357,7 +360,10 @@ class Facts:
         except BaseException as error:
             if is_interrupt(error):
                 raise
-            self._refuse(what, error)
+            if self.is_implicit and is_of_program(error) and what in _COLLECTORS:
+                self._missing(_COLLECTORS[what], in_words(error))
+            else:
+                self._refuse(what, error)
 
     def _whole(self, what: str, value: Any) -> int | None:
         """A step, an epoch or a count; None, and what it belongs to goes without it, where it is none."""

@@ -82,7 +82,10 @@ def _gone(key: int, reference: weakref.ref[Any]) -> None:
 def part_trained(estimator: Any) -> None:
     """Keep in mind that an estimator was fitted inside the run that goes on: a step, a member, the best candidate."""
     run = recorder.current_run()
-    if run is not None and run.is_implicit and run.kind != "loop":
+    if run is None or not run.is_implicit or run.kind == "loop":
+        return
+    known = find(estimator)
+    if known is None or known.run is not run:  # else a `partial_fit` that calls `fit`, of the run's own estimator
         trained_by(run, estimator, is_own=False)
 
 

@@ -126,7 +126,11 @@ def paused() -> Iterator[None]:
 
 def is_recording() -> bool:
     """Whether a fit that begins now leaves a run."""
-    return engine.is_recording()
+    try:
+        return engine.is_recording()
+    except (RuntimeError, OSError, ValueError) as error:  # as in open_run()
+        engine.failed("is_recording", error)
+        return False
 
 
 def open_run(

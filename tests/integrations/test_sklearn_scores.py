@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from histhooks.history import History
+from histhooks.history._best import main_of
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
@@ -32,9 +34,9 @@ def model():
 """
 SCORES = """
 SELECT kind, m.name, split, step, value FROM metrics AS m JOIN runs ON runs.id = run_id
-WHERE split = 'test' ORDER BY started_at, m.name, step
+WHERE metric = 'score' AND kind NOT IN ('candidate', 'validate') ORDER BY started_at, step, m.name
 """
-SUMMARIES = "SELECT metric, split, direction, count FROM metric_summaries WHERE split = 'test'"
+SUMMARIES = "SELECT name, split, direction, count FROM metric_summaries WHERE metric = 'score' ORDER BY name"
 
 
 def record(store: Path, body: str, setup: str = SETUP) -> str:
@@ -53,21 +55,58 @@ def numbers(text: str) -> list[float]:
 def test_score_after_a_fit_is_a_point_of_that_run_a_call(store_path: Path) -> None:
     body = """
 fitted = model().fit(X[::2], y[::2])
-print(fitted.score(X[1::2], y[1::2]), fitted.score(X=X[:20], y=y[:20]))
+print(fitted.score(X[1::2], y[1::2]), fitted.score(X=X[1:20:2], y=y[1:20:2]))
 print(Ridge().fit(X, y).score(X, y), KMeans(2, n_init=1).fit(X).score(X), PCA(2).fit(X).score(X))
 """
     printed = numbers(record(store_path, body))
     rows = query(store_path, SCORES)
     assert [row[4] for row in rows] == printed
-    assert [(row[0], row[1]) for row in rows] == [("fit", "score")] * 4 + [("preprocess", "score")]
+    new, seen = ("score", "test"), ("train_score", "train")
+    assert [(row[0], row[1], row[2]) for row in rows] == [
+        *[("fit", *new)] * 2,
+        *[("fit", *seen)] * 2,
+        ("preprocess", *seen),
+    ]
     assert [row[3] for row in rows] == [0, 1, 0, 0, 0]
     assert query(store_path, SUMMARIES)[0] == ("score", "test", 1, 2)
     sql = """
-    SELECT n_rows FROM run_datasets JOIN datasets ON datasets.id = dataset_id JOIN runs ON runs.id = run_id
-    WHERE role = 'test' ORDER BY started_at, run_datasets.ordinal
+    SELECT n_rows, role FROM run_datasets JOIN datasets ON datasets.id = dataset_id JOIN runs ON runs.id = run_id
+    ORDER BY started_at, run_datasets.ordinal
     """
-    assert query(store_path, sql) == [(75,), (20,), (150,), (150,), (150,)]
+    both = [(150, "train")] * 2
+    assert query(store_path, sql) == [(75, "train"), (75, "test"), (10, "test"), *both * 3]
     assert query(store_path, "SELECT DISTINCT status FROM runs") == [("finished",)]
+
+
+def test_a_score_on_the_data_of_the_training_is_another_series_and_ranks_no_run(store_path: Path) -> None:
+    body = """
+import numpy, pandas
+from sklearn.model_selection import train_test_split
+from sklearn.tree import DecisionTreeClassifier
+a, b, c, d = train_test_split(X, y, random_state=0)
+tree = DecisionTreeClassifier(random_state=0, max_depth=2).fit(a, c)
+print(tree.score(a, c), tree.score(b, d), tree.score(pandas.DataFrame(a).to_numpy(), list(c)))
+search = GridSearchCV(model(), {"C": [1.0]}, cv=2).fit(a, c)
+print(search.score(a, c), search.score(b, d), search.best_estimator_.score(a.copy(order="F"), c))
+loop = SGDClassifier(random_state=0)
+for _ in range(2):
+    for rows in numpy.array_split(numpy.arange(len(a)), 4):
+        loop.partial_fit(a[rows], c[rows], classes=[0, 1, 2])
+print(loop.score(a[rows], c[rows]), loop.score(b, d))
+"""
+    first, new, again, of_search, new_of_search, of_best, of_batch, new_of_loop = numbers(record(store_path, body))
+    assert query(store_path, SCORES) == [
+        ("fit", "score", "test", 0, new),
+        ("fit", "train_score", "train", 0, first),
+        ("fit", "train_score", "train", 1, again),
+        ("search", "score", "test", 0, new_of_search),
+        ("search", "train_score", "train", 0, of_search),
+        ("search", "train_score/LogisticRegression", "train", 0, of_best),
+        ("fit", "score", "test", 7, new_of_loop),
+        ("fit", "train_score", "train", 7, of_batch),
+    ]
+    ranked = [main_of(run.summaries) for run in History(store_path).runs(kind="fit")]
+    assert [metric["name"] for metric in ranked if metric] == ["score", "score"]
 
 
 def test_a_pipeline_and_a_search_score_once_and_their_parts_under_their_own_name(store_path: Path) -> None:
@@ -79,12 +118,12 @@ print(pipeline.score(X, y), pipeline[-1].score(scaled, y), search.score(X, y), s
 """
     printed = numbers(record(store_path, body))
     expected = [
-        ("fit", "score"),
-        ("fit", "score/LogisticRegression"),
-        ("search", "score"),
-        ("search", "score/Pipeline"),
+        ("fit", "train_score", "train"),
+        ("fit", "unsaid_score/LogisticRegression", None),  # its data came out of the step before
+        ("search", "train_score", "train"),
+        ("search", "train_score/Pipeline", "train"),
     ]
-    assert query(store_path, SCORES) == [(*who, "test", 0, value) for who, value in zip(expected, printed, strict=True)]
+    assert query(store_path, SCORES) == [(*who, 0, value) for who, value in zip(expected, printed, strict=True)]
     kinds = "SELECT kind, count(*) FROM runs GROUP BY kind ORDER BY kind"
     assert query(store_path, kinds) == [("candidate", 2), ("fit", 1), ("search", 1)]
 
@@ -109,7 +148,7 @@ class Checks(ClassifierMixin, BaseEstimator):
 print(Checks().fit(X, y).score(X, y))
 """
     record(store_path, body)
-    assert query(store_path, SCORES) == [("fit", "score", "test", 0, 0.125)]
+    assert query(store_path, SCORES) == [("fit", "train_score", "train", 0, 0.125)]
 
 
 def test_what_was_not_trained_here_is_evaluated_in_a_run_of_its_own(store_path: Path) -> None:
@@ -179,7 +218,7 @@ fitted.score(X, y)
 """
     record(store_path, body, setup)
     rows = [(kind, name, step) for kind, name, _, step, _ in query(store_path, SCORES)]
-    assert rows == [("fit", "score", 0), ("fit", "score", 1), ("fit", "score", 0)]
+    assert rows == [("fit", "train_score", 0), ("fit", "train_score", 1), ("fit", "train_score", 0)]
 
 
 def test_partial_fit_scores_as_it_goes_and_continues_what_was_fitted_before(store_path: Path) -> None:
@@ -215,7 +254,7 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 """
     record(store_path, body)
-    assert query(store_path, SUMMARIES) == [("score", "test", 1, 100)]
+    assert query(store_path, SUMMARIES) == [("train_score", "train", 1, 100)]
     assert query(store_path, "SELECT count(*) FROM runs") == [(1,)]
 
 
@@ -234,8 +273,8 @@ histhooks.disable()
 fitted.score(X, y)
 """
     record(store_path, body)
-    rows = [(kind, step) for kind, _, _, step, _ in query(store_path, SCORES)]
-    assert rows == [("fit", 0), ("evaluate", 0)]
+    rows = [(kind, split, step) for kind, _, split, step, _ in query(store_path, SCORES)]
+    assert rows == [("fit", "train", 0), ("evaluate", "train", 0)]
     sql = "SELECT l.kind, r.kind FROM run_links AS l JOIN runs AS r ON r.id = other_run_id"
     assert query(store_path, sql) == [("uses", "fit")]
 
@@ -258,8 +297,9 @@ fitted.score(X, y)
 cross_val_score(boosted(), X, y, cv=2)
 """
     printed = numbers(record(store_path, body, setup))
-    names = ["score", "score", "score/XGBClassifier", "score"]
-    assert query(store_path, SCORES) == [("fit", n, "test", 0, v) for n, v in zip(names, printed, strict=True)]
+    seen, unsaid = ("train_score", "train"), ("unsaid_score/XGBClassifier", None)
+    expected = [seen, seen, unsaid, seen]
+    assert query(store_path, SCORES) == [("fit", *how, 0, v) for how, v in zip(expected, printed, strict=True)]
     sql = "SELECT framework, path LIKE '%.joblib' FROM run_artifacts JOIN runs ON runs.id = run_id ORDER BY path DESC"
     assert ("xgboost", 1) in query(store_path, sql)
     assert query(store_path, "SELECT count(*) FROM runs") == [(4,)]

@@ -63,11 +63,14 @@ def outcome(
         if isinstance(results.get(name), (int, float)):
             return Outcome(name, 1, float(results[name]), None)
     own = [row for row in found.values() if row["split"] != "system" and row["name"].partition("/")[0] != "lr"]
+    # What a model scores on the data that it was fitted to says how well it remembers.
+    own = [row for row in own if row["metric"] != "score" or row["split"] in ("valid", "test")]
     ranked = [row for row in own if row["direction"]] or own
     for choose in (
         lambda row: row["split"] == "valid" and "loss" in row["metric"],
         lambda row: row["split"] == "valid",
         lambda row: row["split"] in ("train", None) and "loss" in row["metric"],
+        lambda row: row["split"] == "test",
         lambda row: True,
     ):
         chosen = next(filter(choose, ranked), None)

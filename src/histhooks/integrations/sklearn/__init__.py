@@ -22,8 +22,13 @@ scikit-learn                                 record
 fit arguments but X and y                    params `fit.<name>`
 X, y                                         a dataset of role `train`
 ``best_params_``, ``n_iter_`` …              results
-``score`` after a fit                        a point `score` (split `test`) of the run that trained that estimator, its
-                                             data of role `test`; of a step or member of it `score/<class>`
+a candidate whose fits all raised            status `failed`, whatever stands in for its score, with the error; of some
+                                             fits result `n_failed_fits` and an event
+halving searches                             results `iter` and `n_resources` of each candidate
+``score`` after a fit                        a point of the run that trained that estimator: `score` (split `test`) on
+                                             new data, `train_score` on the training data, `valid_score` on validation
+                                             data, `unsaid_score` where that is not known; of a step or member of it
+                                             `score/<class>`; its data
 ``score`` of one not trained here            a run of kind `evaluate`
 ``joblib.dump``                              an artifact of role `model`, of the run that trained what is in it
 ``partial_fit`` after a fit; `warm_start`    a link `continues` to the run before
@@ -38,7 +43,13 @@ whatever name it is called. Methods behind ``available_if`` are descriptors: the
 `fit = partial_fit` one of both is a copy. Tasks that joblib dispatches carry the current run on the batch
 (``joblib.parallel.BatchedCalls``), so that threads belong to it; in a worker process, what scikit-learn's own
 ``delayed`` dispatches (``sklearn.utils.parallel._FuncWrapper``) is never a run. ``score`` is wrapped in mixins too;
-what scikit-learn's own code calls (a scorer, ``permutation_importance``) is none of the program's calls.
+what scikit-learn's own code calls (a scorer, ``permutation_importance``) is none of the program's calls. Why fits
+failed inside a search, also in workers, ``_warn_or_raise_about_fit_failures`` of ``model_selection`` is given.
+
+Odd estimators. Before a fit only the class of an estimator, its ``get_params`` and what it holds in its ``__dict__``
+are looked at. Params, arguments, data, results, candidates and scores are read one by one: one that raises costs
+itself, and a row of `captures` (status `failed`) names it. Where ``get_params`` fails, params are read by the names
+that the constructor takes.
 
 A `fit` that is no function, and one that is put in late, are said once (`captures`, collector `fits`).
 
@@ -64,9 +75,11 @@ from histhooks._patching import Patches, Watch
 from histhooks.errors import NotApplicable
 from histhooks.integrations import CHOICES, Integration
 from histhooks.integrations.sklearn import _tasks, _unseen
-from histhooks.integrations.sklearn._fits import METHODS, watch_method, watch_validation
+from histhooks.integrations.sklearn._fits import METHODS, watch_method
 from histhooks.integrations.sklearn._recorded import recorded
 from histhooks.integrations.sklearn._scores import watch_score
+from histhooks.integrations.sklearn._search import watch_failures
+from histhooks.integrations.sklearn._validation import watch_validation
 
 __all__ = ["integration", "recorded"]
 
@@ -155,8 +168,11 @@ def _install_subclass_hook() -> None:
 def _wrap_validations(module: Any) -> None:
     for name in _VALIDATIONS:
         _patches.wrap(module, name, watch_validation)
+    if _FAILURES in vars(module):
+        _patches.wrap(module, _FAILURES, watch_failures)
 
 
+_FAILURES = "_warn_or_raise_about_fit_failures"
 _MODULE = "sklearn.model_selection._validation"
 
 

@@ -1,4 +1,4 @@
-"""What a fit, a cross-validation and a loop of ``partial_fit`` leave in the record."""
+"""What a fit and a loop of ``partial_fit`` leave in the record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import inspect
 import sys
 import time
 import weakref
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,15 +16,27 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClusterMixin, DensityMi
 
 from histhooks import recorder
 from histhooks._columns import at_hand
-from histhooks._guard import guarded
+from histhooks._exceptions import answer, ask
+from histhooks._guard import gathered, guarded
 from histhooks._run import Run
-from histhooks._signatures import bind, parameters_of
-from histhooks._trained import find, forget, part_trained, trained_by
+from histhooks._signatures import bind
+from histhooks._trained import find, forget, part_trained, saw, trained_by
 from histhooks.integrations import installed
-from histhooks.integrations.sklearn._search import log_scores, search_results, small
+from histhooks.integrations.sklearn._params import log_estimator_params
+from histhooks.integrations.sklearn._search import log_failed_search, log_search, small, watch_fits_of
 
 METHODS = ("fit", "fit_predict", "fit_transform", "partial_fit")
-_RESULTS = ("n_iter_", "best_iteration", "n_features_in_", "classes_", "oob_score_", "inertia_", "best_score_")
+_RESULTS = (
+    "n_iter_",
+    "best_iteration",
+    "n_features_in_",
+    "classes_",
+    "oob_score_",
+    "inertia_",
+    "best_score_",
+    "best_threshold_",
+    "n_features_",
+)
 _OWN = ("sklearn", "joblib", "threading", "concurrent", "contextlib", "functools")
 
 
@@ -34,25 +46,50 @@ def is_nested() -> bool:
     return recorder.is_task() or (run is not None and run.is_implicit and run.kind != "loop")
 
 
+def package_of(estimator: Any) -> str:
+    """Import name of the package that an estimator's class comes from; empty where the class does not say.
+
+    A subclass of an estimator of XGBoost's is XGBoost's, wherever it is defined.
+    """
+    xgboost = sys.modules.get("xgboost.sklearn")
+    if xgboost is not None and issubclass(type(estimator), getattr(xgboost, "XGBModel", ())):
+        return "xgboost"
+    module = answer(None, getattr, type(estimator), "__module__")
+    return module.partition(".")[0] if isinstance(module, str) else ""
+
+
 def is_of_another(estimator: Any) -> bool:
     """Whether the estimator's package has an integration of its own, which knows more of it."""
-    package = type(estimator).__module__.partition(".")[0]
+    package = package_of(estimator)
     return package != "sklearn" and package in installed()
 
 
 @contextmanager
-def recorded_as(run: Run | None, finish: Callable[[Run], None]) -> Iterator[None]:
-    """The host's call as a run: what it raises passes through untouched, and is what the run ended with."""
+def recorded_as(
+    run: Run | None,
+    finish: Callable[[Run], None],
+    *,
+    describe: Callable[[Run], None] | None = None,
+    fail: Callable[[Run], None] | None = None,
+) -> Iterator[None]:
+    """The host's call as a run: what it raises passes through untouched, and is what the run ended with.
+
+    What the run is told before and after lies inside, so that Ctrl-C there ends it too.
+    """
     if run is None:
         yield
         return
-    with recorder.scope(run):
-        try:
+    try:
+        with recorder.scope(run):
+            if describe is not None:
+                describe(run)
             yield
-        except BaseException as error:
-            run.end(error=error)
-            raise
-    finish(run)
+        finish(run)
+    except BaseException as error:
+        if fail is not None:
+            fail(run)
+        run.end(error=error)
+        raise
     run.end()
 
 
@@ -80,22 +117,52 @@ def watch_method(
         yield from _watch_partial_fit(original, args, kwargs)
     else:
         look_around()
-        with recorded_as(_open(name, original, estimator, args, kwargs), functools.partial(_finish, estimator)):
+        describe = functools.partial(_describe, name, original, estimator, args, kwargs)
+        run = open_estimator_run(_kind_of(estimator), estimator)
+        finish = functools.partial(_finish, estimator)
+        with recorded_as(run, finish, describe=describe, fail=log_failed_search):
             yield
 
 
-def open_estimator_run(kind: str, estimator: Any) -> Run:
-    """Open a run of an estimator."""
-    model = type(estimator)
-    is_xgboost = model.__module__.partition(".")[0] == "xgboost"
+@guarded
+def open_estimator_run(kind: str | None, estimator: Any) -> Run:
+    """Open a run of an estimator, of which no more than its class is asked."""
+    is_xgboost = package_of(estimator) == "xgboost"
     version = getattr(sys.modules.get("xgboost"), "__version__", None) if is_xgboost else sklearn.__version__
     return recorder.open_run(
-        kind=kind,
+        kind=kind or "fit",
         framework="xgboost" if is_xgboost else "sklearn",
         framework_version=version,
-        model_class=f"{model.__module__}.{model.__qualname__}",
-        call_site=recorder.call_site(_OWN),
+        model_class=name_of_class(type(estimator)),
+        call_site=answer(None, recorder.call_site, _OWN),
     )
+
+
+def name_of_class(kind: type) -> str:
+    """Module and name of a class."""
+    module = answer("", getattr, kind, "__module__")
+    return f"{module}.{kind.__qualname__}" if isinstance(module, str) and module else kind.__qualname__
+
+
+@guarded
+def _describe(
+    name: str,
+    original: Callable[..., Any],
+    estimator: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    run: Run,
+) -> None:
+    """Record what a fit begins with; each part by itself."""
+    gathered(run, "links", _log_earlier, run, name, estimator, what="the run before")
+    watch_fits_of(run, estimator)
+    log_estimator_params(run, estimator)
+    bound = gathered(run, "params", bind, original, args, kwargs, what="arguments of fit") or {}
+    others = {f"fit.{k}": v for k, v in bound.items() if k not in ("self", "X", "y", "Y") and v is not None}
+    if others:
+        run.log_params(others, source="argument")
+    if bound.get("X") is not None:
+        run.log_dataset("train", bound["X"], bound.get("y"))
 
 
 def _log_earlier(run: Run, name: str, estimator: Any) -> None:
@@ -103,68 +170,33 @@ def _log_earlier(run: Run, name: str, estimator: Any) -> None:
     earlier = find(estimator)
     if earlier is None:
         return
-    if name == "partial_fit" or _kept(estimator).get("warm_start") is True:
+    if name == "partial_fit" or held_by(estimator).get("warm_start") is True:
         run.link("continues", earlier.run.id)
     if earlier.is_own:
         earlier.run.end()  # a loop of `partial_fit` goes no further
 
 
-@guarded
-def _open(
-    name: str, original: Callable[..., Any], estimator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Run:
-    run = open_estimator_run(_kind_of(estimator), estimator)
-    _log_earlier(run, name, estimator)
-    bound = bind(original, args, kwargs)
-    log_estimator_params(run, estimator)
-    others = {f"fit.{k}": v for k, v in bound.items() if k not in ("self", "X", "y", "Y") and v is not None}
-    if others:
-        run.log_params(others, source="argument")
-    if bound.get("X") is not None:
-        run.log_dataset("train", bound["X"], bound.get("y"))
-    return run
-
-
-def log_estimator_params(run: Run, estimator: Any, prefix: str = "") -> None:
-    try:
-        params = estimator.get_params(deep=True)
-    except (AttributeError, TypeError, ValueError) as error:
-        recorder.note_capture("params", "failed", f"get_params: {type(error).__name__}: {error}"[:300], run=run)
-        return
-    chosen: dict[str, Any] = {}
-    defaults: dict[str, Any] = {}
-    for key, value in params.items():
-        owner_key, _, name = key.rpartition("__")
-        owner = params.get(owner_key) if owner_key else estimator
-        known = parameters_of(type(owner)).defaults  # a name such as skorch's `callbacks__print_log` may lead to None
-        is_default = name in known and _is_same(value, known[name])
-        (defaults if is_default else chosen)[prefix + key] = value
-    run.log_params(chosen, source="argument")
-    run.log_params(defaults, source="default")
-
-
-def _is_same(value: Any, default: Any) -> bool:
-    if value is default:
-        return True
-    if type(value) is not type(default) or hasattr(value, "shape"):
-        return False
-    return bool(value == default) or (value != value and default != default)
+def held_by(estimator: Any) -> Mapping[str, Any]:
+    """What an object holds, without a word to code of its class."""
+    nothing: dict[str, Any] = {}
+    return answer(nothing, object.__getattribute__, estimator, "__dict__")
 
 
 # What a class has that is no transformer alone.
 _PREDICTS = ("predict", "predict_proba", "decision_function")
 
 
+@guarded
 def _kind_of(estimator: Any) -> str:
     """The kind of run that a fit is, asked of classes: to ask an object for an attribute may run code of it."""
-    if "cv_results_" in _kept(estimator) or _is_search(estimator):
+    if _is_search(type(estimator)):
         return "search"
     return "preprocess" if _only_transforms(estimator) else "fit"
 
 
 def _only_transforms(estimator: Any) -> bool:
     kind = type(estimator)
-    steps = _kept(estimator).get("steps")
+    steps = held_by(estimator).get("steps")
     if type(steps) is list and steps and type(steps[-1]) is tuple and _has(kind, "named_steps"):
         # A Pipeline is what its last step is that does something.
         last = next((step[-1] for step in reversed(steps) if not isinstance(step[-1], (str, type(None)))), None)
@@ -178,93 +210,27 @@ def _has(kind: type, name: str) -> bool:
     return inspect.getattr_static(kind, name, None) is not None
 
 
-def _kept(estimator: Any) -> dict[str, Any]:
-    """What an object holds, without a word to code of its class."""
-    try:
-        found: dict[str, Any] = object.__getattribute__(estimator, "__dict__")
-    except AttributeError:  # it has slots
-        return {}
-    return found
-
-
-def _is_search(estimator: Any) -> bool:
+def _is_search(kind: type) -> bool:
     module = sys.modules.get("sklearn.model_selection._search")
-    return module is not None and isinstance(estimator, module.BaseSearchCV)
+    return module is not None and issubclass(kind, module.BaseSearchCV)
 
 
 @guarded
 def _finish(estimator: Any, run: Run) -> None:
+    """Record what a fit has left; each part by itself."""
     trained_by(run, estimator, is_own=True)
-    found = {name.rstrip("_"): small(vars(estimator)[name]) for name in _RESULTS if name in vars(estimator)}
-    if "cv_results_" in vars(estimator):
-        found |= search_results(estimator, run)
+    held = held_by(estimator)
+    found = {}
+    for name in _RESULTS:
+        if name in held:
+            found[name.rstrip("_")] = gathered(run, "results", small, held[name], what=name)
     if found:
         run.log_results(found)
+    if "cv_results_" in held:
+        gathered(run, "candidates", log_search, run, held, what="cv_results_")
     n_iter = found.get("n_iter")
     if isinstance(n_iter, int):
         run.update(steps_done=n_iter)
-
-
-# --- validation -------------------------------------------------------------------------------------------------------
-
-
-def watch_validation(
-    original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Generator[None, Any, None]:
-    # A call that the host refuses before it begins leaves nothing.
-    if is_nested() or not recorder.is_recording() or not bind(original, args, kwargs):
-        return
-    kept: list[Any] = []
-    with recorded_as(_open_validation(original, args, kwargs), functools.partial(_finish_validation, original, kept)):
-        kept.append((yield))
-
-
-@guarded
-def _open_validation(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
-    bound = bind(original, args, kwargs)
-    estimator = bound.pop("estimator", None)
-    kind = type(estimator)
-    run = recorder.open_run(
-        kind="validate",
-        framework="sklearn",
-        framework_version=sklearn.__version__,
-        model_class=f"{kind.__module__}.{kind.__qualname__}",
-        call_site=recorder.call_site(_OWN),
-    )
-    if _has(type(estimator), "get_params"):
-        log_estimator_params(run, estimator, "estimator__")
-    X, y = bound.pop("X", None), bound.pop("y", None)
-    run.log_params(
-        {"function": original.__name__, **{k: v for k, v in bound.items() if v is not None}}, source="argument"
-    )
-    if X is not None:
-        run.log_dataset("train", X, y)
-    return run
-
-
-@guarded
-def _finish_validation(original: Callable[..., Any], kept: list[Any], run: Run) -> None:
-    (result,) = kept
-    name = original.__name__
-    if name == "cross_validate":
-        columns = {k: v for k, v in result.items() if hasattr(v, "tolist") and getattr(v, "ndim", 0) == 1}
-        columns = {k: v.tolist() for k, v in columns.items() if getattr(v.dtype, "kind", "") in "fiu"}
-    elif name == "cross_val_score":
-        columns = {"test_score": result.tolist()}
-    else:
-        columns = {}
-    for fold, row in enumerate(zip(*columns.values(), strict=True)):
-        log_scores(run, dict(zip(columns, (float(v) for v in row), strict=True)), fold)
-    if name in ("learning_curve", "validation_curve"):
-        sizes, curves = (result[0].tolist(), result[1:3]) if name == "learning_curve" else (None, result[:2])
-        for label, scores in zip(("train_score", "test_score"), curves, strict=True):
-            for point, mean in enumerate(scores.mean(axis=1).tolist()):
-                log_scores(run, {label: mean}, point if sizes is None else int(sizes[point]))
-    elif name == "permutation_test_score":
-        run.log_results({"score": float(result[0]), "pvalue": float(result[2])})
-    for label in columns:
-        if label.startswith("test_"):
-            run.log_results({f"mean_{label}": sum(columns[label]) / len(columns[label])})
 
 
 # --- partial_fit ------------------------------------------------------------------------------------------------------
@@ -272,37 +238,60 @@ def _finish_validation(original: Callable[..., Any], kept: list[Any], run: Run) 
 
 def _watch_partial_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
     estimator = args[0]
-    run = _loop(original, estimator, args, kwargs)
+    known = find(estimator)
+    goes_on = known is not None and known.is_own and known.run.status == "running" and known.run.takes_more()
+    run = known.run if known is not None and goes_on else open_estimator_run(_kind_of(estimator), estimator)
     if run is None:
         return
-    start = time.perf_counter()
-    with recorder.scope(run):
-        try:
+    try:
+        if not goes_on:
+            _describe("partial_fit", original, estimator, args, kwargs, run)
+            _keep(run, estimator)
+        with recorder.scope(run):
+            start = time.perf_counter()
             yield
-        except BaseException as error:
-            forget(estimator)
-            run.end(error=error)
-            raise
-    _log_call(run, estimator, bind(original, args, kwargs).get("X"), time.perf_counter() - start)
+        _log_call(run, estimator, original, args, kwargs, time.perf_counter() - start)
+    except BaseException as error:
+        forget(estimator)
+        run.end(error=error)
+        raise
+    known = find(estimator)
+    if known is None or known.run is not run:
+        run.end()  # nobody could find it at the next call
 
 
 @guarded
-def _loop(original: Callable[..., Any], estimator: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run | None:
-    known = find(estimator)
-    if known is not None and known.is_own and known.run.status == "running" and known.run.takes_more():
-        return known.run
-    run = _open("partial_fit", original, estimator, args, kwargs)
-    if run is not None and run.is_recorded:
+def _keep(run: Run, estimator: Any) -> None:
+    """Leave a run open for the calls to come, until the estimator is gone."""
+    if run.is_recorded:
         trained_by(run, estimator, is_own=True)
-        weakref.finalize(estimator, run.end).atexit = False
-    return run
+        if find(estimator) is not None:
+            weakref.finalize(estimator, run.end).atexit = False
 
 
 @guarded
-def _log_call(run: Run, estimator: Any, X: Any, seconds: float) -> None:
-    X = at_hand(X)
-    n = getattr(X, "shape", (0,))[0] if hasattr(X, "shape") else len(X) if hasattr(X, "__len__") else 0
-    run.log({"n_samples": float(n), "call_s": seconds})
+def _log_call(
+    run: Run,
+    estimator: Any,
+    original: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    seconds: float,
+) -> None:
+    bound = bind(original, args, kwargs)
+    X = bound.get("X")
+    n = gathered(run, "data", _n_samples, at_hand(X), what="n_samples")
+    run.log({"call_s": seconds} if n is None else {"n_samples": float(n), "call_s": seconds})
     known = find(estimator)
-    if known is not None and known.run is run:
-        known.calls += 1
+    if known is None or known.run is not run:
+        return
+    if known.calls and X is not None:  # the data of the first call is that of the run
+        saw(run, X, bound.get("y"))
+    known.calls += 1
+
+
+def _n_samples(X: Any) -> int:
+    shape = ask(getattr, X, "shape", None)
+    if shape is not None:
+        return ask(lambda: int(shape[0]))
+    return ask(len, X) if hasattr(type(X), "__len__") else 0

@@ -9,18 +9,14 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from histhooks import recorder
-from histhooks._guard import guarded
+from histhooks._exceptions import ask
+from histhooks._guard import gathered, guarded
 from histhooks._patching import program_frame
 from histhooks._run import Run
 from histhooks._signatures import bind
-from histhooks._trained import Trained, adding_to, find
-from histhooks.integrations.sklearn._fits import (
-    is_nested,
-    is_of_another,
-    log_estimator_params,
-    open_estimator_run,
-    recorded_as,
-)
+from histhooks._trained import Trained, adding_to, find, log_scored
+from histhooks.integrations.sklearn._fits import is_nested, is_of_another, open_estimator_run, recorded_as
+from histhooks.integrations.sklearn._params import log_estimator_params
 
 _HOSTS = ("sklearn", "joblib")
 # Wrappers that may lie between the program and this one.
@@ -50,10 +46,11 @@ def watch_score(
     if not bound:
         return
     trained = _trainer(args[0])
-    evaluation = None if trained is not None else _open_evaluation(args[0], bound)
+    evaluation = None if trained is not None else open_estimator_run("evaluate", args[0])
     kept: list[Any] = []
+    finish = functools.partial(_log_score, None, bound, kept)
     # What the host calls inside is none of the program's calls.
-    with recorded_as(evaluation, functools.partial(_log_score, None, bound, kept)), recorder.task():
+    with recorded_as(evaluation, finish, describe=functools.partial(_describe, args[0], bound)), recorder.task():
         kept.append((yield))
     if trained is not None:
         _log_score(trained, bound, kept, trained.run)
@@ -77,8 +74,8 @@ def _trainer(estimator: Any) -> Trained | None:
 
 
 @guarded
-def _open_evaluation(estimator: Any, bound: dict[str, Any]) -> Run:
-    run = open_estimator_run("evaluate", estimator)
+def _describe(estimator: Any, bound: dict[str, Any], run: Run) -> None:
+    """Record what an evaluation begins with."""
     log_estimator_params(run, estimator)
     others = {f"score.{k}": v for k, v in bound.items() if k not in ("self", "X", "y") and v is not None}
     if others:
@@ -86,7 +83,6 @@ def _open_evaluation(estimator: Any, bound: dict[str, Any]) -> Run:
     earlier = find(estimator)
     if earlier is not None:
         run.link("uses", earlier.run.id)
-    return run
 
 
 @guarded
@@ -98,8 +94,13 @@ def _log_score(trained: Trained | None, bound: dict[str, Any], kept: list[Any], 
     # A part's score may be another measure than that of the whole.
     name = "score" if is_own else f"score/{type(bound['self']).__name__}"
     step = trained.calls - 1 if trained is not None and trained.calls else None
+    # It trained the estimator also where it takes no more, as in a forked child.
+    known = trained or find(bound["self"])
+    trainer = known.run if known is not None else None
     with adding_to(run):
-        if bound.get("X") is not None:
-            run.log_dataset("test", bound["X"], bound.get("y"))
-        run.declare_metric(name, metric="score", split="test", direction=1)
-        run.log({name: float(value)}, step=step)
+        scored = log_scored(run, bound.get("X"), bound.get("y"), trained_by=trainer, is_own=is_own)
+        name = scored.named(name)
+        run.declare_metric(name, metric="score", split=scored.split, direction=1)
+        number = gathered(run, "scores", ask, float, value, what="score")
+        if number is not None:
+            run.log({name: number}, step=step)

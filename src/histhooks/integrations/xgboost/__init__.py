@@ -15,7 +15,8 @@ XGBoost                                     record
 ==========================================  ==========================================================================
 ``train``                                   a run of kind `fit`
 ``cv``                                      a run of kind `validate`
-``XGBModel.fit`` and its kin                a run of kind `fit`; the ``train`` inside belongs to it
+``XGBModel.fit`` and its kin                a run of kind `fit`; the ``train`` inside belongs to it, and so does the
+                                            ``fit`` that a subclass's own calls
 ``score``, ``joblib.dump`` of an estimator  as of any estimator, where scikit-learn is recorded too
 ``train`` inside another estimator's fit    the first belongs to that run, a later one and ``cv`` are children of it
 ``params``; arguments of the call           params, under their own names; `params.<name>` where both have one
@@ -30,9 +31,10 @@ scores of an iteration                      points `<eval set>-<metric>` (``cv``
                                             after its end; of role `checkpoint` while it trains
 ==========================================  ==========================================================================
 
-Splits. An eval set that is the training data itself is `train`; `test`, `train` and the words for validation mean
-what they say; any other name is `valid`, unless ``autolog(splits={"holdout": "test"})`` says so. The held-out part of
-a fold, which ``cv`` calls test, is `valid`: the number of rounds is chosen by it.
+Splits. An eval set that is the training data itself is `train` (by content, where a ``fit`` is given it); `test`,
+`train` and the words for validation mean what they say; any other name is `valid`, unless ``autolog(splits={"holdout":
+"test"})`` says so. The held-out part of a fold, which ``cv`` calls test, is `valid`: the number of rounds is chosen by
+it.
 
 Seams. Callbacks are the official registration, but the host stops asking them at the first that says stop
 (``any(...)`` in ``CallbackContainer.after_iteration``), and ``early_stopping_rounds`` adds one behind the user's. So
@@ -49,6 +51,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FunctionType
 from typing import Any
 
@@ -58,12 +62,21 @@ from xgboost import collective, training
 from xgboost.callback import TrainingCallback
 
 from histhooks import recorder
+from histhooks._exceptions import answer
 from histhooks._guard import guarded
 from histhooks._patching import Patches
 from histhooks._run import Run
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
-from histhooks.integrations.xgboost._facts import bind, log_call, log_fit, signature, splits_of
+from histhooks.integrations.xgboost._facts import (
+    bind,
+    log_call,
+    log_fit,
+    log_fit_data,
+    signature,
+    splits_of,
+    trained_on,
+)
 from histhooks.integrations.xgboost._models import fitted, loaded, run_of
 from histhooks.integrations.xgboost._training import Training, current_training, saved, with_curve
 
@@ -122,7 +135,8 @@ def _outer() -> Run | None:
 
 
 def _may_record(callbacks: Any) -> bool:
-    is_asked = _is_automatic or any(isinstance(c, HistoryCallback) for c in callbacks or [])
+    given = callbacks if isinstance(callbacks, (list, tuple)) else []
+    is_asked = _is_automatic or any(issubclass(type(c), HistoryCallback) for c in given)
     return is_asked and recorder.is_recording() and not recorder.is_task() and collective.get_rank() == 0
 
 
@@ -132,68 +146,107 @@ def _open(kind: str, model_class: str) -> Run:
         framework="xgboost",
         framework_version=xgboost.__version__,
         model_class=model_class,
-        call_site=recorder.call_site(_OWN),
+        call_site=answer(None, recorder.call_site, _OWN),
     )
 
 
 @guarded
 def _begin(original: Callable[..., Any], bound: dict[str, Any]) -> Training | None:
-    """The training that a call of ``train`` or ``cv`` is, with all that its arguments say."""
+    """The training that a call of ``train`` or ``cv`` is."""
     if not _may_record(bound.get("callbacks")):
         return None
     is_cv = original.__name__ == "cv"
-    splits = {} if is_cv else splits_of(bound.get("dtrain"), bound.get("evals"))
+    splits = {} if is_cv else {**splits_of(bound.get("dtrain"), bound.get("evals")), **(_train_sets.get() or {})}
     n_rounds = bound.get("num_boost_round", signature(original).get("num_boost_round"))
     outer = _outer()
     if outer is not None and not is_cv and outer not in with_curve:
         return Training(outer, splits, n_rounds, is_own=False)
-    run = _open("validate" if is_cv else "fit", "xgboost.core.Booster")
-    log_call(run, original, bound, splits)
-    return Training(run, splits, n_rounds, is_own=True)
+    return Training(_open("validate" if is_cv else "fit", "xgboost.core.Booster"), splits, n_rounds, is_own=True)
 
 
 def _watch_train(
     original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[None, Any, None]:
-    begun = _begin(original, bind(original, args, kwargs))
+    bound = bind(original, args, kwargs)
+    begun = _begin(original, bound)
     if begun is None:
         return
     token = current_training.set(begun)
     try:
+        if begun.is_own:
+            log_call(original, bound, begun.splits, begun.run)
         with recorder.scope(begun.run):
             result = yield
+        if issubclass(type(result), xgboost.Booster):
+            run_of[result] = begun.run  # that of the best iteration only is another object (save_best)
     except BaseException as error:
         begun.end(error)
         raise
     finally:
         current_training.reset(token)
-    if isinstance(result, xgboost.Booster):
-        run_of[result] = begun.run  # that of the best iteration only is another object (save_best)
     begun.end(None)
 
 
 @guarded
-def _begin_fit(original: Callable[..., Any], bound: dict[str, Any]) -> Run | None:
-    estimator = bound["self"]
-    if _outer() is not None or not _may_record(vars(estimator).get("callbacks")):
+def _begin_fit(bound: dict[str, Any]) -> Run | None:
+    estimator = bound.get("self")
+    held: Mapping[str, Any] = answer(dict[str, Any](), vars, estimator)
+    if estimator is None or _outer() is not None or not _may_record(held.get("callbacks")):
         return None
-    run = _open("fit", f"{type(estimator).__module__}.{type(estimator).__qualname__}")
-    log_fit(run, original, estimator, bound)
-    return run
+    kind = type(estimator)
+    return _open("fit", f"{kind.__module__}.{kind.__qualname__}")
+
+
+# The fit that goes on: its run, its estimator and its arguments; and the eval sets that are its training data.
+_fitting: ContextVar[tuple[Run, Any, Mapping[str, Any]] | None] = ContextVar("histhooks_xgboost_fit", default=None)
+_train_sets: ContextVar[Mapping[str, str] | None] = ContextVar("histhooks_xgboost_train_sets", default=None)
 
 
 def _watch_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
-    run = _begin_fit(original, bind(original, args, kwargs))
+    bound = bind(original, args, kwargs)
+    run = _begin_fit(bound)
     if run is None:
-        return
-    try:
-        with recorder.scope(run):
+        with _inner_fit(bound):
             yield
+        return
+    token = _fitting.set((run, bound["self"], bound))
+    try:
+        log_fit(original, bound["self"], bound, run)
+        with _with_train_sets(bound, run), recorder.scope(run):
+            yield
+        fitted(run, bound["self"])
     except BaseException as error:
         run.end(error=error)
         raise
-    fitted(run, args[0])
+    finally:
+        _fitting.reset(token)
     run.end()
+
+
+@contextmanager
+def _inner_fit(bound: dict[str, Any]) -> Iterator[None]:
+    """A ``fit`` that another of the same estimator calls, as a subclass does: what it is given more is of that run."""
+    outer = _fitting.get()
+    if outer is None or outer[1] is not bound.get("self"):
+        yield
+        return
+    run, estimator, told = outer
+    log_fit_data(bound, told, run)
+    token = _fitting.set((run, estimator, {**told, **bound}))
+    try:
+        with _with_train_sets(bound, run):
+            yield
+    finally:
+        _fitting.reset(token)
+
+
+@contextmanager
+def _with_train_sets(bound: dict[str, Any], run: Run) -> Iterator[None]:
+    token = _train_sets.set(dict.fromkeys(guarded(trained_on)(bound, run) or (), "train"))
+    try:
+        yield
+    finally:
+        _train_sets.reset(token)
 
 
 def _watch_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
@@ -238,6 +291,18 @@ def _estimators(kind: type) -> list[type]:
     return [kind, *(found for child in below for found in _estimators(child))]
 
 
+def _wrap_fit(kind: type) -> None:
+    fit = vars(kind).get("fit")
+    if isinstance(fit, FunctionType) and _patches.of(fit) is None:
+        _patches.wrap(kind, "fit", _watch_fit)
+
+
+def _watch_subclass(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
+    yield
+    if args and issubclass(args[0], xgboost.XGBModel):
+        _wrap_fit(args[0])
+
+
 def _arm() -> None:
     """Put the hooks in, once."""
     if _patches:
@@ -248,8 +313,10 @@ def _arm() -> None:
     _patches.wrap(xgboost.Booster, "save_model", _watch_save)
     _patches.wrap(xgboost.Booster, "load_model", _watch_load)
     for kind in dict.fromkeys(_estimators(xgboost.XGBModel)):
-        if kind.__module__.partition(".")[0] == "xgboost" and isinstance(vars(kind).get("fit"), FunctionType):
-            _patches.wrap(kind, "fit", _watch_fit)
+        _wrap_fit(kind)
+    requester = next((kind for kind in xgboost.XGBModel.__mro__ if "__init_subclass__" in vars(kind)), object)
+    if requester is not object:
+        _patches.wrap(requester, "__init_subclass__", _watch_subclass)
 
 
 def install() -> None:

@@ -11,9 +11,12 @@ from typing import Any
 import xgboost
 
 from histhooks import recorder
-from histhooks._guard import guarded
+from histhooks._data import print_at
+from histhooks._exceptions import answer, ask
+from histhooks._guard import gathered, guarded
 from histhooks._metrics import describe
 from histhooks._run import Run
+from histhooks._same_data import KnownData
 from histhooks._signatures import signature_of
 from histhooks.integrations.xgboost._models import log_previous
 
@@ -70,31 +73,68 @@ def config_of(booster: Any) -> Any:
 
 
 @guarded
-def log_call(run: Run, original: Callable[..., Any], bound: dict[str, Any], splits: Mapping[str, str]) -> None:
-    """Record what a call of ``train`` or ``cv`` was given."""
-    run.log_params(_params_of(bound.get("params"), signature(original)), source="argument")
-    _log_arguments(run, original, bound)
-    _log_matrix(run, "train", bound.get("dtrain"))
+def log_call(original: Callable[..., Any], bound: dict[str, Any], splits: Mapping[str, str], run: Run) -> None:
+    """Record what a call of ``train`` or ``cv`` was given; each part by itself."""
+    known = gathered(run, "params", _params_of, bound.get("params"), signature(original), what="params")
+    run.log_params(known or {}, source="argument")
+    gathered(run, "params", _log_arguments, run, original, bound, what="arguments")
+    gathered(run, "data", _log_matrix, run, "train", bound.get("dtrain"), what="dtrain")
     for data, name in _pairs(bound.get("evals")):
         if data is not bound.get("dtrain"):
-            _log_matrix(run, splits[name], data, name)
-    log_previous(run, bound.get("xgb_model"))
+            role = splits.get(name) or "valid"
+            gathered(run, "data", _log_matrix, run, role, data, name, what="an eval set")
+    gathered(run, "links", log_previous, run, bound.get("xgb_model"), what="xgb_model")
 
 
 @guarded
-def log_fit(run: Run, original: Callable[..., Any], estimator: Any, bound: dict[str, Any]) -> None:
-    """Record what an estimator and its ``fit`` were given."""
-    params = {k: v for k, v in estimator.get_params().items() if k != "callbacks"}
+def log_fit(original: Callable[..., Any], estimator: Any, bound: dict[str, Any], run: Run) -> None:
+    """Record what an estimator and its ``fit`` were given; each part by itself."""
+    params = gathered(run, "params", _params_asked_for, estimator, what="get_params")
+    if params is None:
+        held = answer(dict[str, Any](), vars, estimator)
+        params = {name: held[name] for name in _usual_of(type(estimator)) if name in held}
+    params = {k: v for k, v in params.items() if k != "callbacks"}
     usual = {**dict.fromkeys(params), **_usual_of(type(estimator))}
     run.log_params(params, source="argument", defaults={k: v for k, v in usual.items() if k in params})
-    _log_arguments(run, original, bound, "fit.")
+    gathered(run, "params", _log_arguments, run, original, bound, "fit.", what="arguments of fit")
+    log_fit_data(bound, {}, run)
+
+
+def _params_asked_for(estimator: Any) -> dict[str, Any]:
+    return ask(lambda: dict(estimator.get_params()))
+
+
+@guarded
+def log_fit_data(bound: Mapping[str, Any], told: Mapping[str, Any], run: Run) -> None:
+    """Record the data of a ``fit``, but for what a ``fit`` around it was given and told already."""
     X, y = bound.get("X"), bound.get("y")
-    run.log_dataset("train", X, y)
-    for number, (other, target) in enumerate(_pairs(bound.get("eval_set"))):
+    if X is not None and X is not told.get("X"):
+        run.log_dataset("train", X, y)
+    if bound.get("eval_set") is not told.get("eval_set"):
+        for number, (other, target) in enumerate(_pairs(bound.get("eval_set"))):
+            name = f"validation_{number}"
+            if other is not X or name in recorder.splits():
+                role = "train" if name in trained_on(bound, run) else split_of(name)
+                run.log_dataset(role, other, target, name=name)
+    if bound.get("xgb_model") is not told.get("xgb_model"):
+        gathered(run, "links", log_previous, run, bound.get("xgb_model"), what="xgb_model")
+
+
+def trained_on(bound: Mapping[str, Any], run: Run) -> set[str]:
+    """Names of the eval sets of a ``fit`` that are its training data, be it in another container."""
+    known = run.data
+    if known is None:
+        return set()
+    names = set()
+    for number, (X, y) in enumerate(_pairs(bound.get("eval_set"))):
         name = f"validation_{number}"
-        if other is not X or name in recorder.splits():
-            run.log_dataset(split_of(name), other, target, name=name)
-    log_previous(run, bound.get("xgb_model"))
+        if name not in recorder.splits() and gathered(run, "data", _is_train, known, X, y, what=name):
+            names.add(name)
+    return names
+
+
+def _is_train(known: KnownData, X: Any, y: Any) -> bool:
+    return known.split_of(print_at(X, y))[0] == "train"
 
 
 def _params_of(params: Any, taken: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import xgboost
 
 from histhooks._data import hash_file
+from histhooks._exceptions import answer, ask
 from histhooks._guard import guarded
 from histhooks._run import Run
 from histhooks._trained import forget, trained_by
@@ -24,16 +25,19 @@ _read: weakref.WeakKeyDictionary[Any, tuple[str, int, int]] = weakref.WeakKeyDic
 def fitted(run: Run, estimator: Any) -> None:
     """Let scikit-learn's ``score``, and joblib's ``dump``, find the run of the estimator."""
     trained_by(run, estimator, is_own=True)
-    _estimator_of[estimator.get_booster()] = weakref.ref(estimator)
+    booster = answer(None, estimator.get_booster)  # a `fit` of the program's own may have trained none
+    if isinstance(booster, xgboost.Booster):
+        _estimator_of[booster] = weakref.ref(estimator)
 
 
 def log_previous(run: Run, model: Any) -> None:
     """Where training goes on from an earlier model, link to the run that left it."""
     if isinstance(model, (str, os.PathLike)):
-        run.log_artifact(model, role="model", direction="in")
-        run.link("continues", None, hash_file(Path(model))[0])
+        if Path(model).is_file():  # else the host will refuse it
+            run.log_artifact(model, role="model", direction="in")
+            run.link("continues", None, hash_file(Path(model))[0])
     elif model is not None:
-        booster = model.get_booster() if hasattr(model, "get_booster") else model
+        booster = ask(model.get_booster) if hasattr(type(model), "get_booster") else model
         earlier = run_of.get(booster) if isinstance(booster, xgboost.Booster) else None
         if earlier is not None:
             run.link("continues", str(earlier.id))

@@ -10,7 +10,8 @@ from typing import Any
 from xgboost.callback import EarlyStopping
 
 from histhooks import recorder
-from histhooks._guard import guarded
+from histhooks._exceptions import ask
+from histhooks._guard import gathered, guarded
 from histhooks._run import Run
 from histhooks.integrations.xgboost._facts import config_of, direction_of, split_of
 from histhooks.integrations.xgboost._models import run_of, stamped
@@ -30,7 +31,7 @@ class Training:
         self.run = run
         self.is_own = is_own
         self.is_wrapped = True
-        self._splits = splits
+        self.splits = splits
         self._n_rounds = n_rounds
         self._stopping: Any = None
         self._counts: dict[tuple[str, str], int] = {}
@@ -40,15 +41,20 @@ class Training:
 
     def begin(self, callbacks: list[Any]) -> None:
         """Learn which callbacks there are."""
-        self.run.log_params(
-            {"callbacks": [f"{type(c).__module__}.{type(c).__qualname__}" for c in callbacks]}, source="resolved"
-        )
-        self._stopping = next((c for c in callbacks if isinstance(c, EarlyStopping)), None)
+        gathered(self.run, "params", self._log_callbacks, callbacks, what="callbacks")
+        self._stopping = next((c for c in callbacks if issubclass(type(c), EarlyStopping)), None)
         if self._stopping is not None:
-            kept = {name.lstrip("_"): value for name, value in vars(self._stopping).items()}
-            known = {name: kept.get(name) for name in ("rounds", *_EARLY_STOPPING)}
-            usual = {"early_stopping": _EARLY_STOPPING}
-            self.run.log_params({"early_stopping": known}, source="argument", defaults=usual)
+            gathered(self.run, "params", self._log_stopping, what="early_stopping")
+
+    def _log_callbacks(self, callbacks: list[Any]) -> None:
+        names = [f"{type(c).__module__}.{type(c).__qualname__}" for c in callbacks]
+        self.run.log_params({"callbacks": names}, source="resolved")
+
+    def _log_stopping(self) -> None:
+        kept = {name.lstrip("_"): value for name, value in vars(self._stopping).items()}
+        known = {name: kept.get(name) for name in ("rounds", *_EARLY_STOPPING)}
+        usual = {"early_stopping": _EARLY_STOPPING}
+        self.run.log_params({"early_stopping": known}, source="argument", defaults=usual)
 
     @guarded
     def advance(self, step: int, history: Mapping[str, Any]) -> None:
@@ -75,7 +81,7 @@ class Training:
 
     def _declare(self, data: str, metric: str, *, is_cv: bool) -> None:
         name = f"{data}-{metric}"
-        split = ("train" if data == "train" else "valid") if is_cv else self._splits.get(data) or split_of(data)
+        split = ("train" if data == "train" else "valid") if is_cv else self.splits.get(data) or split_of(data)
         direction = direction_of(metric)
         if self._is_watched(data, metric):
             maximize = self._stopping.maximize
@@ -104,12 +110,16 @@ class Training:
             # A booster that goes on from an earlier one still carries what stopped that.
             text = model.attr(name) if self._stopping is not None else None
             if text is not None:
-                results[name] = kind(text)
-        if self._n_rounds is not None and 0 < self._steps < self._n_rounds:
+                results[name] = gathered(self.run, "results", ask, kind, text, what=name)
+        n_rounds = self._n_rounds
+        if isinstance(n_rounds, int) and 0 < self._steps < n_rounds:
             results["stopped_iteration"] = self._steps - 1
         folds = getattr(model, "cvfolds", None)
-        results["booster_config"] = config_of(folds[0].bst if folds else model)
-        self.run.log_results(results)
+        if folds:
+            results["n_folds"] = len(folds)
+        booster = folds[0].bst if folds else model
+        results["booster_config"] = gathered(self.run, "results", config_of, booster, what="booster_config")
+        self.run.log_results({name: value for name, value in results.items() if value is not None})
         if not folds:
             run_of[model] = self.run
         if not self.is_wrapped:
