@@ -66,6 +66,23 @@ def test_a_category_that_is_renamed_is_another_content() -> None:
     assert describe(red)["content_hash"] != describe(green)["content_hash"]
 
 
+def test_names_and_dtypes_of_columns_are_part_of_what_a_frame_is() -> None:
+    frame = pd.DataFrame({"a": [1, 2], "b": [3, 4]})
+    others = [
+        frame.rename(columns={"a": "c"}), frame[["b", "a"]].set_axis(["a", "b"], axis=1), frame.astype("int32"),
+        frame.astype("Int64"), frame.set_axis([0, 1], axis=1), frame.set_axis(["0", "1"], axis=1),
+        frame.astype("object"),
+        frame.astype(pd.CategoricalDtype([1, 2, 3, 4])), frame.astype(pd.CategoricalDtype([1, 2, 3, 4], ordered=True)),
+        frame.astype(pd.CategoricalDtype([1, 2, 3, 4, 5])),
+    ]  # fmt: skip
+    rows = [describe(data) for data in (frame, *others)]
+    assert len({row["content_hash"] for row in rows}) == len({row["id"] for row in rows}) == len(rows)
+    assert describe(frame.copy()) == rows[0]
+    assert describe(frame.set_axis([5, 6]))["content_hash"] == rows[0]["content_hash"]  # the index is no data
+    y = pd.Series([1, 2], name="y")
+    assert describe(frame, y)["content_hash"] != describe(frame, y.rename("z"))["content_hash"]
+
+
 TEXTS = st.lists(st.one_of(st.text(max_size=3), st.none()), min_size=1, max_size=6)
 
 

@@ -35,6 +35,7 @@ from histhooks._ledger import (
 )
 from histhooks._metrics import Metric
 from histhooks._points import Line, Point, Roller, Rollup, Summary
+from histhooks._secrets import mask_text
 from histhooks._time import now_us
 from histhooks._values import as_float, clean_text
 
@@ -45,6 +46,16 @@ Entry = tuple[Any, ...]
 _PERSONAL = {"tags": ("value", "author"), "notes": ("body", "author"), "tombstones": ("actor",)}
 _MOST = 1 << 63
 _REAL = frozenset({"lr", "duration_s"})
+# Columns that are written as they are: what histhooks makes itself (ids, digests, words of its own), and JSON, whose
+# secrets were masked while it still had its structure. All other texts are masked here, on their way into the row and
+# the ledger, whoever recorded them.
+_AS_IS = frozenset(
+    "id run_id session_id subject_id parent_id other_run_id dataset_id optimizer_id environment_id code_version_id "
+    "architecture_id scope sha256 digest previous status state subject severity direction point collector special "
+    "boot_id started_at ended_at heartbeat_at process_started pid_namespace details settings scheduler digests holds "
+    "ranges heads ledger_head recorder_version algorithm".split()
+)
+_JSON = {("params", "value"), ("results", "value")}
 
 
 @dataclass(slots=True, eq=False)
@@ -246,7 +257,11 @@ class Assembler:
         of_run = self._series.setdefault(str(run.id), {})
         series = of_run.get(name)
         if series is None:
-            series = of_run[name] = Series(str(run.id), name, run.what_is(name), run.start_us)
+            shown, what = mask_text(name), run.what_is(name)
+            what = what._replace(metric=mask_text(clean_text(what.metric)))
+            while shown != name and any(other.name == shown for other in of_run.values()):
+                shown += "'"
+            series = of_run[name] = Series(str(run.id), shown, what, run.start_us)
         return series
 
     def _row(self, table: str, scope: str, row: dict[str, Any], pending: dict[Any, list[dict[str, Any]]]) -> None:
@@ -255,7 +270,7 @@ class Assembler:
             scope, row = self.session_id, {**row, "session_id": self.session_id}
         if row.get("author") is ACTOR:
             row = {**row, "author": self.subjects[self.session_id][1].get("actor")}
-        pending.setdefault((scope, table), []).append(_plain(row))
+        pending.setdefault((scope, table), []).append(_masked(_plain(row), table))
 
     def _content(self, table: str, rows: list[dict[str, Any]], pending: dict[Any, list[dict[str, Any]]]) -> None:
         scope = str(rows[0][TABLES[table].columns[0]])
@@ -266,11 +281,11 @@ class Assembler:
 
     def _state(self, entry: Entry, batch: Batch, pending: dict[Any, list[dict[str, Any]]]) -> None:
         _, subject, subject_id, facts, personal = entry
-        facts = _plain(facts)
+        facts = _masked(_plain(facts), subject)
         covered = dict(facts)
         facts.pop("ledger_head", None)  # evidence in the state only, no column
         for column, value in (personal or {}).items():
-            facts[column] = None if value is None else clean_text(value)
+            facts[column] = None if value is None else mask_text(clean_text(value))
             covered[column] = {"$personal": self.salted(batch, subject_id, column, facts[column])}
         time = max(now_us(), self._last_time + 1)
         self._last_time = time
@@ -336,7 +351,9 @@ class Assembler:
                 continue
             what = series.what
             first, last = new[0][0], new[-1][0]
-            digest.update(series_header(name, what.metric, what.split, what.direction, series.start_time, first, last))
+            digest.update(
+                series_header(series.name, what.metric, what.split, what.direction, series.start_time, first, last)
+            )
             self._rest()
             digest.update(pack_points(new))
             self._rest()
@@ -344,13 +361,21 @@ class Assembler:
             series.summary.add(new)
             self._rest()
             batch.points.append((series, new, series.roller.add(new)))
-            ranges.append([name, first, last])
+            ranges.append([series.name, first, last])
             total += len(new)
         if total:
             first = self._take(run_id, "points", total)
             text = canonical(ranges).decode("ascii")
             batch.parts.append((run_id, "points", first, first + total - 1, total, digest.hexdigest(), text))
         return total
+
+
+def _masked(row: dict[str, Any], table: str) -> dict[str, Any]:
+    """A row whose texts hold no secret."""
+    for column, value in row.items():
+        if value.__class__ is str and column not in _AS_IS and (table, column) not in _JSON:
+            row[column] = mask_text(value)
+    return row
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -107,6 +107,8 @@ def gather(asked: Asked, inquiry: Inquiry) -> Gathered:
         captures += keep_changes(asked, asked.root, inquiry, row, details, contents)
     captures += _keep_sources(asked, details, contents)
     row |= _entry(asked.script, asked.root)
+    for column in ("repository", "branch", "entry_script"):
+        row[column] = None if row.get(column) is None else mask_text(row[column])
     return {**row, "details": dumps(details)}, contents, captures
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from histhooks._jsonable import key_text, masked_word
+
 MAX_COLUMNS = 2000
 
 
@@ -82,6 +84,11 @@ def dtypes_of(frame: Any, most: int = MAX_COLUMNS) -> list[Any]:
 def columns_of(frame: Any, most: int = MAX_COLUMNS) -> list[Any]:
     """The first columns of a frame, each a NumPy array or :class:`Values`."""
     return [_of_pandas(frame.iloc[:, n].array) for n in range(min(most, len(frame.columns)))]
+
+
+def names_of(frame: Any, most: int) -> list[str]:
+    """The names of the first columns of a frame, without their secrets."""
+    return [masked_word(key_text(name)) for name in list(frame.columns[:most])]
 
 
 def _of_pandas(array: Any) -> Any:

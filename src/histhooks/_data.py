@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from histhooks._captures import Capture
-from histhooks._columns import MAX_COLUMNS, at_hand, dtypes_of, has, is_frame
+from histhooks._columns import MAX_COLUMNS, at_hand, dtypes_of, has, is_frame, is_pandas, names_of
 from histhooks._content import hash_values
+from histhooks._jsonable import key_text, masked_word
 from histhooks._ledger import canonical
 from histhooks._profile import profile
 from histhooks._same_data import Print, print_of
-from histhooks._values import clean_text, dumps
+from histhooks._values import dumps
 
 
 def sha256(data: bytes) -> str:
@@ -70,7 +71,34 @@ def _print(X: Any, y: Any, covers: list[str], digest: Any) -> Print:
     return print_of(X, y, _shape(X), covers[0] if covers else "none", digest.copy().digest(), thing)
 
 
+def _names_and_types(X: Any) -> list[Any]:
+    """What a frame or a series says beside its values: the names of its columns, as text and kind, and their dtypes."""
+    if not is_pandas(X):
+        return []
+    try:
+        if is_frame(X):
+            names, kinds = names_of(X, MAX_COLUMNS), [type(name).__name__ for name in X.columns[:MAX_COLUMNS]]
+            return [*zip(names, kinds, map(_type_of, dtypes_of(X)), strict=False)]
+        name = getattr(X, "name", None)
+        return [(masked_word(key_text(name)), type(name).__name__, _type_of(X.dtype))]
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        return []
+
+
+def _type_of(dtype: Any) -> str:
+    """A dtype with what its name leaves out: whether categories have an order, and which there are."""
+    categories = getattr(dtype, "categories", None)
+    if categories is None or not hasattr(dtype, "ordered"):
+        return str(dtype)
+    digest = hashlib.sha256()
+    return f"{dtype} {dtype.ordered} {hash_values(categories, digest)} {digest.hexdigest()}"
+
+
 def _fingerprint(X: Any, y: Any, covers: list[str], digest: Any) -> dict[str, Any]:
+    for part in (X, y):
+        names = _names_and_types(part)
+        if names:
+            digest.update(repr(names).encode("utf-8", "backslashreplace"))
     coverage = "none" if "none" in covers else "sample" if "sample" in covers else "all"
     schema = {"X": _schema(X)} if y is None else {"X": _schema(X), "y": _schema(y)}
     content_hash = None if coverage == "none" else digest.hexdigest()
@@ -146,7 +174,7 @@ def _schema(X: Any) -> dict[str, Any]:
     out: dict[str, Any] = {"kind": type(X).__name__, "shape": list(_shape(X))}
     columns = X.columns if has(X, "columns") else None
     if columns is not None and has(X, "dtypes"):
-        names = [clean_text(str(c)) for c in list(columns[:MAX_COLUMNS])]
+        names = names_of(X, MAX_COLUMNS)
         out["columns"] = dict(zip(names, [str(d) for d in dtypes_of(X)], strict=False))
         if len(columns) > MAX_COLUMNS:
             out["columns_in_all"] = len(columns)

@@ -177,7 +177,7 @@ class Engine:
         """Count a failure of ours, keep it as an event, and warn once."""
         self.hook_errors += 1
         if self.hook_errors <= 100:
-            self.event("hook_error", f"{where}: {in_words(error)[:10_000]}"[:500], severity="error")
+            self.event("hook_error", mask_text(f"{where}: {in_words(error)[:10_000]}")[:500], severity="error")
         text = mask_text(message_of(error)[:10_000])[:300]
         warn_once(f"hook/{where}", f"a hook failed and training went on: {where}: {text} (told once)")
 

@@ -11,8 +11,7 @@ import sys
 from collections import Counter
 from typing import Any
 
-from histhooks._columns import Values, columns_of, has, is_frame, is_missing, parts_of
-from histhooks._values import clean_text
+from histhooks._columns import Values, columns_of, has, is_frame, is_missing, names_of, parts_of
 
 _MOST_NUMBERS = 1 << 17
 _MOST_VALUES = 1 << 15
@@ -60,7 +59,7 @@ def profile(X: Any, y: Any = None) -> Told | None:
 
 def _of_frame(numpy: Any, frame: Any) -> Told:
     columns = columns_of(frame, _MOST_COLUMNS)
-    names = [clean_text(str(name)) for name in list(frame.columns[:_MOST_COLUMNS])]
+    names = names_of(frame, _MOST_COLUMNS)
     texts = sum(isinstance(column, Values) for column in columns)
     told: dict[int, Told] = {}
     kinds: dict[str, dict[int, Any]] = {}

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks import _device
 from histhooks._engine import ignore
-from histhooks._exceptions import answer, code_of, message_of, name_of, traceback_of
+from histhooks._exceptions import answer, code_of, is_interrupt, message_of, name_of, traceback_of
 from histhooks._guard import gathered
+from histhooks._jsonable import class_name, is_mapping, shown
 from histhooks._metrics import Metric, describe
 from histhooks._run_facts import MOST, Facts
 from histhooks._secrets import mask_text
 from histhooks._time import iso, now_us
-from histhooks._values import as_float, clean_text, digits
+from histhooks._values import as_float, clean_text, digits, items_of
 
 # An import costs what it brings in: what only some runs need, the methods that need it import.
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _how(error: BaseException) -> dict[str, str]:
     if issubclass(kind, SystemExit):
         code = code_of(error)
         text = answer("<its code cannot be read>", str, code)
-        return {"error_type": "SystemExit", "error_message": mask_text(text[:_MESSAGE])}
+        return {"error_type": "SystemExit", "error_message": mask_text(text[: 2 * _MESSAGE])[:_MESSAGE]}
     facts = {"error_type": name_of(error), "error_message": mask_text(message_of(error))[:_MESSAGE]}
     return {**facts, "traceback": mask_text(traceback_of(error))[-_TRACEBACK:]}
 
@@ -132,8 +133,27 @@ class Run(Facts):
                 self._append((self, metrics, step, epoch, now))
             if elsewhere:
                 self._log_later(elsewhere, step, epoch, now)
-        except Exception as error:
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            self._log_odd(metrics, step, epoch, error)
+
+    def _log_odd(self, metrics: Any, step: int | None, epoch: int | None, error: BaseException) -> None:
+        """Record what a call brought beside something that raised even when it was asked for its class."""
+        if self.status != "running" or (isinstance(metrics, dict) and all(type(v) is float for v in metrics.values())):
             self._refuse("log", error)
+        elif not is_mapping(type(metrics)):
+            name = class_name(type(metrics))
+            self._refuse("log", TypeError(f"metrics are names with numbers, such as {{'loss': 0.3}}, not {name}"))
+        else:
+            self._try("log", self._log_read, metrics, step, epoch)
+
+    def _log_read(self, metrics: Mapping[str, Any], step: int | None, epoch: int | None) -> None:
+        read, elsewhere = self._read(metrics, step)
+        now = time.time_ns()
+        if read:
+            self._append((self, read, step, epoch, now))
+        self._log_later(elsewhere, step, epoch, now)
 
     def log_line(self, line: Line, value: float, step: int, time_ns: int) -> None:
         """For integrations: record points of which one value, the step and the time are all that is new."""
@@ -155,16 +175,19 @@ class Run(Facts):
     def _read(self, metrics: Mapping[str, Any], step: int | None) -> tuple[dict[str, float], dict[str, Any]]:
         """The numbers in metrics, and what lies on a device."""
         out, elsewhere = {}, {}
-        for name, value in metrics.items():
-            if not isinstance(name, str) or not name:
-                self._refuse("log", ValueError(f"the name of a metric is a word, not {name!r}"))
+        for given, value in items_of(metrics):
+            if not issubclass(type(given), str) or not given:
+                self._refuse("log", ValueError(f"the name of a metric is a word, not {shown(given)}"))
                 continue
-            if _device.is_elsewhere(value):
-                elsewhere[name] = value
-                continue
+            name = str.__str__(given)
             try:
+                if _device.is_elsewhere(value):
+                    elsewhere[name] = value
+                    continue
                 out[clean_text(name)] = number = as_float(value)
-            except Exception as error:
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
                 self._refuse("log", TypeError(f"metric {name!r}: {message_of(error)}"))
                 number = float(isinstance(error, OverflowError)) * 2 * _EXACT
             if not -_EXACT < number < _EXACT:

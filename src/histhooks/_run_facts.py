@@ -10,11 +10,12 @@ from weakref import WeakValueDictionary
 from histhooks._engine import ignore
 from histhooks._exceptions import in_words, is_interrupt, is_of_program, message_of, name_of
 from histhooks._ids import new_id
+from histhooks._jsonable import is_mapping, shown
 from histhooks._location import is_strict
 from histhooks._messages import warn_once
-from histhooks._secrets import mask_text, mask_value
+from histhooks._secrets import mask_text
 from histhooks._time import now_us
-from histhooks._values import dumps, flatten, what_was_cut
+from histhooks._values import as_whole, dumps, flatten, items_of, key_text, text_of, what_was_cut, what_was_unread
 
 # An import costs what it brings in: what only some runs need, the methods that need it import.
 if TYPE_CHECKING:
@@ -79,33 +80,46 @@ class Facts:
         self._try("log_params", self._log_params, params, source, defaults or {})
 
     def _log_params(self, params: Mapping[str, Any], source: str, defaults: Mapping[str, Any]) -> None:
-        usual = {key: dumps(value) for key, value in flatten(defaults).items()}
-        cut = []
+        usual = {key: dumps(value, key) for key, value in flatten(defaults).items()}
+        cut: list[str] = []
         for key, value in flatten(params).items():
             if not key:
                 self._refuse("log_params", ValueError("the name of a param is empty"))
                 continue
-            text = dumps(mask_value(key, value))
-            whose = "default" if usual.get(key) == text else source
-            row = {"run_id": self.id, "key": key, "value": text, "source": whose}
-            self._row("params", row)
-            left = what_was_cut(text)
-            if left:
-                cut.append(f"{key} ({left})")
+            try:
+                self._log_param(key, value, source, usual, cut)
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
+                self._missing("params", f"{key}: {in_words(error)}")
         if cut:
             more = f" and {len(cut) - _MOST_NAMED} more" if len(cut) > _MOST_NAMED else ""
             self._capture("params", "truncated", f"kept of {', '.join(cut[:_MOST_NAMED])}{more}")
+
+    def _log_param(self, key: str, value: Any, source: str, usual: Mapping[str, str], cut: list[str]) -> None:
+        text = dumps(value, key)
+        whose = "default" if usual.get(key) == text else source
+        self._row("params", {"run_id": self.id, "key": mask_text(key), "value": text, "source": whose})
+        left, unread = what_was_cut(text), what_was_unread(text)
+        if left:
+            cut.append(f"{key} ({left})")
+        if unread:
+            self._missing("params", f"{key}: {unread} was raised when it was read")
 
     def log_results(self, results: Mapping[str, Any]) -> None:
         """Record outcomes that are no curve."""
         self._try("log_results", self._log_results, results)
 
     def _log_results(self, results: Mapping[str, Any]) -> None:
-        for key, value in results.items():
-            if key is None or key == "":
-                self._refuse("log_results", ValueError(f"the name of a result is a word, not {key!r}"))
+        for name, value in items_of(results):
+            key = key_text(name)
+            if name is None or not key:
+                self._refuse("log_results", ValueError(f"the name of a result is a word, not {shown(name)}"))
                 continue
-            self._row("results", {"run_id": self.id, "key": str(key), "value": dumps(mask_value(str(key), value))})
+            text = dumps(value, key)
+            self._row("results", {"run_id": self.id, "key": mask_text(key), "value": text})
+            if unread := what_was_unread(text):
+                self._missing("results", f"{key}: {unread} was raised when it was read")
 
     def log_dataset(
         self, role: str, X: Any, y: Any = None, *, name: str | None = None, source: str | None = None
@@ -126,6 +140,8 @@ class Facts:
     def _log_dataset(self, role: str, X: Any, y: Any, name: str | None, source: str | None) -> None:
         from histhooks import _data
 
+        if not isinstance(role, str) or not role:
+            raise ValueError(f"the role of data is a word, such as 'train', not {shown(role)}")
         found, seen = _data.look_at(X, y)
         if role in ("train", "valid"):
             self.know(role, seen)
@@ -143,7 +159,9 @@ class Facts:
         from histhooks import _data
 
         dataset_id = self._content("datasets", found)
-        row = {"run_id": self.id, "dataset_id": dataset_id, "role": role, "name": name, "source": source}
+        words = {k: None if v is None else mask_text(key_text(v)) for k, v in (("name", name), ("source", source))}
+        role = mask_text(role)
+        row = {"run_id": self.id, "dataset_id": dataset_id, "role": role, **words}
         self._row("run_datasets", row)
         if role not in self._roles:
             self._roles.add(role)
@@ -176,6 +194,8 @@ class Facts:
             raise ValueError(f"direction is 'in' or 'out', not {direction!r}")
         if not Path(path).is_file():
             raise FileNotFoundError(f"no file {os.fspath(path)!r} to record")
+        role = key_text(role)
+        step = None if step is None else self._whole("step", step)
         put, place, engine = self._append, os.path.abspath(path), self._engine
 
         def use(found: Found) -> None:
@@ -184,7 +204,7 @@ class Facts:
                 if engine is not None:
                     engine.event("not_hashed", title, severity="warning", step=step, run_id=self.id, put=put)
                 return
-            suffix = Path(place).suffix.lstrip(".").lower() or None
+            suffix = mask_text(Path(place).suffix.lstrip(".").lower()) or None
             put(("content", "artifacts", [{"sha256": found[0], "size_bytes": found[1], "format": suffix}]))
             row = {"run_id": self.id, "sha256": found[0], "path": place, "role": role}
             put(("row", "run_artifacts", self.id, {**row, "direction": direction, "step": step, "time": now}))
@@ -197,18 +217,17 @@ class Facts:
         self._try("tag", self._tag, pairs, tags)
 
     def _tag(self, pairs: tuple[Any, ...], tags: dict[str, Any]) -> None:
-        if len(pairs) == 1 and isinstance(pairs[0], Mapping):
-            tags = {**pairs[0], **tags}
+        given: list[tuple[Any, Any]] = []
+        if len(pairs) == 1 and is_mapping(type(pairs[0])):
+            given = list(items_of(pairs[0]))
         elif pairs:
-            tags = {pairs[0]: pairs[1] if len(pairs) > 1 else "", **tags}
-        for key, value in tags.items():
+            given = [(pairs[0], pairs[1] if len(pairs) > 1 else "")]
+        for key, value in [*given, *tags.items()]:
             if not isinstance(key, str) or not key:
-                self._refuse("tag", ValueError(f"the name of a tag is a word, not {key!r}"))
+                self._refuse("tag", ValueError(f"the name of a tag is a word, not {shown(key)}"))
                 continue
-            masked = mask_value(key, value)
-            text = masked if isinstance(masked, str) else dumps(masked)
-            row = {"run_id": self.id, "session_id": self.session_id, "key": key, "value": text}
-            self._row("tags", {**row, "author": self._author()})
+            row = {"run_id": self.id, "session_id": self.session_id, "key": mask_text(key)}
+            self._row("tags", {**row, "value": text_of(value, key), "author": self._author()})
 
     def note(self, text: str) -> None:
         """Leave a note on a run."""
@@ -240,12 +259,11 @@ class Facts:
     def _link(self, kind: str, other_run_id: str | None, sha256: str | None) -> None:
         if kind not in _LINK_KINDS:
             raise ValueError(f"a link is one of {', '.join(_LINK_KINDS)}, not {kind!r}")
-        if (
-            kind in ("continues", "resumes", "fine-tunes")
-            and (earlier := known_data.get(str(other_run_id))) is not None
-        ):
+        earlier = known_data.get(str(other_run_id))
+        if earlier is not None and kind in ("continues", "resumes", "fine-tunes"):
             self._go_on_from(earlier)
-        row = {"run_id": self.id, "session_id": self.session_id, "kind": kind, "other_run_id": other_run_id}
+        other = None if other_run_id is None else mask_text(key_text(other_run_id))
+        row = {"run_id": self.id, "session_id": self.session_id, "kind": kind, "other_run_id": other}
         self._row("run_links", {**row, "sha256": sha256})
 
     def _go_on_from(self, earlier: KnownData) -> None:
@@ -267,7 +285,8 @@ class Facts:
     def _log_architecture(self, framework: str, class_name: str, layers: Any, counts: dict[str, Any]) -> None:
         # What the table refuses would leave a run that refers to nothing.
         whole = {name: None if count is None else self._whole(name, count) for name, count in counts.items()}
-        row = {"framework": str(framework), "class_name": str(class_name), **whole, "layers": dumps(layers)}
+        words = {"framework": mask_text(str(framework)), "class_name": mask_text(str(class_name))}
+        row = {**words, **whole, "layers": dumps(layers, "")}
         self._state({"architecture_id": self._content("architectures", row)})
 
     def log_optimizer(
@@ -281,7 +300,7 @@ class Facts:
         """Record an optimizer and its groups; give its id."""
         optimizer_id = new_id()
         row = {"id": optimizer_id, "run_id": self.id, "position": position, "class_name": class_name}
-        row |= {"settings": dumps(settings), "scheduler": None if scheduler is None else dumps(scheduler)}
+        row |= {"settings": dumps(settings, ""), "scheduler": None if scheduler is None else dumps(scheduler, "")}
         self._try("log_optimizer", self._row, "optimizers", row)
         for number, group in enumerate(groups or []):
             facts = dict(group)
@@ -305,7 +324,7 @@ class Facts:
             "position": position,
             "n_parameters": n_parameters,
         }
-        row |= {"lr": lr if isinstance(lr, (int, float)) else None, "settings": dumps(settings), "step": step}
+        row |= {"lr": lr if isinstance(lr, (int, float)) else None, "settings": dumps(settings, ""), "step": step}
         self._try("log_optimizer_group", self._row, "optimizer_groups", row)
 
     def missing(self, collector: str, why: str) -> None:
@@ -367,13 +386,10 @@ class Facts:
 
     def _whole(self, what: str, value: Any) -> int | None:
         """A step, an epoch or a count; None, and what it belongs to goes without it, where it is none."""
-        try:
-            number = int(value)
-        except (TypeError, ValueError, OverflowError, RuntimeError):
-            number = -1
-        if 0 <= number <= MOST:
+        number = as_whole(value)
+        if number is not None and 0 <= number <= MOST:
             return number
-        self._refuse("log", ValueError(f"{what} is a whole number from 0 on that 64 bits hold, not {value!r:.100}"))
+        self._refuse("log", ValueError(f"{what} is a whole number from 0 on that 64 bits hold, not {shown(value)}"))
         return None
 
     def _refuse(self, what: str, error: BaseException) -> None:
@@ -381,9 +397,9 @@ class Facts:
             return
         if is_strict():
             raise error
-        text = f"{what} on run {self.name!r} was refused: {message_of(error)[:10_000]}"
+        text = mask_text(f"{what} on run {self.name!r} was refused: {message_of(error)[:10_000]}")
         warn_once(f"{self.id}/{what}/{name_of(error)}", text)
         self._n_refused += 1
         if self._n_refused > _REFUSALS:  # a loop that is odd at each step must not fill the file
             return
-        self._engine.event("refused", mask_text(text)[:500], severity="warning", run_id=self.id)
+        self._engine.event("refused", text[:500], severity="warning", run_id=self.id)

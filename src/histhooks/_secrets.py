@@ -7,94 +7,47 @@ text is kept, no hash either. Masked text keeps its number of lines, so that a d
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
-from histhooks._secret_keys import EXEMPT_KEYS, LONG_VALUE_KEYS, SECRET_KEYS, TOKEN_OWNERS
+from histhooks._secret_keys import PLACEHOLDER, WORDS, is_secret_key, kind_of
+from histhooks._secret_shapes import (
+    ADDRESS,
+    AFTER_PATTERN,
+    BEHIND,
+    KEY_HINT_PATTERN,
+    KEYED,
+    PEM,
+    SHAPE,
+    SHAPES_PATTERN,
+    lazily,
+    needs,
+)
 
 MASK = "[masked]"
 
 
-class _Lazy:
-    """A pattern that is compiled when it is first used: all of them take longer than the rest of an import."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __getattr__(self, name: str) -> Any:
-        pattern = re.compile(self._text)
-        for method in ("match", "search", "sub", "findall"):
-            setattr(self, method, getattr(pattern, method))
-        return getattr(pattern, name)
-
-
-def _lazily(text: str) -> re.Pattern[str]:
-    return cast("re.Pattern[str]", _Lazy(text))
-
-
-LONG = 12
-_NUMBERS_ARE_PLAIN = frozenset({"pass", "pw", "pwd", "cookie", "cookies"})
-_JOINED = tuple(key.replace("_", "") for key in SECRET_KEYS if len(key) > 5 and key not in _NUMBERS_ARE_PLAIN)
-
 # Where lines end, as str.splitlines sees it.
 _END = r"\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
-_FILLED = _lazily(rf"[^{_END}]+")
+_FILLED = lazily(rf"[^{_END}]+")
 
-# The published prefixes of tokens and keys: GitHub, GitLab, AWS, Google, Slack, Stripe, OpenAI, Anthropic and so on.
-_SHAPES = _lazily(
-    r"(?<![A-Za-z0-9])(?:"
-    r"A(?:KI|SI|BI|CC)A[A-Z0-9]{16}(?![A-Za-z0-9])"
-    r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|gl(?:pat|ptt|dt|rt|cbt|oas)-[\w.-]{16,}"
-    r"|AIza[\w-]{30,}|ya29\.[\w.-]{16,}|GOCSPX-[\w-]{16,}"
-    r"|xox[a-z](?:\.xox[a-z])?-[\w-]{10,}|xapp-\d-[\w-]{10,}"
-    r"|[sr]k_(?:live|test|prod)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9+/=]{16,}"
-    r"|sk-(?=[a-zA-Z_-]{0,60}\d)[\w-]{20,}|sk-(?:proj|ant|svcacct|admin|or)-[\w-]{16,}|sk-[A-Za-z0-9]{32,}"
-    r"|hf_[A-Za-z0-9]{20,}|api_org_[A-Za-z0-9]{20,}|wandb_v\d_\w{20,}|gsk_[A-Za-z0-9]{30,}|r8_[A-Za-z0-9]{30,}"
-    r"|xai-[A-Za-z0-9]{30,}|pplx-[A-Za-z0-9]{30,}|nvapi-[\w-]{30,}|lsv2_\w{30,}"
-    r"|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{50,}|dckr_(?:pat|oat)_[\w-]{20,}|do[opr]_v1_[a-f0-9]{40,}"
-    r"|SG\.[\w-]{16,}\.[\w-]{16,}|SK[0-9a-f]{32}(?![0-9a-f])|key-[0-9a-f]{32}(?![0-9a-f])|dapi[a-f0-9]{32}"
-    r"|hv[sbr]\.[\w-]{20,}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|pul-[a-f0-9]{40}|sbp_[a-f0-9]{40}|gl(?:sa|c)_[\w=]{20,}"
-    r"|lin_api_\w{30,}|ntn_[A-Za-z0-9]{30,}|sntry[su]_[\w=+/-]{30,}|dp\.[a-z]{2,5}\.\w{30,}"
-    r"|\d{8,10}:AA[\w-]{32,}|AGE-SECRET-KEY-1[A-Z0-9]{40,}|EAACEdEose0cBA\w+"
-    r"|eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*){1,3}|eyJhcGlf[\w+/=-]{20,}|LS0tLS1CRUdJTi[\w+/=]{40,}"
-    r"|\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}|\$6\$[^\s$]{1,40}\$[./A-Za-z0-9]{40,}"
-    r")"
-)
-_AFTER = _lazily(  # a known beginning, which stays, and the secret behind it
-    r"(?P<head>hooks\.slack\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/"
-    r"|(?i:[?&](?:sig|(?:x-(?:amz|goog)-)?(?:signature|credential|security-token))=)"
-    r"|(?i:(?<![\w])bearer[ \t]+(?=[^\s\"'`]{0,200}\d)(?=[^\s\"'`]{12}))"
-    r"|(?i:(?<![\w])(?:wandb|docker|npm)[ \t]+login(?:[ \t]+-[\w-]+(?:[= ]\S+)?)*?[ \t]+)(?=[0-9a-f]{40})"
-    r"|(?<![\w])sshpass[ \t]+-p[ \t]*|(?<![\w])(?:-u|--user)[ =](?=[^\s\"':]+:[^\s\"'])"
-    r"|(?<![\w])(?:docker|podman)[ \t]+login[^\n]{0,200}?[ \t]-p[ \t]*)(?P<value>[^\s\"'`<>&\\]+)"
-)
-_URL = _lazily(
+_URL = lazily(
     r"://(?P<info>[^\s/?#\"'`<>\\]+|[^\s/:@\"'`<>\[\]\\]*:(?!\d{1,5}(?:[^\w]|$))[^\s@\"'`<>\\]+)@(?=[^\s@/\"'`])"
 )
-_PEM = _lazily(
+_PEM = lazily(
     r"(?s)(?P<head>-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)"
     r"(?P<body>.*?(?=-----END [A-Z0-9 ]*PRIVATE KEY)|(?:(?:\\n|\\r|\s)*[+\- ]?[A-Za-z0-9+/=]{16,})+)"
 )
-_PEM_END = _lazily(
+_PEM_END = lazily(
     rf"(?m)(?P<head>^)(?P<body>(?:[+\- ]?[ \t]*[A-Za-z0-9+/=]{{40,}}[{_END}]+)"
     rf"(?:[+\- ]?[ \t]*[A-Za-z0-9+/=]+[{_END}]+)*)"
     r"(?=[+\- ]?[ \t]*-----END [A-Z0-9 ]*PRIVATE KEY)"
 )
-_PEM_LINE = _lazily(rf"(?m)^([+\- ]?[ \t]*)[^\s{_END}][^{_END}]*")
-
-_KEY_HINT = r"(?i:pass|pwd|pw\b|secret|token|key|cred|auth|cookie|bearer|jwt|conn|webhook|seed_phrase)"
-_HINT = _lazily(_KEY_HINT)
-# Text in which this finds nothing holds nothing that any rule masks.
-_PREFILTER = _lazily(
-    _KEY_HINT + r"|://|(?i:sig|user|login)|-u |sshpass|eyJ|LS0t|PRIVATE|\$[26]|:AA|EAAC|SG\.|SK[0-9a-f]|dapi|hv[sbr]\."
-    r"|(?:A(?:KI|SI|BI|CC)A)|gh[pousr]_|_pat_|gl[a-z]{2,4}-|AIza|ya29|GOC|xox|xapp|[sr]k[_-]|whsec|hf_|_org_|wandb_|gsk_"
-    r"|r8_|xai-|pplx|nvapi|lsv2|npm_|pypi-|_oat_|_v1_|shp|pul-|sbp_|gl(?:sa|c)_|lin_|ntn_|sntry|dp\.|AGE-"
-)
+_PEM_LINE = lazily(rf"(?m)^([+\- ]?[ \t]*)[^\s{_END}][^{_END}]*")
 
 _QUOTE = r"(?P<quote>\\*(?:\"\"\"|'''|[\"'`]))"
-_QUOTED = _lazily(
+_QUOTED = lazily(
     rf"(?P<head>[rbfuRBFU]{{0,2}}{_QUOTE})(?:(?<=\"\"\"|''')(?P<long>(?s:.)*?)(?=(?P=quote))"
     rf"|(?P<value>(?:(?!(?P=quote))(?:\\[^{_END}]|[^\\{_END}]|\\(?=[{_END}])|\\\Z))*))(?P<tail>(?P=quote))?"
 )
@@ -102,102 +55,29 @@ _TYPE = (
     r"(?:\w+\.)?(?:Optional|Union|Annotated|Final|ClassVar|SecretStr|str|string|bytes|Any)\b"
     r"(?:\[[^\]\n]*\])?(?:[ \t]*\|[ \t]*\w+)*"
 )
-_KEY = _lazily(r"(?P<key>[\w.\-]+)(?P<close>\\*[\"'`])?\]?")
-_ASSIGN = _lazily(rf"(?P<gap>[ \t]*:[ \t]*{_TYPE}[ \t]*=|\s*(?:[=!]=|:=|=>|=)|\s*:(?![:/=]))[ \t]*")
-_NAME_VALUE = _lazily(r"\s*,?\s*(?:\\*[\"'])?(?i:value)(?:\\*[\"'])?\s*[:=]\s*")
-_COMMA, _SPACES, _TAG = _lazily(r"\s*,\s*"), _lazily(r"[ \t]+"), _lazily(r"[^<>]*>")
-_OPENED = _lazily(r"\s*[\[(]?\s*(?=[rbfuRBFU]{0,2}\\*[\"'`])")
-_NEXT = _lazily(r"\s*[,+]?\s*(?=[rbfuRBFU]{0,2}\\*[\"'`])")
-_BLOCK = _lazily(r"[|>][+\-\d]*[ \t]*\r?\n")
+_KEY = lazily(r"(?P<key>[\w.\-]+)(?P<close>\\*[\"'`])?\]?")
+_ASSIGN = lazily(rf"(?P<gap>[ \t]*:[ \t]*{_TYPE}[ \t]*=|\s*(?:[=!]=|:=|=>|=)|\s*:(?![:/=]))[ \t]*")
+_NAME_VALUE = lazily(r"\s*,?\s*(?:\\*[\"'])?(?i:value)(?:\\*[\"'])?\s*[:=]\s*")
+_COMMA, _SPACES, _TAG = lazily(r"\s*,\s*"), lazily(r"[ \t]+"), lazily(r"[^<>]*>")
+_OPENED = lazily(r"\s*[\[(]?\s*(?=[rbfuRBFU]{0,2}\\*[\"'`])")
+_NEXT = lazily(r"\s*[,+]?\s*(?=[rbfuRBFU]{0,2}\\*[\"'`])")
+_BLOCK = lazily(r"[|>][+\-\d]*[ \t]*\r?\n")
 _SCHEME = r"(?:(?i:Bearer|Basic|Token|Digest|Negotiate|ApiKey|AWS4-HMAC-SHA256)[ \t]+)?"
-_PLAIN = _lazily(rf"{_SCHEME}(?:\[masked\]|(?:[^\s\"'`;&,<>]|,(?![\s\"']|$|[\w.\-]*\s*[=:]))+)")
-_HEADER_VALUE = _lazily(rf"[^\"'`{_END}]+")
-_LINE_VALUE = _lazily(rf"[^{_END}]+?(?=[ \t]*,?(?:[ \t]+#[^{_END}]*)?(?:[{_END}]|\Z))")
-_LINE_START = _lazily(r"[+\- ]?\s*(?:-\s+)?(?:export\s+|set\s+|const\s+|let\s+|var\s+)?[\"']?\Z")
-_STATEMENT = _lazily(r"[+\- ]?\s*(?:if|elif|else|while|for|with|except|lambda|return|assert|case|class|async|def)\b")
+_PLAIN = lazily(rf"{_SCHEME}(?:\[masked\]|(?:[^\s\"'`;&,<>]|,(?![\s\"']|$|[\w.\-]*\s*[=:]))+)")
+_HEADER_VALUE = lazily(rf"[^\"'`{_END}]+")
+_LINE_VALUE = lazily(rf"[^{_END}]+?(?=[ \t]*,?(?:[ \t]+#[^{_END}]*)?(?:[{_END}]|\Z))")
+_LINE_START = lazily(r"[+\- ]?\s*(?:-\s+)?(?:export\s+|set\s+|const\s+|let\s+|var\s+)?[\"']?\Z")
+_STATEMENT = lazily(r"[+\- ]?\s*(?:if|elif|else|while|for|with|except|lambda|return|assert|case|class|async|def)\b")
 
-_PLACEHOLDER = _lazily(
-    r"(?:\s|[,;:|/@.-]|\$\{[^{}]*\}|\$[A-Z_][A-Z0-9_]*|\$\([^()]*\)|\{[^{}]*\}|\{\{[^{}]*\}\}|%\(\w+\)s|%[sr]|<[^<>]*>"
-    r"|\*+|(?i:\[masked\]|\[redacted\]|bearer|basic|none|null|true|false)(?!\w))*\Z"
-)
-_CODE = _lazily(
+_CODE = lazily(
     r"(?:\$\{|\$\(|\{\{|%\().*\Z|(?:None|True|False|null|none|true|false|str|bytes|int|bool|float|string|Any|object|self"
     rf"|raise|return|pass|continue|break|yield|print|not|await)\b(?:\W.*)?\Z|{_TYPE}\W*\Z"
     r"|[A-Za-z_][\w.]*(?:\(.*\)|\[.*\])[\w.()\[\]\"']*[,:]?\Z|[A-Za-z_][\w.]*\(\Z"
 )
-_NUMBER = _lazily(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\Z")
-_WORDS = _lazily(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_RANDOM = _lazily(r"(?=[^\d]*\d)(?=[^A-Za-z]*[A-Za-z])[\w+/=.~-]{16,}\Z")
-_SWITCH = _lazily(r"[a-z](?=[A-Z0-9])|[A-Z](?=[0-9])|[0-9](?=[A-Za-z])")
+_NUMBER = lazily(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\Z")
+_LOGIN = lazily(r"[^\s:/]+:[^\s/]")  # user:password
+_OPTION = lazily(r"--?[A-Za-z][^=\s]*\Z")
 _CHUNK = 1 << 16
-
-
-@lru_cache(maxsize=4096)
-def _kind_of(key: str) -> str:
-    """How a key is judged: `any` value, `text`, `long` values, `random` ones, or '' where it is none of ours."""
-    words = [word.lower() for word in _WORDS.findall(key)]
-    phrase = f"_{'_'.join(words)}_"
-    if any(phrase.endswith(f"_{exempt}_") for exempt in EXEMPT_KEYS):
-        return ""
-    found = [secret for secret in SECRET_KEYS if f"_{secret}_" in phrase]
-    if found:
-        return "text" if _NUMBERS_ARE_PLAIN.issuperset(found) else "any"
-    if any(word.endswith(_JOINED) for word in words):
-        return "any"
-    if any(f"_{name}_" in phrase for name in LONG_VALUE_KEYS[1:]):
-        return "long"
-    if "token" in words:
-        is_owned = words[-1] == "token" and (len(words) == 1 or words[-2] in TOKEN_OWNERS)
-        return "long" if is_owned or key.isupper() else "random"
-    return "random" if words and words[-1] == "key" else ""
-
-
-def _is_long(text: str) -> bool:
-    if re.search(r"\s", text) or (text[:1], text[-1:]) in (("<", ">"), ("[", "]")):
-        return False
-    mixed = re.search(r"\d", text) and re.search(r"[A-Za-z]", text)
-    return len(text) >= (8 if mixed else LONG)
-
-
-def _is_random(text: str) -> bool:
-    return bool(_RANDOM.match(text)) and len(_SWITCH.findall(text)) * 5 >= len(text)
-
-
-def is_secret_key(key: str, value: object = None) -> bool:
-    """Whether what stands under a key is masked.
-
-    Parameters
-    ----------
-    key : str
-        Name of a param, tag, variable or option: ``db_password``, ``apiKey``, ``X-Api-Key``, ``clf__token``.
-    value : object, optional
-        The value, for the keys that are judged by it; None asks whether a key is secret whatever its value.
-
-    Returns
-    -------
-    bool
-
-    Examples
-    --------
-    >>> is_secret_key("db_password"), is_secret_key("num_tokens"), is_secret_key("pad_token", "</s>")
-    (True, False, False)
-    """
-    kind = _kind_of(key)
-    if not kind or isinstance(value, bool):
-        return False
-    if value is None:
-        return kind in ("any", "text")
-    if isinstance(value, (int, float)):
-        return kind == "any"
-    if isinstance(value, (bytes, bytearray)):
-        value = value.decode("latin-1")
-    if not isinstance(value, str):
-        return kind in ("any", "text")
-    if _PLACEHOLDER.match(value):
-        return False
-    if kind == "text":
-        return not re.match(r"(?:[/~]|\.{1,2}/|[A-Za-z]:\\)[^\s;]*\Z", value)  # PWD is the working folder
-    return kind == "any" or (_is_long(value) if kind == "long" else _is_random(value))
 
 
 def _blot(text: str) -> str:
@@ -215,13 +95,28 @@ def _mask_pem(text: str) -> str:
 
 def _mask_url(found: re.Match[str]) -> str:
     info, scheme = found["info"], found.string[max(0, found.start() - 5) : found.start()].lower()
-    if _PLACEHOLDER.match(info) or (":" not in info and not scheme.endswith(("http", "https"))):
+    if PLACEHOLDER.match(info) or (":" not in info and not scheme.endswith(("http", "https"))):
         return found[0]
     return f"://{MASK}@"
 
 
 def _mask_after(found: re.Match[str]) -> str:
-    return found[0] if _PLACEHOLDER.match(found["value"]) else found["head"] + MASK
+    head, value = found["head"], found["value"]
+    if PLACEHOLDER.match(value) or (head[:5].lower() == "basic" and not _is_login(value)):
+        return found[0]
+    return head + MASK
+
+
+def _is_login(value: str) -> bool:
+    """Whether a word of base64 is ``user:password``, as an ``Authorization: Basic`` header has it."""
+    import base64
+
+    word = value.rstrip("=,;)]}")
+    try:
+        decoded = base64.b64decode(word + "=" * (-len(word) % 4), validate=True)
+    except ValueError:
+        return False
+    return b":" in decoded and decoded.isascii()
 
 
 def _is_code(key: str, value: str) -> bool:
@@ -232,8 +127,8 @@ def _is_code(key: str, value: str) -> bool:
     last = re.fullmatch(r"(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)", value)
     if not last:
         return False
-    own, other = _WORDS.findall(key.lower()), _WORDS.findall(last[1].lower())
-    return ("." in value and _kind_of(last[1]) != "") or (own[-1:] == other[-1:] != [])
+    own, other = WORDS.findall(key.lower()), WORDS.findall(last[1].lower())
+    return ("." in value and kind_of(last[1]) != "") or (own[-1:] == other[-1:] != [])
 
 
 def _spans(text: str, found: re.Match[str]) -> list[tuple[int, int]]:
@@ -268,7 +163,7 @@ def _spans(text: str, found: re.Match[str]) -> list[tuple[int, int]]:
     if is_line and gap.endswith(":") and (block := _BLOCK.match(text, at)):
         indent = len(line) - len(line.lstrip(" "))
         body = re.compile(rf"(?:[ \t]{{{indent + 1},}}[^\r\n]*(?:\r?\n|\Z)|[ \t]*\r?\n)*").match(text, block.end())
-        return [(block.end(), body.end())] if body and body[0] and _kind_of(key) == "any" else []
+        return [(block.end(), body.end())] if body and body[0] and kind_of(key) == "any" else []
     words = key.lower()
     if gap.endswith((":", "=")) and words.endswith(("authorization", "cookie")):
         value = _HEADER_VALUE.match(text, at)
@@ -303,7 +198,7 @@ def _quoted_spans(text: str, quoted: re.Match[str] | None, key: str, several: bo
 def _mask_assigned(text: str) -> str:
     """Mask what is assigned to a secret key: ``KEY=x``, ``"key": "x"``, ``--key x``, ``<key>x</key>`` and so on."""
     pieces, done, at = [], 0, 0
-    while hint := _HINT.search(text, at):
+    while hint := KEY_HINT_PATTERN.search(text, at):
         start = hint.start()
         while start > at and hint.start() - start < 80 and (text[start - 1].isalnum() or text[start - 1] in "_.-"):
             start -= 1
@@ -311,7 +206,7 @@ def _mask_assigned(text: str) -> str:
         if found is None:
             break
         at = max(found.end("key"), hint.end())
-        if not _kind_of(found["key"].strip("-.")):
+        if not kind_of(found["key"].strip("-.")):
             continue
         for first, last in _spans(text, found):
             pieces += [text[done:first], _blot(text[first:last])]
@@ -319,12 +214,14 @@ def _mask_assigned(text: str) -> str:
     return "".join([*pieces, text[done:]]) if pieces else text
 
 
-def _mask_once(text: str) -> str:
-    text = _SHAPES.sub(MASK, text)
-    text = _AFTER.sub(_mask_after, text)
-    if "://" in text:
+def _mask_once(text: str, needed: int) -> str:
+    if needed & SHAPE:
+        text = SHAPES_PATTERN.sub(MASK, text)
+    if needed & BEHIND:
+        text = AFTER_PATTERN.sub(_mask_after, text)
+    if needed & ADDRESS:
         text = _URL.sub(_mask_url, text)
-    return _mask_assigned(text)
+    return _mask_assigned(text) if needed & KEYED else text
 
 
 def _chunks(text: str) -> list[str]:
@@ -332,9 +229,7 @@ def _chunks(text: str) -> list[str]:
     chunks, done = [], 0
     while len(text) - done > _CHUNK:
         end = text.find("\n", done + _CHUNK) + 1
-        while (
-            end and _PREFILTER.search(text, text.rfind("\n", 0, max(0, end - 200)) + 1, end) and end - done < 4 * _CHUNK
-        ):
+        while end and needs(text[text.rfind("\n", 0, max(0, end - 200)) + 1 : end]) and end - done < 4 * _CHUNK:
             end = text.find("\n", end) + 1
         if not end:
             break
@@ -361,16 +256,18 @@ def mask_text(text: str) -> str:
     >>> mask_text("postgres://ann:pw@db/runs --password=hunter2 lr=0.1")
     'postgres://[masked]@db/runs --password=[masked] lr=0.1'
     """
-    if not _PREFILTER.search(text):
+    needed = needs(text)
+    if not needed:
         return text
-    if "PRIVATE KEY" in text:
+    if needed & PEM:
         text = _mask_pem(text)
     return "".join(map(_settled, _chunks(text))) if len(text) > _CHUNK else _settled(text)
 
 
 def _settled(text: str) -> str:
-    for _ in range(8):
-        masked = _mask_once(text)
+    needed = needs(text)
+    for _ in range(8 if needed else 0):
+        masked = _mask_once(text, needed)
         if masked == text:
             break
         text = masked
@@ -407,19 +304,64 @@ def _mask_value(key: str, value: Any, depth: int) -> Any:
     if depth > 50:
         return MASK  # a value this deep, or one that holds itself, is nothing a person wrote
     if isinstance(value, Mapping):
-        under = _kind_of(key) == "any"
-        named = next((value[n] for n in ("name", "key") if isinstance(value.get(n), str)), None)
-        masked: dict[Any, Any] = {}
-        for name, inner in value.items():
-            own = named if name == "value" and named is not None else name
-            shown = mask_text(name) if isinstance(name, str) else name
-            while shown in masked:
-                shown += "'"
-            masked[shown] = _mask_value(key if under else str(own), inner, depth + 1)
-        return masked
+        return _mask_mapping(key, value, depth)
     if type(value) in (list, tuple):
-        return type(value)(_mask_value(key, inner, depth + 1) for inner in value)
+        return type(value)(_mask_members(key, value, depth))
     return value
+
+
+def _mask_mapping(key: str, value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
+    cut = value.get("$cut") if len(value) == 1 else None
+    if isinstance(cut, Mapping):
+        return {"$cut": _mask_cut(key, cut, depth + 1)}
+    under = kind_of(key) == "any"
+    named = next((value[n] for n in ("name", "key") if isinstance(value.get(n), str)), None)
+    masked: dict[Any, Any] = {}
+    for name, inner in value.items():
+        own = named if name == "value" and named is not None else name
+        shown = mask_text(name) if isinstance(name, str) else name
+        while shown in masked:
+            shown += "'"
+        is_ours = isinstance(name, str) and name[:1] == "$"
+        masked[shown] = _mask_value(key if under or is_ours else str(own), inner, depth + 1)
+    return masked
+
+
+def _mask_cut(key: str, cut: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
+    """What `_values.py` left of a long value stands under the key of that value."""
+    return {
+        name: _mask_value(key, inner, depth + 1) if name in ("text", "items") else inner for name, inner in cut.items()
+    }
+
+
+def _mask_members(key: str, members: Sequence[Any], depth: int) -> Iterator[Any]:
+    """Mask the members of a list: a command line, lines of a private key, pairs of key and value, or what else."""
+    is_pairs = len(members) > 0 and all(map(_is_pair, members))
+    option, in_pem = "", False
+    for member in members:
+        if type(member) is not str:
+            option = ""
+            if is_pairs:
+                yield type(member)((mask_text(member[0]), _mask_value(member[0], member[1], depth + 2)))
+            else:
+                yield _mask_value(key, member, depth + 1)
+            continue
+        if in_pem:
+            in_pem = "-----END" not in member
+            yield _blot(member) if in_pem else member
+            continue
+        in_pem = "-----BEGIN" in member and "PRIVATE KEY" in member and "-----END" not in member
+        if option and member[:1] != "-" and is_secret_key(option, member):
+            yield _blot(member)
+        elif option in ("u", "user") and _LOGIN.match(member):
+            yield MASK
+        else:
+            yield _mask_value(key, member, depth + 1)
+        option = member.lstrip("-") if _OPTION.match(member) else ""
+
+
+def _is_pair(member: Any) -> bool:
+    return type(member) in (list, tuple) and len(member) == 2 and type(member[0]) is str
 
 
 def mask_argv(arguments: Sequence[str]) -> list[str]:
@@ -444,7 +386,7 @@ def mask_argv(arguments: Sequence[str]) -> list[str]:
         key, equals, value = argument.partition("=")
         if option and not argument.startswith("-") and is_secret_key(option, argument):
             masked.append(_blot(argument))
-        elif option in ("u", "user") and re.match(r"[^\s:/]+:[^\s/]", argument):
+        elif option in ("u", "user") and _LOGIN.match(argument):
             masked.append(MASK)
         elif equals and re.fullmatch(r"[\w.+/@~-]+", key) and is_secret_key(key, value):
             masked.append(f"{key}={_blot(value)}")

@@ -1,146 +1,84 @@
-"""From a program's values to JSON, and back where that is possible.
+"""A program's values as JSON text, and back where that is possible; the names of params; the number in a metric.
 
-What JSON has no word for becomes an object with one key that begins with ``$``: ``{"$float": "nan"}``,
-``{"$array": {"shape": [3], "dtype": "float64"}}``, ``{"$callable": "module.name"}``, ``{"$object": "module.Class"}``,
-``{"$bytes": 12}``. Values of arrays are never written. A mapping of the program that has such a key itself is wrapped
-in ``{"$dict": ...}``. A whole number of more than 4,200 digits is its hexadecimal text.
+What JSON has no word for is an object with one key that begins with ``$`` (:mod:`histhooks._jsonable`).
 """
 
 from __future__ import annotations
 
 import json
-import math
+import operator
+import re
 from collections.abc import Mapping
 from typing import Any
 
-_DEPTH = 12
-_ITEMS = 1000
-_TEXT = 20_000
-_BITS = 14_000  # 4,214 digits; Python converts 4,300 and no more (sys.set_int_max_str_digits)
-# json.dumps() would make an encoder for each call.
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-_PLAIN = frozenset({int, bool, type(None)})
-_LEAVES = _PLAIN | {str, float, list, tuple}
+from histhooks._device import is_elsewhere
+from histhooks._exceptions import answer
+from histhooks._jsonable import (
+    BITS,
+    DEPTH,
+    LEAVES,
+    PLAIN,
+    class_name,
+    clean_text,
+    digits,
+    encode,
+    is_mapping,
+    items_of,
+    key_text,
+    length_of,
+    new_key,
+    to_jsonable,
+)
+from histhooks._secret_keys import is_secret_key
+from histhooks._secrets import MASK, mask_text, mask_value
+
+__all__ = [
+    "as_float",
+    "as_whole",
+    "clean_text",
+    "digits",
+    "dumps",
+    "flatten",
+    "items_of",
+    "key_text",
+    "loads",
+    "text_of",
+    "to_jsonable",
+    "what_was_cut",
+    "what_was_unread",
+]
+
+_LEAVES_OF_ONE = 2000
 
 
-def clean_text(text: str) -> str:
-    """Replace what UTF-8 cannot hold, so that any file can."""
-    if text.__class__ is str and text.isascii():
-        return text
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def digits(number: int) -> str:
-    """The digits of a whole number; hexadecimal ones where Python refuses to convert so many."""
-    return str(number) if number.bit_length() < _BITS else hex(number)
-
-
-def _cut(text: str) -> Any:
-    text = clean_text(text)
-    if len(text) <= _TEXT:
-        return text
-    return {"$cut": {"text": text[:_TEXT], "characters": len(text)}}
-
-
-def _name_of(thing: Any) -> str:
-    module = getattr(thing, "__module__", None)
-    name = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None) or type(thing).__name__
-    return clean_text(f"{module}.{name}" if isinstance(module, str) else str(name))
-
-
-def to_jsonable(value: Any, depth: int = 0) -> Any:
-    """Turn any value into what JSON can say.
+def dumps(value: Any, key: str | None = None) -> str:
+    """Write a value as JSON text, in one canonical form: sorted keys, no spaces, ASCII, secrets in texts masked.
 
     Parameters
     ----------
     value : object
-        Any value of the program. It is looked at, never changed, copied or printed.
-    depth : int
-        How deep inside another value it lies.
-
-    Returns
-    -------
-    object
-        None, bool, int, finite float, str, list or dict.
+        Any value of the program.
+    key : str, optional
+        What it stands under, if that, and the names inside it, may say that something is a secret. By default texts
+        are judged by what they are: what histhooks says itself has names that say no such thing (`secrets.py`).
     """
     kind = type(value)
-    if value is None or kind is bool:
-        return value
-    if kind is int:
-        return value if value.bit_length() < _BITS else _cut(digits(value))
-    if kind is float:
-        return value if math.isfinite(value) else {"$float": _special(value)}
-    if kind is str:
-        return _cut(value)
-    try:
-        return _to_jsonable(value, depth)
-    except (TypeError, ValueError, AttributeError, RuntimeError, OSError):
-        return {"$object": _name_of(kind)}
-
-
-def _to_jsonable(value: Any, depth: int) -> Any:
-    if depth > _DEPTH:
-        return {"$cut": {"depth": depth}}
-    if isinstance(value, Mapping):
-        items = list(value.items())
-        out = {clean_text(str(k)): to_jsonable(v, depth + 1) for k, v in items[:_ITEMS]}
-        if len(items) > _ITEMS:
-            return {"$cut": {"items": out, "count": len(items)}}
-        return {"$dict": out} if any(k.startswith("$") for k in out) else out
-    if isinstance(value, (list, tuple, set, frozenset, range)):
-        members = list(value)
-        if isinstance(value, (set, frozenset)):
-            members = sorted(members, key=str)
-        listed = [to_jsonable(v, depth + 1) for v in members[:_ITEMS]]
-        return {"$cut": {"items": listed, "count": len(members)}} if len(members) > _ITEMS else listed
-    if isinstance(value, bool):
-        return bool(value)
-    if isinstance(value, int):
-        return to_jsonable(int(value), depth)
-    if isinstance(value, float):
-        return to_jsonable(float(value), depth)
-    if isinstance(value, str):
-        return _cut(str(value))
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return {"$bytes": len(value)}
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if shape is not None and dtype is not None and not isinstance(value, type):
-        if len(shape) == 0 and hasattr(value, "item") and not hasattr(value, "detach"):
-            return to_jsonable(value.item(), depth + 1)
-        return {"$array": {"shape": [int(n) for n in shape], "dtype": str(dtype)}}
-    if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
-        return {"$callable": _name_of(value)}
-    if hasattr(value, "__fspath__"):
-        return _cut(str(value))
-    if kind_is_plain(value):
-        return _cut(str(value))
-    inner = getattr(value, "func", None)  # functools.partial
-    if inner is not None and hasattr(value, "keywords"):
-        return {"$callable": _name_of(inner), "keywords": to_jsonable(value.keywords, depth + 1)}
-    return {"$object": _name_of(type(value))}
-
-
-def kind_is_plain(value: Any) -> bool:
-    """Whether the text of a value is short and says all: dates, enums, decimals, dtypes, devices."""
-    module = type(value).__module__.partition(".")[0]
-    return module in {"datetime", "decimal", "fractions", "uuid", "enum"} or any(
-        base.__name__ in {"dtype", "device"} for base in type(value).__mro__
-    )
-
-
-def _special(value: float) -> str:
-    return "nan" if value != value else "inf" if value > 0 else "-inf"
-
-
-def dumps(value: Any) -> str:
-    """Write a value as JSON text, in one canonical form: sorted keys, no spaces, ASCII."""
-    kind = value.__class__
-    if kind in _PLAIN:  # most of all params; the encoder takes four times as long to say the same
+    # Most of all params; the encoder takes four times as long to say the same.
+    if kind in PLAIN and not (key and is_secret_key(key, value)):
         if kind is not int:
             return "null" if value is None else "true" if value else "false"
-        if value.bit_length() < _BITS:
+        if value.bit_length() < BITS:
             return repr(value)
-    return _encode(to_jsonable(value))
+    found = to_jsonable(value)
+    return encode(found if key is None else mask_value(key, found))
+
+
+def text_of(value: Any, key: str = "") -> str:
+    """A value as a tag has it: a word as it is, all else as JSON; secrets masked."""
+    if issubclass(type(value), str):
+        word = clean_text(str.__str__(value))
+        return MASK if is_secret_key(key, word) else mask_text(word)
+    return dumps(value, key)
 
 
 def what_was_cut(text: str) -> str | None:
@@ -154,6 +92,12 @@ def what_was_cut(text: str) -> str | None:
     return _cut_in(json.loads(text)) if '{"$cut":' in text else None
 
 
+def what_was_unread(text: str) -> str | None:
+    """What was raised where a part of a value, or all of it, was read; None where all could be."""
+    found = re.search(r'\{"\$unread":"([^"]*)"\}', text)
+    return None if found is None else found[1]
+
+
 def _cut_in(value: Any) -> str | None:
     if isinstance(value, list):
         return next((found for found in map(_cut_in, value) if found), None)
@@ -165,6 +109,8 @@ def _cut_in(value: Any) -> str | None:
         return next((found for found in map(_cut_in, value.values()) if found), None)
     if "characters" in cut:
         return f"{len(cut['text'])} of {cut['characters']} characters"
+    if "circle" in cut:
+        return "it holds itself"
     return f"{len(cut['items'])} of {cut['count']} items" if "count" in cut else f"what lies {cut['depth']} deep"
 
 
@@ -190,19 +136,60 @@ def _revive(value: Any) -> Any:
 def flatten(mapping: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     """Join the keys of nested mappings with dots; lists stay as they are.
 
+    A mapping that has more than 2,000 leaves, lies more than 12 deep or holds itself stays a value, of which
+    :func:`dumps` keeps what it can. What a mapping does not give is :class:`Unread`.
+
+    Raises
+    ------
+    TypeError
+        Where it is no mapping.
+    UnansweredError
+        Where it does not even give its keys.
+
     Examples
     --------
     >>> flatten({"a": {"b": 1}, "c": [2]})
     {'a.b': 1, 'c': [2]}
     """
+    if not (issubclass(type(mapping), dict) or is_mapping(type(mapping))):
+        raise TypeError(f"a mapping of names to values is needed, not {class_name(type(mapping))}")
     out: dict[str, Any] = {}
-    for key, value in mapping.items():
-        name = f"{prefix}{key}"
-        if value.__class__ not in _LEAVES and isinstance(value, Mapping) and value:
-            out.update(flatten(value, f"{name}."))
-        else:
-            out[clean_text(name)] = value
+    for key, value in items_of(mapping, None):
+        _flatten(prefix + new_key(key, out), value, out)
     return out
+
+
+def _flatten(name: str, value: Any, out: dict[str, Any], above: tuple[int, ...] = ()) -> None:
+    kind = type(value)
+    if kind in LEAVES or not (issubclass(kind, dict) or is_mapping(kind)):
+        out[name] = value
+        return
+    found: list[tuple[Any, Any]] | None = None
+    if len(above) < DEPTH and id(value) not in above and (above or _is_small(value)):
+        found = answer(None, _listed, value)
+    if not found:
+        out[name] = value  # empty, too
+        return
+    inner: dict[str, None] = {}
+    for key, member in found:
+        text = new_key(key, inner)
+        inner[text] = None
+        _flatten(f"{name}.{text}", member, out, (*above, id(value)))
+
+
+def _listed(mapping: Any) -> list[tuple[Any, Any]]:
+    return list(items_of(mapping))
+
+
+def _is_small(mapping: Any) -> bool:
+    """Whether a nested mapping has few leaves, so that each is a param of its own."""
+    left, waiting = _LEAVES_OF_ONE, [(mapping, 0)]
+    while waiting and left >= 0:
+        one, depth = waiting.pop()
+        left -= length_of(one)
+        if issubclass(type(one), dict) and depth < DEPTH and left >= 0:
+            waiting += [(inner, depth + 1) for inner in list(dict.values(one)) if issubclass(type(inner), dict)]
+    return left >= 0
 
 
 def as_float(value: Any) -> float:
@@ -224,4 +211,30 @@ def as_float(value: Any) -> float:
     if isinstance(value, (str, bytes)) or value is None:
         raise TypeError(f"a metric is a number, not {type(value).__name__}")
     item = getattr(value, "item", None)
-    return float(item() if item is not None else value)
+    if item is None:
+        return float(value)
+    found = item()
+    if isinstance(found, (str, bytes)) or found is None:
+        raise TypeError(f"a metric is a number, not {type(value).__name__}")
+    return float(found)
+
+
+def as_whole(value: Any) -> int | None:
+    """The whole number that a step or an epoch is: an int, one of NumPy, a float such as 3.0; None where it is none.
+
+    A text is none, and a tensor on a device is not waited for.
+    """
+    kind = type(value)
+    if issubclass(kind, int):
+        return int.__pos__(value)
+    if answer(True, is_elsewhere, value):
+        return None
+    if not issubclass(kind, float):
+        if not hasattr(kind, "__index__") and not (hasattr(kind, "item") and kind.__module__ == "numpy"):
+            return None
+        found = answer(None, operator.index if hasattr(kind, "__index__") else kind.item, value)
+        if type(found) is not float:
+            dtype = getattr(value, "dtype", None)
+            return found if type(found) is int and str(dtype).rpartition(".")[2] != "bool" else None
+        value = found
+    return int(value) if float.is_integer(value) else None

@@ -19,7 +19,9 @@ from histhooks._guard import gathered
 from histhooks._location import is_strict, project_name
 from histhooks._messages import warn_once
 from histhooks._run import Run, status_of
+from histhooks._secrets import mask_text
 from histhooks._time import now_us
+from histhooks._values import key_text
 
 __all__ = [
     "Run",
@@ -90,9 +92,10 @@ def start_run(
     >>> with histhooks.start_run("my loop", params={"lr": 0.1}) as run:
     ...     run.log({"loss": 0.3}, step=0)
     """
+    name = None if name is None else mask_text(key_text(name))
     run = open_run(kind="block", name=name, params=params, call_site=call_site(), implicit=False)
-    if tags:
-        run.tag(dict(tags))
+    if tags is not None:
+        run.tag(tags)
     return run
 
 
@@ -200,10 +203,10 @@ def open_run(
         engine.run_started(run)
         if kind != "candidate":
             gathered(run, "random states", _randomness.at_run_start, run)
-        if params:
+        if params is not None:
             run.log_params(params)
         if settings.tags:
-            run.tag(dict(settings.tags))
+            run.tag(settings.tags)
     except BaseException as error:  # Ctrl-C, or a failure of ours that is asked for: nobody has the run yet
         run.end(error=error)
         raise
