@@ -278,12 +278,17 @@ def test_a_seam_that_moves_is_noticed() -> None:
     import inspect
 
     import joblib.parallel
+    import sklearn.model_selection._validation
     import sklearn.utils.parallel
     from sklearn.base import BaseEstimator
     from sklearn.pipeline import Pipeline
 
     assert "__init_subclass__" not in vars(BaseEstimator)
     assert inspect.isfunction(joblib.parallel.BatchedCalls.__call__)
+    assert "BatchedCalls(" in inspect.getsource(joblib.parallel.Parallel.dispatch_one_batch)
     assert "self.items" in inspect.getsource(joblib.parallel.BatchedCalls.__reduce__)
     assert inspect.isfunction(sklearn.utils.parallel._FuncWrapper.__call__)
+    assert "self.function(" in inspect.getsource(sklearn.utils.parallel._FuncWrapper.__call__)
+    failures = sklearn.model_selection._validation._warn_or_raise_about_fit_failures
+    assert 'result["fit_error"]' in inspect.getsource(failures)
     assert inspect.isfunction(inspect.getattr_static(Pipeline, "fit_transform").fn)

@@ -41,8 +41,8 @@ the ``__init_subclass__`` that all pass through (``_MetadataRequester``), all th
 official registration that reaches every estimator. A function stays the object that it is and has another code, under
 whatever name it is called. Methods behind ``available_if`` are descriptors: the function inside (``fn``) is meant; of
 `fit = partial_fit` one of both is a copy. Tasks that joblib dispatches carry the current run on the batch
-(``joblib.parallel.BatchedCalls``), so that threads belong to it; in a worker process, what scikit-learn's own
-``delayed`` dispatches (``sklearn.utils.parallel._FuncWrapper``) is never a run. ``score`` is wrapped in mixins too;
+(``joblib.parallel.BatchedCalls``), so that threads belong to it; in a worker process, a function of scikit-learn's, and
+what its ``delayed`` dispatched from inside a run, is never a run, and a function of the program is. ``score`` is wrapped in mixins too;
 what scikit-learn's own code calls (a scorer, ``permutation_importance``) is none of the program's calls. Why fits
 failed inside a search, also in workers, ``_warn_or_raise_about_fit_failures`` of ``model_selection`` is given.
 
