@@ -218,7 +218,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_part_that_fails_takes_no_other_with_it(repository: Path) -> None:
     store = repository / "histhooks.db"
     program = (
-        "import platform\ndef broken(*args): raise OSError('no such thing')\nplatform.platform = broken\n" + PROGRAM
+        "import platform\ndef broken(*args): raise OSError('no such thing')\nplatform.python_implementation = broken\n"
+        + PROGRAM
     )
     code, _, err = run_program(program, store)
     assert code == 0, err
@@ -234,7 +235,10 @@ def test_a_part_that_fails_takes_no_other_with_it(repository: Path) -> None:
 def test_what_hangs_for_ever_is_told_as_missing_and_not_waited_for(repository: Path) -> None:
     os.mkfifo(repository / "piped.py")  # opening it waits for a writer, as a file behind a dead network does
     store = repository / "histhooks.db"
-    program = "import platform\nhang = lambda *args: open('piped.py').read()\nplatform.platform = hang\n" + PROGRAM
+    program = (
+        "import platform\nhang = lambda *args: open('piped.py').read()\nplatform.python_implementation = hang\n"
+        + PROGRAM
+    )
     code, _, err = run_program(program, store)
     assert code == 0, err
     rows = query(store, "SELECT collector, status, note FROM captures")

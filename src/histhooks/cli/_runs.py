@@ -277,6 +277,8 @@ _CSV = (
 
 
 def _csv(found: list[RunRecord], summaries: dict[str, list[dict[str, Any]]], params: dict[str, dict[str, Any]]) -> None:
+    from histhooks.history._best import best_of
+
     metrics = list(dict.fromkeys(row["name"] for run in found for row in summaries.get(run.id, [])))
     keys = list(dict.fromkeys(key for run in found for key in params.get(run.id, {})))
     writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -287,8 +289,11 @@ def _csv(found: list[RunRecord], summaries: dict[str, list[dict[str, Any]]], par
         values: list[Any] = [run.status if column == "status" else run.row[column] for column in _CSV]
         for name in metrics:
             row = rows.get(name)
-            best = None if row is None else {1: row["max"], -1: row["min"], 0: None}[row["direction"]]
-            values += [best, None if row is None else row["last_special"] or row["last"]]
+            best = None if row is None else best_of(run, row)
+            values += [
+                None if best is None else best.value,
+                None if row is None else row["last_special"] or row["last"],
+            ]
         own = params.get(run.id, {})
         values += [own[key] if isinstance(own.get(key), (str, int, float)) else _json(own.get(key)) for key in keys]
         writer.writerow(values)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from histhooks.history import RunRecord
 
 _FEW = 8
+_MEAN = "~"
 _LINES = 12  # of long texts
 
 
@@ -213,6 +214,8 @@ def _metrics(run: RunRecord, console: Console, is_full: bool) -> None:
         name = Cell(("* " if s is main else "  ") + common.plain(s["name"]), "bold" if s is main else "")
         rows.append([name, *map(Cell, texts), odd, Cell(curve, "running")])
     _table(columns, rows)
+    if any(texts[4].text.endswith(_MEAN) for texts in rows):
+        click.echo(f"  {_MEAN} the best mean: of an epoch, or of a part where no epochs are known")
 
 
 def _table(columns: list[Column], rows: list[list[Cell]]) -> None:
@@ -222,16 +225,18 @@ def _table(columns: list[Column], rows: list[list[Cell]]) -> None:
 
 
 def _last_and_best(run: RunRecord, summary: Mapping[str, Any], has_epochs: bool) -> tuple[str, str, str]:
-    last, best = summary["last_special"] or common.number(summary["last"]), best_of(summary)
+    last, best = summary["last_special"] or common.number(summary["last"]), best_of(run, summary)
     mean = mean_of_folds(run, summary)
     if mean is not None:
         return last, common.number(mean), "–"
     if best is None:
         return last, "–", "–"
-    epoch = run.epoch_at(summary["name"], best.step) if has_epochs else None
+    epoch = None
+    if has_epochs:
+        epoch = best.epoch if best.mean_of else run.epoch_at(summary["name"], best.step)
     step = common.number(best.step)
     at = facts.epoch(run, epoch) if epoch is not None else f"step {step}" if has_epochs else step
-    return last, common.number(best.value), at
+    return last, common.number(best.value) + (_MEAN if best.mean_of else ""), at
 
 
 def _children(run: RunRecord, console: Console, is_full: bool) -> None:

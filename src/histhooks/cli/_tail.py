@@ -87,7 +87,7 @@ class _Lines:
             click.echo(f"{common.plain(run.name)}  {run.kind}  {run.status}  {run.id}")
             click.echo(progress_text(update.progress, run))
             for summary in run.summaries[:_MOST_METRICS]:
-                click.echo(f"  {_metric_text(summary)}")
+                click.echo(f"  {_metric_text(run, summary)}")
         for event in update.events:
             click.echo(_event_text(event))
         if update.points and not is_first:
@@ -188,7 +188,7 @@ class _Live(_Lines):
         curve_width = 24 if self._console.width >= 90 else 10 if self._console.width >= 72 else 6
         rows = []
         for summary in summaries[: min(room, _MOST_METRICS)]:
-            value, step = best_of(summary) or (None, None)
+            value, step = (best_of(run, summary) or (None, None))[:2]
             curve = common.sparkline(self._curves.get(summary["name"], []), curve_width)
             last = summary["last_special"] or common.number(summary["last"])
             rows.append((common.plain(summary["name"]), last, common.number(value), common.number(step), curve))
@@ -206,8 +206,8 @@ class _Live(_Lines):
         return Group(*parts)
 
 
-def _metric_text(summary: dict[str, Any]) -> str:
-    best = best_of(summary)
+def _metric_text(run: RunRecord, summary: dict[str, Any]) -> str:
+    best = best_of(run, summary)
     text = f"{common.plain(summary['name'])}  {summary['last_special'] or common.number(summary['last'])}"
     return text if best is None else f"{text}  best {common.number(best.value)} at step {best.step}"
 

@@ -24,6 +24,7 @@ from histhooks.history._asking.selectors import find, select
 from histhooks.history._curves.series import Series
 from histhooks.history._lists import Runs
 from histhooks.history._opening import locate, open_store
+from histhooks.history._ranking import Best
 from histhooks.history._records import RunRecord
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class History:
         self._connection = self._opened.connection
         self._connection.row_factory = sqlite3.Row
         self.tell: Callable[[str], None] = _silent
+        self.known_bests: dict[tuple[str, str, int], Best] = {}  # by run, metric and count of points
         register(self)
 
     def __repr__(self) -> str:

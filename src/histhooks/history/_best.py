@@ -4,34 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import fsum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from histhooks.history._outcomes import outcome
+from histhooks.history._ranking import Best, best_value
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord
 
 
-class Best(NamedTuple):
-    """The best value of a metric.
-
-    Attributes
-    ----------
-    value : float
-    step : int or None
-        0-based step at which it came first.
-    """
-
-    value: float
-    step: int | None
-
-
-def best_of(summary: Mapping[str, Any]) -> Best | None:
-    """The best value of a metric; None where nobody knows which way is better, or no value is finite."""
-    key = {1: "max", -1: "min"}.get(summary["direction"])
-    if key is None or summary[key] is None:
-        return None
-    return Best(summary[key], summary[f"{key}_step"])
+def best_of(run: RunRecord, summary: Mapping[str, Any]) -> Best | None:
+    """The best value of a metric of a run; None where nobody knows which way is better, or no value is finite."""
+    return best_value(run.history, run.id, summary)
 
 
 def mean_of_folds(run: RunRecord, summary: Mapping[str, Any]) -> float | None:
@@ -43,7 +27,7 @@ def mean_of_folds(run: RunRecord, summary: Mapping[str, Any]) -> float | None:
 
 
 def main_of(summaries: Sequence[Mapping[str, Any]], named: str | None = None) -> Mapping[str, Any] | None:
-    """The row of the metric that ranks a run; None where it has none.
+    """The row of the metric that ranks a run, the same for every verb; None where it has none.
 
     Parameters
     ----------

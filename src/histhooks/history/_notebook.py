@@ -6,12 +6,13 @@ comes from a program is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from histhooks._ids import short_id
 from histhooks._text import number, seconds, value_text, when
+from histhooks.history._best import best_of, main_of
 from histhooks.history._curves.thinning import find_series, thin
 from histhooks.plot import spark_svg
 
@@ -118,36 +119,27 @@ def history_html(history: History) -> str:
 
 def _line(run: RunRecord) -> list[str]:
     chosen = _telling(run)
-    metric, curve = ("", "") if chosen is None else (_metric_text(chosen), _curve(run, chosen["name"]))
+    metric, curve = ("", "") if chosen is None else (_metric_text(run, chosen), _curve(run, chosen["name"]))
     cells = [f"<code>{short_id(run.id)}</code>", escape(run.name), escape(run.kind), _status(run.status)]
     return [*cells, escape(when(run.started_at)), escape(seconds(run.duration_s)), metric, curve]
 
 
-def _telling(run: RunRecord) -> dict[str, Any] | None:
-    """The summary that says most of a run: its main metric, else one of validation, else one with a direction."""
-    summaries = [summary for summary in run.summaries if summary["split"] != "system"]
-
-    def rank(summary: dict[str, Any]) -> tuple[bool, bool, bool]:
-        return (summary["name"] != run.main_metric, summary["split"] != "valid", not summary["direction"])
-
-    return min(summaries, key=rank, default=None)
+def _telling(run: RunRecord) -> Mapping[str, Any] | None:
+    """The summary of the metric that ranks a run."""
+    return main_of(run.summaries, run.main_metric)
 
 
-def _metric_text(summary: dict[str, Any]) -> str:
-    best = _best(summary)[0]
-    told = summary["last_special"] or number(summary["last"]) if best is None else number(best)
+def _metric_text(run: RunRecord, summary: Mapping[str, Any]) -> str:
+    best = best_of(run, summary)
+    told = summary["last_special"] or number(summary["last"]) if best is None else number(best.value)
     return f"{told} {escape(summary['name'])}"
 
 
-def _best(summary: dict[str, Any]) -> tuple[float | None, int | None]:
-    side = {1: "max", -1: "min"}.get(summary["direction"])
-    return (None, None) if side is None else (summary[side], summary[f"{side}_step"])
-
-
 def _metric(run: RunRecord, summary: dict[str, Any]) -> list[str]:
-    best, step = _best(summary)
+    best = best_of(run, summary)
     last = summary["last_special"] or number(summary["last"])
-    cells = [summary["name"], last, number(best), number(step), str(summary["count"])]
+    value, step = (None, None) if best is None else best[:2]
+    cells = [summary["name"], last, number(value), number(step), str(summary["count"])]
     return [*map(escape, cells), _curve(run, summary["name"])]
 
 

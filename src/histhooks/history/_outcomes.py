@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from histhooks.history._asking.listing import results_of, summaries_of
+from histhooks.history._ranking import best_value
 
 if TYPE_CHECKING:
     from histhooks.history import History
 
+_SPLITS = ("valid", "test", "train")
 _SCORES = ("best_score", "mean_test_score")
 
 
@@ -65,20 +67,19 @@ def outcome(
     own = [row for row in found.values() if row["split"] != "system" and row["name"].partition("/")[0] != "lr"]
     # What a model scores on the data that it was fitted to says how well it remembers.
     own = [row for row in own if row["metric"] != "score" or row["split"] in ("valid", "test")]
-    ranked = [row for row in own if row["direction"]] or own
-    for choose in (
-        lambda row: row["split"] == "valid" and "loss" in row["metric"],
-        lambda row: row["split"] == "valid",
-        lambda row: row["split"] in ("train", None) and "loss" in row["metric"],
-        lambda row: row["split"] == "test",
-        lambda row: True,
-    ):
-        chosen = next(filter(choose, ranked), None)
-        if chosen is not None:
-            return _of(chosen)
+    chosen = min(own, key=_claim, default=None)
+    if chosen is not None:
+        return _of(chosen)
     if isinstance(results.get("n_iter"), (int, float)):
         return Outcome("n_iter", 0, None, float(results["n_iter"]))
     return None
+
+
+def _claim(row: Mapping[str, Any]) -> tuple[int, bool, bool]:
+    """The least ranks a run: validation before test before training before what nobody said, then what has a direction,
+    then a loss; the first that was logged of several."""
+    place = _SPLITS.index(row["split"]) if row["split"] in _SPLITS else len(_SPLITS)
+    return place, not row["direction"], "loss" not in row["metric"]
 
 
 def _of(row: Mapping[str, Any]) -> Outcome:
@@ -91,7 +92,19 @@ def outcomes_of(
 ) -> dict[str, Outcome | None]:
     """The outcomes of some runs, given by id with their main metric; two queries for all of them."""
     summaries, results = summaries_of(history, runs), results_of(history, runs)
-    return {i: outcome(main, summaries.get(i, ()), results.get(i, {}), wanted) for i, main in runs.items()}
+    return {
+        i: _ranked(history, i, outcome(main, summaries.get(i, ()), results.get(i, {}), wanted), summaries.get(i, ()))
+        for i, main in runs.items()
+    }
+
+
+def _ranked(
+    history: History, run_id: str, found: Outcome | None, summaries: Iterable[Mapping[str, Any]]
+) -> Outcome | None:
+    """With its best by the rule for all: of minibatches a mean."""
+    row = next((row for row in summaries if found is not None and row["name"] == found.name), None)
+    best = None if row is None or found is None else best_value(history, run_id, row)
+    return found if best is None or found is None else replace(found, best=best.value)
 
 
 def best_of(found: Mapping[str, Outcome | None], name: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from histhooks._ids import short_id
 from histhooks._time import from_iso
 from histhooks.errors import QueryError
+from histhooks.history._best import main_of
 from histhooks.history._curves.thinning import (
     Found,
     Point,
@@ -188,10 +189,7 @@ def _matching_any(names: Sequence[str], known: list[str]) -> list[str]:
 def main_names(run: RunRecord, *, with_train: bool = True) -> list[str]:
     """The metric that ranks a run, and the same on its training data."""
     found = [s for s in run.summaries if s["split"] != "system"]
-    ranked = [s for s in found if s["direction"]]
-    named = [s for s in found if s["name"] == run.main_metric]
-    by_split = [s for split in ("valid", "test", "train") for s in ranked if s["split"] == split]
-    main = next(iter(named + by_split + found), None)
+    main = main_of(found, run.main_metric)
     if main is None:
         return []
     of_training = [s["name"] for s in found if s["metric"] == main["metric"] and s["split"] == "train"]

@@ -14,6 +14,7 @@ from histhooks.history import _facts as facts
 from histhooks.history._best import best_of, main_of, mean_of_folds
 from histhooks.history._comparing.code import as_script, lacking
 from histhooks.history._outcomes import outcomes_of
+from histhooks.history._ranking import Best
 from histhooks.plot import spark_svg, svg_curves
 from histhooks.report._blocks import Block, Code, Columns, Curves, Facts, Section, Table, Text
 
@@ -203,12 +204,12 @@ def _metrics(run: RunRecord) -> list[Block]:
     rows, sparks = [], []
     for s in found:
         mean = mean_of_folds(run, s)
-        best = best_of(s) if mean is None else None
-        at = None if best is None else run.epoch_at(s["name"], best.step)
+        best = best_of(run, s) if mean is None else None
+        at = None if best is None else best.epoch if best.mean_of else run.epoch_at(s["name"], best.step)
         place = "–" if best is None else f"epoch {facts.epoch(run, at)}" if at is not None else f"step {best.step}"
         way = {1: "up", -1: "down", 0: "not known"}[s["direction"]]
         cells = [s["split"] or "", f"{s['count']:,}", s["last_special"] or _text.number(s["last"])]
-        value = f"{_text.number(mean)} on average" if mean is not None else _text.number(best.value) if best else "–"
+        value = f"{_text.number(mean)} on average" if mean is not None else _best_text(best) if best else "–"
         cells += [value, place, way, f"{s['nonfinite']:,}"]
         rows.append([s["name"], *cells])
         sparks.append(spark_svg(run.outline(s["name"], _POINTS), 110, 20))
@@ -220,6 +221,10 @@ def _metrics(run: RunRecord) -> list[Block]:
     if left:
         blocks.append(Text(f"Not drawn: {', '.join(left)}", "faint"))
     return blocks
+
+
+def _best_text(best: Best) -> str:
+    return _text.number(best.value) + (f", mean of its {best.mean_of}" if best.mean_of else "")
 
 
 def _charts(run: RunRecord, found: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[str]]:

@@ -32,7 +32,7 @@ _FIRST = (
     "coalesce(m.first, (SELECT CASE q.special WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999 END "
     "FROM points AS q WHERE q.series = m.series AND q.n = 0))"
 )
-_BEST = f"CASE m.direction WHEN 1 THEN coalesce(m.max, {_LAST}) WHEN -1 THEN coalesce(m.min, {_LAST})"
+_BEST = f"CASE WHEN m.direction <> 0 THEN coalesce(hh_best(m.run_id, m.name), {_LAST})"
 STATS = {
     "": f"{_BEST} ELSE {_LAST} END",
     "best": f"{_BEST} END",

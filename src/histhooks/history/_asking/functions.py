@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from histhooks._time import from_iso
+from histhooks.history._ranking import best_value
 
 if TYPE_CHECKING:
     from histhooks.history import History
@@ -28,7 +29,16 @@ def register(history: History) -> None:
         ("hh_span", 2, span),
     ):
         connection.create_function(name, count, function, deterministic=True)
+    connection.create_function("hh_best", 2, lambda run_id, name: _best(history, run_id, name))
     connection.create_function("hh_settled", 1, lambda session_id: history.settled(session_id, "running"))
+
+
+def _best(history: History, run_id: str, name: str) -> float | None:
+    """The best value of a metric by the rule for all."""
+    for row in history.sql("SELECT * FROM metric_summaries WHERE run_id = ? AND name = ?", run_id, name):
+        best = best_value(history, run_id, row)
+        return None if best is None else best.value
+    return None
 
 
 @lru_cache(maxsize=4096)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from histhooks._values import dumps
 from histhooks.errors import QueryError
 from histhooks.history._best import best_of, mean_of_folds
 from histhooks.history._comparing.change import ABSENT, is_same
@@ -182,7 +184,7 @@ def _value(run: RunRecord, row: Mapping[str, Any]) -> float | None:
     mean = mean_of_folds(run, row)
     if mean is not None:
         return mean
-    best = best_of(row)
+    best = best_of(run, row)
     last: float | None = row["last"]
     return last if best is None else best.value
 
@@ -213,7 +215,11 @@ def _code(run: RunRecord) -> dict[str, Any]:
     if code is None:
         return {}
     commit = (code["commit_hash"] or "no commit")[:10]
-    return {"code": f"{commit} +{code['id'][:4]}" if code["dirty"] else commit, "program": code["entry_script"]}
+    # What ran on top of the commit; not what else lies there.
+    told = code["details"]
+    texts = [code["diff"], *(told.get(key) for key in ("diff_content", "untracked", "sources")), run.cells]
+    beside = f" +{hashlib.sha256(dumps(texts).encode()).hexdigest()[:4]}" if any(texts) else ""
+    return {"code": f"{commit}{beside}", "program": code["entry_script"]}
 
 
 def _environment(run: RunRecord) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def metrics(a: RunRecord, b: RunRecord, tolerance: float) -> Part:
 
 def _curve(run: RunRecord, row: Mapping[str, Any]) -> dict[str, Any]:
     mean = mean_of_folds(run, row)
-    best = best_of(row) if mean is None else None
+    best = best_of(run, row) if mean is None else None
     out = {"last": row["last"] if row["last_special"] is None else row["last_special"]}
     out |= {"best": None if best is None else best.value, "points": row["count"], "not_finite": row["nonfinite"]}
     # What a curve did between says that it is another one, also where it ended the same.
