@@ -126,7 +126,8 @@ import histhooks
 before = random.seed, numpy.random.seed, numpy.random.default_rng
 histhooks.autolog()
 during = random.seed, numpy.random.seed, numpy.random.default_rng
-assert not any(a is b for a, b in zip(before, during))
+assert before[0] == during[0]  # a method of Python: its code is replaced, and the object stays
+assert not any(a is b for a, b in zip(before[1:], during[1:]))
 for function in during:
     assert pickle.loads(pickle.dumps(function)) is function
 assert type(numpy.random.default_rng(1)) is numpy.random.Generator
