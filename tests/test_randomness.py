@@ -128,7 +128,7 @@ histhooks.autolog()
 during = random.seed, numpy.random.seed, numpy.random.default_rng
 assert before[0] == during[0]  # a method of Python: its code is replaced, and the object stays
 assert not any(a is b for a, b in zip(before[1:], during[1:]))
-for function in during:
+for function in during[1:]:
     assert pickle.loads(pickle.dumps(function)) is function
 assert type(numpy.random.default_rng(1)) is numpy.random.Generator
 try:

@@ -42,9 +42,10 @@ official registration that reaches every estimator. A function stays the object 
 whatever name it is called. Methods behind ``available_if`` are descriptors: the function inside (``fn``) is meant; of
 `fit = partial_fit` one of both is a copy. Tasks that joblib dispatches carry the current run on the batch
 (``joblib.parallel.BatchedCalls``), so that threads belong to it; in a worker process, a function of scikit-learn's, and
-what its ``delayed`` dispatched from inside a run, is never a run, and a function of the program is. ``score`` is wrapped in mixins too;
-what scikit-learn's own code calls (a scorer, ``permutation_importance``) is none of the program's calls. Why fits
-failed inside a search, also in workers, ``_warn_or_raise_about_fit_failures`` of ``model_selection`` is given.
+what its ``delayed`` dispatched from inside a run, is never a run, and a function of the program is. ``score`` is
+wrapped in mixins too; what scikit-learn's own code calls (a scorer, ``permutation_importance``) is none of the
+program's calls. Why fits failed inside a search, also in workers, ``_warn_or_raise_about_fit_failures`` of
+``model_selection`` is given.
 
 Odd estimators. Before a fit only the class of an estimator, its ``get_params`` and what it holds in its ``__dict__``
 are looked at. Params, arguments, data, results, candidates and scores are read one by one: one that raises costs
