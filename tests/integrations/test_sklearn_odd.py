@@ -98,6 +98,7 @@ for odd in (Elementwise, RaisesOnEq, LooksUp, Properties):
     loop = [("fit", "finished", None), ("fit", "failed", "RuntimeError"), ("fit", "failed", "RuntimeError")]
     validated = [*loop, ("validate", "finished", None)]
     assert outcomes(store) == [*validated * 2, *loop, ("validate", "failed", "KeyError"), *validated]
+    assert query(store, "SELECT count(*) FROM params WHERE key = 'z' AND value = '7'") == [(8,)]
     assert query(store, "SELECT count(*) FROM metrics WHERE name = 'n_samples'") == [(8,)]
 
 
