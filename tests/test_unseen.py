@@ -248,3 +248,40 @@ def test_a_framework_that_cannot_be_recorded_is_named_once_with_the_reason(
     assert query(store, "SELECT DISTINCT note FROM captures WHERE collector = 'hooks'") == [
         (line.removeprefix("histhooks: "),)
     ]
+
+
+SEEDING = """
+import copy, functools, inspect, pickle, random
+import numpy as np
+from numpy.random import default_rng, seed
+held = {"partial": functools.partial(default_rng, 0), "dict": {"seed": seed}, "method": random.Random.seed}
+functions = (np.random.seed, np.random.default_rng, random.seed)
+def told(function):
+    ask = (inspect.signature, inspect.getfullargspec, inspect.isroutine, inspect.ismethod)
+    names = ("__name__", "__qualname__", "__module__", "__doc__", "__defaults__", "__kwdefaults__")
+    said = [*(one(function) for one in ask), *(getattr(function, name) for name in names)]
+    return [*said, function.__code__.co_varnames, function.__code__.co_name]
+before = [told(function) for function in functions]
+import histhooks; histhooks.autolog()
+assert [told(function) for function in (np.random.seed, np.random.default_rng, random.seed)] == before
+assert random.seed == functions[2] and random.seed.__func__ is random.Random.seed
+for thing in (*held.values(), np.random.seed, np.random.default_rng, seed, default_rng):
+    pickle.loads(pickle.dumps(thing)); copy.deepcopy(thing)
+assert held["partial"]().random() == np.random.default_rng(0).random()
+random.Random(5).seed(6); np.random.seed(3); random.seed(4)
+with histhooks.start_run("one"): pass
+histhooks.disable()
+assert (np.random.seed, np.random.default_rng, random.seed) == functions
+assert [told(function) for function in functions] == before
+"""
+
+
+def test_functions_that_seed_look_and_pickle_as_before(tmp_path: Path) -> None:
+    store = tmp_path / "histhooks.db"
+    code, _, err = run_program(SEEDING, store)
+    assert code == 0, err
+    assert query(store, "SELECT library, call, value FROM seeds ORDER BY time") == [
+        ("numpy", "default_rng", "0"),
+        ("numpy", "seed", "3"),
+        ("random", "seed", "4"),
+    ]

@@ -57,7 +57,10 @@ def at_hand(X: Any) -> Any:
 
 def is_pandas(X: Any) -> bool:
     """Whether it is a pandas object, or of a class that somebody derived from one."""
-    return any(base.__module__.partition(".")[0] == "pandas" for base in type(X).__mro__)
+    kind = type(X)
+    if kind.__module__ in ("numpy", "builtins"):  # nearly all, and they are asked again and again
+        return False
+    return any(base.__module__.partition(".")[0] == "pandas" for base in kind.__mro__)
 
 
 def has(X: Any, name: str) -> bool:

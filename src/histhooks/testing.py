@@ -106,15 +106,31 @@ def _ok(outcome: tuple[int, str, str]) -> str:
     return out
 
 
+# Says at the very end which packages were imported, but for the standard library, and what recording itself needs.
+_IMPORTED = """
+import atexit, sys
+def _imported():
+    ours = {"histhooks", "_histhooks", "psutil", "xxhash", "wrapt", "pynvml"}
+    names = {name.partition(".")[0] for name in list(sys.modules)} - set(sys.stdlib_module_names) - ours
+    print("imported", sorted(name for name in names if getattr(sys.modules.get(name), "__file__", None)))
+    print("filters", len(sys.modules["warnings"].filters))
+atexit.register(_imported)
+"""
+
+
 def check_same_result(case: Case) -> None:
-    """Clause 1: the same bytes, and random streams at the same position, whatever the order of imports."""
+    """Clause 1: the same bytes, and random streams at the same position, whatever the order of imports.
+
+    Nor is a package imported that the program did not import, or a filter of warnings left behind.
+    """
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "histhooks.db"
         body = case.train + _EPILOGUE
-        plain = _ok(run_program(_program(case, is_recorded=False, body=body), store))
+        plain = _ok(run_program(_IMPORTED + _program(case, is_recorded=False, body=body), store))
         assert not store.exists()
         for is_late in (False, True):
-            recorded = _ok(run_program(_program(case, is_recorded=True, body=body, is_late=is_late), store))
+            program = _IMPORTED + _program(case, is_recorded=True, body=body, is_late=is_late)
+            recorded = _ok(run_program(program, store))
             assert recorded == plain, f"with histhooks: {recorded}without: {plain}"
         ((count,),) = query(store, "SELECT count(*) FROM runs WHERE parent_id IS NULL")
         assert count == 2, f"two processes with one outer fit each left {count} runs"

@@ -236,8 +236,9 @@ build().fit(x, y, epochs=1, verbose=0, callbacks=[HistoryCallback()])
 """
     code, _, err = run_program(DATA + body, store_path, HISTHOOKS_QUIET="0")
     assert code == 0, err
-    assert query(store_path, "SELECT kind, status FROM runs") == [("fit", "finished")]
-    assert "this fit is not recorded" in err
+    # Also where `fit` was looked up before the hooks were in: the function that was found has other code by then.
+    assert query(store_path, "SELECT kind, status FROM runs") == [("fit", "finished")] * 2
+    assert "not recorded" not in err
 
 
 def test_batches_on_request_leave_the_host_its_asynchronous_dispatch(store_path: Path) -> None:

@@ -72,7 +72,7 @@ TensorFlow 2.21, the latter two where they are installed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextvars import ContextVar
 from types import FunctionType
 from typing import Any
@@ -82,7 +82,6 @@ from keras.callbacks import Callback, CallbackList
 
 from histhooks import recorder
 from histhooks._guard import gathered, guarded
-from histhooks._messages import warn_once
 from histhooks._patching import Patches
 from histhooks._run import Run
 from histhooks._trained import find, trained_by
@@ -130,11 +129,6 @@ class HistoryCallback(Callback):
         super().__init__()
         self.every = every
         guarded(_arm)()
-
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Called by Keras only where nobody saw the call of ``fit``: it was looked up before the hooks were in."""
-        if fitting.get() is None and not _is_part() and _may_record([self]):
-            warn_once("keras/late", "this fit is not recorded: after disable(), make HistoryCallback before the call")
 
 
 def _is_part() -> bool:
@@ -199,14 +193,16 @@ def _log_link(run: Run, model: Any) -> None:
         run.link("continues", earlier.run.id)
 
 
-def _around_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _around_fit(
+    original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[None, Any, None]:
     fit = _begin(original, bind(original, args, kwargs))
     if fit is None:
-        return original(*args, **kwargs)
+        return
     token, inner = fitting.set(fit), _evaluating.set(None)
     try:
         with recorder.scope(fit.run):
-            result = original(*args, **kwargs)
+            yield
     except BaseException as error:
         _conclude(fit, error)
         raise
@@ -214,7 +210,6 @@ def _around_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         fitting.reset(token)
         _evaluating.reset(inner)
     _conclude(fit, None)
-    return result
 
 
 def _conclude(fit: Fit, error: BaseException | None) -> None:
@@ -234,12 +229,13 @@ def _look_back(fit: Fit, *, is_failed: bool) -> None:
     trained_by(fit.run, fit.model, is_own=True)
 
 
-def _around_list_init(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    result = original(*args, **kwargs)
+def _around_list_init(
+    original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[None, Any, None]:
+    yield
     fit, evaluation = fitting.get(), _evaluating.get()
     if fit is not None or evaluation is not None:
         _enter(args[0], bind(original, args, kwargs), fit, evaluation)
-    return result
 
 
 @guarded
@@ -265,15 +261,17 @@ def _enter_fit(fit: Fit, callbacks: CallbackList) -> None:
 # --- evaluate ---------------------------------------------------------------------------------------------------------
 
 
-def _around_evaluate(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _around_evaluate(
+    original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[None, Any, None]:
     bound = bind(original, args, kwargs)
     evaluation = _begin_evaluation(bound)
     if evaluation is None:
-        return original(*args, **kwargs)
+        return
     token = _evaluating.set(evaluation)
     try:
         with recorded(evaluation, bound, fit_of(evaluation.model), _open):
-            return original(*args, **kwargs)
+            yield
     finally:
         _evaluating.reset(token)
         evaluation.leave()
@@ -302,15 +300,15 @@ def _begin_evaluation(bound: dict[str, Any]) -> Evaluation | None:
 _loops = Loops(_open)
 
 
-def _around_batch(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _around_batch(
+    original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[None, Any, None]:
     bound = _batch(original, args, kwargs)
     loop = _loops.of(bound) if bound else None
     if loop is None or bound is None:
-        return original(*args, **kwargs)
+        return
     with loop.call(bound) as keep:
-        result = original(*args, **kwargs)
-        keep(result)
-    return result
+        keep((yield))
 
 
 @guarded
@@ -373,5 +371,3 @@ def uninstall() -> None:
 
 
 integration = Integration("keras", install, uninstall)
-# `model.fit(x, y, callbacks=[HistoryCallback()])` looks `fit` up before it makes the callback.
-guarded(_arm)()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,11 @@ def log_read(run: Run, model: Any) -> None:
             run.log_artifact(place, role="model", direction="in")
 
 
-def around_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    result = original(*args, **kwargs)
+def around_save(
+    original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[None, Any, None]:
+    yield
     _saved(bind(original, args, kwargs))
-    return result
 
 
 @guarded
@@ -65,10 +66,11 @@ def _saved(bound: Mapping[str, Any]) -> None:
             trained.run.log_artifact(place, role="model")
 
 
-def around_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    result = original(*args, **kwargs)
+def around_load(
+    original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Generator[None, Any, None]:
+    result = yield
     _loaded(result, bind(original, args, kwargs))
-    return result
 
 
 @guarded

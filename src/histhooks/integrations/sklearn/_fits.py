@@ -186,6 +186,11 @@ def held_by(estimator: Any) -> Mapping[str, Any]:
 _PREDICTS = ("predict", "predict_proba", "decision_function")
 
 
+_PREDICTORS = (ClassifierMixin, RegressorMixin, ClusterMixin, OutlierMixin, DensityMixin)
+# Whether a class does no more than transform, as far as that was asked.
+_transformers: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()
+
+
 @guarded
 def _kind_of(estimator: Any) -> str:
     """The kind of run that a fit is, asked of classes: to ask an object for an attribute may run code of it."""
@@ -201,9 +206,11 @@ def _only_transforms(estimator: Any) -> bool:
         # A Pipeline is what its last step is that does something.
         last = next((step[-1] for step in reversed(steps) if not isinstance(step[-1], (str, type(None)))), None)
         return last is None or (_has(type(last), "transform") and _only_transforms(last))
-    if not _has(kind, "transform") or any(_has(kind, name) for name in _PREDICTS):
-        return False
-    return not issubclass(kind, (ClassifierMixin, RegressorMixin, ClusterMixin, OutlierMixin, DensityMixin))
+    known = _transformers.get(kind)
+    if known is None:
+        is_more = any(_has(kind, name) for name in _PREDICTS) or issubclass(kind, _PREDICTORS)
+        known = _transformers[kind] = _has(kind, "transform") and not is_more
+    return known
 
 
 def _has(kind: type, name: str) -> bool:

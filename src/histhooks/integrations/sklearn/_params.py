@@ -6,11 +6,14 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+from sklearn.base import BaseEstimator
+
 from histhooks._exceptions import answer, ask
 from histhooks._guard import gathered
 from histhooks._run import Run
 from histhooks._signatures import parameters_of
 
+_NOTHING: dict[str, Any] = {}
 _DEPTH = 10  # estimators inside one another, where their params are read one by one
 
 
@@ -29,9 +32,31 @@ def log_estimator_params(run: Run, estimator: Any, prefix: str = "") -> None:
 
 
 def _asked_for(estimator: Any) -> dict[str, Any]:
-    params = ask(lambda: dict(estimator.get_params(deep=True)))
+    params = _at_hand(estimator)
+    if params is None:
+        params = ask(lambda: dict(estimator.get_params(deep=True)))
     # Names of steps may be no words; the host refuses them in its own time.
     return {key if type(key) is str else answer(type(key).__name__, str, key): value for key, value in params.items()}
+
+
+def _at_hand(estimator: Any) -> dict[str, Any] | None:
+    """What ``get_params`` gives where it is scikit-learn's own, which reads the constructor's signature each time.
+
+    None where an estimator lies inside, or where a param is no attribute that the object holds.
+    """
+    kind = type(estimator)
+    if not (_is_usual(kind, "get_params") and _is_usual(kind, "_get_param_names")):
+        return None
+    known = parameters_of(kind)
+    held = answer(_NOTHING, object.__getattribute__, estimator, "__dict__")
+    if known.star or known.stars or not known.by_keyword <= held.keys():
+        return None
+    found = {name: held[name] for name in sorted(known.by_keyword)}
+    return None if any(hasattr(type(value), "get_params") for value in found.values()) else found
+
+
+def _is_usual(kind: type, name: str) -> bool:
+    return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None) is vars(BaseEstimator)[name]
 
 
 def _one_by_one(run: Run, estimator: Any, prefix: str, depth: int, above: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
