@@ -188,9 +188,9 @@ def _begin(original: Callable[..., Any], bound: dict[str, Any]) -> Fit | None:
 
 
 def _log_link(run: Run, model: Any) -> None:
-    earlier = find(model)
-    if earlier is not None:
-        run.link("continues", earlier.run.id)
+    around, earlier = fit_of(model), find(model)
+    if around is not None or earlier is not None:
+        run.link("continues", around.run.id if around is not None else earlier.run.id if earlier is not None else None)
 
 
 def _around_fit(
@@ -227,6 +227,14 @@ def _look_back(fit: Fit, *, is_failed: bool) -> None:
     _loops.end_inside(fit.run)
     gathered(fit.run, "architecture", log_architecture, fit.run, fit.model)
     trained_by(fit.run, fit.model, is_own=True)
+    around = fit.outer
+    while around is not None and around.model is not fit.model:
+        around = around.outer
+    if around is not None and fit.run.data is not None:
+        # The fit around this one goes on with a model that saw this data too.
+        for role, prints in fit.run.data.prints.items():
+            for seen in list(prints):
+                around.run.know(role, seen)
 
 
 def _around_list_init(

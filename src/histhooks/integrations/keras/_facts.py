@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from histhooks._exceptions import ask
 from histhooks._guard import gathered
 from histhooks._run import Run
 from histhooks._signatures import signature_of
@@ -38,7 +39,7 @@ def files_of(callback: Any) -> Iterator[tuple[Path, str]]:
     """Files that a callback may have left, each with its role."""
     if isinstance(callback, keras.callbacks.ModelCheckpoint):
         # Of `{epoch:02d}-{val_loss:.2f}.keras` all that fits is looked at; what is older than the fit is not ours.
-        pattern = Path(os.path.abspath(vars(callback)["filepath"]))
+        pattern = Path(ask(os.path.abspath, vars(callback).get("filepath")))
         name = pattern.name
         while "{" in name:
             head, _, rest = name.partition("{")
@@ -53,7 +54,7 @@ def files_of(callback: Any) -> Iterator[tuple[Path, str]]:
 
 def backup_of(callback: Any) -> Path:
     """Where a ``BackupAndRestore`` keeps its files."""
-    return Path(os.path.abspath(vars(callback)["backup_dir"]))
+    return Path(ask(os.path.abspath, vars(callback).get("backup_dir")))
 
 
 # --- arguments --------------------------------------------------------------------------------------------------------

@@ -5,18 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import keras
-
 from histhooks import recorder
 from histhooks._guard import gathered
 from histhooks._run import Run
-from histhooks.integrations.keras._optimizers import size_of
-from histhooks.integrations.keras._settings import settings_in
+from histhooks.integrations.keras._settings import layers_in, settings_in, size_of, weights_of
 
 _MOST_LAYERS = 500
-# As Keras itself reads them: a class of the program may have properties of these names that do something.
-_weights_of = keras.layers.Layer.weights.fget
-_flatten = keras.layers.Layer._flatten_layers
 
 
 def log_architecture(run: Run, model: Any) -> None:
@@ -24,12 +18,12 @@ def log_architecture(run: Run, model: Any) -> None:
     if not vars(model).get("built"):
         recorder.note_capture("architecture", "skipped", "the model is not built", run=run)
         return
-    layers = list(_flatten(model, include_self=False))
+    layers = layers_in(model)
     told = [gathered(run, "architecture", _layer, layer, what=_name_of(layer)) for layer in layers[:_MOST_LAYERS]]
     if len(layers) > _MOST_LAYERS:
         note = f"kept {_MOST_LAYERS} of {len(layers)} layers"
         recorder.note_capture("architecture", "truncated", note, run=run)
-    weights = _weights_of(model)
+    weights = weights_of(model)
     trainable = sum(size_of(v) for v in weights if v.trainable) if vars(model).get("_trainable", True) else 0
     kind = type(model)
     run.log_architecture(
@@ -47,14 +41,13 @@ def _name_of(layer: Any) -> str:
 
 def _layer(layer: Any) -> dict[str, Any]:
     kept = vars(layer)
-    has_parts = any(True for _ in _flatten(layer, include_self=False))
     return {
         "name": kept.get("name"),
         "class": type(layer).__name__,
-        "parameters": sum(size_of(v) for v in _weights_of(layer)) if kept.get("built") else None,
+        "parameters": sum(size_of(v) for v in weights_of(layer)) if kept.get("built") else None,
         "output": _shape_of(kept),
         "trainable": kept.get("_trainable", True),
-        "config": None if has_parts else settings_in(layer),
+        "config": None if layers_in(layer) else settings_in(layer),
     }
 
 

@@ -25,6 +25,8 @@ from histhooks.integrations.keras._settings import (
     is_setting,
     log_with_defaults,
     settings_in,
+    size_of,
+    weights_of,
 )
 
 # What schedules of the program gave last, by the id of the optimizer.
@@ -213,16 +215,8 @@ def _n_parameters(model: Any, name: str, optimizer: Any) -> int | None:
     """An optimizer knows its variables once it is built; before the first step that of compile() takes all."""
     variables = vars(optimizer).get("_trainable_variables")
     if not variables and name == "optimizer":
-        variables = keras.layers.Layer.trainable_weights.fget(model)
+        variables = [v for v in weights_of(model) if v.trainable]
     return sum(size_of(v) for v in variables or ()) or None
-
-
-def size_of(variable: Any) -> int:
-    """How many numbers a variable holds."""
-    size = 1
-    for n in variable.shape:
-        size *= int(n)
-    return size
 
 
 def _shortest(rate: float) -> float:

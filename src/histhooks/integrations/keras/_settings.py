@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from types import FunctionType
 from typing import Any
 
+import keras
+
 from histhooks._exceptions import answer
 from histhooks._run import Run
 from histhooks._signatures import signature_of
@@ -65,6 +67,28 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)) and len(value) <= 100 and all(is_setting(v) for v in value):
         return list(value)
     return type(value).__name__ if is_of_keras(type(value)) else _ODD
+
+
+def layers_in(layer: Any) -> list[Any]:
+    """The layers that a layer or a model is made of, at any depth."""
+    return list(keras.layers.Layer._flatten_layers(layer, include_self=False))
+
+
+def weights_of(layer: Any) -> list[Any]:
+    """The variables that a layer or a model holds, each once: ``Layer.weights``, where nobody overrides it."""
+    found: dict[int, Any] = {}
+    for part in [layer, *layers_in(layer)]:
+        for name in ("_trainable_variables", "_non_trainable_variables"):
+            found.update((id(variable), variable) for variable in vars(part).get(name) or ())
+    return list(found.values())
+
+
+def size_of(variable: Any) -> int:
+    """How many numbers a variable holds."""
+    size = 1
+    for n in variable.shape:
+        size *= int(n)
+    return size
 
 
 def log_with_defaults(run: Run, role: str, settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
