@@ -210,3 +210,35 @@ def test_a_store_that_wants_a_split_of_each_metric_takes_one_without(store_path:
     assert query(store_path, "SELECT count(*) FROM metrics WHERE name = 'x'") == [(2,)]
     assert query(store_path, "PRAGMA foreign_key_check") == query(store_path, "SELECT 1 WHERE 0")
     assert verify(store_path).problems == []
+
+
+def test_rows_of_the_training_data_are_no_new_data() -> None:
+    import numpy as np
+
+    from histhooks._rows import Rows
+
+    random = np.random.RandomState(0)
+    train, new = random.rand(100, 3), random.rand(50, 3)
+    whole, parts, texts = Rows(), Rows(), Rows()
+    whole.add(train, 100)
+    for _ in range(3):  # three epochs
+        order = random.permutation(100)
+        for start in range(0, 100, 10):
+            parts.add(train[order[start : start + 10]], 10)
+    for _ in range(10):
+        texts.add(["some", "words"] * 5, 10)
+    assert parts.split_of(train, 100) == ("train", "")
+    assert parts.split_of(pandas_of(train), 100) == ("train", "")
+    assert parts.split_of(train.astype("float32"), 100) == ("test", "")  # other numbers
+    for rows in (whole, parts):
+        assert rows.split_of(new, 50) == ("test", "")
+        assert rows.split_of(train[5:50], 45) == (None, "45 of its 45 rows are rows of the training data")
+        assert rows.split_of(np.vstack([train[:5], new]), 55) == ("test", "")  # some are equal by chance
+        assert rows.split_of(np.vstack([train, new]), 150)[0] is None
+    assert texts.split_of(["others"] * 100, 100) == (None, "it has as many rows as the parts that trained together")
+    assert texts.split_of(["others"] * 37, 37) == ("test", "")
+
+
+def pandas_of(array: object) -> object:
+    pandas = pytest.importorskip("pandas")
+    return pandas.DataFrame(array)

@@ -144,16 +144,21 @@ class Facts:
             raise ValueError(f"the role of data is a word, such as 'train', not {shown(role)}")
         found, seen = _data.look_at(X, y)
         if role in ("train", "valid"):
-            self.know(role, seen)
+            self.know(role, seen, X)
         self._log_fingerprint(role, found, name, source)
 
-    def know(self, role: str, seen: Print) -> None:
+    def know(self, role: str, seen: Print, X: Any = None) -> None:
         """For integrations: keep in mind that the run trained on data, or was judged by it while it trained."""
         if self.data is None:
             from histhooks._same_data import KnownData
 
             self.data = known_data[str(self.id)] = KnownData()
         self.data.add(role, seen)
+        if role == "train":
+            from histhooks._rows import Rows
+
+            self.data.rows = self.data.rows or Rows()
+            self.data.rows.add(X, seen.shape[0] if seen.shape else None)
 
     def _log_fingerprint(self, role: str, found: dict[str, Any], name: str | None, source: str | None) -> None:
         from histhooks import _data

@@ -12,9 +12,12 @@ from __future__ import annotations
 import sys
 import weakref
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from histhooks._columns import Values, has, is_frame, parts_of
+
+if TYPE_CHECKING:
+    from histhooks._rows import Rows
 
 _MOST_VALUES = 1 << 17  # 1 MiB of float64, up to which a hash covers all values
 _EXACT = float(1 << 53)
@@ -101,6 +104,18 @@ def _reference(thing: Any) -> weakref.ref[Any] | None:
 
 def values_of(X: Any) -> bytes | None:
     """A hash of the numbers in data, by rows as float64; None where they are no numbers, or more than 1 MiB of them."""
+    array = array_of(X)
+    if array is None:
+        return None
+    import xxhash
+
+    digest = xxhash.xxh3_128(repr((len(array), array.size)).encode())
+    digest.update(sys.modules["numpy"].ascontiguousarray(array, dtype="<f8"))
+    return digest.digest()
+
+
+def array_of(X: Any) -> Any:
+    """The numbers of data as an array that float64 can hold; None where they are none, or more than 1 MiB of them."""
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return None
@@ -108,16 +123,10 @@ def values_of(X: Any) -> bytes | None:
         array = _array_of(numpy, X)
         if array is None or array.dtype.kind not in "biuf" or array.size > _MOST_VALUES or not array.shape:
             return None
-        if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size:
-            if not (array.min() >= -_EXACT and array.max() <= _EXACT):
-                return None  # of two such numbers, one float64 may stand for both
-        elif array.dtype.kind == "f" and array.dtype.itemsize > 8:
-            return None
-        import xxhash
-
-        digest = xxhash.xxh3_128(repr((len(array), array.size)).encode())
-        digest.update(numpy.ascontiguousarray(array, dtype="<f8"))
-        return digest.digest()
+        is_long = array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size
+        if is_long and not (array.min() >= -_EXACT and array.max() <= _EXACT):
+            return None  # of two such numbers, one float64 may stand for both
+        return None if array.dtype.kind == "f" and array.dtype.itemsize > 8 else array
     except _FAILURES:
         return None
 
@@ -182,11 +191,14 @@ class KnownData:
         Whether all of its training data is here.
     earlier : KnownData or None
         That of the run from which this one goes on.
+    rows : Rows or None
+        Those of its training data.
     """
 
     prints: dict[str, list[Print]] = field(default_factory=dict)
     is_whole: bool = True
     earlier: KnownData | None = None
+    rows: Rows | None = None
 
     def add(self, role: str, seen: Print) -> None:
         """Keep a print; the first some thousand only."""

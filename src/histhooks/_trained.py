@@ -14,7 +14,8 @@ It is `train` where the content is that of training data of that run, or of one 
 `valid` where it is that of validation data; `test` where it is known to differ from both. Content is compared across
 containers where it is numbers of 1 MiB at most. Else the split is `unsaid` (NULL in the store), with a `captures` row
 that says why: content that was not hashed (a loader, a tensor on a device), a hash of a sample that is the same (only
-the same object is then the same data), another container. A part of the training data is not the training data.
+the same object is then the same data), another container. Rows of up to 1 MiB of numbers are known each by a hash
+(:mod:`histhooks._rows`): what was put together from all parts that trained is `train`, a part of it is `unsaid`.
 
 Data that trains in many calls (``partial_fit``, ``train_on_batch``) is kept in mind by :func:`saw`, without a row. A
 model that was not trained here leaves split `test`, unless something else was trained here on that data.
@@ -178,6 +179,8 @@ def _log_scored(
 
     row, seen = look_at(X, y)
     scored = _judge(seen, trained_by, is_own=is_own)
+    if scored.split == "test" and trained_by is not None:
+        scored = _by_rows(trained_by, seen, X)
     found.append(scored)
     role = "evaluated" if scored.split == "unsaid" else scored.split
     run._log_fingerprint(role, row, name, source)
@@ -200,6 +203,19 @@ def _judge(seen: Print, trained_by: Run | None, *, is_own: bool) -> Scored:
     return Scored(split or "unsaid", why)
 
 
+def _by_rows(trained_by: Run, seen: Print, X: Any) -> Scored:
+    """Of data that is none of the training data as it is: whether its rows are."""
+    known = trained_by.data
+    for _ in range(100):
+        if known is None:
+            break
+        split, why = known.rows.split_of(X, seen.shape[0] if seen.shape else None) if known.rows else ("test", "")
+        if split != "test":
+            return Scored(split or "unsaid", why)
+        known = known.earlier
+    return Scored("test", "")
+
+
 def saw(run: Run, X: Any, y: Any = None, *, role: str = "train") -> None:
     """Keep in mind data of one of many calls that train a model, without a row of the record."""
     run._try("log_dataset", _saw, run, X, y, role)
@@ -208,4 +224,4 @@ def saw(run: Run, X: Any, y: Any = None, *, role: str = "train") -> None:
 def _saw(run: Run, X: Any, y: Any, role: str) -> None:
     from histhooks._data import print_at
 
-    run.know(role, print_at(X, y))
+    run.know(role, print_at(X, y), X)

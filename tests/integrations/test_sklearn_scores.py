@@ -92,9 +92,10 @@ loop = SGDClassifier(random_state=0)
 for _ in range(2):
     for rows in numpy.array_split(numpy.arange(len(a)), 4):
         loop.partial_fit(a[rows], c[rows], classes=[0, 1, 2])
-print(loop.score(a[rows], c[rows]), loop.score(b, d))
+print(loop.score(a[rows], c[rows]), loop.score(b, d), loop.score(a, c), loop.score(a[:20], c[:20]))
 """
-    first, new, again, of_search, new_of_search, of_best, of_batch, new_of_loop = numbers(record(store_path, body))
+    first, new, again, *searched, of_batch, new_of_loop, of_all, of_part = numbers(record(store_path, body))
+    of_search, new_of_search, of_best = searched
     assert query(store_path, SCORES) == [
         ("fit", "score", "test", 0, new),
         ("fit", "train_score", "train", 0, first),
@@ -104,6 +105,8 @@ print(loop.score(a[rows], c[rows]), loop.score(b, d))
         ("search", "train_score/LogisticRegression", "train", 0, of_best),
         ("fit", "score", "test", 7, new_of_loop),
         ("fit", "train_score", "train", 7, of_batch),
+        ("fit", "train_score", "train", 7, of_all),
+        ("fit", "unsaid_score", None, 7, of_part),
     ]
     ranked = [main_of(run.summaries) for run in History(store_path).runs(kind="fit")]
     assert [metric["name"] for metric in ranked if metric] == ["score", "score"]
