@@ -169,7 +169,7 @@ def test_a_front_takes_the_calls_that_it_knows_and_goes_with_its_wrapper(module:
     held = patches.wrap(module, "fit", doubled, front=short).wrapper
     assert (module.fit(1), module.fit(1, y=3)) == ((3, "short"), (4, "seen"))
     assert pickle.loads(pickle.dumps(module.fit)) is module.fit
-    assert {held.__code__, patches.wrap(module.Base, "train", doubled).wrapper.__code__} == patches.codes()
+    assert {held.__code__, patches.wrap(module.Base, "train", doubled).wrapper.__code__} <= patches.codes()
     patches.undo()
     assert module.fit is original
     assert module.fit.__code__ is code

@@ -285,3 +285,39 @@ def test_functions_that_seed_look_and_pickle_as_before(tmp_path: Path) -> None:
         ("numpy", "seed", "3"),
         ("random", "seed", "4"),
     ]
+
+
+NEAR = """
+import sys
+if ARGUMENT == "recorded": import histhooks; histhooks.autolog()
+from sklearn.base import BaseEstimator
+class Deep(BaseEstimator):
+    def __init__(self, depth=0): self.depth = depth
+    def fit(self, X, y=None):
+        if self.depth: Deep(self.depth - 1).fit(X)
+        return self
+def most(low, high):
+    while high - low > 1:
+        middle = (low + high) // 2
+        try: Deep(middle).fit([[1.0]])
+        except RecursionError: high = middle
+        else: low = middle
+    return low
+Deep().fit([[1.0]])
+sys.setrecursionlimit(600)
+print(most(1, 600))
+"""
+
+
+def test_near_the_recursion_limit_a_fit_goes_nearly_half_as_deep_as_without_us_and_never_fails_by_us(
+    tmp_path: Path,
+) -> None:
+    found = []
+    for argument in ("plain", "recorded"):
+        code, out, err = run_program(
+            f"ARGUMENT = {argument!r}\n{NEAR}", tmp_path / "histhooks.db", HISTHOOKS_STRICT="0"
+        )
+        assert code == 0, err
+        found.append(int(out))
+    plain, ours = found
+    assert ours > plain / 2 - 30

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from histhooks._fronts import Around, Seam, Watch, code_behind, front_for, is_ours, run_watched, seam_of
+from histhooks._fronts import OURS, Around, Seam, Watch, code_behind, front_for, is_ours, run_watched, seam_of
 
 __all__ = ["Around", "Patch", "Patches", "Watch", "program_frame", "rebind", "renew_all", "watched_copy"]
 
@@ -340,8 +340,11 @@ class Patches:
         return next((patch for patch in _patched.get(function, ()) if patch in self._patches), None)
 
     def codes(self) -> set[CodeType]:
-        """The code in front of functions, for compilers that must leave it alone."""
-        return {code for patch in self for code in patch.codes}
+        """The code in front of functions, and between it and them, for compilers that must leave it alone."""
+        fronts = {code for patch in self for code in patch.codes}
+        seams = [seam for seam in map(seam_of, fronts) if seam is not None]
+        between = [one for seam in seams for one in (seam.through, seam.front) if one is not None]
+        return fronts | {code_behind(one.__code__) for one in between if isinstance(one, FunctionType)} | OURS
 
     def renew(self) -> None:
         """Wrap again what somebody has put back in the place of ours, as one that had wrapped it earlier does."""
