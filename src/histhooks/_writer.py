@@ -36,6 +36,7 @@ _SOON_S = 0.5
 _PART = 10_000  # entries of a transaction in a spool that takes what is left
 _LOOK_S, _HURRY_S = 2.0, 0.5  # at the end, for what is still being gathered, and for what others answered by then
 _GRACE_S = 0.2  # where a signal ends the process
+_LONG_S = 300.0  # from when on the closing line has the cost as a share too
 _LOG_S = 1e-6  # one log() of four scalars, as `python -m benchmarks log` measures it; timing each would double it
 
 
@@ -208,14 +209,14 @@ class Writer(threading.Thread):
         head = (self._assembler.previous or "")[:12]
         unfinished = ", ".join(f"{count} {status}" for status, count in sorted(engine.n_unfinished.items()))
         runs = f"{engine.n_runs} run{'' if engine.n_runs == 1 else 's'}" + (f" ({unfinished})" if unfinished else "")
-        share = cost_s / max(time.perf_counter() - self._clock, 1e-9)
+        took_s = time.perf_counter() - self._clock
+        # Most of it is a fixed price of the start, so that a share says something only after some minutes.
+        cost = f"{cost_s:.2f} s" + (f" ({cost_s / took_s * 100:.1f} %)" if took_s >= _LONG_S else "")
         not_captured = self._look.not_captured()
         missing = f" · not captured: {', '.join(not_captured)}" if not_captured else ""
         store = self._place.store
         if store is not None:
-            self._tell(
-                f"{runs} → {self.where()} · cost {share * 100:.1f} %{missing} · head {head} · histhooks show last"
-            )
+            self._tell(f"{runs} → {self.where()} · cost {cost}{missing} · head {head} · histhooks show last")
             store.close()
 
     def where(self) -> str:
