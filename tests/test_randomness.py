@@ -163,14 +163,18 @@ with histhooks.start_run("a"):
 @pytest.mark.parametrize(
     ("program", "says"),
     [
-        ("pass", "no seed was set"),
-        ("import random; random.seed(7)", "random seed(7)"),
+        ("pass", "no generator was used"),
+        ("random.random()", "no seed was set"),
+        ("random.Random(3).random()", "random Random(3)"),
+        ("random.seed(7); random.random()", "random seed(7)"),
     ],
 )
-def test_show_says_whether_a_seed_was_set(store_path: Path, program: str, says: str) -> None:
-    record(
-        store_path, f"import random\nimport histhooks\nhisthooks.autolog()\n{program}\nhisthooks.start_run('a').end()"
+@pytest.mark.parametrize("is_before", [True, False])
+def test_show_says_whether_a_seed_is_missing(store_path: Path, program: str, says: str, is_before: bool) -> None:
+    lines = (
+        [program, "histhooks.start_run('a').end()"] if is_before else ["with histhooks.start_run('a'):", f"  {program}"]
     )
+    record(store_path, "\n".join(["import random", "import histhooks", "histhooks.autolog()", *lines]))
     command = [sys.executable, "-m", "histhooks", "show", "last", "--store", str(store_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert says in done.stdout
@@ -228,3 +232,52 @@ histhooks.start_run("a").end()
     own = {(value, place, library) for value, place, library in rows if str(place).startswith("<string>")}
     assert own == {("1", "<string>:7", "torch"), ("2", "<string>:8", "keras"), ("3", "<string>:9", "lightning")}
     assert {library for *_, library in rows} == {"random", "numpy", "torch", "keras", "lightning"}
+
+
+SPLITS = """
+import numpy as np
+import histhooks
+histhooks.autolog()
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.model_selection import GridSearchCV, KFold, RepeatedKFold, ShuffleSplit, train_test_split
+X, y = np.arange(400.0).reshape(200, 2), np.arange(200) % 2
+train_test_split(X, y, random_state=41)
+train_test_split(X, y)
+list(KFold(3, shuffle=True, random_state=42).split(X))
+list(RepeatedKFold(n_splits=2, random_state=43).split(X))
+list(ShuffleSplit(random_state=np.int64(44)).split(X))
+RandomForestClassifier(2, random_state=45).fit(X, y)
+HistGradientBoostingClassifier(max_iter=2, early_stopping=True, random_state=46).fit(X, y)
+cv = KFold(2, shuffle=True, random_state=47)
+GridSearchCV(RandomForestClassifier(2), {"max_depth": [1, 2]}, cv=cv).fit(X, y)
+with histhooks.start_run("own", params={"seed": 48, "model": {"random_state": 49, "other_seed": 3}, "n_seed": None}):
+    pass
+print(np.random.random())
+"""
+
+
+def test_seeds_of_splits_params_and_python_are_kept_and_move_no_stream(store_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    code, out, err = run_program("import numpy as np; np.random.seed(3)\n" + SPLITS, store_path, PYTHONHASHSEED="7")
+    assert code == 0, err
+    sql = "SELECT library, call, value FROM seeds ORDER BY CAST(value AS INTEGER), library"
+    assert query(store_path, sql) == [
+        ("program", "model.other_seed", "3"),
+        ("python", "PYTHONHASHSEED", "7"),
+        ("sklearn", "train_test_split", "41"),
+        ("sklearn", "KFold", "42"),
+        ("sklearn", "RepeatedKFold", "43"),
+        ("sklearn", "ShuffleSplit", "44"),
+        ("sklearn", "random_state", "45"),
+        ("sklearn", "random_state", "46"),
+        ("sklearn", "KFold", "47"),
+        ("sklearn", "cv.random_state", "47"),
+        ("program", "seed", "48"),
+        ("program", "model.random_state", "49"),
+    ]
+    plain = "\n".join(line for line in SPLITS.splitlines() if "histhooks" not in line and line != "    pass")
+    alone = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", "import numpy as np; np.random.seed(3)\n" + plain],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert alone.stdout == out

@@ -220,6 +220,10 @@ class Engine:
         self.ended = True
         error = uncaught()
         status = status or ("ended" if error is None else _status_of(error))
+        if signal is None:
+            from histhooks import _randomness
+
+            _randomness.at_session_end()
         for run in list(self.live.values()):
             if error is not None and status != "killed":
                 run.end(error=error)

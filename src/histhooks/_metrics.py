@@ -15,8 +15,16 @@ _DOWN = re.compile(
     r"loss|error|err$|rmse|rmsle|mae|mape|mse|msle|deviance|perplexity|ppl|nll|hinge|logloss|divergence|distance|wer$|cer$"
 )
 _UP = re.compile(
-    r"acc|auc|r2|f1|fbeta|precision|recall|score|map$|ndcg|jaccard|iou|dice|likelihood|bleu|rouge|gain|reward|kappa|mcc|"
-    r"similarity|explained_variance|neg_"
+    r"acc(?:uracy)?(?![a-z])|auc|(?<![a-z0-9])r2|f1|fbeta|precision|recall|score|map(?=$|@)|ndcg|jaccard|"
+    r"(?<![a-z])m?iou(?![a-z])|(?<![a-z])dice|likelihood|bleu|rouge|(?<![a-z])gain|reward|kappa|mcc|similarity|"
+    r"explained_variance|neg_"
+)
+# A statistic of what a model puts out says nothing about how good that is.
+_OUTPUTS = re.compile(
+    r"(?:^|.*[_./-])(?:mean|avg|average|median|min|max|std|var|sum|total|[pq]\d{1,2}|percentile_?\d*|quantile_?\d*)[_./-]"
+    r"(?:scores?|preds?|predictions?|proba|probabilit(?:y|ies)|confidences?|outputs?|logits?)"
+    r"|(?:scores?|preds?|predictions?|proba|probabilit(?:y|ies)|confidences?|outputs?|logits?)[_./-]"
+    r"(?:mean|avg|average|median|min|max|std|var|sum|total|[pq]\d{1,2})"
 )
 _CLOCK = re.compile(r"(^|[_./-])(time|duration|seconds)$")
 _PREFIX = re.compile(r"^(train|training|val|valid|validation|eval|dev|test|testing|system)(?:_\d+(?=-))?[_./-](.+)$")
@@ -44,13 +52,18 @@ class Metric(NamedTuple):
 def direction_of(metric: str) -> int:
     """Which way is better: 1 up, -1 down, 0 unknown."""
     name = metric.lower()
-    if _CLOCK.search(name):
-        return 0  # score_time is no score
+    if _CLOCK.search(name) or _OUTPUTS.fullmatch(name):
+        return 0  # score_time is no score, and a mean score of production data is neither good nor bad
     if name.startswith(("neg_", "neg-")):
         return 1
     if _DOWN.search(name):
         return -1
     return 1 if _UP.search(name) else 0
+
+
+def is_of_outputs(name: str) -> bool:
+    """Whether a metric is a statistic of what a model puts out, such as `mean_score`: of no split by itself."""
+    return _OUTPUTS.fullmatch(name.lower()) is not None
 
 
 @lru_cache(maxsize=4096)

@@ -1,8 +1,9 @@
 """Seeds that a program set, and where the global random generators stood. Nothing here draws a number.
 
 Seeding functions are wrapped once their library is imported, also under names that a program bound earlier. States are
-read when hooks go in or a library comes (`process_start`), and at the start of each run (`run_start`); a state is kept
-once, later rows name it by its digest. The place of a seed is the nearest one in the program, also where a library
+read when hooks go in or a library comes (`process_start`), at the start of each run (`run_start`), and where they moved
+since, at the end (`process_end`); a state is kept once, later rows name it by its digest. So it is known whether a
+generator was used without a seed. The place of a seed is the nearest one in the program, also where a library
 stands between; where a library seeds by itself, or for a seeding function of the program, it is the library's.
 
 Form of a state, before zlib, numbers little-endian:
@@ -11,12 +12,16 @@ Form of a state, before zlib, numbers little-endian:
 - `numpy`, `MT19937`: 624 uint32, int32 position, int32 and float64: whether there is a next Gaussian number, and which;
 - `torch`: the bytes of ``torch.Generator.get_state()``, for the CPU and for each GPU that is in use already.
 
-Not seen: generators of a program's own (``random.Random(3)``, ``numpy.random.RandomState(3)``,
-``torch.Generator().manual_seed(3)``), and a seed that is set by writing to an object.
+Seeds among the params of a run (`random_state`, `seed`, also that of a splitter) stand in `seeds` with the name of the
+param as their call. PYTHONHASHSEED is the seed of library `python`.
+
+Not seen: ``numpy.random.RandomState(3)`` and ``torch.Generator().manual_seed(3)``, whose classes take no hook, and a
+seed that is set by writing to an object.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -34,6 +39,12 @@ from histhooks._values import dumps
 if TYPE_CHECKING:
     from histhooks._run import Run
 
+# Splitters of scikit-learn, by what their constructors have in common, and the modules between them and the program.
+_SPLITTERS = ("_BaseKFold.__init__", "BaseShuffleSplit.__init__", "_RepeatedSplits.__init__", "train_test_split")
+_SPLIT = "sklearn.model_selection._split"
+_SPLITTING = (_SPLIT, "sklearn.utils._param_validation")
+_OTHERS = ("", "sklearn")
+_STDLIB = os.path.dirname(os.__file__) + os.sep
 # Module with the function, its names, and the library that it seeds.
 _SEEDING = (
     ("random", ("Random.seed",), "random"),  # of which `random.seed` is a bound method
@@ -41,6 +52,7 @@ _SEEDING = (
     ("torch.random", ("manual_seed",), "torch"),
     ("torch.cuda.random", ("manual_seed", "manual_seed_all"), "torch"),
     ("jax._src.random", ("key", "PRNGKey"), "jax"),
+    ("sklearn.model_selection._split", _SPLITTERS, "sklearn"),
     ("keras.src.utils.rng_utils", ("set_random_seed",), "keras"),
     ("lightning.fabric.utilities.seed", ("seed_everything",), "lightning"),
     ("lightning_fabric.utilities.seed", ("seed_everything",), "lightning"),
@@ -55,6 +67,8 @@ _MOST = 500
 _patches = Patches()
 _noted: set[tuple[Any, ...]] = set()
 _early: dict[str, tuple[Any, ...]] = {}
+_hashed: set[str] = set()
+_latest: dict[tuple[Any, ...], str] = {}
 _seeding: ContextVar[str | None] = ContextVar("histhooks_seeding", default=None)
 
 
@@ -64,8 +78,13 @@ _seeding: ContextVar[str | None] = ContextVar("histhooks_seeding", default=None)
 def _around(library: str) -> Callable[..., Any]:
     def around(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         # torch.manual_seed seeds the GPUs by functions that stand here too; who makes a generator seeds that alone.
-        if _seeding.get() == library or (library == "random" and args[0] is not sys.modules["random"]._inst):
+        if _seeding.get() == library:
             return original(*args, **kwargs)
+        if library == "random" and args[0] is not sys.modules["random"]._inst:
+            result = original(*args, **kwargs)
+            if _caller(("random",)).partition(".")[0] not in _OTHERS and type(args[0]) is sys.modules["random"].Random:
+                _note(library, original, args, kwargs, "Random")
+            return result
         token = _seeding.set(library)
         try:
             result = original(*args, **kwargs)
@@ -77,8 +96,49 @@ def _around(library: str) -> Callable[..., Any]:
     return around
 
 
+def _watch_param(call: str) -> Callable[..., Any]:
+    """See the ``random_state`` that the program gives to a function or a splitter of scikit-learn."""
+
+    def watch(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
+        if _seeding.get() == "sklearn":
+            yield  # what splits makes a splitter
+            return
+        token = _seeding.set("sklearn")
+        try:
+            yield
+        finally:
+            _seeding.reset(token)
+        value = kwargs.get("random_state")
+        if value is not None and _caller(_SPLITTING).partition(".")[0] not in _OTHERS:
+            own = type(args[0]).__name__ if call == "__init__" and args else call
+            _note("sklearn", original, (value,), {}, own)
+
+    return watch
+
+
+def _caller(skip: tuple[str, ...]) -> str:
+    """The module that called: the nearest that is neither of histhooks, nor in ``skip``; '' for one of a package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        name = str(frame.f_globals.get("__name__"))
+        if name.partition(".")[0] != "histhooks" and name not in skip:
+            is_packaged = "-packages" in frame.f_code.co_filename or frame.f_code.co_filename.startswith(_STDLIB)
+            return name if not is_packaged or name.partition(".")[0] == "sklearn" else ""
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__"))
+
+
 @guarded
-def _note(library: str, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _note(
+    library: str,
+    original: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    call: str | None = None,
+) -> None:
+    call = call or original.__name__
+    if len(_noted) >= _MOST:
+        return
     if library == "random":
         args = args[1:]
     value = args[0] if args else next(iter(kwargs.values()), None)
@@ -90,20 +150,20 @@ def _note(library: str, original: Callable[..., Any], args: tuple[Any, ...], kwa
     run = _engine.current.get()
     run_id = run.id if run is not None and run.status == "running" else None
     nearest = call_site()
-    if original.__name__ == "default_rng" and nearest is not None and "site-packages" in nearest:
+    if call == "default_rng" and nearest is not None and "site-packages" in nearest:
         return  # a generator that a library made for itself
     # What a seeding function calls in turn stays where the library calls it, so that the program's own calls stand out.
     site = nearest if _seeding.get() is not None else call_site(_LIBRARIES) or nearest
     text = str(value)[:1000] if isinstance(value, (int, str)) else dumps(value)[:1000]
-    key = (engine.session_id, run_id, original.__name__, library, text, site)
-    if key in _noted or len(_noted) >= _MOST:
+    key = (engine.session_id, run_id, call, library, text, site)
+    if key in _noted:
         return
     _noted.add(key)
     row: dict[str, Any] = {
         "session_id": engine.session_id,
         "run_id": run_id,
         "library": library,
-        "call": original.__name__,
+        "call": call,
     }
     row |= {"value": text, "location": site, "time": now_us()}
     engine.buffer.append(("row", "seeds", run_id or engine.session_id, row))
@@ -112,6 +172,17 @@ def _note(library: str, original: Callable[..., Any], args: tuple[Any, ...], kwa
         row = {"session_id": engine.session_id, "run_id": None, "collector": "seeds", "status": "truncated"}
         row |= {"note": note, "duration_s": None, "time": now_us()}
         engine.buffer.append(("row", "captures", engine.session_id, row))
+
+
+def _note_hash_seed() -> None:
+    """The seed of Python's own hashes, which order sets of words; as it was when the interpreter started."""
+    value = os.environ.get("PYTHONHASHSEED", "")
+    if value.isdigit() and not sys.flags.ignore_environment:
+        engine = _engine.engine
+        row: dict[str, Any] = {"session_id": engine.session_id, "run_id": None, "library": "python"}
+        row |= {"call": "PYTHONHASHSEED"}
+        row |= {"value": value, "location": None, "time": now_us()}
+        engine.buffer.append(("row", "seeds", engine.session_id, row))
 
 
 # --- states -----------------------------------------------------------------------------------------------------------
@@ -171,6 +242,7 @@ def _entry(state: State, point: str, run_id: str | None) -> tuple[Any, ...]:
     library, device, algorithm, data = state
     engine = _engine.engine
     digest = hashlib.sha256(data).hexdigest()
+    _latest[engine.session_id, library, device] = digest
     is_known = digest in engine.known_states
     engine.known_states.add(digest)
     row: dict[str, Any] = {
@@ -188,6 +260,9 @@ def _entry(state: State, point: str, run_id: str | None) -> tuple[Any, ...]:
 def at_run_start(run: Run) -> None:
     """Record where the global generators stand, and the determinism flags where they changed."""
     engine = _engine.engine
+    if engine.session_id not in _hashed:
+        _hashed.add(engine.session_id)
+        _note_hash_seed()
     while _early:
         _, (point, state) = _early.popitem()
         engine.buffer.append(_entry(state, point, None))
@@ -197,6 +272,18 @@ def at_run_start(run: Run) -> None:
     if flags and flags != engine.determinism:
         engine.determinism = flags
         run.event("determinism", "flags that decide whether the same seed gives the same numbers", dumps(flags))
+
+
+@guarded
+def at_session_end() -> None:
+    """Record where the global generators stand, where that is not known yet."""
+    import hashlib
+
+    engine = _engine.engine
+    for state in _states():
+        known = _latest.get((engine.session_id, state[0], state[1]))
+        if known is not None and known != hashlib.sha256(state[3]).hexdigest():
+            engine.buffer.append(_entry(state, "process_end", None))
 
 
 def _determinism() -> dict[str, Any]:
@@ -219,9 +306,10 @@ def _installer(names: tuple[str, ...], library: str) -> Callable[[ModuleType], N
     def install(module: ModuleType) -> None:
         for path in names:
             holder, _, name = path.rpartition(".")
-            owner = vars(module)[holder] if holder else module
-            if name in vars(owner):
-                _patches.wrap(owner, name, _around(library), of_any_kind=True)
+            owner = vars(module).get(holder) if holder else module
+            if owner is not None and name in vars(owner):
+                around = _watch_param(name) if library == "sklearn" else _around(library)
+                _patches.wrap(owner, name, around, of_any_kind=library != "sklearn")
 
     return install
 

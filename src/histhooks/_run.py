@@ -15,7 +15,7 @@ from histhooks._engine import ignore
 from histhooks._exceptions import answer, code_of, is_interrupt, message_of, name_of, traceback_of
 from histhooks._guard import gathered
 from histhooks._jsonable import class_name, is_mapping, shown
-from histhooks._metrics import Metric, describe
+from histhooks._metrics import Metric, describe, is_of_outputs
 from histhooks._run_facts import MOST, Facts
 from histhooks._secrets import mask_text
 from histhooks._time import iso, now_us
@@ -221,8 +221,23 @@ class Run(Facts):
         self._metrics[name] = Metric(metric or known.metric, kept, known.direction if direction is None else direction)
 
     def what_is(self, name: str) -> Metric:
-        """What a metric's name means in this run."""
-        return self._metrics.get(name) or describe(name)
+        """What a metric's name means in this run.
+
+        A name that says no split is `train`, but for a block that only uses a model, or a statistic of what one puts
+        out: what a program logs about production data is of no split.
+        """
+        declared = self._metrics.get(name)
+        if declared is not None:
+            return declared
+        found = describe(name)
+        is_silent = self.kind == "block" and found.split == "train" and found.metric == name
+        if is_silent and (self.uses_only() or is_of_outputs(name)):
+            return found._replace(split=None)
+        return found
+
+    def uses_only(self) -> bool:
+        """Whether the run read a model, or data that is for something else than training, and trained nothing."""
+        return self.is_use and (self.data is None or "train" not in self.data.prints)
 
     # --- states -------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from histhooks._engine import ignore
-from histhooks._exceptions import in_words, is_interrupt, is_of_program, message_of, name_of
+from histhooks._exceptions import answer, in_words, is_interrupt, is_of_program, message_of, name_of
 from histhooks._ids import new_id
 from histhooks._jsonable import is_mapping, shown
 from histhooks._location import is_strict
@@ -34,6 +34,7 @@ _COLLECTORS = {"log_params": "params", "log_results": "results", "log_dataset": 
 _MISSING = 20  # rows of one collector in one run that name what could not be read
 _REFUSALS = 100  # of one run that are told one by one
 _MOST_NAMED = 5
+_SEEDS = ("random_state", "seed")
 _COLUMNS = frozenset(
     "session_id parent_id project group_name name kind framework framework_version model_class call_site status "
     "started_at ended_at duration_s error_type error_message traceback architecture_id main_metric epochs_planned "
@@ -53,6 +54,9 @@ class Facts:
     name: str
     is_implicit = False
 
+    kind: str
+    framework: str | None
+
     def __init__(self, engine: Engine | None) -> None:
         self._engine = engine
         self.is_recorded = engine is not None
@@ -62,6 +66,7 @@ class Facts:
         self._roles: set[str] = set()  # of data whose reading is told
         self._n_refused = 0
         self._n_missing: dict[str, int] = {}
+        self.is_use = False  # read a model, or had data that neither trains nor judges
         self.data: KnownData | None = None  # what the run was trained on and judged by, to know it again
 
     def log_params(
@@ -100,11 +105,22 @@ class Facts:
         text = dumps(value, key)
         whose = "default" if usual.get(key) == text else source
         self._row("params", {"run_id": self.id, "key": mask_text(key), "value": text, "source": whose})
+        if key.endswith(_SEEDS) or type(value).__module__.startswith("sklearn.model_selection"):
+            self._log_seed(key, value, text)
         left, unread = what_was_cut(text), what_was_unread(text)
         if left:
             cut.append(f"{key} ({left})")
         if unread:
             self._missing("params", f"{key}: {unread} was raised when it was read")
+
+    def _log_seed(self, key: str, value: Any, text: str) -> None:
+        """A seed that is a param, or that of a splitter which is one."""
+        if not key.endswith(_SEEDS):
+            own = answer(None, object.__getattribute__, value, "__dict__")
+            key, text = f"{key}.random_state", dumps(own.get("random_state") if type(own) is dict else None)
+        if self.kind != "candidate" and text.lstrip("-").isdigit():
+            row = {"session_id": self.session_id, "run_id": self.id, "library": self.framework or "program"}
+            self._row("seeds", {**row, "call": key, "value": text, "location": None})
 
     def log_results(self, results: Mapping[str, Any]) -> None:
         """Record outcomes that are no curve."""
@@ -145,6 +161,8 @@ class Facts:
         found, seen = _data.look_at(X, y)
         if role in ("train", "valid"):
             self.know(role, seen, X)
+        elif role != "test":
+            self.is_use = True
         self._log_fingerprint(role, found, name, source)
 
     def know(self, role: str, seen: Print, X: Any = None) -> None:
@@ -200,6 +218,7 @@ class Facts:
         if not Path(path).is_file():
             raise FileNotFoundError(f"no file {os.fspath(path)!r} to record")
         role = key_text(role)
+        self.is_use = self.is_use or (direction == "in" and role == "model")
         step = None if step is None else self._whole("step", step)
         put, place, engine = self._append, os.path.abspath(path), self._engine
 

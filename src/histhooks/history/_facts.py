@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks import _text
 from histhooks._ids import short_id
+from histhooks.history._seeding import why_none
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord
@@ -140,13 +141,16 @@ def optimizer(found: Optimizer) -> list[str]:
 def seeds(run: RunRecord) -> str:
     """Seeds that were set, and whether any was."""
     # What the program seeded, and not what that call seeded in turn; unless nothing else is known.
-    set_by_program = [s for s in run.seeds if "-packages/" not in (s["location"] or "")]
+    params = param_seeds(run)
+    rows = [s for s in run.seeds if s["location"] or s["call"] not in params]
+    set_by_program = [s for s in rows if "-packages/" not in (s["location"] or "")]
     told = [
         f"{s['library']} {s['call']}({s['value']})" + (f" at {s['location']}" if s["location"] else "")
-        for s in set_by_program or run.seeds
+        for s in set_by_program or rows
     ]
-    told += [f"{key}={_text.value_text(value)}" for key, value in param_seeds(run).items()]
-    return ", ".join(dict.fromkeys(told)) or "no seed was set"
+    told += [f"{key}={_text.value_text(value)}" for key, value in params.items()]
+    is_hash_only = all(s["library"] == "python" for s in rows) and not params
+    return ", ".join(dict.fromkeys([*told, *filter(None, [why_none(run) if is_hash_only else ""])]))
 
 
 def param_seeds(run: RunRecord) -> dict[str, Any]:

@@ -179,7 +179,11 @@ def _params(run: RunRecord) -> list[Block]:
 
 
 def _randomness(run: RunRecord) -> list[Block]:
-    rows = [[s["library"], f"{s['call']}({s['value']})", s["location"] or "–", moment(s["time"])] for s in run.seeds]
+    rows = [
+        [s["library"], f"{s['call']}({s['value']})", s["location"] or "–", moment(s["time"])]
+        for s in run.seeds
+        if s["location"]
+    ]
     rows += [["param", f"{key} = {_value(value)}", "–", "–"] for key, value in facts.param_seeds(run).items()]
     table = Table(["library", "seed", "where", "when"], rows)
     blocks: list[Block] = [table if rows else Text("No seed was set.", "bad")]

@@ -230,7 +230,8 @@ def _environment(run: RunRecord) -> dict[str, Any]:
 
 
 def _seeds(run: RunRecord) -> str | None:
-    rows = [row for row in run.seeds if "-packages/" not in (row["location"] or "")] or run.seeds
+    own = [row for row in run.seeds if row["location"] or row["library"] == "python"]
+    rows = [row for row in own if "-packages/" not in (row["location"] or "")] or own
     return ", ".join(dict.fromkeys(f"{row['library']} {row['value']}" for row in rows)) or None
 
 

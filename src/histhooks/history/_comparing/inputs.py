@@ -23,6 +23,7 @@ from histhooks.history._comparing.code import (
     state_of,
 )
 from histhooks.history._facts import param_seeds, place
+from histhooks.history._seeding import UNSEEDED, why_none
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord
@@ -319,7 +320,9 @@ def seeds(a: RunRecord, b: RunRecord) -> Part:
     changes = changes_of(*found)
     told = [each or param_seeds(run) for each, run in zip(found, (a, b))]  # those among params are told there
     none = not told[0] and not told[1]
-    notes = ["no seed was set in either"] if none else _lacking(told[0], told[1], "no seed was set")
+    why = {why_none(run) for run in (a, b)} - {""}
+    notes = [f"{' or '.join(sorted(why))} in either"] if none and why else []
+    notes = notes if none else _lacking(told[0], told[1], UNSEEDED)
     states = [
         {f"state of {row['library']} {row['device'] or ''}".strip(): row["digest"] for row in run.related("rng_states")}
         for run in (a, b)
@@ -331,7 +334,8 @@ def seeds(a: RunRecord, b: RunRecord) -> Part:
 
 def _seeds(run: RunRecord) -> dict[str, Any]:
     # What the program seeded, and not what that call seeded in turn; unless nothing else is known.
-    rows = [row for row in run.seeds if "-packages/" not in (row["location"] or "")] or run.seeds
+    own = [row for row in run.seeds if row["location"] or row["library"] == "python"]  # the others are among params
+    rows = [row for row in own if "-packages/" not in (row["location"] or "")] or own
     out: dict[str, list[Any]] = {}
     for row in rows:
         out.setdefault(f"{row['library']} {row['call']}", []).append(row["value"])
