@@ -1,7 +1,7 @@
 """Verify the ledger of a store with the standard library alone, as docs/ledger.md specifies it.
 
 Usage: python verify_ledger.py STORE [HEAD]
-Exit code: 0 everything fits, 1 something does not, 2 no store.
+Exit code: 0 everything fits, 1 something does not, or HEAD is not in it, 2 no store, no digest, or a newer version.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import struct
 import sys
 from pathlib import Path
 
+NEWEST = 1001  # the schema version that this file knows: a newer one may have tables that it does not
 RUN_OR_SESSION = "coalesce(run_id, session_id)"
 CONTENT = {
     "environments": ("id", "id, python, os, machine, cpu, memory_bytes, gpus, details", "id"),
@@ -175,16 +176,21 @@ def verify(db):
 
 def main(arguments):
     """Verify and print."""
-    if not 1 <= len(arguments) <= 2 or not Path(arguments[0]).is_file():
+    head = arguments[1].lower() if len(arguments) == 2 else ""
+    is_hex = 4 <= len(head) <= 64 and not set(head) - set("0123456789abcdef")
+    if not 1 <= len(arguments) <= 2 or not Path(arguments[0]).is_file() or (len(arguments) == 2 and not is_hex):
         print(__doc__, file=sys.stderr)
         return 2
     db = sqlite3.connect(f"{Path(arguments[0]).absolute().as_uri()}?mode=ro", uri=True)
     try:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version > NEWEST:
+            print(f"{arguments[0]}: schema version {version // 1000}.{version % 1000} is newer than this verifier: "
+                  "update histhooks", file=sys.stderr)  # fmt: skip
+            return 2
         problems, lines, parts = verify(db)
-        if len(arguments) == 2:
-            witness = arguments[1]
-            if not db.execute("SELECT 1 FROM ledger WHERE digest LIKE ? || '%'", (witness,)).fetchone():
-                problems.append(f"no line has the digest {witness}")
+        if head and not db.execute("SELECT 1 FROM ledger WHERE digest LIKE ? || '%'", (head,)).fetchone():
+            problems.append(f"no line has the digest {head}")
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         print(f"{arguments[0]}: {error}", file=sys.stderr)
         return 2

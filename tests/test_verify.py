@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from histhooks import History, StoreError
+from histhooks import History, QueryError, StoreError
 from histhooks._ledger import TABLES
 from histhooks._store import SCHEMA_VERSION
 from histhooks.testing import query
@@ -409,3 +409,54 @@ def test_the_verb_fits_a_screen_and_its_json_has_all(store: Path) -> None:
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60, check=False)
     assert len(json.loads(done.stdout)["without_end"]) == 8
     assert subprocess.run([*command, "more"], capture_output=True, check=False).returncode == 2
+
+
+@pytest.mark.parametrize("word", ["zz", "", "9f3", "g" * 12, "0" * 65, "9f31c02ab4d7 x"])
+def test_a_word_that_is_no_digest_is_wrong_use_and_no_accusation(store: Path, word: str) -> None:
+    with pytest.raises(QueryError, match="is no head"):
+        verify(store, head=word)
+    done = subprocess.run(
+        [sys.executable, "-m", "histhooks", "verify", str(store), "--head", word],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "ALTERED" in done.stdout + done.stderr) == (2, False)
+    assert alone(store, word)[0] == 2
+
+
+def test_a_head_that_is_not_here_is_told_apart_from_a_change(store: Path) -> None:
+    def ask() -> tuple[int, str]:
+        command = [sys.executable, "-m", "histhooks", "verify", str(store), "--head", "ABCDEF123456"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    code, text = ask()
+    assert (code, "ALTERED" in text, "fits by itself, and does not have that head" in text) == (1, False, True)
+    change(store, "UPDATE events SET title = 'other' WHERE kind = 'milestone'")
+    code, text = ask()
+    assert (code, "ALTERED" in text) == (1, True)
+
+
+def test_a_store_of_a_newer_minor_is_read_and_never_called_altered(store: Path) -> None:
+    connection = sqlite3.connect(store)
+    connection.executescript(
+        f"PRAGMA user_version = {SCHEMA_VERSION + 1}; CREATE TABLE versions (id TEXT PRIMARY KEY, n INTEGER) STRICT;"
+        "ALTER TABLE runs ADD COLUMN verdict TEXT; INSERT INTO versions VALUES ('a', 1);"
+        "INSERT INTO ledger_parts SELECT session_id, seq, 'a', 'versions', 0, 0, 1, digest, NULL FROM ledger LIMIT 1;"
+    )
+    connection.close()
+    for words in (["runs"], ["show", "last"], ["metrics", "last"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "histhooks", *words, "--store", str(store)], capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    done = subprocess.run([sys.executable, "-m", "histhooks", "verify", str(store)], capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"update histhooks" in done.stderr
+    assert b"ALTERED" not in done.stdout + done.stderr
+    done = subprocess.run([sys.executable, "-I", VERIFIER, store], capture_output=True, check=False)
+    assert (done.returncode, b"update histhooks" in done.stderr) == (2, True)
+    assert query(store, "PRAGMA user_version") == [(SCHEMA_VERSION + 1,)]
+
+
+def test_the_verifier_that_stands_alone_knows_the_newest_schema() -> None:
+    assert f"NEWEST = {SCHEMA_VERSION} " in VERIFIER.read_text(encoding="utf-8")

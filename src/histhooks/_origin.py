@@ -69,15 +69,24 @@ def untold(personal: Mapping[str, str | None]) -> list[Capture]:
 
 
 def actor() -> tuple[str | None, str | None]:
-    """Who acts, and where the name came from: HISTHOOKS_ACTOR, CI, git's user.email, or the account."""
+    """Who acts, and where the name came from: HISTHOOKS_ACTOR, CI, git's author, or the account.
+
+    Git's author is GIT_AUTHOR_EMAIL, else `author.email`, else `user.email`, as `git var GIT_AUTHOR_IDENT` has it
+    (git-var(1)), but never an address that git makes up from the account and the machine.
+    """
     for variable in ("HISTHOOKS_ACTOR", *_CI_ACTORS):
         if os.environ.get(variable):
             return mask_text(os.environ[variable]), variable
+    author = os.environ.get("GIT_AUTHOR_EMAIL", "").strip()
+    if author:
+        return mask_text(author), "git"
     inquiry = Inquiry(patience_s=_PATIENCE_S)
-    asked = inquiry.ask("git", "config", "user.email")
+    asked = inquiry.ask("git", "config", "--get-regexp", r"^(author|user)\.email$")
     inquiry.read(asked)
-    if asked.answer and asked.answer.strip():
-        return asked.answer.strip(), "git"
+    emails = dict(line.split(" ", 1) for line in (asked.answer or "").splitlines() if " " in line)
+    email = (emails.get("author.email") or emails.get("user.email") or "").strip()
+    if email:
+        return email, "git"
     name = _username()
     return name, None if name is None else "username"
 

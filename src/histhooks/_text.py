@@ -10,6 +10,8 @@ from typing import Any
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+_is_whole = False
+
 
 def number(value: Any) -> str:
     """A number as people read it."""
@@ -67,6 +69,12 @@ def finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
+def cut_nothing() -> None:
+    """Have :func:`value_text` leave values whole in this process: a program reads them."""
+    global _is_whole
+    _is_whole = True
+
+
 def value_text(value: Any, width: int = 60) -> str:
     """A param as people read it."""
     if isinstance(value, dict) and len(value) <= 2 and next(iter(value), "").startswith("$"):
@@ -74,7 +82,7 @@ def value_text(value: Any, width: int = 60) -> str:
         if isinstance(inner, str):
             return inner.rpartition(".")[2] + ("()" if "$object" in value else "")
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= width else text[: width - 1] + "…"
+    return text if len(text) <= width or _is_whole else text[: width - 1] + "…"
 
 
 def is_flat(low: float, high: float) -> bool:

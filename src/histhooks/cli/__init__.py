@@ -97,6 +97,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; errors of a person's question are one line and exit code 2."""
+    if _COMPLETE in os.environ:
+        import_module("histhooks.cli._completing")
+    if sys.argv[1:2] != ["run"]:  # whose output is the program's
+        _prepare_output()
     try:
         code = cli(standalone_mode=False, complete_var=_COMPLETE)
         if sys.stdout is not None:  # closed when this began
@@ -124,6 +128,20 @@ def main() -> None:
             err=True,
         )
         sys.exit(2)
+
+
+def _prepare_output() -> None:
+    """Let output be any encoding, a file or nothing at all; what a program reads is cut nowhere."""
+    from histhooks._text import cut_nothing
+    from histhooks.cli._table import is_endless
+
+    if sys.stdout is None:  # closed before this began
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, to the end of the process
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None and sys.stdout.errors == "strict":
+        reconfigure(errors="replace")  # ASCII and Latin-1 have no arrow
+    if is_endless():
+        cut_nothing()
 
 
 def _leave_quietly() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,11 +71,13 @@ def console() -> Console:
     """The terminal."""
     from rich.console import Console
 
+    from histhooks.cli._table import width
+
     class Ours(Console):
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # who reads has enough, which is no failure
 
-    return Ours(highlight=False)
+    return Ours(highlight=False, width=width(), height=shutil.get_terminal_size((80, 24)).lines)
 
 
 @contextmanager
@@ -100,7 +103,17 @@ def progress(title: str, unit: str) -> Iterator[Callable[[int, int], None] | Non
 
 def print_json(value: Any) -> None:
     """Write JSON; what is not finite as a word."""
-    click.echo(json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False, default=str))
+    is_ascii = not can_show("→")  # what a program reads must not lose a sign
+    click.echo(json.dumps(finite(value), indent=2, ensure_ascii=is_ascii, allow_nan=False, default=str))
+
+
+def can_show(sign: str) -> bool:
+    """Whether standard output takes a sign."""
+    try:
+        sign.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeError, LookupError):
+        return False
+    return True
 
 
 def status(word: str) -> str:
@@ -110,17 +123,22 @@ def status(word: str) -> str:
 
 
 def sparkline(values: list[float | None], width: int = 24) -> str:
-    """A curve in one line: each column the mean of its part."""
-    known = [v for v in values if v is not None]
-    if len(known) < 2:
+    """A curve in one line: each column the mean of its part, × where no value of it is finite."""
+    if len(values) < 2 or all(v is None for v in values):
         return ""
-    columns = min(width, len(known))
-    means = []
+    columns = min(width, len(values))
+    means: list[float | None] = []
     for column in range(columns):
-        part = known[column * len(known) // columns : (column + 1) * len(known) // columns]
-        means.append(sum(v / len(part) for v in part))
-    low, high = min(means), max(means)
+        start, stop = (place * len(values) // columns for place in (column, column + 1))
+        part = [v for v in values[start:stop] if v is not None]
+        # From the least on, so that the mean of equal values is that value.
+        least, n = min(part, default=0.0), len(part)
+        means.append(least + sum(v / n - least / n for v in part) if part else None)
+    known = [v for v in means if v is not None]
+    low, high = min(known), max(known)
     bars = "▁▂▃▄▅▆▇█"
-    flat = is_flat(low, high)
+    if is_flat(low, high):
+        return "".join("×" if v is None else bars[3] for v in means)
     # Halved first: the span of very great values is no float.
-    return "".join(bars[3 if flat else int((v / 2 - low / 2) / (high / 2 - low / 2) * 7)] for v in means)
+    shares = (None if v is None else (v / 2 - low / 2) / (high / 2 - low / 2) for v in means)
+    return "".join("×" if share is None else bars[int(share * 7 + 1e-9)] for share in shares)

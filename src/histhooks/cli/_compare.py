@@ -14,6 +14,8 @@ import click
 from histhooks._ids import short_id
 from histhooks._metrics import describe
 from histhooks.cli import _common as common
+from histhooks.cli._table import is_endless
+from histhooks.history._comparing.outputs import is_clock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from histhooks.history import History, RunRecord
     from histhooks.history._comparing.comparison import Column, Comparison
 
-_WIDE = 22  # of one cell
+_WIDE = 22  # of one cell, where there is an end
 
 
 @click.command(epilog="Example: histhooks compare last~2 last~1 last")
@@ -93,7 +95,7 @@ def screen(found: Comparison) -> None:
     widths = [max(len(column.title), *(len(text) for text in cells)) for column, cells in zip(found.columns, table)]
     names = _names(found)
     lead = 10 + min(28, max(len(name) for name in names))
-    if lead + sum(min(width, _WIDE) + 2 for width in widths) <= console.width:
+    if is_endless() or lead + sum(min(width, _WIDE) + 2 for width in widths) <= console.width:
         _by_run(console, found, names, list(range(len(table))))
     elif 26 + len(found.runs) * 14 <= console.width:
         _by_column(console, found, names)
@@ -125,15 +127,17 @@ def _names(found: Comparison) -> list[str]:
 
 
 def _fitting(found: Comparison, widths: list[int], room: int) -> list[int]:
-    """Places of the columns that fit: metrics first, those on validation data before all, then results, then params."""
-    order = {"metric": 0, "result": 1, "param": 2}
+    """Places of the columns that fit: metrics first, those on validation data before all, then what was chosen, then
+    results; times come last."""
+    order = {"metric": 0, "param": 1, "command": 1, "result": 2}
     chosen: list[int] = []
 
     def rank(place: int) -> tuple[Any, ...]:
         column = found.columns[place]
         is_metric = column.kind == "metric"
         is_valid = is_metric and describe(column.name).split == "valid"
-        return order.get(column.kind, 3), is_metric and not column.direction, not is_valid, place
+        is_time = column.kind == "duration" or (column.kind != "param" and is_clock(column.name))
+        return (4 if is_time else order.get(column.kind, 3)), is_metric and not column.direction, not is_valid, place
 
     for place in sorted(range(len(widths)), key=rank):
         room -= min(widths[place], _WIDE) + 2
@@ -150,11 +154,12 @@ def _by_run(console: Console, found: Comparison, names: list[str], places: list[
     grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     grid.add_column("RUN", no_wrap=True)
     if any(names):
-        grid.add_column("NAME", no_wrap=True, overflow="ellipsis", max_width=28)
+        grid.add_column("NAME", no_wrap=True, overflow="ellipsis", max_width=None if is_endless() else 28)
+    most = None if is_endless() else _WIDE
     for place in places:
         column = found.columns[place]
         title = Text(common.plain(column.title))
-        grid.add_column(title, justify=_side(column), no_wrap=True, overflow="ellipsis", max_width=_WIDE)
+        grid.add_column(title, justify=_side(column), no_wrap=True, overflow="ellipsis", max_width=most)
     for number, run in enumerate(found.runs):
         cells = [_cell(found.columns[place], number) for place in places]
         grid.add_row(short_id(run["id"]), *([Text(names[number])] if any(names) else []), *cells)

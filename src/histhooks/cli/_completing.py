@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import CompletionItem, ZshComplete, add_completion_class
 
 from histhooks.cli import _common as common
 
@@ -29,13 +29,26 @@ _OPTIONS = {
 }
 
 
+class _Zsh(ZshComplete):
+    """Completion for zsh, also where the start file has not called compinit, without which there is no compdef."""
+
+    source_template = (
+        "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n" + ZshComplete.source_template
+    )
+
+
+add_completion_class(_Zsh)
+
+
 def teach(command: click.Command) -> click.Command:
     """Let the parameters of a verb offer what the store has."""
     for parameter in command.params:
         if parameter.type is not click.STRING and not isinstance(parameter, click.Argument):
             continue
         if isinstance(parameter, click.Argument):
-            if parameter.name == "words" and parameter.type is not click.UNPROCESSED:
+            if parameter.name == "words" and parameter.type is click.UNPROCESSED:
+                parameter.type = click.Path()  # the program that `run` runs, and its files
+            elif parameter.name == "words":
                 parameter.type = _Words(parameter.metavar or "")
         elif parameter.name in _OPTIONS or parameter.name in ("order_by", "status", "kind"):
             parameter.type = _Value(str(parameter.name))

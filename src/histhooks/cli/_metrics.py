@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from histhooks.cli import _common as common
+from histhooks.history import _facts as facts
 
 if TYPE_CHECKING:
     from histhooks.history import History, RunRecord
@@ -49,7 +50,7 @@ def metrics(words: tuple[str, ...], store: str | None, as_csv: bool, as_json: bo
             writer.writerow(_COLUMNS)
             writer.writerows(_cells(series, point) for series, point in rows)
         else:
-            _print_table(found, rows)
+            _print_table(run, found, rows)
 
 
 def _series(history: History, run: RunRecord, names: tuple[str, ...]) -> list[Found]:
@@ -100,7 +101,7 @@ def _print_json(rows: Iterator[tuple[Found, Point]]) -> None:
     sys.stdout.write("[]\n" if before == "[" else "\n]\n")
 
 
-def _print_table(found: list[Found], rows: Iterator[tuple[Found, Point]]) -> None:
+def _print_table(run: RunRecord, found: list[Found], rows: Iterator[tuple[Found, Point]]) -> None:
     if not found:
         click.echo("the run has no metrics")
         return
@@ -109,6 +110,6 @@ def _print_table(found: list[Found], rows: Iterator[tuple[Found, Point]]) -> Non
     width = max(4, *(len(series.name) for series in found))
     click.echo(f"{'METRIC':<{width}}  {'STEP':>9}  {'EPOCH':>6}  {'TIME':<19}  VALUE")
     for series, point in rows:
-        epoch = "–" if point.epoch is None else point.epoch
+        epoch = facts.epoch(run, point.epoch)
         moment = common.when(iso(point.time))
         click.echo(f"{series.name:<{width}}  {point.step:>9}  {epoch:>6}  {moment:<19}  {point.value:.6g}")

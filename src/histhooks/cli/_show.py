@@ -10,7 +10,7 @@ import click
 
 from histhooks._ids import short_id
 from histhooks.cli import _common as common
-from histhooks.cli._table import Cell, Column, cut, lines, width
+from histhooks.cli._table import Cell, Column, cut, is_endless, lines, width
 from histhooks.history import _facts as facts
 from histhooks.history._best import best_of, main_of, mean_of_folds
 from histhooks.history._outcomes import outcomes_of
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from histhooks.history import RunRecord
 
 _FEW = 8
+_SIDE_BY_SIDE = 72  # from this width on two params stand side by side
 _MEAN = "~"
 _LINES = 12  # of long texts
 
@@ -172,10 +173,18 @@ def _params(run: RunRecord, console: Console, is_full: bool) -> None:
     for key, value in list(told.items())[:most]:
         text = Text("  ").append(common.plain(key)).append(" = ", style="dim")
         text.append(common.plain(common.value_text(value, 1000 if is_full else 60)))
-        if not is_full:
-            text.truncate(max(30, console.width // 2 - 2), overflow="ellipsis")  # so that two stand side by side
         cells.append(text)
-    console.print(Columns(cells, padding=(0, 2), column_first=True))
+    half = console.width // 2 - 2
+    if console.width < _SIDE_BY_SIDE or is_endless():
+        half = console.width
+    if not is_full:
+        for text in cells:
+            text.truncate(half, overflow="ellipsis")
+    if half == console.width:
+        for text in cells:
+            console.print(text, soft_wrap=is_endless())
+    else:
+        console.print(Columns(cells, padding=(0, 2), column_first=True))
     results = list(run.results.items())
     if results:
         _title(
@@ -262,7 +271,7 @@ def _children(run: RunRecord, console: Console, is_full: bool) -> None:
         texts = [common.seconds(child.duration_s), common.number(value), *map(common.plain, told)]
         head = [
             Cell(f"  {short_id(child.id)}"),
-            Cell(cut(common.plain(child.name), 40)),
+            Cell(common.plain(child.name) if is_endless() else cut(common.plain(child.name), 40)),
             Cell(child.status, child.status),
         ]
         table.append([*head, *map(Cell, texts)])

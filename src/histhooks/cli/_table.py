@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import click
 
+ENDLESS = 100_000
 STYLES = {
     "finished": {"fg": "green"}, "running": {"fg": "cyan"}, "failed": {"fg": "red", "bold": True},
     "killed": {"fg": "red"}, "lost": {"fg": "red"}, "interrupted": {"fg": "yellow"}, "ended": {"fg": "yellow"},
@@ -49,15 +50,21 @@ class Cell:
 
 
 def width() -> int:
-    """The width of the terminal; COLUMNS says another one, and where there is neither, 100."""
-    return max(20, shutil.get_terminal_size((100, 24)).columns)
+    """The width of the terminal; COLUMNS says another one, and where there is neither, as in a pipe, nothing is cut."""
+    return max(20, shutil.get_terminal_size((ENDLESS, 24)).columns)
+
+
+def is_endless() -> bool:
+    """Whether there is room for anything: what is read by a program, such as grep, is never cut."""
+    return width() >= ENDLESS
 
 
 def is_coloured() -> bool:
     """Whether colours are wanted (https://no-color.org)."""
     if os.environ.get("NO_COLOR"):
         return False
-    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
+    is_terminal = sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return bool(os.environ.get("FORCE_COLOR")) or is_terminal
 
 
 def styled(text: str, style: str) -> str:

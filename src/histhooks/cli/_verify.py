@@ -27,12 +27,17 @@ _ID = 36  # characters of the id of a run or a session; that of content has 64
 @common.json_option
 @click.pass_context
 def verify(context: click.Context, words: tuple[str, ...], store: str | None, head: str | None, as_json: bool) -> None:
-    """Check that the history is as it was written. Changes no byte. Exit code 1 where something does not fit.
+    """Check that the history is as it was written. Changes no byte.
+
+    Exit code 1 where something does not fit, or the head is not in the ledger; 2 where nobody can tell: a store of a
+    newer version (update histhooks), a word that is no head.
 
     Tells what is missing on purpose (deleted, redacted, not in this file), sessions that left no end, points that were
     dropped, and what could not be gathered.
     """
+    from histhooks.errors import StoreError
     from histhooks.history._opening import locate
+    from histhooks.verify import newer_words
     from histhooks.verify import verify as check
 
     words, store = common.split_store(words, store)
@@ -43,14 +48,16 @@ def verify(context: click.Context, words: tuple[str, ...], store: str | None, he
         report = check(path, head=head, progress=told)
     if as_json:
         common.print_json(report.as_json())
-        context.exit(0 if report.ok else 1)
+        context.exit(2 if report.newer_version else 0 if report.ok else 1)
+    if report.newer_version is not None:
+        raise StoreError(f"{path} {newer_words(report.newer_version)}")
     for problem in report.problems[:_PROBLEMS]:
         click.echo(f"does not fit: {problem}")
     if len(report.problems) > _PROBLEMS:
         click.echo(f"... and {len(report.problems) - _PROBLEMS} more; --json has all")
-    click.echo(
-        f"{path}: {report.lines} lines and {report.rows} rows recomputed: " + ("fits" if report.ok else "ALTERED")
-    )
+    is_only_head = report.has_head is False and len(report.problems) == 1
+    verdict = "fits" if report.ok else "fits by itself, and does not have that head" if is_only_head else "ALTERED"
+    click.echo(f"{path}: {report.lines} lines and {report.rows} rows recomputed: {verdict}")
     _tell(report)
     click.echo("It cannot prove:")
     for text in report.cannot_prove:

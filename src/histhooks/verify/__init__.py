@@ -11,6 +11,7 @@ True
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import struct
 from pathlib import Path
@@ -20,14 +21,15 @@ from histhooks._location import real_path
 from histhooks._process import judge
 from histhooks._spool import only_spools, waiting
 from histhooks._time import now_us
-from histhooks.errors import StoreError
+from histhooks.errors import QueryError, StoreError
 from histhooks.verify._derived import DerivedCheck
 from histhooks.verify._ledger import LedgerCheck, Progress
-from histhooks.verify._opening import copied, is_left_alone, opened, state_of
+from histhooks.verify._opening import copied, is_left_alone, newer_version, opened, state_of
 from histhooks.verify._report import CANNOT_PROVE, Report
 
 __all__ = ["CANNOT_PROVE", "Report", "verify"]
 
+_DIGEST = re.compile(r"[0-9a-f]{4,64}")
 Sessions = dict[str, dict[str, Any]]
 
 
@@ -50,8 +52,18 @@ def verify(path: str | Path, *, head: str | None = None, progress: Progress | No
     Raises
     ------
     StoreError
-        Where the file is missing or no store.
+        Where the file is missing, no store, or of a newer version and not understood; where all that is known of that
+        version fits, :attr:`Report.newer_version` says that it is not the whole.
+    QueryError
+        Where `head` is no part of a digest.
     """
+    if head is not None:
+        head = head.strip().lower()
+        if not _DIGEST.fullmatch(head):
+            raise QueryError(
+                f"{head!r} is no head: that is 4 to 64 hexadecimal digits, such as the 12 at the end of a session's "
+                "last line"
+            )
     path = real_path(Path(path))
     if not path.is_file() and not waiting(path):
         raise StoreError(f"no store at {path}; name one with --store PATH")
@@ -83,10 +95,23 @@ def _verify(path: Path, head: str | None, progress: Progress | None) -> Report:
     for spool in waiting(path):
         if spool.name not in merged:
             _verify_spool(spool, report, sessions, lines)
+    if report.newer_version is not None and not report.ok:
+        # What a newer version added has rules that this one does not know: that is no word on whether it was altered.
+        raise StoreError(f"{path} {newer_words(report.newer_version)}")
+    report.has_head = None if head is None else True
     if head is not None and not any(digest.startswith(head) for digest in lines.values()):
-        report.problem(f"no ledger line has the digest {head}: this is not the history that it witnessed")
+        report.has_head = False
+        report.problem(
+            f"no ledger line has the digest {head}: this is not the history that it witnessed, or no longer all of it; "
+            "a head of another store is never in this one"
+        )
     _tell_ends(report, sessions)
     return report
+
+
+def newer_words(version: str) -> str:
+    """What to say of a store of a newer version."""
+    return f"has schema version {version}, which is newer than this histhooks knows: it cannot tell; update histhooks"
 
 
 def _verify_store(
@@ -100,6 +125,7 @@ def _verify_store(
 ) -> Report:
     with opened(path, is_alone=is_alone) as connection:
         check = LedgerCheck(connection, progress=progress)
+        check.report.newer_version = newer_version(connection)
         _run(check)
         _look(connection, check.report, sessions, lines)
         merged |= {name for (name,) in connection.execute("SELECT name FROM merged_spools")}
@@ -134,6 +160,7 @@ def _verify_spool(spool: Path, report: Report, sessions: Sessions, lines: dict[t
     try:
         with copied(spool) as connection:
             check = LedgerCheck(connection, elsewhere=lines)
+            report.newer_version = report.newer_version or newer_version(connection)
             _run(check)
             _look(connection, check.report, sessions, lines)
             found = check.report

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from histhooks._store import SCHEMA_VERSION
 from histhooks.errors import StoreError
 
 APPLICATION_ID = 0x48495354
-MAJOR = 1
 _TICK_NS = 100_000_000
 
 
@@ -101,8 +101,14 @@ def _check(path: Path, connection: sqlite3.Connection) -> None:
         raise StoreError(f"{path} cannot be read ({error}); restore it from a copy") from error
     if application != APPLICATION_ID:
         raise StoreError(f"{path} is not a store of histhooks; name one with --store PATH")
-    if version // 1000 > MAJOR:
+    if version // 1000 > SCHEMA_VERSION // 1000:
         raise StoreError(f"{path} has schema version {version // 1000}.{version % 1000}; update histhooks")
+
+
+def newer_version(connection: sqlite3.Connection) -> str | None:
+    """The schema version of a store that is newer than this one knows; None of any other."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return f"{version // 1000}.{version % 1000}" if version > SCHEMA_VERSION else None
 
 
 @contextmanager

@@ -41,6 +41,10 @@ class Report:
         What was deleted or redacted on purpose: action, subject_ids, reason, actor, time (microseconds UTC).
     head : str or None
         Digest of the latest line: keep it elsewhere.
+    newer_version : str or None
+        Schema version of the store where it is newer than this histhooks: then not all of it was looked at.
+    has_head : bool or None
+        Whether the head that was asked for is in the ledger; None where none was asked for.
     sessions_without_end : list of str
         Ids of sessions that left no final state and are gone.
     without_end : list of dict
@@ -71,6 +75,8 @@ class Report:
     deleted: int = 0
     tombstones: list[dict[str, Any]] = field(default_factory=list)
     head: str | None = None
+    newer_version: str | None = None
+    has_head: bool | None = None
     sessions_without_end: list[str] = field(default_factory=list)
     without_end: list[dict[str, Any]] = field(default_factory=list)
     still_recording: list[str] = field(default_factory=list)

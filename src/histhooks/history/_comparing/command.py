@@ -52,6 +52,18 @@ def arguments_of(command: str) -> list[str] | None:
     return []
 
 
+def options_of(run: RunRecord) -> dict[str, Any]:
+    """Arguments of the program of a run, by option; empty where nobody typed them, or they were erased."""
+    command = run.session["command"]
+    words = arguments_of(command) if command is not None and run.session["kind"] in _KINDS else None
+    return _options(words) if words and not command_is_text(command) else {}
+
+
+def command_is_text(command: str) -> bool:
+    """Whether the program itself stands in the command line (``python -c``), which is code and no argument."""
+    return " -c " in command
+
+
 def _options(words: list[str]) -> dict[str, Any]:
     """Arguments by their option, the others by their place; an option that is given again has a list."""
     found: dict[str, list[Any]] = {}

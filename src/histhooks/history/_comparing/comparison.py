@@ -11,6 +11,7 @@ from histhooks._values import dumps
 from histhooks.errors import QueryError
 from histhooks.history._best import best_of, mean_of_folds
 from histhooks.history._comparing.change import ABSENT, is_same
+from histhooks.history._comparing.command import options_of
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord
@@ -115,6 +116,7 @@ def compare(runs: Sequence[RunRecord]) -> Comparison:
     columns = [
         *_columns("run", [_facts(run) for run in runs]),
         *_params(runs),
+        *_columns("command", [options_of(run) for run in runs]),
         *_columns("data", [_data(run) for run in runs]),
         *_columns("code", [_code(run) for run in runs]),
         *_columns("environment", [_environment(run) for run in runs]),

@@ -52,6 +52,11 @@ def _layers(layers: Any) -> dict[str, dict[str, Any]]:
     return out
 
 
+def is_clock(name: str) -> bool:
+    """Whether a metric or a result says how long something took."""
+    return _CLOCK.search(name) is not None
+
+
 def is_close(a: Any, b: Any, tolerance: float) -> bool:
     """Whether two values are the same, or relatively closer than the tolerance."""
     if is_same(a, b):
@@ -72,7 +77,7 @@ def metrics(a: RunRecord, b: RunRecord, tolerance: float) -> Part:
         ):
             continue
         note = None if ABSENT in told else _verdict(row["direction"], *told)
-        out.append(change(name, *told, counts=row["split"] != "system" and not _CLOCK.search(name), note=note))
+        out.append(change(name, *told, counts=row["split"] != "system" and not is_clock(name), note=note))
     out.sort(key=lambda each: not each.counts)
     return Part("metrics", tuple(out), is_there=bool(found[0] or found[1]))
 
@@ -85,10 +90,6 @@ def _curve(run: RunRecord, row: Mapping[str, Any]) -> dict[str, Any]:
     # What a curve did between says that it is another one, also where it ended the same.
     out |= {"mean": mean} if mean is not None else {}
     return out | {"first": row["first"], "min": row["min"], "max": row["max"]}
-
-
-def _are_close(a: Mapping[str, Any], b: Mapping[str, Any], tolerance: float) -> bool:
-    return all(is_close(a.get(key), b.get(key), tolerance) for key in {*a, *b})
 
 
 def _verdict(direction: int, a: Mapping[str, Any], b: Mapping[str, Any]) -> str | None:
@@ -105,7 +106,7 @@ def results(a: RunRecord, b: RunRecord, tolerance: float) -> Part:
     for each in changes_of(*found):
         if each.is_in_a and each.is_in_b and is_close(each.a, each.b, tolerance):
             continue
-        out.append(replace(each, counts=not _CLOCK.search(each.key)))
+        out.append(replace(each, counts=not is_clock(each.key)))
     out.sort(key=lambda each: not each.counts)
     return Part("results", tuple(out), is_there=bool(found[0] or found[1]))
 
