@@ -190,13 +190,15 @@ class Mixin:
 class Mixed(Mixin, BaseEstimator): pass
 class Seen(BaseEstimator):
     def fit(self, X, y=None): return self
+class Lazy(BaseEstimator):
+    def fit(self, X, y=None): yield self
 def late(self, X, y=None): return self
 def decorated(function):
     def inner(self, X, y=None): return function(self, X, y)
     return inner
 Late.fit = late
 Seen.fit = decorated(Seen.fit)
-for kind in (Described, Late, Seen, Partial, Mixed, Late): kind().fit([[1.0]])
+for kind in (Described, Lazy, Late, Seen, Partial, Mixed, Late): kind().fit([[1.0]])
 assert Partial().fit([[1.0]]).how_ == "fast" and Mixin().fit(1)
 """
 
@@ -208,6 +210,7 @@ def test_what_no_hook_can_see_is_said_once(tmp_path: Path) -> None:
     late = "calls of Late.fit are not recorded until now: it was put there after its class was made, and is seen"
     said = [
         "calls of Described.fit are not recorded: it is an object of Timed, and no function of Python",
+        "calls of Lazy.fit are not recorded: it is a generator, which runs later than it is called",
         f"{late} from here on",
     ]
     assert err.splitlines() == [f"histhooks: {text}" for text in said]
@@ -321,3 +324,78 @@ def test_near_the_recursion_limit_a_fit_goes_nearly_half_as_deep_as_without_us_a
         found.append(int(out))
     plain, ours = found
     assert ours > plain / 2 - 30
+
+
+ODD = """
+import sys, warnings
+if 'recorded' in sys.argv: import histhooks; histhooks.autolog()
+import numpy as np, inspect, copy, pickle, functools, types, threading
+from sklearn.base import BaseEstimator, clone
+from dataclasses import dataclass, field
+@dataclass
+class D(BaseEstimator):
+    a: int = 1
+    def fit(self, X, y=None, *, w=None): return self
+print(D().fit([[1]]), inspect.signature(D.fit))
+m=D(); f=m.fit; g=functools.partial(f,[[1]]); print(f is not None, g() is m, list(map(f,[[[1]]]))[0] is m)
+class G(BaseEstimator):
+    def fit(self, X):
+        yield 1
+        yield 2
+print(list(G().fit(1)), inspect.isgeneratorfunction(G.fit))
+class A(BaseEstimator):
+    async def fit(self, X): return 3
+import asyncio
+async def main(): return await asyncio.gather(*(A().fit(i) for i in range(3)))
+print(asyncio.run(main()), inspect.iscoroutinefunction(A.fit))
+class E(BaseEstimator):
+    def fit(self, X): raise SystemExit(3)
+try: E().fit(1)
+except SystemExit as e: print('exit', e.code, e.__context__)
+from unittest import mock
+with mock.patch.object(D,'fit',autospec=True) as mm: D().fit([[2]]); print(mm.call_args)
+with mock.patch.object(D,'fit',lambda self,X: 'mocked'): print(D().fit(1))
+print(D().fit([[1]]))
+def other(self, X, y=None, *, w=None): return 'other'
+code=D.fit.__code__; D.fit.__code__=other.__code__; print(D().fit(1)); D.fit.__code__=code; print(D().fit([[1]]))
+h=types.FunctionType(D.fit.__code__, D.fit.__globals__, 'h', D.fit.__defaults__)
+h.__kwdefaults__=D.fit.__kwdefaults__
+print(h(D(),[[1]]))
+C=type('C',(D,),{}); print(C().fit([[1]]))
+print(inspect.getclosurevars(D.fit).nonlocals, inspect.unwrap(D.fit) is D.fit, inspect.getsource(D.fit).strip())
+print(hash(D.fit.__code__) is not None, D.fit.__code__ == D.fit.__code__, copy.copy(D.fit) is D.fit)
+class L(BaseEstimator):
+    def fit(self, X, y=None):
+        fr=sys._getframe(); return sorted(fr.f_locals), fr.f_code.co_name, super().__class__ is not None
+print(L().fit(1))
+import traceback
+class T(BaseEstimator):
+    def fit(self, X): return self.inner(X)
+    def inner(self, X): return 1/0
+try: T().fit(1)
+except ZeroDivisionError as e: print(''.join(traceback.format_exception(e)))
+class X1(BaseEstimator):
+    def fit(self, X):
+        try: raise KeyError('a')
+        except KeyError: raise ValueError('b')
+try: X1().fit(1)
+except ValueError as e: print(repr(e.__context__), len(list(traceback.walk_tb(e.__traceback__))))
+import typing
+class H(BaseEstimator):
+    def fit(self, X: "np.ndarray", y: typing.Optional[int]=None) -> "H": return self
+print(typing.get_type_hints(H.fit)['y'], H.fit.__annotations__['X'])
+"""
+
+
+def test_a_program_of_odd_things_prints_the_same_with_the_same_tracebacks(tmp_path: Path) -> None:
+    path, found = tmp_path / "odd.py", []
+    path.write_text(ODD)
+    for argument in ("plain", "recorded"):
+        start = f"import sys, runpy; sys.argv = ['odd', {argument!r}]"
+        code, out, err = run_program(
+            f"{start}; runpy.run_path({str(path)!r}, run_name='__main__')", tmp_path / "histhooks.db"
+        )
+        assert code == 0, err
+        found.append(out)
+    assert found[0] == found[1]
+    assert "ZeroDivisionError" in found[0]

@@ -247,14 +247,14 @@ def front_for(code: CodeType, seam: Seam, *, is_watched: bool) -> CodeType:
         Where parameters have names that are none, or the function does not run when it is called.
     """
     if code.co_flags & _LAZY:
-        raise Unfit(f"{code.co_name} is a generator")
+        raise Unfit("is a generator, which runs later than it is called")
     names = _parameters(code)
     locals_ = code.co_varnames[sum(map(len, names)) :]
     is_async = bool(code.co_flags & inspect.CO_COROUTINE)
     mode = "watched" if is_watched else "quick" if seam.front is not None else "called"
     outline = _outline(names, locals_, code.co_freevars, is_async, mode)
     if outline.co_varnames != code.co_varnames or outline.co_freevars != code.co_freevars:
-        raise Unfit(f"{code.co_name} has variables in an order that no compiler makes")
+        raise Unfit("has variables in an order that no compiler makes")
     consts = tuple(
         seam if const == _SEAM else code if type(const) is CodeType else const for const in outline.co_consts
     )
@@ -288,7 +288,7 @@ def _outline(names: _Names, locals_: tuple[str, ...], free: tuple[str, ...], is_
     only, positional, keyword_only, star, stars = names
     for name in (*only, *positional, *keyword_only, *star, *stars, *locals_, *free):
         if not name.isidentifier() or keyword.iskeyword(name):
-            raise Unfit(f"{name!r} is no name of a variable")
+            raise Unfit(f"has a variable {name!r}, which is no name")
     taken = [*only, *(["/"] if only else []), *positional]
     taken += [f"*{star[0]}"] if star else ["*"] if keyword_only else []
     taken += [*keyword_only, *(f"**{name}" for name in stars)]

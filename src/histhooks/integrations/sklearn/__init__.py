@@ -71,6 +71,7 @@ from typing import Any
 import sklearn
 from sklearn.base import BaseEstimator
 
+from histhooks._fronts import Unfit
 from histhooks._imports import no_longer, when_imported
 from histhooks._patching import Patches, Watch
 from histhooks.errors import NotApplicable
@@ -126,6 +127,13 @@ def _wrap_class(kind: type) -> None:
 
 
 def _wrap_method(kind: type, name: str, around: Watch) -> None:
+    try:
+        _wrap_found(kind, name, around)
+    except Unfit as why:
+        _unseen.is_unfit(kind, name, str(why))
+
+
+def _wrap_found(kind: type, name: str, around: Watch) -> None:
     found = vars(kind).get(name)
     if isinstance(found, functools.partialmethod):
         if isinstance(found.func, FunctionType):

@@ -21,6 +21,7 @@ from histhooks._patching import Patches
 
 _NAMES = ("fit", "partial_fit")
 _of_program: weakref.WeakSet[type] = weakref.WeakSet()
+_said: weakref.WeakKeyDictionary[type, set[str]] = weakref.WeakKeyDictionary()
 
 
 def met(kind: type) -> None:
@@ -32,6 +33,11 @@ def met(kind: type) -> None:
         found = vars(kind).get(name)
         if callable(found) and not isinstance(found, (FunctionType, functools.partialmethod)):
             _say(kind, name, f"is {_what(found)}, and no function of Python")
+
+
+def is_unfit(kind: type, name: str, why: str) -> None:
+    """No code can stand in the place of a method's own."""
+    _say(kind, name, why)
 
 
 def forget() -> None:
@@ -72,6 +78,10 @@ def _is_filled(cell: Any) -> bool:
 
 def _say(kind: type, name: str, why: str, *, since: str = "") -> None:
     text = f"calls of {kind.__qualname__}.{name} are not recorded{since}: it {why}"
+    said = _said.setdefault(kind, set())
+    if text in said:
+        return
+    said.add(text)
     warn_once(f"unseen/{kind.__module__}.{kind.__qualname__}.{name}", text)
     recorder.note_capture("fits", "skipped", text)
 
