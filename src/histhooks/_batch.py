@@ -23,6 +23,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from histhooks._engine import ACTOR
+from histhooks._jsonable import masked_word
 from histhooks._ledger import (
     CONTENT_TABLES,
     TABLES,
@@ -374,7 +375,7 @@ def _masked(row: dict[str, Any], table: str) -> dict[str, Any]:
     """A row whose texts hold no secret."""
     for column, value in row.items():
         if value.__class__ is str and column not in _AS_IS and (table, column) not in _JSON:
-            row[column] = mask_text(value)
+            row[column] = masked_word(value) if len(value) <= 100 else mask_text(value)
     return row
 
 

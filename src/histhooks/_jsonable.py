@@ -65,14 +65,16 @@ def digits(number: int) -> str:
     return str(number) if number.bit_length() < BITS else hex(number)
 
 
-# What the layers of a model, or the candidates of a search, say again and again.
-masked_word = functools.lru_cache(maxsize=4096)(mask_text)
+@functools.lru_cache(maxsize=4096)
+def masked_word(word: str) -> str:
+    """A short text as it is written; the layers of a model, or the candidates of a search, say the same ones often."""
+    return mask_text(clean_text(word))
 
 
 def _cut(text: str, most: int = _TEXT) -> Any:
     """A text without its secrets, and as much of it as is kept; a secret that the end cuts is masked before."""
     if len(text) <= most:
-        return masked_word(clean_text(text)) if len(text) <= _WORD else mask_text(clean_text(text))
+        return masked_word(text) if len(text) <= _WORD else mask_text(clean_text(text))
     masked = mask_text(clean_text(text[: 2 * most + 1000]))
     return {"$cut": {"text": masked[:most], "characters": len(text)}}
 
@@ -140,7 +142,7 @@ class _Reader:
         self._left -= 1
         kind = type(value)
         if kind is str:
-            return self._text(value)
+            return masked_word(value) if len(value) <= _WORD else self._text(value)
         if kind in PLAIN or kind is float:
             return to_jsonable(value)
         if kind is Unread:
@@ -195,7 +197,9 @@ class _Reader:
         out: dict[str, Any] = {}
         most = max(1, min(_ITEMS, self._left))
         for key, inner in islice(items_of(value), most):
-            name = new_key(masked_word(key_text(key)), out)
+            name = masked_word(key if type(key) is str and len(key) <= _WORD else key_text(key))
+            if name in out:
+                name = new_key(name, out)
             out[name] = self.read(inner, depth + 1)
         count = length_of(value)
         if count > len(out) == most:

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 from histhooks._engine import ignore
 from histhooks._exceptions import answer, in_words, is_interrupt, is_of_program, message_of, name_of
 from histhooks._ids import new_id
-from histhooks._jsonable import is_mapping, shown
+from histhooks._jsonable import is_mapping, masked_word, shown
 from histhooks._location import is_strict
 from histhooks._messages import warn_once
 from histhooks._secrets import mask_text
@@ -104,8 +104,8 @@ class Facts:
     def _log_param(self, key: str, value: Any, source: str, usual: Mapping[str, str], cut: list[str]) -> None:
         text = dumps(value, key)
         whose = "default" if usual.get(key) == text else source
-        self._row("params", {"run_id": self.id, "key": mask_text(key), "value": text, "source": whose})
-        if key.endswith(_SEEDS) or type(value).__module__.startswith("sklearn.model_selection"):
+        self._row("params", {"run_id": self.id, "key": masked_word(key), "value": text, "source": masked_word(whose)})
+        if key.endswith(_SEEDS) or '"sklearn.model_selection.' in text:
             self._log_seed(key, value, text)
         left, unread = what_was_cut(text), what_was_unread(text)
         if left:

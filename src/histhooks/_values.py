@@ -29,7 +29,8 @@ from histhooks._jsonable import (
     new_key,
     to_jsonable,
 )
-from histhooks._secret_keys import is_secret_key
+from histhooks._secret_keys import is_secret_key, kind_of
+from histhooks._secret_shapes import KEY_HINTS
 from histhooks._secrets import MASK, mask_text, mask_value
 
 __all__ = [
@@ -70,7 +71,16 @@ def dumps(value: Any, key: str | None = None) -> str:
         if value.bit_length() < BITS:
             return repr(value)
     found = to_jsonable(value)
-    return encode(found if key is None else mask_value(key, found))
+    text = encode(found)
+    if key is None or not (kind_of(key) or _may_have_keys(text)):
+        return text
+    return encode(mask_value(key, found))
+
+
+def _may_have_keys(text: str) -> bool:
+    """Whether a name in a JSON text may say that something is a secret; its texts are masked already."""
+    lowered = text.lower()
+    return any(hint in lowered for hint in KEY_HINTS) or '"-u"' in text or '"--user"' in text
 
 
 def text_of(value: Any, key: str = "") -> str:
@@ -94,6 +104,8 @@ def what_was_cut(text: str) -> str | None:
 
 def what_was_unread(text: str) -> str | None:
     """What was raised where a part of a value, or all of it, was read; None where all could be."""
+    if '"$unread"' not in text:
+        return None
     found = re.search(r'\{"\$unread":"([^"]*)"\}', text)
     return None if found is None else found[1]
 
