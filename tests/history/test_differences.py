@@ -67,7 +67,7 @@ def test_each_part_tells_what_changed(trained: Path) -> None:
         assert "commit" in {change.key for change in found.part("code").changes}
         assert "environment" in found.same
         assert all(not change.counts for change in found.part("seeds").changes)
-        assert found.part("seeds").notes == ("no seed was set in either",)
+        assert found.part("seeds").notes == ()  # both split by train_test_split(random_state=0)
 
 
 def test_data_that_changed_tells_which_columns_moved_and_how(store_path: Path) -> None:

@@ -320,9 +320,12 @@ def seeds(a: RunRecord, b: RunRecord) -> Part:
     changes = changes_of(*found)
     told = [each or param_seeds(run) for each, run in zip(found, (a, b))]  # those among params are told there
     none = not told[0] and not told[1]
-    why = {why_none(run) for run in (a, b)} - {""}
-    notes = [f"{' or '.join(sorted(why))} in either"] if none and why else []
-    notes = notes if none else _lacking(told[0], told[1], UNSEEDED)
+    why = [why_none(run) for run in (a, b)]
+    notes = [f"{why[0]} in either"] if none and why[0] and why[0] == why[1] else []
+    if not none or why[0] != why[1]:
+        # Where one has a seed, nobody can tell that the other needs none, unless its generators stood still.
+        lacking = [each or (UNSEEDED if not none else "") for each in why]
+        notes = [f"{name}: {text}" for name, text, own in zip("AB", lacking, told, strict=True) if text and not own]
     states = [
         {f"state of {row['library']} {row['device'] or ''}".strip(): row["digest"] for row in run.related("rng_states")}
         for run in (a, b)
