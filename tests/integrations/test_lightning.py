@@ -513,6 +513,7 @@ def test_a_seam_that_moves_is_noticed() -> None:
     import inspect
 
     import lightning.pytorch
+    from lightning.pytorch.loops import fit_loop
     from lightning.pytorch.loops.fit_loop import _FitLoop
     from lightning.pytorch.strategies import launchers
     from lightning.pytorch.trainer import call
@@ -521,13 +522,21 @@ def test_a_seam_that_moves_is_noticed() -> None:
 
     source = inspect.getsource(_FitLoop.on_advance_end)
     assert source.index("on_train_epoch_end") < source.index("update_train_epoch_metrics")
-    for line in ("callbacks = trainer.callbacks", "if callable(fn):"):
-        assert line in inspect.getsource(call._call_callback_hooks)
+    parameters = [str(p) for p in inspect.signature(call._call_callback_hooks).parameters.values()]
+    assert [p.partition(":")[0] for p in parameters] == [
+        "trainer", "hook_name", "*args", "monitoring_callbacks", "**kwargs"
+    ]  # fmt: skip
+    for hook in ("on_train_start", "on_train_epoch_end"):
+        assert f'call._call_callback_hooks(trainer, "{hook}"' in inspect.getsource(fit_loop)
+    log_metrics = logger_connector._LoggerConnector.log_metrics
+    assert list(inspect.signature(log_metrics).parameters) == ["self", "metrics", "step"]
+    for update in ("update_train_step_metrics", "update_train_epoch_metrics", "update_eval_step_metrics",
+                   "log_eval_end_metrics"):  # fmt: skip
+        assert "self.log_metrics(" in inspect.getsource(getattr(logger_connector._LoggerConnector, update)), update
     assert "on_exception" in inspect.getsource(call._interrupt)
     source = inspect.getsource(signal_connector._SignalConnector.register_signal_handlers)
     assert "self._has_already_handler(sigusr)" in source
     connector = vars(lightning.pytorch.Trainer(logger=False, accelerator="cpu")._logger_connector)
-    assert {"_callback_metrics", "_logged_metrics"} <= connector.keys()
-    assert "_batches_that_stepped" in inspect.getsource(logger_connector._LoggerConnector.should_update_logs.fget)
+    assert {"_callback_metrics", "_first_loop_iter"} <= connector.keys()
     for launcher in ("_MultiProcessingLauncher", "_XLALauncher"):
         assert launcher in vars(launchers)

@@ -1,41 +1,53 @@
-"""What the callbacks of a Trainer were told, under both names of Lightning."""
+"""What the callbacks of a Trainer were given and found out, under both names of Lightning.
+
+Only what an object keeps as its own (``vars``) is read: a property of a program's callback may do anything.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from histhooks import recorder
+from histhooks._guard import gathered
 from histhooks._run import Run
 
 _ROOTS = ("lightning.pytorch.callbacks.", "pytorch_lightning.callbacks.")
-_ROLES = {
-    "EarlyStopping": "early_stopping",
-    "ModelCheckpoint": "model_checkpoint",
-    "LearningRateMonitor": "learning_rate_monitor",
-    "GradientAccumulationScheduler": "gradient_accumulation_scheduler",
-}
+# They show what goes on, and change nothing of it.
+_VIEWS = ("Callback", "Checkpoint", "ProgressBar", "TQDMProgressBar", "RichProgressBar", "ModelSummary",
+          "RichModelSummary", "LambdaCallback")  # fmt: skip
 
 
-def log_callbacks(run: Run, callbacks: Iterable[Any]) -> None:
+def log_callbacks(run: Run, callbacks: list[Any]) -> None:
     """Record which callbacks there are, and the settings of Lightning's own; a second one of a kind is `<kind>_2`."""
     names = [f"{type(c).__module__}.{type(c).__qualname__}" for c in callbacks]
     run.log_params({"callbacks": names}, source="resolved")
-    counts: dict[str, int] = {}
-    for callback in callbacks:
-        kind = next(
-            (k for k in type(callback).__mro__ if k.__module__.startswith(_ROOTS) and k.__name__ in _ROLES), None
-        )
-        if kind is not None:
-            role = _ROLES[kind.__name__]
-            counts[role] = counts.get(role, 0) + 1
-            name = role if counts[role] == 1 else f"{role}_{counts[role]}"
-            told, usual = _settings(callback, kind)
-            run.log_params({name: told}, source="argument", defaults={name: usual})
-    monitored = next((c.monitor for c in callbacks if isinstance(getattr(c, "monitor", None), str)), None)
+    for name, kind, callback in _by_role(callbacks):
+        found = gathered(run, "params", _settings, callback, kind, what=f"settings of {name}")
+        if found is not None:
+            run.log_params({name: found[0]}, source="argument", defaults={name: found[1]})
+    monitored = next((m for m in (vars(c).get("monitor") for c in callbacks) if isinstance(m, str)), None)
     if monitored is not None and recorder.main_metric() is None:
         run.update(main_metric=monitored)
+
+
+def _by_role(callbacks: list[Any]) -> Iterator[tuple[str, type, Any]]:
+    """Lightning's own callbacks, and those that inherit from them, with a name and the class of Lightning's."""
+    counts: dict[str, int] = {}
+    for callback in callbacks:
+        kind = next((k for k in type(callback).__mro__ if k.__module__.startswith(_ROOTS)), None)
+        if kind is None or kind.__name__ in _VIEWS:
+            continue
+        role = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind.__name__).lower()
+        counts[role] = counts.get(role, 0) + 1
+        yield role + _number(counts[role]), kind, callback
+
+
+def _number(count: int) -> str:
+    return "" if count == 1 else f"_{count}"
 
 
 def _settings(callback: Any, kind: type) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -55,4 +67,57 @@ def _settings(callback: Any, kind: type) -> tuple[dict[str, Any], dict[str, Any]
 def _is_plain(value: Any) -> bool:
     if isinstance(value, dict):  # an accumulation by epoch
         return all(isinstance(inner, int) for inner in value.values())
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(inner, (bool, int, float, str)) for inner in value)
     return value is None or isinstance(value, (bool, int, float, str))
+
+
+# --- what came of them ------------------------------------------------------------------------------------------------
+
+
+def log_outcomes(run: Run, callbacks: list[Any], trainer: Any) -> None:
+    """Record what callbacks found out; that of a second one of a kind is `<name>_2`."""
+    results: dict[str, Any] = {}
+    for callback in callbacks:
+        found = gathered(run, "results", _outcomes, callback, what=f"results of {type(callback).__name__}") or {}
+        for name, value in found.items():
+            if value is not None:
+                count = next(n for n in range(1, len(results) + 2) if name + _number(n) not in results)
+                results[name + _number(count)] = value
+    run.log_results(results)
+
+
+def _outcomes(callback: Any) -> dict[str, Any]:
+    kept = vars(callback)
+    found: dict[str, Any] = {}
+    if "stopped_epoch" in kept and "patience" in kept:
+        reason = getattr(kept.get("stopping_reason"), "name", None)  # since 2.6
+        has_stopped = bool(kept["stopped_epoch"]) if reason is None else reason != "NOT_STOPPED"
+        if has_stopped:
+            found = {"stopped_epoch": kept["stopped_epoch"], "stopping_reason": reason and reason.lower()}
+    if kept.get("best_model_path"):
+        score = kept.get("best_model_score")
+        found["best_model_path"] = kept["best_model_path"]
+        found["best_model_score"] = None if score is None else float(score)
+    return found | _found_by_tuner(callback)
+
+
+def _found_by_tuner(callback: Any) -> dict[str, Any]:
+    """What a fit of a Tuner was for: the callback that it puts in, and what that found."""
+    kind, kept = type(callback).__name__, vars(callback)
+    if kind == "BatchSizeFinder":
+        return {"tuner": kind, "batch_size": kept.get("optimal_batch_size")}
+    if kind == "LearningRateFinder":
+        found = getattr(kept.get("optimal_lr"), "results", {})  # its suggestion() speaks where it has none
+        return {"tuner": kind, "tried_lr": found.get("lr"), "tried_lr_loss": found.get("loss")}
+    return {}
+
+
+def files_of(callbacks: list[Any]) -> list[str]:
+    """The checkpoints that callbacks have left."""
+    paths: set[str] = set()
+    for callback in callbacks:
+        kept = vars(callback)
+        paths |= {kept.get("best_model_path") or "", kept.get("last_model_path") or ""}
+        paths |= set(kept.get("best_k_models") or {})
+    return sorted(path for path in paths if path and Path(path).is_file())

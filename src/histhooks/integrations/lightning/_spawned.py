@@ -10,8 +10,8 @@ import multiprocessing
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
 from multiprocessing import util
-from multiprocessing.context import get_spawning_popen
 from typing import Any
 
 from histhooks._device import Waiting
@@ -117,6 +117,24 @@ def relay_for(run: Run, trainer: Any) -> Relay | None:
     return Relay(run, getattr(launcher, "_start_method", "spawn"))
 
 
-def is_being_spawned() -> bool:
-    """Whether something is pickled to start a process with, and not for any other reason."""
-    return get_spawning_popen() is not None
+class Elsewhere:
+    """What the processes of a launcher run, in the place of the Trainer's own function.
+
+    Parameters
+    ----------
+    relay : Relay
+    function : callable
+        A bound method of the Trainer.
+    """
+
+    def __init__(self, relay: Relay, function: Callable[..., Any]) -> None:
+        self.relay = relay
+        self.function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it, and have what rank 0 records sent to the caller."""
+        from histhooks.integrations.lightning import arm
+        from histhooks.integrations.lightning._watched import follow_elsewhere
+
+        with follow_elsewhere(self.relay, self.function, arm):
+            return self.function(*args, **kwargs)
