@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -87,9 +89,11 @@ def log_loaded(run: Run, role: str, cls: type, settings: Mapping[str, Any], data
 
 
 def loaded_size(dataset: Any) -> Any:
-    """What stands for a dataset whose values nobody may ask for: its class's name and its size."""
-    sized = {"shape": (len(dataset), None)} if hasattr(type(dataset), "__len__") else {}
-    return type(type(dataset).__name__, (), {"is_stand_in": True, **sized})()
+    """What stands for a dataset whose values nobody may ask for: its class's name, its size, and which object it is."""
+    facts: dict[str, Any] = {"shape": (len(dataset), None)} if hasattr(type(dataset), "__len__") else {}
+    with contextlib.suppress(TypeError):  # of a class with slots
+        facts["stands_for"] = weakref.ref(dataset)
+    return type(type(dataset).__name__, (), {"is_stand_in": True, **facts})()
 
 
 def class_name(module: Any) -> str:

@@ -39,6 +39,7 @@ BY_STEP = ("training_step", "on_train_batch_start", "on_train_batch_end", "on_be
            "validation_step", "on_validation_batch_end")  # fmt: skip
 BY_EPOCH = ("on_train_start", "on_train_epoch_start", "on_train_epoch_end", "on_validation_start",
             "on_validation_epoch_start", "on_validation_epoch_end")  # fmt: skip
+DIRECT = ("lr-SGD", "lr-Adam", "told")
 NAMES = ("loss", "acc", "val_loss", "a/b", "x")
 
 
@@ -142,6 +143,7 @@ def programs(draw: st.DrawFn) -> Program:
         is_manual=is_manual,
         puts=tuple(draw(st.lists(st.integers(0, 9), max_size=2))),
         n_optimizers=2 if is_manual and draw(st.booleans()) else 1,
+        direct=draw(maybe),
         has_logger=draw(st.sampled_from([True, True, True, False])),
     )
 
@@ -234,6 +236,8 @@ class Module(lightning.LightningModule):
                 optimizer.zero_grad()
                 self.manual_backward(self.step(batch))
                 optimizer.step()
+        if self.program.direct and self.logger is not None:
+            self.logger.log_metrics({"told": self.tick()}, step=self.trainer.fit_loop.total_batch_idx)
         self.logs("training_step", batch=batch_idx)
         return loss
 
@@ -415,7 +419,6 @@ def split_points(points: list[Point], wanted: list[Point]) -> tuple[list[Point],
 def hold(program: Program, seen: Seen, run: dict[str, Any], series: dict[str, list[Point]]) -> None:
     """Raise AssertionError where the record of a fit is another one than the program's own."""
     series = dict(series)
-    monitored = {"lr-SGD", "lr-Adam"}
     rates = {name: series.pop(name) for name in list(series) if name == "lr" or name.startswith("lr/")}
     for points in rates.values():
         for step, _, value in points:
@@ -450,7 +453,7 @@ def hold(program: Program, seen: Seen, run: dict[str, Any], series: dict[str, li
         for step, epoch, value in points:
             moments = [(e, s, v) for e, s, v, _ in seen.epochs + seen.validations]
             saw = [v.get(bare, math.nan) for e, s, v in moments if (e, s) == (epoch, step)]
-            is_put = bare in ("put", *monitored)
+            is_put = bare in ("put", *DIRECT)
             assert is_put or any(same(value, one) for one in saw), (
                 f"{name}: ({step}, {epoch}, {value}) comes from nowhere"
             )
@@ -479,9 +482,19 @@ def hold_epochs(program: Program, seen: Seen, series: dict[str, list[Point]]) ->
         assert epochs <= there, f"{name} was logged in epochs {sorted(epochs)}, its points are in {sorted(there)}"
 
 
+def hold_direct(seen: Seen, series: dict[str, list[Point]]) -> None:
+    """What callbacks and the program told the logger themselves is there too, at the step that they said."""
+    for name in DIRECT if seen.error is None else ():
+        wanted = [(int(row["step"]), float(row[name])) for row in seen.rows if row.get(name)]
+        there = [(step, value) for step, _, value in series.get(name, [])]
+        assert set(wanted) <= set(there), (name, wanted, there)
+        if name == "told":
+            assert wanted == there
+
+
 def hold_csv(seen: Seen) -> None:
     """What the logger kept is what its file has."""
-    aside = ("epoch", "step", "lr-SGD", "lr-Adam")  # LearningRateMonitor tells loggers itself
+    aside = ("epoch", "step", *DIRECT)  # LearningRateMonitor tells loggers itself
     rows = [{k: float(v) for k, v in row.items() if v and k not in aside} for row in seen.rows]
     kept = [values for *_, values in seen.calls]
     if seen.error is None and rows:
@@ -519,6 +532,7 @@ def check(program: Program, folder: Path) -> None:
     for number, seen in enumerate(recorded):
         run, series = record_of(store, count - len(recorded) + number)
         hold_csv(seen)
+        hold_direct(seen, series)
         hold(program, seen, run, series)
         hold_epochs(program, seen, series)
 

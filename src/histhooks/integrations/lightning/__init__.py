@@ -26,12 +26,14 @@ what loggers get of a validation            the same, at the last step before it
                                             that batch among all batches of validations, as for loggers
 one name in training and in validation      two series: `loss`, and `loss/valid` (or `loss/train`, where validation
                                             was first)
+what else Lightning's loggers get           the same: ``self.logger.log_metrics(...)``, LearningRateMonitor; where the
+                                            program says
 the rest of ``callback_metrics``            the same: what is logged with ``logger=False``, a name without `_epoch`,
                                             what callbacks put there
 learning rates                              `lr`, or `lr/<optimizer>.<group>`: as it was in the last step
 ``Tuner``                                   a run for each of its fits, with results `tuner`, `batch_size`, `tried_lr`,
                                             `tried_lr_loss`
-callbacks, also ``configure_callbacks``     params `callbacks`, by class; of Lightning's own `<callback>.<setting>`, such as
+callbacks, also ``configure_callbacks``     params `callbacks`, by class; of Lightning's own the settings, such as
                                             `early_stopping.patience`; results `stopped_epoch`, `stopping_reason`,
                                             `best_model_path`, `best_model_score`; a second one's end in `_2`
 ``Trainer.save_checkpoint``, by whomever    the file as it was written, an artifact of role `checkpoint`
@@ -39,7 +41,9 @@ callbacks, also ``configure_callbacks``     params `callbacks`, by class; of Lig
 dataloaders                                 params `data.<name>`; a dataset of role `train` or `valid`, by kind and size
 children of the module                      an architecture, once by content
 ``Trainer.test``, ``Trainer.validate``      points of the run that trained that module (`validate_<name>`), else a run
-                                            of kind `evaluate`
+                                            of kind `evaluate`; on its training data split `train`, a series of its own;
+                                            split `unsaid` where a dataset is another object of the same size, and its
+                                            values do not lie in memory (``TensorDataset``)
 ==========================================  ==========================================================================
 
 Seams. Nothing is put into the Trainer: programs find callbacks by position (``trainer.callbacks[0]``), count them,
@@ -63,6 +67,7 @@ integration of PyTorch records; files of ``Fabric.save`` and ``load`` are added.
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -77,7 +82,7 @@ from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
 from histhooks.integrations.lightning import _fabric
 from histhooks.integrations.lightning._callback import HistoryCallback, __version__
-from histhooks.integrations.lightning._calls import active, watch_hooks, watch_loggers
+from histhooks.integrations.lightning._calls import active, watch_hooks, watch_logger, watch_loggers
 from histhooks.integrations.lightning._evaluation import watch_evaluation
 from histhooks.integrations.lightning._facts import bound_arguments
 from histhooks.integrations.lightning._fit import Fit, save
@@ -153,6 +158,8 @@ def _hook(module: ModuleType) -> None:
     launchers = sys.modules[f"{root}.strategies.launchers"]
     _patches.wrap(sys.modules[f"{root}.trainer.call"], "_call_callback_hooks", watch_hooks)
     _patches.wrap(loggers, "log_metrics", watch_loggers)
+    for owner in _own_loggers(root):
+        _patches.wrap(owner, "log_metrics", watch_logger)
     _patches.wrap(signals, "register_signal_handlers", _watch_signals)
     _patches.wrap(signals, "teardown", _watch_end_of_signals)
     for launcher in (launchers._MultiProcessingLauncher, launchers._XLALauncher):
@@ -161,6 +168,13 @@ def _hook(module: ModuleType) -> None:
     _patches.wrap(trainer, "save_checkpoint", _watch_save)
     for verb in ("validate", "test"):
         _patches.wrap(trainer, verb, functools.partial(watch_evaluation, verb))
+
+
+def _own_loggers(root: str) -> set[type]:
+    """The classes that define ``log_metrics`` for Lightning's own loggers; programs and callbacks call it, too."""
+    found = [cls for cls in vars(sys.modules[f"{root}.loggers"]).values() if isinstance(cls, type)]
+    owners = (next((k for k in cls.__mro__ if "log_metrics" in vars(k)), None) for cls in found)
+    return {owner for owner in owners if owner is not None and not inspect.isabstract(owner)}
 
 
 def arm() -> None:

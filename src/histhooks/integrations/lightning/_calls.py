@@ -29,9 +29,13 @@ class Call:
 
     def __init__(self) -> None:
         self.depth = 0
+        self.is_telling = False  # whether the trainer tells its loggers
 
     def logged(self, metrics: dict[str, Any], step: int | None) -> None:
         """The trainer's loggers get this."""
+
+    def logged_directly(self, logger: Any, metrics: Any, step: Any) -> None:
+        """A logger gets this, and not from the trainer."""
 
 
 # By the id of the trainer, from the beginning of a call to its end.
@@ -67,11 +71,36 @@ def _hook(trainer: Any, name: str, args: tuple[Any, ...]) -> Iterator[None]:
         call.depth -= 1
 
 
-def watch_loggers(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def watch_loggers(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None] | None:
     """Watch ``_LoggerConnector.log_metrics(metrics, step=None)``: what loggers get, also where there is none."""
     call = active.get(id(args[0].trainer))
-    if call is not None and not call.depth:
-        call.logged(args[1] if len(args) > 1 else kwargs["metrics"], args[2] if len(args) > 2 else kwargs.get("step"))
+    if call is None:
+        return None
+    if not call.depth:
+        call.logged(args[1] if len(args) > 1 else kwargs["metrics"], _step(args, kwargs))
+    return _telling(call)
 
 
 watch_loggers.is_watch = True  # type: ignore[attr-defined]
+
+
+def _telling(call: Call) -> Iterator[None]:
+    call.is_telling = True
+    try:
+        yield
+    finally:
+        call.is_telling = False
+
+
+def watch_logger(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Watch ``log_metrics(metrics, step=None)`` of Lightning's loggers, which programs and callbacks call too."""
+    for call in list(active.values()) if active else ():
+        if not call.is_telling:
+            call.logged_directly(args[0], args[1] if len(args) > 1 else kwargs["metrics"], _step(args, kwargs))
+
+
+watch_logger.is_watch = True  # type: ignore[attr-defined]
+
+
+def _step(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return args[2] if len(args) > 2 else kwargs.get("step")

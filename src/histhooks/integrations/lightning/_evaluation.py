@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 from histhooks import recorder
 from histhooks._guard import gathered, guarded
 from histhooks._run import Run
-from histhooks._torch_objects import log_loader
-from histhooks._trained import adding_to, find
+from histhooks._torch_objects import loaded_size, loader_settings
+from histhooks._trained import adding_to, find, log_scored
 from histhooks.integrations.lightning._calls import Call, Hook, active
-from histhooks.integrations.lightning._facts import bound_arguments, flat
+from histhooks.integrations.lightning._facts import bound_arguments, flat, trained_on_a_part
 from histhooks.integrations.lightning._fit import Fit
-from histhooks.integrations.lightning._points import is_number
+from histhooks.integrations.lightning._points import is_number, owners_of
 from histhooks.integrations.lightning._watched import is_asked, module_of, open_run, what_ended
 
 
@@ -27,14 +27,17 @@ class Evaluation(Call):
     trainer
     verb : str
         `test` or `validate`.
+    trained_by : Run or None
+        The run that trained the module, where that is known.
     """
 
-    def __init__(self, run: Run, trainer: Any, verb: str) -> None:
+    def __init__(self, run: Run, trainer: Any, verb: str, trained_by: Run | None) -> None:
         super().__init__()
         self.run = run
         self.exception: BaseException | None = None
         self._trainer = trainer
         self._verb = verb
+        self._trained_by = trained_by
         self._by_batch: list[tuple[dict[str, Any], int]] = []
 
     def failed(self, exception: BaseException) -> None:
@@ -54,20 +57,54 @@ class Evaluation(Call):
             gathered(self.run, "scores", self._log)
 
     def _log(self) -> None:
-        split = "test" if self._verb == "test" else "valid"
-        scores = {k: v for k, v in self._trainer._logger_connector._callback_metrics.items() if is_number(v)}
-        for metrics, step in self._by_batch:
-            self._put(metrics, step, split)
-        self._put(scores, max(0, self._trainer.global_step - 1), split)
         loaders = self._trainer.test_dataloaders if self._verb == "test" else self._trainer.val_dataloaders
-        for loader in flat(loaders):
-            gathered(self.run, "data", log_loader, self.run, split, loader, what=f"data of role {split}")
+        splits = [self._split(loader) for loader in flat(loaders)]
+        for metrics, step in self._by_batch:
+            self._put(metrics, step, splits)
+        scores = {k: v for k, v in self._trainer._logger_connector._callback_metrics.items() if is_number(v)}
+        self._put(scores, max(0, self._trainer.global_step - 1), splits)
 
-    def _put(self, scores: dict[str, Any], step: int, split: str) -> None:
-        prefix = "validate_" if self._verb == "validate" and self.run.kind == "fit" else ""
-        for name in scores:
-            self.run.declare_metric(f"{prefix}{name}", metric=self.run.what_is(name).metric, split=split)
-        self.run.log({f"{prefix}{name}": value for name, value in scores.items()}, step=step)
+    def _split(self, loader: Any) -> str:
+        """The split that the data of a loader has for this module."""
+        return gathered(self.run, "data", self._judge, loader, what=f"data of {self._verb}()") or "unsaid"
+
+    def _judge(self, loader: Any) -> str:
+        if loader_settings(loader) is None:
+            self.run.missing("data", f"the data of {self._verb}() comes from no DataLoader")
+            return "unsaid"
+        dataset = loader.dataset
+        is_at_hand = hasattr(dataset, "tensors") or hasattr(getattr(dataset, "dataset", None), "tensors")
+        seen = dataset if is_at_hand else loaded_size(dataset)
+        scored = log_scored(self.run, seen, trained_by=self._trained_by)
+        if scored.split == "train" and self._trained_by in trained_on_a_part:
+            return "unsaid"
+        return "valid" if self._verb == "validate" and scored.split == "test" else scored.split
+
+    def _put(self, scores: dict[str, Any], step: int, splits: list[str]) -> None:
+        self.run.log(
+            {self._named(name, self._split_of(name, splits)): score for name, score in scores.items()}, step=step
+        )
+
+    @staticmethod
+    def _split_of(name: str, splits: list[str]) -> str:
+        """That of the loader which a name says it is of; else that of all, where they have one."""
+        number = name.rpartition("/dataloader_idx_")[2]
+        if number != name and number.isdigit() and int(number) < len(splits):
+            return splits[int(number)]
+        return splits[0] if len(set(splits)) == 1 else "unsaid"
+
+    def _named(self, name: str, split: str) -> str:
+        """The series of a score: another one for each split, and never one of the training."""
+        is_of_fit = self.run.kind == "fit"
+        series = f"validate_{name}" if self._verb == "validate" and is_of_fit else name
+        if split != ("test" if self._verb == "test" else "valid") and split != "unsaid":
+            series = f"{split}_{series}"
+        taken, what = owners_of(self.run), f"{self._verb} {split}"
+        while taken.setdefault(series, what) != what:
+            series += f"/{self._verb}" if split != "unsaid" else "/unsaid"
+        known = self.run.what_is(name)
+        self.run.declare_metric(series, metric=known.metric, split=split, direction=known.direction)
+        return series
 
 
 def watch_evaluation(verb: str, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
@@ -111,8 +148,9 @@ def _begin_evaluation(verb: str, bound: dict[str, Any]) -> Evaluation | None:
         return None
     fit, known = active.get(id(trainer)), find(module)
     if isinstance(fit, Fit):
-        return Evaluation(fit.run, trainer, verb)  # from inside its own fit
-    return Evaluation(known.run if known is not None else open_run("evaluate", module), trainer, verb)
+        return Evaluation(fit.run, trainer, verb, fit.run)  # from inside its own fit
+    trained_by = known.run if known is not None and known.run.takes_more() else None
+    return Evaluation(trained_by or open_run("evaluate", module), trainer, verb, trained_by)
 
 
 @guarded

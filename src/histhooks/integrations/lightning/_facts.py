@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from histhooks._exceptions import answer
 from histhooks._guard import gathered
 from histhooks._run import Run
-from histhooks._torch_objects import group_settings, log_loader, scheduler_settings
+from histhooks._torch_objects import group_settings, loader_settings, log_loader, scheduler_settings
 
 _TRAINER = (
     "max_epochs", "min_epochs", "max_steps", "min_steps", "precision", "accumulate_grad_batches", "gradient_clip_val",
@@ -146,11 +147,21 @@ def rates_of(trainer: Any, optimizer: Any) -> dict[str, float]:
 # --- data -------------------------------------------------------------------------------------------------------------
 
 
+# Runs that may have seen only a part of what their datasets hold.
+trained_on_a_part: weakref.WeakSet[Run] = weakref.WeakSet()
+_SAMPLERS = ("SequentialSampler", "RandomSampler", "DistributedSampler")
+
+
 def log_data(run: Run, trainer: Any) -> None:
     """Record what training and validation data come from."""
+    if trainer.fast_dev_run or trainer.overfit_batches or trainer.limit_train_batches != 1.0:
+        trained_on_a_part.add(run)
     for role, loaders in (("train", trainer.train_dataloader), ("valid", trainer.val_dataloaders)):
         for loader in flat(loaders):
             gathered(run, "data", log_loader, run, role, loader, what=f"data of role {role}")
+            settings = gathered(run, "data", loader_settings, loader, what=f"settings of a loader of role {role}")
+            if role == "train" and settings is not None and settings["sampler"] not in _SAMPLERS:
+                trained_on_a_part.add(run)
 
 
 def flat(loaders: Any) -> Iterator[Any]:

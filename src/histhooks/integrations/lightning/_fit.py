@@ -44,6 +44,7 @@ class Fit(Call):
         self._skip = skip
         self._points = Points(run, trainer)
         self._are_callbacks_told = False
+        self._told: Any = None
         self._done = 0
         self._saved: dict[str, tuple[int, int]] = {}
 
@@ -115,6 +116,18 @@ class Fit(Call):
             gathered(self.run, "metrics", self._points.epoch_logged, metrics)
             self._done += 1
             self.run.update(epochs_done=self._done, steps_done=trainer.global_step)
+
+    def logged_directly(self, logger: Any, metrics: Any, step: Any) -> None:
+        """Record what a program or a callback tells a logger of this trainer itself; several get the same."""
+        loggers = self._trainer.loggers
+        if not any(known is logger for known in loggers) or self._trainer.sanity_checking:
+            return
+        told = (step, tuple(metrics))
+        if loggers[0] is logger:
+            self._told = told
+        elif self._told == told:
+            return
+        gathered(self.run, "metrics", self._points.told, metrics, step)
 
     # --- files, and the end -------------------------------------------------------------------------------------
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Mapping
 from typing import Any
 
 from histhooks._metrics import describe
 from histhooks._run import Run
+
+# Of each series of a run: of which phase it is.
+_owners: weakref.WeakKeyDictionary[Run, dict[str, str]] = weakref.WeakKeyDictionary()
+
+
+def owners_of(run: Run) -> dict[str, str]:
+    """The series that a run has, and of which phase each is."""
+    return _owners.setdefault(run, {})
 
 
 class Points:
@@ -24,7 +34,7 @@ class Points:
         self._run = run
         self._trainer = trainer
         self._names: dict[tuple[str, str], str] = {}  # of a phase and a name: that of the series
-        self._owners: dict[str, str] = {}  # of a series: its phase
+        self._owners = owners_of(run)
         self._seen: dict[str, Any] = {}  # by name: what was there when it was recorded last
         self._held: dict[str, Any] = {}  # what training had logged before a validation, and no logger got
         self._foreign: set[str] = set()  # names of what callbacks put there themselves, in this epoch
@@ -71,6 +81,17 @@ class Points:
         self._at.update(dict.fromkeys(values, step))
         if values:
             self._put("train", values, step, self._trainer.current_epoch)
+
+    def told(self, metrics: Mapping[str, Any], step: Any) -> None:
+        """A logger gets values from a callback or from the program itself; LearningRateMonitor is such a one."""
+        values = {name: value for name, value in metrics.items() if isinstance(name, str) and is_number(value)}
+        now, phase = self._now(), "valid" if self._trainer.validating else "train"
+        self._seen.update({name: now[name] for name in values if name in now})
+        self._foreign |= values.keys() & now.keys()
+        at = step if type(step) is int and step >= 0 else self._step()
+        self._at.update(dict.fromkeys(values, at))
+        if values:
+            self._put(phase, values, at, self._trainer.current_epoch, is_by_step=False)
 
     def epoch_logged(self, metrics: dict[str, Any]) -> None:
         """Loggers get what was reduced over an epoch, the last that happens in it."""
