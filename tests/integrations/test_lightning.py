@@ -158,7 +158,8 @@ def test_evaluations_belong_to_the_run_that_trained_the_module(store_path: Path)
     body = """
 net, fitter = Net(), trainer(max_epochs=1)
 fitter.fit(net, data, data)
-tested = [fitter.test(net, data, verbose=False)[0]["test_loss"] for _ in range(2)]
+new = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x + 1, x.sum(1, keepdim=True)), 8)
+tested = [fitter.test(net, new, verbose=False)[0]["test_loss"] for _ in range(2)]
 fitter.validate(net, data, verbose=False)
 trainer().test(Net(), data, verbose=False)
 print(json.dumps(tested))
@@ -380,7 +381,8 @@ def test_a_training_in_processes_that_lightning_starts_is_the_callers_run(store_
     assert points(store_path, "train_loss_epoch")[1] == (3, 1, train_loss)
     assert points(store_path, "late") == [(1, 0, 1.0), (3, 1, late)]
     assert [place[:2] for place in points(store_path, "train_loss_step")] == [(1, 0), (3, 1)]
-    assert query(store_path, "SELECT split FROM metrics WHERE name = 'test_loss'") == [("test",)]
+    # It is tested on what it was trained on.
+    assert query(store_path, "SELECT split FROM metrics WHERE name = 'train_test_loss'") == [("train",)]
     assert query(store_path, "SELECT class_name FROM optimizers") == [("SGD",)]
     assert verify(store_path).problems == []
 

@@ -34,6 +34,10 @@ class Call:
     def logged(self, metrics: dict[str, Any], step: int | None) -> None:
         """The trainer's loggers get this."""
 
+    def has_logger(self, logger: Any) -> bool:
+        """Whether a logger is one of the trainer's."""
+        return False
+
     def logged_directly(self, logger: Any, metrics: Any, step: Any) -> None:
         """A logger gets this, and not from the trainer."""
 
@@ -94,8 +98,10 @@ def _telling(call: Call) -> Iterator[None]:
 
 def watch_logger(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Watch ``log_metrics(metrics, step=None)`` of Lightning's loggers, which programs and callbacks call too."""
-    for call in list(active.values()) if active else ():
-        if not call.is_telling:
+    calls = [call for call in list(active.values()) if call.has_logger(args[0])] if active else []
+    # Where fits nest, and share a logger, it hears from the inner one.
+    if not any(call.is_telling for call in calls):
+        for call in calls:
             call.logged_directly(args[0], args[1] if len(args) > 1 else kwargs["metrics"], _step(args, kwargs))
 
 

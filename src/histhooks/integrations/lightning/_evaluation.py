@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from histhooks import recorder
+from histhooks._data import print_at
 from histhooks._guard import gathered, guarded
 from histhooks._run import Run
-from histhooks._torch_objects import loaded_size, loader_settings
+from histhooks._same_data import is_same
+from histhooks._torch_objects import loader_settings
 from histhooks._trained import adding_to, find, log_scored
 from histhooks.integrations.lightning._calls import Call, Hook, active
-from histhooks.integrations.lightning._facts import bound_arguments, flat, trained_on_a_part
+from histhooks.integrations.lightning._facts import bound_arguments, flat, seen_of, trained_on_a_part
 from histhooks.integrations.lightning._fit import Fit
 from histhooks.integrations.lightning._points import is_number, owners_of
 from histhooks.integrations.lightning._watched import is_asked, module_of, open_run, what_ended
@@ -72,13 +74,17 @@ class Evaluation(Call):
         if loader_settings(loader) is None:
             self.run.missing("data", f"the data of {self._verb}() comes from no DataLoader")
             return "unsaid"
-        dataset = loader.dataset
-        is_at_hand = hasattr(dataset, "tensors") or hasattr(getattr(dataset, "dataset", None), "tensors")
-        seen = dataset if is_at_hand else loaded_size(dataset)
-        scored = log_scored(self.run, seen, trained_by=self._trained_by)
-        if scored.split == "train" and self._trained_by in trained_on_a_part:
-            return "unsaid"
-        return "valid" if self._verb == "validate" and scored.split == "test" else scored.split
+        seen = seen_of(loader)
+        split = log_scored(self.run, seen, trained_by=self._trained_by).split
+        if self._verb == "validate" and (split == "test" or self._was_validated_on(seen)):
+            return "valid"
+        return "unsaid" if split == "train" and self._trained_by in trained_on_a_part else split
+
+    def _was_validated_on(self, seen: Any) -> bool:
+        """Whether the fit validated on this data, be it training data or not."""
+        known = self._trained_by.data if self._trained_by is not None else None
+        prints = known.prints.get("valid", ()) if known is not None else ()
+        return bool(prints) and any(is_same(kept, print_at(seen)) for kept in prints)
 
     def _put(self, scores: dict[str, Any], step: int, splits: list[str]) -> None:
         self.run.log(

@@ -10,7 +10,9 @@ from typing import Any
 from histhooks._exceptions import answer
 from histhooks._guard import gathered
 from histhooks._run import Run
-from histhooks._torch_objects import group_settings, loader_settings, log_loader, scheduler_settings
+from histhooks._signatures import signature_of
+from histhooks._torch_objects import group_settings, loaded_size, loader_settings, log_loader, scheduler_settings
+from histhooks._trained import saw
 
 _TRAINER = (
     "max_epochs", "min_epochs", "max_steps", "min_steps", "precision", "accumulate_grad_batches", "gradient_clip_val",
@@ -30,7 +32,7 @@ _USUAL = {
 def bound_arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call by name; none where it does not fit, which the function itself then says."""
     try:
-        return dict(inspect.signature(function).bind(*args, **kwargs).arguments)
+        return dict(signature_of(function).bind(*args, **kwargs).arguments)
     except TypeError:
         return {}
 
@@ -97,7 +99,7 @@ def _is_same(one: Any, other: Any) -> bool:
 def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
     """The defaults of a function's parameters."""
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = signature_of(function).parameters.values()
     except (TypeError, ValueError):
         return {}
     return {p.name: p.default for p in parameters if p.default is not p.empty}
@@ -175,3 +177,18 @@ def flat(loaders: Any) -> Iterator[Any]:
         yield from flat(loaders.iterables)
     elif loaders is not None:
         yield loaders
+
+
+def seen_of(loader: Any) -> Any:
+    """The data of a loader where its values lie in memory, else what stands for it."""
+    dataset = loader.dataset
+    is_at_hand = hasattr(dataset, "tensors") or hasattr(getattr(dataset, "dataset", None), "tensors")
+    return dataset if is_at_hand else loaded_size(dataset)
+
+
+def keep_in_mind(run: Run, bound: Mapping[str, Any]) -> None:
+    """Know the data of a fit again that another process goes over."""
+    for role, name in (("train", "train_dataloaders"), ("valid", "val_dataloaders")):
+        for loader in flat(bound.get(name)):
+            if loader_settings(loader) is not None:
+                saw(run, seen_of(loader), role=role)

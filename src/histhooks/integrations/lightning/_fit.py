@@ -117,13 +117,16 @@ class Fit(Call):
             self._done += 1
             self.run.update(epochs_done=self._done, steps_done=trainer.global_step)
 
+    def has_logger(self, logger: Any) -> bool:
+        """Whether a logger is one of the trainer's."""
+        return any(known is logger for known in self._trainer.loggers)
+
     def logged_directly(self, logger: Any, metrics: Any, step: Any) -> None:
         """Record what a program or a callback tells a logger of this trainer itself; several get the same."""
-        loggers = self._trainer.loggers
-        if not any(known is logger for known in loggers) or self._trainer.sanity_checking:
+        if self._trainer.sanity_checking:
             return
         told = (step, tuple(metrics))
-        if loggers[0] is logger:
+        if self._trainer.loggers[0] is logger:
             self._told = told
         elif self._told == told:
             return

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from histhooks import _signals, recorder
+from histhooks._exceptions import answer
 from histhooks._guard import gathered, guarded
 from histhooks._run import Run
 from histhooks._trained import trained_by
 from histhooks.integrations.lightning._callback import HistoryCallback, __version__
 from histhooks.integrations.lightning._calls import Call, Hook, active
-from histhooks.integrations.lightning._facts import log_hyperparameters, log_settings
+from histhooks.integrations.lightning._facts import keep_in_mind, log_hyperparameters, log_settings
 from histhooks.integrations.lightning._fit import Fit, OtherRank, epochs_left
 from histhooks.integrations.lightning._spawned import Relay, relay_for
 
@@ -55,10 +56,11 @@ class Watched:
 
     def __init__(self, trainer: Any, bound: dict[str, Any]) -> None:
         self._trainer = trainer
+        self._bound = bound
         self._module = module_of(bound.get("model"))
         data = [bound.get("datamodule"), bound.get("train_dataloaders")]
         # A DataModule may come in the place of loaders, too.
-        self._datamodule = next((d for d in data if d is not None and "prepare_data" in dir(type(d))), None)
+        self._datamodule = next((d for d in data if any("prepare_data" in vars(k) for k in type(d).__mro__)), None)
         self._scope: Any = None
         self._relay: Relay | None = None
         self.fit: Fit | None = None
@@ -66,13 +68,15 @@ class Watched:
     def begin(self) -> None:
         """Open the run."""
         trainer, module = self._trainer, self._module
-        run = open_run("fit", module, epochs_planned=epochs_left(trainer))
+        run = open_run("fit", module, epochs_planned=answer(None, epochs_left, trainer))
         gathered(run, "params", log_hyperparameters, run, module, self._datamodule)
         gathered(run, "params", log_settings, run, trainer)
         self.fit = active[id(trainer)] = Fit(run, trainer, module, HistoryCallback)
         self._scope = recorder.scope(run)
         self._scope.__enter__()
         self._relay = self.fit.relay = gathered(run, "metrics", relay_for, run, trainer)
+        if self._relay is not None:
+            gathered(run, "data", keep_in_mind, run, self._bound)
 
     def wait(self) -> None:
         """See whether the module brings our callback along (``configure_callbacks``)."""
