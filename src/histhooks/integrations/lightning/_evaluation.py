@@ -31,15 +31,20 @@ class Evaluation(Call):
         `test` or `validate`.
     trained_by : Run or None
         The run that trained the module, where that is known.
+    given : object
+        The dataloaders of the call.
     """
 
-    def __init__(self, run: Run, trainer: Any, verb: str, trained_by: Run | None) -> None:
+    def __init__(self, run: Run, trainer: Any, verb: str, trained_by: Run | None, given: Any) -> None:
         super().__init__()
         self.run = run
         self.exception: BaseException | None = None
         self._trainer = trainer
         self._verb = verb
         self._trained_by = trained_by
+        self._given = given
+        # Where other processes evaluate, what a fit has left stays among what they found.
+        self._before = dict(trainer._logger_connector._callback_metrics)
         self._by_batch: list[tuple[dict[str, Any], int]] = []
 
     def failed(self, exception: BaseException) -> None:
@@ -60,10 +65,13 @@ class Evaluation(Call):
 
     def _log(self) -> None:
         loaders = self._trainer.test_dataloaders if self._verb == "test" else self._trainer.val_dataloaders
+        if loaders is None:
+            loaders = self._given  # other processes went over it
         splits = [self._split(loader) for loader in flat(loaders)]
         for metrics, step in self._by_batch:
             self._put(metrics, step, splits)
-        scores = {k: v for k, v in self._trainer._logger_connector._callback_metrics.items() if is_number(v)}
+        found = self._trainer._logger_connector._callback_metrics
+        scores = {k: v for k, v in found.items() if is_number(v) and v is not self._before.get(k)}
         self._put(scores, max(0, self._trainer.global_step - 1), splits)
 
     def _split(self, loader: Any) -> str:
@@ -154,9 +162,10 @@ def _begin_evaluation(verb: str, bound: dict[str, Any]) -> Evaluation | None:
         return None
     fit, known = active.get(id(trainer)), find(module)
     if isinstance(fit, Fit):
-        return Evaluation(fit.run, trainer, verb, fit.run)  # from inside its own fit
+        return Evaluation(fit.run, trainer, verb, fit.run, bound.get("dataloaders"))  # from inside its own fit
     trained_by = known.run if known is not None and known.run.takes_more() else None
-    return Evaluation(trained_by or open_run("evaluate", module), trainer, verb, trained_by)
+    run = trained_by or open_run("evaluate", module)
+    return Evaluation(run, trainer, verb, trained_by, bound.get("dataloaders"))
 
 
 @guarded

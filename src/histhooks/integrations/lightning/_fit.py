@@ -44,6 +44,7 @@ class Fit(Call):
         self._skip = skip
         self._points = Points(run, trainer)
         self._are_callbacks_told = False
+        self._is_shape_told = False
         self._told: Any = None
         self._done = 0
         self._saved: dict[str, tuple[int, int]] = {}
@@ -54,6 +55,13 @@ class Fit(Call):
         """The callbacks of the module (``configure_callbacks``) are among the trainer's now."""
         self._are_callbacks_told = True
         gathered(self.run, "params", log_callbacks, self.run, self._callbacks(), what="callbacks")
+        # Once a strategy has cut the module into shards, the sizes are those of a part.
+        if _cuts(self._trainer.strategy) and next(iter(self._module.parameters()), None) is not None:
+            self._log_shape()
+
+    def _log_shape(self) -> None:
+        self._is_shape_told = True
+        gathered(self.run, "architecture", log_architecture, self.run, "lightning", [self._module])
 
     def _callbacks(self) -> list[Any]:
         return [callback for callback in list(self._trainer.callbacks) if not isinstance(callback, self._skip)]
@@ -65,7 +73,8 @@ class Fit(Call):
         _note_rank(trainer)
         gathered(run, "optimizers", _facts.log_optimizers, run, trainer)
         gathered(run, "data", _facts.log_data, run, trainer)
-        gathered(run, "architecture", log_architecture, run, "lightning", [self._module])
+        if not self._is_shape_told:
+            self._log_shape()
         gathered(run, "artifacts", self._log_origin, what="the checkpoint that was read")
         if trainer.ckpt_path is not None:
             run.update(epochs_planned=epochs_left(trainer))
@@ -156,6 +165,11 @@ class Fit(Call):
         gathered(self.run, "results", log_outcomes, self.run, callbacks, self._trainer)
         for path in gathered(self.run, "artifacts", files_of, callbacks) or ():
             self.saved(path)
+
+
+def _cuts(strategy: Any) -> bool:
+    """Whether a strategy cuts modules into shards."""
+    return any(kind.__name__ in ("FSDPStrategy", "DeepSpeedStrategy") for kind in type(strategy).__mro__)
 
 
 def save(run: Run, path: Any, trainer: Any) -> None:

@@ -35,7 +35,7 @@ class Relay:
     """
 
     def __init__(self, run: Run, start_method: str) -> None:
-        self.run_id, self.pid = run.id, os.getpid()
+        self.run_id, self.session_id, self.pid = run.id, run.session_id, os.getpid()
         self._reading, self._writing = multiprocessing.get_context(start_method).Pipe(duplex=False)
         self._run: Run | None = run
         self._is_over = threading.Event()
@@ -43,7 +43,7 @@ class Relay:
         self._thread.start()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"run_id": self.run_id, "pid": self.pid, "_writing": self._writing}
+        return {name: vars(self)[name] for name in ("run_id", "session_id", "pid", "_writing")}
 
     @property
     def is_elsewhere(self) -> bool:
@@ -68,7 +68,7 @@ class Relay:
     def open_here(self) -> Run:
         """In the process of rank 0: a run whose entries go to the caller."""
         run = Run(None, {"name": "relayed", "kind": "fit"})
-        run.id, run.is_recorded = self.run_id, True
+        run.id, run.session_id, run.is_recorded = self.run_id, self.session_id, True
         sender = _Sender(self._writing)
         run._append = sender.buffer.append
         sender.start()
