@@ -247,3 +247,29 @@ def test_an_old_store_loses_its_rows_of_data_and_keeps_its_code(repository: Path
     subprocess.run([sys.executable, "-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
                     "c.execute(\"UPDATE code_versions SET diff = 'x'\"); c.commit()", store], check=True)  # fmt: skip
     assert not verify(store).ok
+
+
+def test_a_module_from_another_folder_is_code_and_moved_elsewhere_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "train.py").write_text("import sys\nsys.path.insert(0, sys.argv[1])\nimport helper\n" + RUN)
+    for name, text in (("one", "width = 1\n"), ("two", "width = 1\n"), ("three", "width = 3\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "helper.py").write_text(text)
+        python(folder, "train.py", str(tmp_path / name))
+    with History(folder / "histhooks.db") as history:
+        assert str(tmp_path / "one" / "helper.py") in history.run("last~2").sources
+        assert "code" in history.diff("last~2", "last~1").same
+        keys = [change.key for change in history.diff("last~1", "last").part("code").changes]
+    assert keys == [f"source {tmp_path / 'two' / 'helper.py'}", f"source {tmp_path / 'three' / 'helper.py'}"]
+
+
+def test_a_timed_cell_is_no_text_that_nobody_kept(tmp_path: Path) -> None:
+    (tmp_path / "nb.py").write_text(
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance()\n"
+        f"shell.run_cell('%%time\\n' + {RUN!r}, store_history=True).raise_error()\n"
+    )
+    python(tmp_path, "nb.py")
+    with History(tmp_path / "histhooks.db") as history:
+        assert history.diff("last", "last").part("code").unknown == ()

@@ -20,7 +20,9 @@ from typing import Any
 COMMAND = "-c"
 STDIN = "<stdin>"
 _MOST_BYTES = 256 << 10
+_GENERATED = ("__autograph_generated_file", "torchinductor_")
 _INSTALLED = ("site-packages", "dist-packages")
+_OF_CELLS = ("<ipython-input-", "<timed ", "<magic-timeit>")  # whose text stands in a cell
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 # Names of the files whose code was running when a run was opened.
 filenames: set[str] = set()
@@ -44,7 +46,7 @@ def _is_nowhere(name: str) -> bool:
     if not name.startswith("<") or name.startswith("<frozen ") or name in _linecache():
         return False
     is_given = name == STDIN or (name == "<string>" and (command_text() is not None or _is_worker()))
-    return not is_given and not name.startswith("<ipython-input-")
+    return not is_given and not name.startswith(_OF_CELLS)
 
 
 def _linecache() -> dict[str, Any]:
@@ -83,7 +85,7 @@ def look() -> Sources:
     for name, module in list(sys.modules.items()):
         facts = _facts_of(module)
         path = facts.get("__file__")
-        if not isinstance(path, str) or _is_installed(path):
+        if not isinstance(path, str) or _is_installed(path) or _is_generated(path):
             continue
         if os.path.isfile(path):
             if not path.endswith(tuple(_extensions())):
@@ -96,7 +98,7 @@ def look() -> Sources:
         text = _kept(name)
         if text is not None:
             found.texts[name] = text
-        elif not name.startswith("<") and not _is_installed(name) and os.path.isfile(name):
+        elif not (name.startswith("<") or _is_installed(name) or _is_generated(name)) and os.path.isfile(name):
             files[os.path.abspath(name)] = None
     found.files = sorted(files)
     _of_command(found)
@@ -212,6 +214,11 @@ def read(path: str) -> str | None:
             return file.read()
     except OSError:
         return None
+
+
+def _is_generated(path: str) -> bool:
+    """Whether a framework wrote it (TensorFlow's AutoGraph, torch.compile), under a name that is new each time."""
+    return any(word in path for word in _GENERATED)
 
 
 @lru_cache(maxsize=1)

@@ -116,3 +116,16 @@ def test_a_long_series_and_a_loop_without_epochs_are_ranked_by_parts(store: Path
     assert bests["block"] == (0.0, 0, None, None)
     assert bests["long"] is not None
     assert bests["long"][0] == 1.0
+
+
+def test_candidates_without_a_run_of_their_own_are_counted(store: Path) -> None:
+    from histhooks.recorder import open_run
+
+    search = open_run(kind="search", name="search")
+    for number in range(2):
+        open_run(kind="candidate", name=f"c{number}", parent=search).end()
+    search.log_results({"candidates_beyond_2": [{"C": n} for n in range(5)], "candidates_beyond_7": [{"C": 9}]})
+    search.end()
+    histhooks.flush()
+    assert "▸8" in cli(store, "runs", "--all-projects")
+    assert "Children 8, of which 6 stand in the results only" in cli(store, "show", "search")

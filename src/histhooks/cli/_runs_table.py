@@ -12,7 +12,7 @@ from histhooks._text import number, seconds, value_text, when
 from histhooks._time import from_iso, now_us
 from histhooks.cli._table import Cell, Column
 from histhooks.history import _facts as facts
-from histhooks.history._asking.listing import params_of, rows_of, summaries_of
+from histhooks.history._asking.listing import beyond_of, params_of, rows_of, summaries_of
 from histhooks.history._outcomes import Outcome, best_of, outcomes_of
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def details_of(history: History, shown: Sequence[Line], metric: str | None = Non
     mains: dict[str, str | None] = {i: line.run.main_metric for line in shown for i in line.ids}
     sql = "SELECT parent_id, count(*) AS n FROM runs WHERE parent_id IN {} GROUP BY parent_id"
     inside = {row["parent_id"]: row["n"] for row in rows_of(history, sql, [line.run.id for line in shown])}
+    for run_id, beyond in beyond_of(history, list(inside)).items():
+        inside[run_id] += beyond
     return Details(outcomes_of(history, mains, metric), params_of(history, mains), inside, param)
 
 

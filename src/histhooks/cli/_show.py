@@ -12,6 +12,7 @@ from histhooks._ids import short_id
 from histhooks.cli import _common as common
 from histhooks.cli._table import Cell, Column, cut, is_endless, lines, width
 from histhooks.history import _facts as facts
+from histhooks.history._asking.listing import beyond_of
 from histhooks.history._best import best_of, main_of, mean_of_folds
 from histhooks.history._outcomes import outcomes_of
 
@@ -254,7 +255,11 @@ def _children(run: RunRecord, console: Console, is_full: bool) -> None:
     if not children:
         return
     most = len(children) if is_full else _FEW
-    rest = f"{len(children)}" + (f", the best {most}; all with --full" if len(children) > most else "")
+    beyond = beyond_of(run.history, [run.id]).get(run.id, 0)
+    count = (
+        f"{len(children)}" if not beyond else f"{len(children) + beyond}, of which {beyond} stand in the results only"
+    )
+    rest = count + (f", the best {most}; all with --full" if len(children) > most else "")
     _title(console, "Children", rest)
     rows, varied, title = ranked(children)
     columns = [

@@ -11,6 +11,7 @@ from histhooks import _text
 from histhooks._ids import short_id
 from histhooks.errors import QueryError
 from histhooks.history import _facts as facts
+from histhooks.history._asking.listing import beyond_of
 from histhooks.history._best import best_of, main_of, mean_of_folds
 from histhooks.history._comparing.code import as_script, lacking
 from histhooks.history._outcomes import outcomes_of
@@ -282,6 +283,9 @@ def _children(run: RunRecord) -> list[Block]:
     blocks: list[Block] = [Table(["run", "name", "status", "took", "best", *varied], rows, frozenset({3}))]
     if len(children) > _CHILDREN:
         blocks.append(Text(f"and {len(children) - _CHILDREN} more", "faint"))
+    beyond = beyond_of(run.history, [run.id]).get(run.id, 0)
+    if beyond:
+        blocks.append(Text(f"{beyond} more candidates stand in the results only", "faint"))
     return blocks
 
 

@@ -221,6 +221,15 @@ def results_of(history: History, ids: Iterable[str]) -> dict[str, dict[str, Any]
     return _json_of(history, sql, ids)
 
 
+def beyond_of(history: History, ids: Iterable[str]) -> dict[str, int]:
+    """How many candidates of a search have no run of their own, and stand in a table of its results."""
+    sql = (
+        "SELECT run_id, sum(json_array_length(value)) AS n FROM latest_results WHERE run_id IN {} "
+        "AND key GLOB 'candidates_beyond_*' GROUP BY run_id"
+    )
+    return {row["run_id"]: row["n"] for row in rows_of(history, sql, ids)}
+
+
 def tags_of(history: History, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The tags of some runs."""
     out: dict[str, dict[str, Any]] = {}

@@ -172,12 +172,12 @@ def _others(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _paired(a: dict[str, str], b: dict[str, str]) -> list[dict[str, str]]:
-    """Sources by name, where a file that lies elsewhere on another machine is the same by its own name and text."""
+    """Sources by name, where a file that lies elsewhere on another machine is the same by its text."""
     moved = [name for name in b if name not in a and os.path.isabs(name)]
     names = {}
     for name in (name for name in a if name not in b and os.path.isabs(name)):
         for other in moved:
-            if os.path.basename(other) == os.path.basename(name) and b[other] == a[name] and other not in names:
+            if b[other] == a[name] and other not in names:
                 names[other] = name
                 break
     return [a, {names.get(name, name): text for name, text in b.items()}]

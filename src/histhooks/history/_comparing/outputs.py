@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from histhooks._values import flatten
+from histhooks.history._asking.listing import beyond_of
 from histhooks.history._best import best_of, mean_of_folds
 from histhooks.history._comparing.change import ABSENT, Change, Part, change, changes_of, is_same
 
@@ -115,7 +116,7 @@ def end(a: RunRecord, b: RunRecord) -> Part:
     """How it ended and how far it came; how long it took does not count."""
     names = ("error_type", "error_message", "epochs_planned", "epochs_done", "steps_done", "duration_s")
     facts = [{"status": run.status, **{name: run.row[name] for name in names}} for run in (a, b)]
-    counts = [len(run.children) for run in (a, b)]
+    counts = [len(run.children) + beyond_of(run.history, [run.id]).get(run.id, 0) for run in (a, b)]
     if any(counts):
         facts = [{**each, "children": n} for each, n in zip(facts, counts)]
     unknown = [f"{name}: it still runs" for name, run in (("A", a), ("B", b)) if run.status == "running"]
