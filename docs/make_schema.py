@@ -69,6 +69,7 @@ SECTIONS = {
 
 # Columns that are computed in a view, or belong to a table that is not ours, and so have no comment in schema.sql.
 ELSEWHERE = {
+    ("rng_states", "point"): "when it was taken: process_start, run_start; process_end where it moved since",
     ("metrics", "step"): "0-based optimizer step or boosting iteration: the x-axis",
     ("metrics", "time"): "microseconds UTC",
     ("_sqlite_migrations", "id"): "order in which they were applied",

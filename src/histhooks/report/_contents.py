@@ -16,6 +16,7 @@ from histhooks.history._best import best_of, main_of, mean_of_folds
 from histhooks.history._comparing.code import as_script, lacking
 from histhooks.history._outcomes import outcomes_of
 from histhooks.history._ranking import Best
+from histhooks.history._seeding import UNUSED, why_none
 from histhooks.plot import spark_svg, svg_curves
 from histhooks.report._blocks import Block, Code, Columns, Curves, Facts, Section, Table, Text
 
@@ -183,11 +184,17 @@ def _randomness(run: RunRecord) -> list[Block]:
     rows = [
         [s["library"], f"{s['call']}({s['value']})", s["location"] or "–", moment(s["time"])]
         for s in run.seeds
-        if s["location"]
+        if s["location"] or s["library"] == "python"  # the others are among the params
     ]
     rows += [["param", f"{key} = {_value(value)}", "–", "–"] for key, value in facts.param_seeds(run).items()]
     table = Table(["library", "seed", "where", "when"], rows)
-    blocks: list[Block] = [table if rows else Text("No seed was set.", "bad")]
+    why = why_none(run)
+    nothing = (
+        Text("No generator was used.", "faint")
+        if why == UNUSED
+        else Text("No seed was set.", "bad" if why else "faint")
+    )
+    blocks: list[Block] = [table if rows else nothing]
     states = [
         [" ".join(filter(None, [s["library"], s["device"]])), s["algorithm"] or "–", s["digest"]]
         for s in run.related("rng_states")
