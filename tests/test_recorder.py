@@ -199,7 +199,7 @@ def test_a_session_tells_what_recording_cost_by_its_hooks_and_by_its_threads(sto
         store, "SELECT overhead_s, (julianday(ended_at) - julianday(started_at)) * 86400 FROM sessions"
     )
     assert 0.05 < cost_s < wall_s + 60  # 50,000 calls at a microsecond each, and the thread that wrote them
-    assert re.search(r"cost \d+\.\d %", err)
+    assert re.search(r"cost \d+\.\d\d s", err)
 
 
 def test_a_run_left_open_ends_with_the_process(store: Path) -> None:
@@ -301,7 +301,12 @@ def test_a_forked_child_starts_clean_and_the_parent_goes_on(store: Path) -> None
         run.log({"loss": 1.0})
         pid = os.fork()
         if pid == 0:
-            run.log({"loss": 99.0})
+            for _ in range(3):
+                run.log({"loss": 99.0})
+            run.tag("late")
+            with run:
+                assert histhooks.current_run() is None
+                histhooks.log({"loss": 98.0})
             with histhooks.start_run("child") as child:
                 child.log({"loss": 2.0})
             histhooks.flush()
@@ -311,7 +316,11 @@ def test_a_forked_child_starts_clean_and_the_parent_goes_on(store: Path) -> None
         run.end()
     """
     code, _, err = record(store, program)
-    assert (code, err) == (0, "")
+    assert code == 0, err
+    assert [line.partition(" records nothing here")[0] for line in err.splitlines()] == [
+        "histhooks: log on run 'parent'"
+    ]
+    assert rows(store, "SELECT count(*) FROM events WHERE kind = 'forked'") == [(1,)]
     assert rows(store, "SELECT r.name, m.value FROM metrics AS m JOIN runs AS r ON r.id = m.run_id ORDER BY 1, 2") == [
         ("child", 2.0),
         ("parent", 1.0),

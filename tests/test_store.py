@@ -15,9 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import histhooks
+from histhooks._connection import Unwritable
 from histhooks._location import find_store, keep_out_of_git, project_name, store_path
+from histhooks._marks import APPLICATION_ID
 from histhooks._spool import merge_waiting
-from histhooks._store import APPLICATION_ID, HEADS, SCHEMA_VERSION, Store, Unwritable, check
+from histhooks._store import HEADS, SCHEMA_VERSION, Store, check
+from histhooks.testing import query
+from histhooks.verify import verify
 
 
 def test_an_old_store_is_brought_up_to_date_in_a_process_of_its_own(tmp_path: Path) -> None:
@@ -272,3 +277,21 @@ def test_heads_are_looked_for_by_the_key_however_many_lines_a_session_has(tmp_pa
     on_ledger = [step for step in steps if step.split()[1] in ("ledger", "l")]
     assert len(on_ledger) == 3
     assert all(step.split()[0] == "SEARCH" and "USING PRIMARY KEY" in step for step in on_ledger)
+
+
+def test_a_store_that_was_written_as_text_and_read_back_is_still_one(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.db", tmp_path / "second.db"
+    program = "import histhooks\nwith histhooks.start_run('again') as run: run.log({'loss': 0.1, 'odd': float('nan')})"
+    for store in (first, second):
+        if store is second:
+            connection, copy = sqlite3.connect(first), sqlite3.connect(second)
+            copy.executescript("\n".join(connection.iterdump()))
+            connection.close()
+            copy.close()
+            assert histhooks.History(second).run("last").name == "again"
+            assert verify(second).problems == []
+        subprocess.run([sys.executable, "-c", program], env={**os.environ, "HISTHOOKS_STORE": str(store)}, check=True)
+    assert query(second, "SELECT name, status FROM runs") == [("again", "finished")] * 2
+    assert query(second, "PRAGMA application_id") == [(APPLICATION_ID,)]
+    assert query(second, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    assert verify(second).problems == []

@@ -158,6 +158,10 @@ class Assembler:
         self._close(batch, pending, points)
         return batch
 
+    def head(self) -> str:
+        """The first digits of the last ledger line, as the closing line shows them."""
+        return (self.previous or "")[:12]
+
     def done(self) -> None:
         """The last batch is written: there is nothing to go back to."""
         self._before = _Before(self._seq, self.previous)

@@ -1,7 +1,6 @@
 """One recorder a process: the buffer, the session and the writer thread, started with the first run.
 
-After a fork the child starts clean: the parent's connection is kept open, unused, for as long as the child lives,
-since closing it would drop the parent's locks (https://www.sqlite.org/howtocorrupt.html, section 2.6).
+After a fork the child starts clean (:mod:`histhooks._forks`).
 """
 
 from __future__ import annotations
@@ -15,16 +14,19 @@ from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from histhooks import _root
+from histhooks import _closing, _here, _root
 from histhooks._exceptions import in_words, message_of
+from histhooks._forks import Forks
 from histhooks._ids import new_id
-from histhooks._location import Settings, is_off
+from histhooks._location import Settings, is_off, store_path
 from histhooks._messages import prepare, warn_once
+from histhooks._room import is_out_of_descriptors
 from histhooks._secrets import mask_text
 from histhooks._time import now_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from histhooks._notebook import CellLine
     from histhooks._run import Run
@@ -75,6 +77,7 @@ class Engine:
         self.overhead_s = 0.0
         self.exit_code: int | None = None
         self.ended = False
+        self.is_late = False  # the writer could not be started
         self.is_exiting = False  # the interpreter's last callbacks run, and ours has been among them
         self.actor: str | None = None
         self.known_states: set[str] = set()
@@ -98,6 +101,8 @@ class Engine:
         RuntimeError
             Where the system has no thread left.
         """
+        if self.pid != os.getpid():
+            forks.in_child()  # forked by C code, which calls nobody before it
         if self.writer is not None and not self.ended:
             from histhooks import _signals
 
@@ -120,14 +125,16 @@ class Engine:
                 self.speaks = _root.claim(*self.place)
                 self.overhead_s = 0.0  # installing is paid before a session begins
                 prepare()
+                forks.wait_for_writer()
                 self.writer = Writer(self)
                 if self.speaks and self.cell_line is None and is_notebook():
-                    self.cell_line = CellLine(lambda: self.writer.where() if self.writer is not None else "")
-                _register()
-                _signals.install(self)
+                    self.cell_line = CellLine(lambda: self.writer.place.shown() if self.writer is not None else "")
                 try:
+                    _register()
+                    _signals.install(self)
+                    _closing.watch(forks)
                     self.writer.start()
-                except RuntimeError:
+                except BaseException:
                     self.writer = None  # the next run tries again
                     raise
 
@@ -146,6 +153,7 @@ class Engine:
     def run_ended(self, run: Run) -> None:
         """Let go of a run."""
         self.live.pop(str(run.id), None)
+        self._start_late()
         if run.status in ("failed", "killed", "interrupted"):
             self.n_unfinished[run.status] = self.n_unfinished.get(run.status, 0) + 1
         if self.writer is not None:
@@ -154,6 +162,19 @@ class Engine:
             self.cell_line.run_ended(run)
         if self.is_exiting and not self.live:
             self.finish()  # nobody else comes to do it
+
+    def start_soon(self) -> None:
+        """Start the writer, or where files cannot be opened just now, keep what comes and try again later."""
+        try:
+            self.start()
+        except OSError as error:
+            if not is_out_of_descriptors(error):
+                raise
+            self.is_late = True
+
+    def _start_late(self) -> None:
+        if self.is_late and self.writer is None:
+            self.start_soon()
 
     def event(
         self,
@@ -205,8 +226,22 @@ class Engine:
                 return done.is_set()
         return True
 
+    def store_here(self) -> Path | None:
+        """Where this process records to, or would, where `autolog()` said so."""
+        if self.writer is not None:
+            return self.writer.path
+        if self.settings.store is None and self.settings.folder is None:
+            return None
+        return store_path(self.settings.store, self.settings.folder)
+
+    def catch_up(self) -> None:
+        """Wait until what was logged before is written, for who reads it in this process."""
+        if self.writer is not None and (self.buffer or not self.writer.is_idle):
+            self.flush()
+
     def finish(self, status: str | None = None, *, signal: str | None = None, timeout_s: float = 10.0) -> None:
         """End the session: settle open runs, write what is left, and say so."""
+        self._start_late()
         writer = self.writer
         if writer is None or self.pid != os.getpid():
             return
@@ -218,6 +253,7 @@ class Engine:
                     writer.rescue(_RESCUE_S)
             return
         self.ended = True
+        _here.let_go()
         error = uncaught()
         status = status or ("ended" if error is None else _status_of(error))
         if signal is None:
@@ -237,6 +273,7 @@ class Engine:
         if not is_written and signal is None:  # a signal leaves no time for stderr, which may hang too
             warn_once("rescue", f"what was recorded last is lost: {writer.path} hangs, and no spool was there in time")
         _root.give_up()
+        _closing.unwatch()
 
 
 def ignore(entry: Any) -> None:
@@ -297,7 +334,9 @@ def world() -> int:
 
 
 engine = Engine()
-_inherited: list[Any] = []
+forks = Forks(engine)
+forks.watch()
+_here.recording = engine
 _is_registered = False
 
 
@@ -318,38 +357,3 @@ def _register() -> None:
 def _at_exit() -> None:
     engine.is_exiting = True
     engine.finish()
-
-
-_held: list[threading.Lock] = []
-
-
-def _before_fork() -> None:
-    writer = engine.writer
-    if writer is not None:
-        # Locks of SQLite and of modules that are being imported must not be copied while another thread holds them.
-        for lock in (writer.importing, writer.lock):
-            if lock.acquire(timeout=2.0):
-                _held.append(lock)
-
-
-def _after_fork_in_parent() -> None:
-    while _held:
-        _held.pop().release()
-
-
-def _after_fork_in_child() -> None:
-    _held.clear()
-    _inherited.append(engine.writer)
-    for run in engine.live.values():
-        run._append = ignore
-        run.is_recorded = False
-    had_writer = engine.writer is not None
-    engine.reset()
-    if had_writer:
-        from histhooks import _signals
-
-        _signals.forget()
-
-
-if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

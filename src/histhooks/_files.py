@@ -25,6 +25,15 @@ class Files:
         beside = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
         self._places = {file: _place(os.stat(file)) for file in (path, *beside) if file.exists()}
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Device and inode of the store."""
+        return self._places[self._path]
+
+    def has_no_log(self) -> None:
+        """The store was closed: the log and its index may go, and others come."""
+        self._places = {self._path: self.place}
+
     def are_there(self) -> bool:
         """Whether all of them are where they were."""
         return all(_is_at(file, place) for file, place in self._places.items())

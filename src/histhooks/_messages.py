@@ -76,6 +76,10 @@ def say(text: str, *, is_dim: bool = False) -> None:
         _ready().info(text, extra={"is_dim": is_dim})
 
 
+def be_still(text: str) -> None:
+    """Instead of `say`: another rank than the first, and a worker, tell nobody where they record to."""
+
+
 def warn_once(key: str, text: str) -> None:
     """Warn a person, once a process for each key."""
     with _lock:
@@ -83,6 +87,13 @@ def warn_once(key: str, text: str) -> None:
             return
         _said.add(key)
     _ready().warning(text)
+
+
+def after_fork() -> None:
+    """In a forked child: another thread may have held the lock; and a child of a child is told, too."""
+    global _lock
+    _lock = threading.Lock()
+    _said.discard("forked")
 
 
 def forget() -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from histhooks import _supervised
+from histhooks import _inherited, _supervised
+from histhooks._connection import Unwritable, is_busy
 from histhooks._ids import new_id
 from histhooks._location import real_path, store_path
 from histhooks._messages import warn_once
 from histhooks._points import points_in
+from histhooks._room import is_out_of_descriptors
 from histhooks._spool import folders
-from histhooks._store import Store, Unwritable, is_busy
+from histhooks._store import Store
 from histhooks._time import now_us
 
 if TYPE_CHECKING:
@@ -26,10 +29,12 @@ if TYPE_CHECKING:
     from histhooks._engine import Engine
     from histhooks._pace import Brake, Pace
 
+T = TypeVar("T")
 PATIENCE_AT_END_S = 5.0
 REFUSALS = (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError, OverflowError)
 _PATIENCE_S = 30.0
 _BUSY_S = 0.05  # of waiting for a lock inside SQLite, where a first second was not enough
+_TRIES = 20  # to read what others have written, each of a second where the store is locked
 _ENTRY_BYTES = 400  # of memory, of a point of a few numbers that waits
 
 
@@ -80,6 +85,45 @@ class Place:
         _supervised.tell(self._engine.session_id, self.store.path)
         return self.store
 
+    def holds(self, low: int, high: int) -> bool:
+        """Whether a descriptor from ``low`` to below ``high`` is one of the store's."""
+        return self.store is None or self.store.holds(low, high)
+
+    def is_at(self, number: int) -> bool:
+        """Whether a descriptor is of the store that is being opened."""
+        return number in _inherited.descriptors(self.path)
+
+    def let_go(self) -> None:
+        """Before a fork: close the connection; who uses it next opens it again. The writer's lock is held."""
+        if self.store is not None:
+            self.store.let_go()
+
+    def keep_away(self) -> None:
+        """In a forked child: the connection is the parent's, where it could not be closed."""
+        if self.store is not None:
+            self.store.keep_away()
+
+    def go_on(self) -> None:
+        """After a fork: hold the file again, so that who deletes it takes nothing with it."""
+        if self.store is not None and not self.store.is_open() and self.store.is_whole():
+            self.store.go_on()
+
+    def heads(self, lock: threading.Lock) -> list[list[Any]]:
+        """The last ledger lines of other sessions (`Store.heads`); none where they cannot be read."""
+        for _ in range(_TRIES):
+            try:
+                with lock:
+                    return [] if self.store is None else self.store.heads()
+            except (Unwritable, sqlite3.Error):
+                if not self.is_whole():  # the program has closed its descriptors
+                    self.open()
+                self._wait(_BUSY_S)
+        return []
+
+    def is_whole(self) -> bool:
+        """Whether the program has left us our descriptors."""
+        return self.store is None or self.store.is_whole()
+
     def shown(self) -> str:
         """The file that is written to, as seen from the working folder."""
         path = self.path if self.store is None else self.store.path
@@ -103,7 +147,9 @@ class Place:
                 assert self.store is not None
                 if self.is_abandoned:
                     raise Abandoned
-                if not self.store.is_there():
+                if not self.store.is_whole():
+                    self._elsewhere("the program has closed its descriptors", batch)
+                elif not self.store.is_there():
                     self._elsewhere("it was deleted, moved or replaced", batch)
                 elif self.store.log_bytes() > _most_log() and not self.store.empty_log():
                     self._elsewhere(
@@ -113,16 +159,20 @@ class Place:
                 self.store.apply(batch, self._engine.session_id)
                 if is_short:
                     self.store.wait_for_locks()
-                return
+                if self.store.is_whole():
+                    return  # else the locks were lost as well, and others may have written over it
             except REFUSALS:
                 raise  # the entries are at fault, and no other file would take them
             except MemoryError:
                 if self._stopping.is_set():
                     raise
                 self._wait(0.2)  # a program that runs out of memory may catch it, and go on with less
-            except sqlite3.Error as error:
+            except (sqlite3.Error, Unwritable) as error:
                 assert self.store is not None
-                if is_busy(error) and time.monotonic() < deadline:
+                if is_out_of_descriptors() and not (self._stopping.is_set() and time.monotonic() > deadline):
+                    self._hold()
+                    continue
+                if isinstance(error, sqlite3.Error) and is_busy(error) and time.monotonic() < deadline:
                     is_short = True
                     self.store.wait_for_locks(_BUSY_S)
                     self._wait(0.02)
@@ -146,6 +196,35 @@ class Place:
             if self.store is not None and self.store.is_there():
                 return  # try once more where it was
 
+    def _hold(self) -> None:
+        """Wait a moment for descriptors, and keep what comes meanwhile."""
+        text = "no descriptor is left (`ulimit -n`); what is recorded is held in memory until there is one"
+        warn_once("no descriptors", text)
+        self._brake.release()
+        self.shed()
+        self._wait(0.1)
+
+    def wait_for_descriptors(self) -> None:
+        """Wait until files can be opened: what is read without one would be told as missing."""
+        until = time.monotonic() + PATIENCE_AT_END_S
+        while is_out_of_descriptors() and not (self._stopping.is_set() and time.monotonic() > until):
+            self._hold()
+
+    def with_files(self, function: Callable[[], T]) -> T:
+        """What a function reads from files, once there are descriptors; else what they tell would be missing."""
+        tries = 0
+        while True:
+            self.wait_for_descriptors()
+            try:
+                found = function()
+            except OSError as error:
+                tries += 1 if self._stopping.is_set() or error.errno not in (errno.EMFILE, errno.ENFILE) else 0
+                if tries > _TRIES:
+                    raise
+                continue  # none was left, or the program has just closed all of them
+            if self._stopping.is_set() or not is_out_of_descriptors():
+                return found
+
     def shed(self) -> None:
         """Drop the oldest points, and nothing else, where memory would run over."""
         buffer = self._engine.buffer
@@ -164,12 +243,15 @@ class Place:
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             reason = ""
+            self.wait_for_descriptors()
             try:
                 store = Store(self.path)
                 if store.has_log:
                     return store
                 store.close()  # readers find it, and the spools beside it
             except Unwritable as error:
+                if is_out_of_descriptors(error.__cause__) and not self._stopping.is_set():
+                    continue
                 reason = str(error)
             except sqlite3.OperationalError as error:
                 if time.monotonic() < deadline and not self._stopping.is_set():
@@ -195,14 +277,22 @@ class Place:
         for folder in folders(self.path):
             if not self.path.parent.is_dir() and folder.parent == self.path.parent:
                 continue  # who deleted a folder does not want it back
-            path = folder / f"{self._engine.session_id}.db"
+            path = self._own(folder)
             try:
-                if lost is not None and not lost.is_there() and not path.exists():
+                if lost is not None and lost.is_open() and not lost.is_there() and not path.exists():
                     lost.save_into(path)
                 return _as_spool(path)
             except (Unwritable, sqlite3.OperationalError) as error:
                 failure = error
         raise Unwritable(f"no spool can be written either ({failure})")
+
+    def _own(self, folder: Path) -> Path:
+        """The spool of this session in a folder; the next one where the descriptors of one were closed."""
+        number, path = 0, folder / f"{self._engine.session_id}.db"
+        while _inherited.holds(path):
+            number += 1
+            path = folder / f"{self._engine.session_id}.{number}.db"
+        return path
 
     def refuge(self) -> Store:
         """A second spool, for what a writer that hangs leaves behind; beside the store last, where it may hang too.
@@ -226,7 +316,7 @@ class Place:
 
     def _to_spool(self, reason: str, batch: Batch) -> None:
         assert self.store is not None
-        if self.store.is_spool and self.store.is_there():
+        if self.store.is_spool and self.store.is_there() and self.store.is_whole():
             raise Unwritable(f"the spool {self.store.path} cannot be written ({reason})")
         before, self.store = self.store, self._spool(f"{self.path} cannot be written ({reason})", self.store)
         before.leave()
@@ -241,8 +331,8 @@ def _no_room(error: Unwritable) -> None:
     warn_once("no room", f"{error}; what is recorded is held in memory until there is room")
 
 
-def _why(error: sqlite3.Error) -> str:
-    return "another program keeps it locked" if is_busy(error) else str(error)
+def _why(error: Exception) -> str:
+    return "another program keeps it locked" if isinstance(error, sqlite3.Error) and is_busy(error) else str(error)
 
 
 def _as_spool(path: Path) -> Store:

@@ -129,3 +129,11 @@ def _bucket_of_buckets(level: int, buckets: Sequence[Rollup]) -> Rollup:
     high = max((b[6] for b in filled if b[6] is not None), default=None)
     mean = fsum(b[7] * b[4] for b in filled if b[7] is not None) / count if count else None
     return (level, buckets[0][1] // LEVELS[level - 1], buckets[0][2], buckets[-1][3], count, low, high, mean)
+
+
+def named(entry: tuple[Any, ...]) -> str:
+    """What an entry is, in words."""
+    points = points_in(entry)
+    if points:
+        return f"a point of {', '.join(points)}"[:200]
+    return f"a row of {entry[1]}" if entry[0] in ("row", "content") else f"the {entry[1]} state {entry[3]!r}"[:200]

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, cast
 
+from histhooks import _inherited
 from histhooks._secrets import mask_text
 
 _AT_ONCE = 1 << 16
@@ -116,6 +117,15 @@ class Question:
         self.streams = []
         with contextlib.suppress(subprocess.TimeoutExpired):  # a program may hang where no signal reaches it
             self._process.wait(timeout=0.1)
+
+    def cut_off(self) -> None:
+        """The program that we run in has closed our descriptors: their numbers may be others' by now."""
+        if self.streams and self._process is not None:
+            self.why_not = f"{self._name}: the program closed all descriptors meanwhile"
+            self._process.kill()
+            for stream in self.streams:
+                _inherited.leave(None, stream)
+            self.streams = []
 
     def _end(self) -> None:
         assert self._process is not None
@@ -227,7 +237,12 @@ class Inquiry:
         with self._unlocked():
             while any(question.is_open for question in wanted):
                 left = min(self._until, until or self._until) - time.monotonic()
-                said = self._said(self._questions, max(0.0, min(left, _LOOK_S)))
+                try:
+                    said = self._said(self._questions, max(0.0, min(left, _LOOK_S)))
+                except (OSError, ValueError):
+                    said = []
+                    for question in self._questions:
+                        question.cut_off()
                 for question, stream, data in said:
                     question.take(stream, data)
                 # What was said in time is read, also where the time is over; who talks on and on is not heard out.

@@ -148,7 +148,7 @@ def _note(
 
     engine = _engine.engine
     run = _engine.current.get()
-    run_id = run.id if run is not None and run.status == "running" else None
+    run_id = run.id if run is not None and run.is_recorded and run.status == "running" else None
     nearest = call_site()
     if call == "default_rng" and nearest is not None and "site-packages" in nearest:
         return  # a generator that a library made for itself

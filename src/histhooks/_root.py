@@ -1,18 +1,19 @@
 """Which process tells a person where it records to: the first of a family, so that workers add no lines of their own.
 
-A process that records leaves its number in the environment, where each of its children finds it, forked or spawned.
-Where the program itself records nothing and only its workers do, the first of them speaks: it holds a name among the
-abstract sockets of Linux (unix(7)), which the system takes back when the process is gone.
+A process that records holds a name with its number among the abstract sockets of Linux (unix(7)), which the system
+takes back when the process is gone; one that begins to record looks whether any of its ancestors holds one, up to the
+nearest ``histhooks run``. Where only the workers of a program record, the first of them holds a name for all of them.
+Nothing of this is seen in the environment; systems without such sockets have a variable instead.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Any
 
-VARIABLE = "HISTHOOKS_ROOT"
-_held: list[Any] = []
+VARIABLE = "HISTHOOKS_ROOT"  # `run-` and the number of a supervisor, above which nobody counts
+_MOST = 64
+_held: dict[int, tuple[int, int]] = {}  # descriptors of such names, with device and inode
 
 
 def claim(rank: int, world_size: int) -> bool:
@@ -25,7 +26,9 @@ def claim(rank: int, world_size: int) -> bool:
     """
     if rank != 0 or _is_below_another():
         return False
-    os.environ[VARIABLE] = str(os.getpid())
+    if not _has_names():
+        os.environ[VARIABLE] = str(os.getpid())
+    _hold(f"root-{os.getpid()}")
     return world_size > 1 or _is_first_worker()
 
 
@@ -33,26 +36,82 @@ def give_up() -> None:
     """This process records no more; what it starts from now on speaks for itself."""
     if os.environ.get(VARIABLE) == str(os.getpid()):
         del os.environ[VARIABLE]
+    after_fork()
+
+
+def after_fork() -> None:
+    """Let go of the names; in a forked child those of its parent, which would outlive it there."""
+    while _held:
+        number, place = _held.popitem()
+        try:
+            found = os.fstat(number)
+            if (found.st_dev, found.st_ino) == place:  # else the program closed it, and the number is another file's
+                os.close(number)
+        except OSError:
+            continue
 
 
 def _is_below_another() -> bool:
     marked = os.environ.get(VARIABLE, "")
-    if not marked.isdigit() or int(marked) == os.getpid():
-        return False
-    return os.path.exists(f"/proc/{marked}") or not os.path.exists("/proc/self")
+    if marked.isdigit():
+        return int(marked) != os.getpid() and (os.path.exists(f"/proc/{marked}") or not os.path.exists("/proc/self"))
+    return _has_names() and any(_is_held(f"root-{pid}") for pid in _ancestors(marked.removeprefix("run-")))
+
+
+def _ancestors(last: str) -> list[int]:
+    """The processes above this one, below the one with the number ``last``."""
+    found: list[int] = []
+    pid = os.getppid()
+    while pid > 1 and str(pid) != last and len(found) < _MOST:
+        found.append(pid)
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                pid = int(file.read().rpartition(b")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            break
+    return found
 
 
 def _is_first_worker() -> bool:
     process = sys.modules.get("multiprocessing.process")
     parent = process.parent_process() if process is not None else None
-    if parent is None or _held:
-        return True
-    import socket
+    return parent is None or not _has_names() or _hold(f"of-{parent.pid}")
+
+
+def _has_names() -> bool:
+    return sys.platform == "linux" and os.path.exists("/proc/self/ns/pid")
+
+
+def _address(name: str) -> str:
+    return f"\0histhooks-{os.stat('/proc/self/ns/pid').st_ino}-{name}"
+
+
+def _hold(name: str) -> bool:
+    """Hold a name; False where another process does."""
+    if not _has_names():
+        return False
+    import _socket  # not `socket`, which gevent replaces by one that waits
 
     try:
-        own = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        own.bind(f"\0histhooks-{os.stat('/proc/self/ns/pid').st_ino}-{parent.pid}")
-    except (OSError, AttributeError):  # held by another worker, or not Linux
+        own = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+        own.bind(_address(name))
+        number = own.detach()
+        found = os.fstat(number)
+    except OSError:
         return False
-    _held.append(own)
+    _held[number] = found.st_dev, found.st_ino
+    return True
+
+
+def _is_held(name: str) -> bool:
+    import _socket
+
+    try:
+        asking = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+        try:
+            asking.connect(_address(name))
+        finally:
+            asking.close()
+    except OSError:
+        return False
     return True

@@ -341,5 +341,15 @@ class Run(Facts):
         takes_more = engine is not None and self._n_reopened and self.takes_more()
         self._append = engine.buffer.append if engine is not None and takes_more else self._late
 
+    def inherit(self, pid: int) -> None:
+        """In a forked child: the run stays its parent's, and whoever adds to it here is told so, once."""
+        self._changing = threading.Lock()
+        self._engine, self.is_recorded, self.owner = None, False, pid
+        self._append = self._not_ours
+
+    def _not_ours(self, entry: Any) -> None:
+        if entry[0] != "state":  # how it ended is not this process's to say
+            self._unrecorded("log")
+
     def _late(self, entry: Any) -> None:
         raise RuntimeError("the run has ended")

@@ -35,6 +35,7 @@ _MISSING = 20  # rows of one collector in one run that name what could not be re
 _REFUSALS = 100  # of one run that are told one by one
 _MOST_NAMED = 5
 _SEEDS = ("random_state", "seed")
+_BY_HOOKS = ("end", "update", "missing")  # what no program calls
 _COLUMNS = frozenset(
     "session_id parent_id project group_name name kind framework framework_version model_class call_site status "
     "started_at ended_at duration_s error_type error_message traceback architecture_id main_metric epochs_planned "
@@ -67,6 +68,8 @@ class Facts:
         self._n_refused = 0
         self._n_missing: dict[str, int] = {}
         self.is_use = False  # read a model, or had data that neither trains nor judges
+        self.owner: int | None = None  # in a forked child: the process whose run it is
+        self._is_told = False
         self.data: KnownData | None = None  # what the run was trained on and judged by, to know it again
 
     def log_params(
@@ -397,6 +400,7 @@ class Facts:
 
     def _try(self, what: str, function: Callable[..., None], *args: Any) -> None:
         if not self.is_recorded:
+            self._unrecorded(what)
             return
         try:
             function(*args)
@@ -407,6 +411,18 @@ class Facts:
                 self._missing(_COLLECTORS[what], in_words(error))
             else:
                 self._refuse(what, error)
+
+    def _unrecorded(self, what: str) -> None:
+        """Say once that a forked child cannot add to a run of its parent; what no program asks for is not told."""
+        if self.owner is None or self._is_told or what in _BY_HOOKS:
+            return
+        from histhooks._engine import engine
+
+        self._is_told = True
+        text = f"{what} on run {self.name!r} records nothing here: it is a run of process {self.owner}, from which "
+        text += "this one was forked; open one of its own with `with histhooks.start_run():`"
+        warn_once("forked", text)
+        engine.event("forked", text, severity="warning")
 
     def _whole(self, what: str, value: Any) -> int | None:
         """A step, an epoch or a count; None, and what it belongs to goes without it, where it is none."""

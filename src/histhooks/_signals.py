@@ -9,11 +9,16 @@ signals keep their default action, which ends the process at once. Where the wri
 waited for too, so that the default action comes within a second and not within half of one.
 A handler that someone set over ours decides alone: called from there, ours only commits.
 
+Where gevent or eventlet has made greenlets of threads nothing is watched either: the thread would stop all of them.
+A program that closes all descriptors, as daemons do, closes the pipe too; then its number is taken back from Python at
+once, which would write the numbers of signals into the file that gets it next, and each run that begins looks again.
+
 Windows has neither signal: what ends a process there (TerminateProcess) ends it at once, and nothing is watched.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import threading
@@ -32,9 +37,11 @@ _MARK = b"\xff"  # no signal has this number
 _marks = 0
 _installed: set[int] = set()
 _pipe: tuple[int, int] | None = None
+_place: tuple[int, int] | None = None  # of that pipe: a program may close all descriptors, and open others
 _engine: Engine | None = None
 _is_unseen = False
 _once = threading.Lock()
+_kept: Any = None  # a callback that the interpreter may still call
 
 
 def install(engine: Engine) -> None:
@@ -47,14 +54,14 @@ def install(engine: Engine) -> None:
 def renew() -> None:
     """See to it that signals are watched where they can be; only the main thread may."""
     global _pipe
-    if not _SIGNALS or _is_unseen or threading.current_thread() is not threading.main_thread():
+    if not _SIGNALS or _is_unseen or threading.current_thread() is not threading.main_thread() or is_green():
         return
+    if _pipe is not None and not _is_whole():
+        _pipe = None
     _pipe = _pipe or _watched_pipe()
     if _pipe is not None:
         before = signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
-        is_ours = before in (-1, _pipe[1])
-        if not is_ours:
-            signal.set_wakeup_fd(before)
+        is_ours = before in (-1, _pipe[1]) or not _give_back(before)
         for number in _SIGNALS:
             found = signal.getsignal(number)
             if is_ours and found == signal.SIG_DFL:
@@ -65,9 +72,15 @@ def renew() -> None:
 
 
 def _watched_pipe() -> tuple[int, int] | None:
-    """A pipe that a thread of ours reads; None where the system has no thread left."""
-    reading, writing = os.pipe()
+    """A pipe that a thread of ours reads; None where the system has no thread or no descriptor left."""
+    global _place
+    try:
+        reading, writing = os.pipe()
+    except OSError:
+        return None
     os.set_blocking(writing, False)
+    found = os.fstat(writing)
+    _place = found.st_dev, found.st_ino
     try:
         threading.Thread(target=_watch, args=(reading,), name="histhooks-signals", daemon=True).start()
     except RuntimeError:
@@ -75,6 +88,31 @@ def _watched_pipe() -> tuple[int, int] | None:
         os.close(writing)
         return None
     return reading, writing
+
+
+def _give_back(number: int) -> bool:
+    """Give Python's signals back the descriptor that they were written to; False where the program has closed it."""
+    try:
+        signal.set_wakeup_fd(number)
+    except (OSError, ValueError):
+        if _pipe is not None:
+            signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
+        return False
+    return True
+
+
+def is_green() -> bool:
+    """Whether threads are greenlets (gevent, eventlet), of which one that waits in C stops all others."""
+    return getattr(_thread.start_new_thread, "__module__", None) != "_thread"
+
+
+def _is_whole() -> bool:
+    """Whether the pipe is still ours: Python would write the numbers of signals into whatever has its descriptor."""
+    try:
+        found = os.fstat(_pipe[1]) if _pipe is not None else None
+    except OSError:
+        return False
+    return found is not None and (found.st_dev, found.st_ino) == _place
 
 
 @contextmanager
@@ -102,7 +140,7 @@ def again() -> None:
 
 def _take_back(numbers: list[int]) -> None:
     global _marks
-    if _pipe is not None:
+    if _pipe is not None and _is_whole():
         # What came before this mark was the host's to handle, however late the watching thread reads of it.
         _marks += 1
         os.write(_pipe[1], _MARK)
@@ -120,11 +158,15 @@ def forget() -> None:
             signal.signal(number, signal.SIG_DFL)
     _installed.clear()
     if _pipe is not None:
-        if signal.set_wakeup_fd(-1) not in (-1, _pipe[1]):
-            pass
-        os.close(_pipe[0])
-        os.close(_pipe[1])
+        pipe, is_whole, before = _pipe, _is_whole(), -1
         _pipe = None
+        if threading.current_thread() is threading.main_thread():
+            before = signal.set_wakeup_fd(-1)
+        if before not in (-1, pipe[1]):
+            _give_back(before)
+        if is_whole:
+            os.close(pipe[0])
+            os.close(pipe[1])
 
 
 def handle(number: int, frame: FrameType | None) -> Any:
@@ -151,14 +193,36 @@ def _watch(reading: int) -> None:
         try:
             data = os.read(reading, 64)
         except OSError:
+            data = b""
+        if os.getpid() != pid:
             return
-        if not data or os.getpid() != pid:
+        if not data:
+            _no_longer()
             return
         for number in data:
             if number == _MARK[0]:
                 seen += 1
             elif seen == _marks and number in _installed and signal.getsignal(number) is handle:
                 _end(number)
+
+
+def _no_longer() -> None:
+    """The program has closed the pipe: have the main thread, which alone may, take its number back from Python."""
+    global _kept
+    import ctypes
+
+    _kept = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(_take_number_back)
+    ctypes.pythonapi.Py_AddPendingCall(_kept, None)
+
+
+def _take_number_back(_: object) -> int:
+    global _pipe
+    if _pipe is not None and not _is_whole():
+        before = signal.set_wakeup_fd(-1)
+        number, _pipe = _pipe[1], None
+        if before not in (-1, number):
+            _give_back(before)
+    return 0
 
 
 def _end(number: int) -> None:

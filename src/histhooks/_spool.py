@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from histhooks._connection import what_else
+from histhooks._inherited import holds
 from histhooks._ledger import PERSONAL_COLUMNS
 from histhooks._location import real_path, user_folder
 from histhooks._process import STALE_US, judge
@@ -32,6 +34,8 @@ def folders(store: Path) -> tuple[Path, Path]:
     beside = store.with_name(store.name + ".spool")
     digest = hashlib.sha256(os.fsencode(store)).hexdigest()[:12]
     own = user_folder("XDG_STATE_HOME", ".local/state")
+    if own is not None and what_else(store):  # beside a device is no place for folders
+        beside = own / "spool" / f"{store.name}-{digest}"
     return beside, own / "spool" / f"{store.name}-{digest}" if own is not None else beside
 
 
@@ -75,6 +79,8 @@ def merge_waiting(store: Store, gives_way: Callable[[], bool] = lambda: False) -
         for path in waiting(store.path):
             if gives_way():
                 break
+            if holds(path):
+                continue
             try:
                 if merge(store, path) == "merged":
                     merged.append(path.name)

@@ -19,17 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from histhooks._batch import Batch, Series
-from histhooks._files import Files
+from histhooks._connection import Link, Unwritable
+from histhooks._connection import is_busy as is_busy
 from histhooks._filesystem import is_network
 from histhooks._ledger import CONTENT_TABLES
 from histhooks._location import real_path
+from histhooks._marks import marks, set_marks
 from histhooks._migrating import STRICT_SPLIT, has_strict_split, loosen_split, migrate_apart, run_script
 from histhooks._pace import Pace
 from histhooks._points import Summary
 from histhooks._time import iso, now_us
-from histhooks.errors import StoreError
 
-APPLICATION_ID = 0x48495354  # "HIST" in ASCII: `file` tells a store from any other SQLite file
 SCHEMA_VERSION = 1001  # 1000 * major + minor
 
 # One look at each session, by the primary key, and none at the lines between its first and its last: CROSS JOIN keeps
@@ -51,10 +51,6 @@ _MOST_VALUES = 32_766  # in one statement: SQLITE_MAX_VARIABLE_NUMBER, where nob
 _CACHED = 512  # prepared statements: preparing one takes as long as running it
 
 
-class Unwritable(StoreError):
-    """A store that this session must leave alone; it records in a spool instead."""
-
-
 def check(path: Path, connection: sqlite3.Connection) -> int:
     """See whether a file is a store that this version may use.
 
@@ -73,19 +69,18 @@ def check(path: Path, connection: sqlite3.Connection) -> int:
     if is_own:
         connection.execute("BEGIN")
     try:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        is_store, version = marks(connection)
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     finally:
         if is_own and connection.in_transaction:
             connection.execute("COMMIT")
-    if application == APPLICATION_ID:
+    if is_store:
         if version // 1000 > SCHEMA_VERSION // 1000:
             raise Unwritable(
                 f"{path} has schema version {version // 1000}.{version % 1000}, newer than {SCHEMA_VERSION // 1000}, "
                 "which this histhooks knows; update histhooks"
             )
-        return int(version)
+        return version
     if tables:
         raise Unwritable(f"{path} is an SQLite file of another program; name another store")
     return 0
@@ -119,31 +114,47 @@ class Store:
         self._timeout_s = timeout_s
         self._local: dict[Series, int] = {}
         self._columns: dict[str, str] = {}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.connection = sqlite3.connect(
-                path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=_CACHED
-            )
-        except (OSError, sqlite3.OperationalError) as error:
-            text = f"{path} cannot be opened ({error}); make its folder writable or name another store"
-            raise Unwritable(text) from error
-        try:
-            self._open()
-        except sqlite3.OperationalError as error:
-            self.connection.close()
-            if is_busy(error):
-                raise
-            raise Unwritable(f"{path} cannot be written ({error}); make it writable or name another store") from error
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of SQLite's words on a damaged file
-            self.connection.close()
-            raise Unwritable(f"{path} is not an SQLite file ({error}); name another store") from error
-        except BaseException:
-            self.connection.close()
-            raise
+        self._link = Link(path, self._open, timeout_s=timeout_s, n_statements=_CACHED)
+        self._link.open()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection; opened again where it was closed for a fork.
+
+        Raises
+        ------
+        Unwritable
+            Where the file is no longer there, or must be left alone by now.
+        """
+        return self._link.connection
 
     def is_there(self) -> bool:
         """Whether the files are those that were opened."""
-        return self._files.are_there()
+        return self._link.is_there()
+
+    def is_open(self) -> bool:
+        """Whether the connection is open, and not closed for a fork."""
+        return self._link.is_open()
+
+    def holds(self, low: int, high: int) -> bool:
+        """Whether a descriptor from ``low`` to below ``high`` is one of its own."""
+        return self._link.holds(low, high)
+
+    def is_whole(self) -> bool:
+        """Whether the connection can be used: the program has not closed its descriptors."""
+        return self._link.is_whole()
+
+    def let_go(self) -> bool:
+        """Close the connection for a fork, until it is asked for; False where it cannot be closed."""
+        return self._link.let_go()
+
+    def go_on(self) -> None:
+        """Open the connection again where it was closed for a fork."""
+        self._link.open_again()
+
+    def keep_away(self) -> None:
+        """Never use the connection again, nor close it: it was copied by a fork, or its descriptors were closed."""
+        self._link.keep_away()
 
     def save_into(self, path: Path) -> None:
         """Copy all that the connection still sees into a new file."""
@@ -170,8 +181,7 @@ class Store:
 
     def wait_for_locks(self, timeout_s: float | None = None) -> None:
         """Set how long SQLite itself waits for a lock; as long as at first where it is not said."""
-        timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        self.connection.execute(f"PRAGMA busy_timeout = {int(timeout_s * 1000)}")
+        self._link.wait_for_locks(self._timeout_s if timeout_s is None else timeout_s)
 
     def _open(self) -> None:
         execute = self.connection.execute
@@ -182,13 +192,16 @@ class Store:
             self._make()
         elif version < SCHEMA_VERSION:
             self._migrate()
-        elif version == STRICT_SPLIT and has_strict_split(self.connection):
+        elif execute("PRAGMA user_version").fetchone() == (0,):  # it was written as text and read back
+            self._until_free("BEGIN IMMEDIATE")
+            set_marks(self.connection)
+            execute("COMMIT")
+        if version == STRICT_SPLIT and has_strict_split(self.connection):
             self._until_free("BEGIN IMMEDIATE")
             loosen_split(self.connection)
         execute(f"PRAGMA journal_mode = {'WAL' if self.has_log else 'DELETE'}")
         execute("PRAGMA synchronous = NORMAL")
         execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-        self._files = Files(self.path)
 
     def _make(self) -> None:
         """Make the tables, whoever else is trying to at the same moment."""
@@ -370,19 +383,14 @@ class Store:
 
     def close(self) -> None:
         """Close the connection; the last one in a WAL store moves its log into the file."""
-        self.connection.close()
+        self._link.close()
 
     def leave(self) -> None:
         """Let go of a store that goes on without this session, or is none any more."""
-        self._files.leave(self.connection)
+        self._link.leave()
 
 
 @lru_cache(maxsize=_CACHED)
 def _statement(into: str, width: int, size: int, otherwise: str) -> str:
     row = f"({', '.join('?' * width)})"
     return f"{into} VALUES {', '.join([row] * size)} {otherwise}"
-
-
-def is_busy(error: sqlite3.Error) -> bool:
-    """Whether somebody else holds the lock."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

@@ -7,6 +7,7 @@ can come, the process was waited for), and adds one batch: exit code, signal, st
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -55,7 +56,8 @@ def tell(session_id: str, store: Path, rest: Path | None = None) -> None:
     if folder and os.path.isdir(folder):
         facts = {"id": session_id, "pid": os.getpid(), "store": str(store.absolute())}
         facts["rest"] = None if rest is None else str(rest.absolute())
-        Path(folder, session_id).write_text(json.dumps(facts), encoding="utf-8")
+        with contextlib.suppress(OSError):  # no room, or no descriptor: what the program records counts more
+            Path(folder, session_id).write_text(json.dumps(facts), encoding="utf-8")
 
 
 def told(folder: Path) -> list[Session]:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks import _code, _gather, _origin, _settle
 from histhooks._batch import Assembler, Batch
+from histhooks._connection import Unwritable
 from histhooks._device import Waiting
 from histhooks._filesystem import is_network
 from histhooks._location import keep_out_of_git
-from histhooks._messages import say, warn_once
+from histhooks._messages import be_still, say, warn_once
 from histhooks._notebook import Cells
 from histhooks._pace import Brake, Pace, Turn
 from histhooks._place import PATIENCE_AT_END_S, REFUSALS, Abandoned, Place
-from histhooks._points import points_in
+from histhooks._points import named, points_in
 from histhooks._rescue import Rescue
 from histhooks._spool import merge_waiting
 from histhooks._stores import remember
@@ -57,7 +58,7 @@ class Writer(threading.Thread):
         self.importing = threading.Lock()
         self.wake = threading.Event()
         self.done = threading.Event()
-        self.has_failed = False
+        self.has_failed = self.is_idle = False
         self._stopping = threading.Event()
         self._final: dict[str, Any] = {}
         self._pace = Pace()
@@ -65,7 +66,7 @@ class Writer(threading.Thread):
         self._turn = Turn()
         self._assembler = Assembler(engine.session_id, self._refused, self._pace.rest)
         self._place = Place(engine, self._stopping, self._assembler.subjects, self._pace, self._brake, self._turn.wait)
-        self.path = self._place.path
+        self.place, self.path = self._place, self._place.path
         self._held: list[tuple[Any, ...]] = []
         self._in_flight: Batch | None = None
         self._rescue = Rescue(self._place, self.done)
@@ -96,6 +97,8 @@ class Writer(threading.Thread):
                 self.wake.wait(_WAIT_S)
                 self.wake.clear()
                 self._flush()
+                with self._turn.take(self.lock):
+                    self._attempt(self._place.go_on)
                 self._attempt(self._heartbeat)
                 self._attempt(self._look_around)
             self._flush()  # before anything that takes time, which a signal does not leave
@@ -120,8 +123,8 @@ class Writer(threading.Thread):
         is_new = not self.path.exists()
         with self._turn.take(self.importing):
             store = self._place.open()
-            first = self._first_state()
-        self._tell = say if self.engine.speaks else _be_still
+            first = self._place.with_files(self._first_state)
+        self._tell = say if self.engine.speaks else be_still
         if store.is_spool and is_network(self.path):
             self._tell(f"recording to {store.path}, since {self.path} is on a network; `histhooks sync` brings it home")
         elif store.is_spool:
@@ -132,8 +135,7 @@ class Writer(threading.Thread):
                 keep_out_of_git(self.path)
         self.engine.actor = first[4].get("actor")
         self._look.told(_origin.untold(first[4]))
-        with self.lock:
-            self._assembler.heads = store.heads()
+        self._assembler.heads = self._place.heads(self.lock)
         self._write([first])
         remember(self.path)
         self._flush()
@@ -206,22 +208,16 @@ class Writer(threading.Thread):
         cost_s = engine.overhead_s + self._n_logs * _LOG_S + self._gathering_s + time.thread_time()
         self._write([self._last_state(cost_s)])
         self._has_ended = True
-        head = (self._assembler.previous or "")[:12]
         unfinished = ", ".join(f"{count} {status}" for status, count in sorted(engine.n_unfinished.items()))
         runs = f"{engine.n_runs} run{'' if engine.n_runs == 1 else 's'}" + (f" ({unfinished})" if unfinished else "")
-        took_s = time.perf_counter() - self._clock
-        # Most of it is a fixed price of the start, so that a share says something only after some minutes.
+        took_s = time.perf_counter() - self._clock  # a share says something only beside the fixed price of the start
         cost = f"{cost_s:.2f} s" + (f" ({cost_s / took_s * 100:.1f} %)" if took_s >= _LONG_S else "")
-        not_captured = self._look.not_captured()
-        missing = f" · not captured: {', '.join(not_captured)}" if not_captured else ""
-        store = self._place.store
-        if store is not None:
-            self._tell(f"{runs} → {self.where()} · cost {cost}{missing} · head {head} · histhooks show last")
-            store.close()
-
-    def where(self) -> str:
-        """The file that is written to, as seen from the working folder."""
-        return self._place.shown()
+        missing = f" · not captured: {', '.join(names)}" if (names := self._look.not_captured()) else ""
+        if (store := self._place.store) is not None:
+            where, head = self._place.shown(), self._assembler.head()
+            self._tell(f"{runs} → {where} · cost {cost}{missing} · head {head} · histhooks show last")
+            with self.lock:
+                store.close()
 
     def _last_state(self, cost_s: float) -> tuple[Any, ...]:
         final = {key: value for key, value in self._final.items() if value is not None}
@@ -255,7 +251,8 @@ class Writer(threading.Thread):
         if batch is not None:
             spool.apply(batch, self.engine.session_id)
             entries = []
-        if self.engine.session_id not in self._assembler.subjects:
+        is_told = any(entry[:2] == ("state", "session") and "started_at" in entry[3] for entry in (*entries, *buffer))
+        if self.engine.session_id not in self._assembler.subjects and not is_told:
             entries.insert(0, self._first_state())
         while True:
             while buffer and len(entries) < _PART:
@@ -291,6 +288,8 @@ class Writer(threading.Thread):
         except Abandoned:
             raise
         except Exception as error:
+            if isinstance(error, Unwritable) or not self._place.is_whole():
+                return  # the next commit goes elsewhere
             self.engine.failed(f"writer.{function.__name__}", error)
 
     def _heartbeat(self) -> None:
@@ -329,6 +328,7 @@ class Writer(threading.Thread):
     def _flush(self) -> None:
         buffer = self.engine.buffer
         again: list[tuple[Any, ...]] = []
+        self.is_idle = not buffer
         while buffer:
             entries: list[tuple[Any, ...]] = []
             self._held = entries  # from here on: who is rescued must miss none
@@ -345,6 +345,7 @@ class Writer(threading.Thread):
             if entries:
                 self._write(entries)
         buffer.extend(again)
+        self.is_idle = True
 
     def _last_readings(self) -> None:
         """Give a device a moment to compute what was recorded last."""
@@ -393,18 +394,7 @@ class Writer(threading.Thread):
             self._write(entries[:middle])
             self._write(entries[middle:])
         elif entries[0][:2] != ("row", "events") or entries[0][3]["kind"] != "hook_error":
-            self.engine.failed("writer", TypeError(f"{_what(entries[0])} could not be written: {error}"))
+            self.engine.failed("writer", TypeError(f"{named(entries[0])} could not be written: {error}"))
 
     def _refused(self, run: Any, text: str) -> None:
         self.engine.event("refused", text, severity="warning", run_id=run.id)
-
-
-def _be_still(text: str) -> None:
-    """Another rank than the first, and a worker, tell nobody where they record to."""
-
-
-def _what(entry: tuple[Any, ...]) -> str:
-    points = points_in(entry)
-    if points:
-        return f"a point of {', '.join(points)}"[:200]
-    return f"a row of {entry[1]}" if entry[0] in ("row", "content") else f"the {entry[1]} state {entry[3]!r}"[:200]

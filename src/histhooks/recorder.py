@@ -58,11 +58,11 @@ def current_run() -> Run | None:
     Returns
     -------
     Run or None
-        None outside of every run.
+        None outside of every run, and in a forked child for a run of its parent.
     """
     run = current.get()
     if run is not None:
-        return run
+        return run if run.owner is None else None
     # A plain loop has no block around it that could make its run current.
     return next((r for r in reversed(list(engine.live.values())) if r.kind == "loop"), None)
 
@@ -174,7 +174,7 @@ def open_run(
     try:
         if not engine.is_recording():
             return _inert
-        engine.start()
+        engine.start_soon()
         settings = engine.settings
         project = project_name(settings.project, settings.folder)
         name = name or _default_name(model_class)

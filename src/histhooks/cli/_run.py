@@ -86,7 +86,7 @@ def run(
     """
     command = _command(words, module, is_command=is_command)
     environment = dict(os.environ)
-    environment.pop("HISTHOOKS_ROOT", None)  # also started by a program that records, this one tells where it does
+    environment["HISTHOOKS_ROOT"] = f"run-{os.getpid()}"  # also started by a program that records, this one tells where
     for name, value in (("STORE", store and os.path.abspath(store)), ("PROJECT", project), ("GROUP", group)):
         if value:
             environment[f"HISTHOOKS_{name}"] = value

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
+from histhooks import _here, _inherited
 from histhooks._location import find_store, real_path
+from histhooks._marks import marks
 from histhooks._spool import only_spools, waiting
 from histhooks._stores import known_stores
 from histhooks._union import show_spools
@@ -19,7 +21,6 @@ from histhooks.errors import StoreError
 # Pragmas whose argument only says what to look at, and those that do something without one.
 _LOOKS = ("table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list")
 _DEEDS = ("wal_checkpoint", "optimize", "incremental_vacuum")
-APPLICATION_ID = 0x48495354
 MAJOR = 1
 _MOST = 8
 
@@ -51,6 +52,15 @@ class Opened:
         if self.copy is not None:
             self.copy.cleanup()
 
+    def keep_away(self, path: Path) -> None:
+        """In a forked child: never use the connection, nor close it."""
+        try:
+            _inherited.leave(_inherited.place_of(os.stat(path)), self.connection)
+        except OSError:
+            _inherited.leave(None, self.connection)
+        if self.copy is not None:
+            self.copy._finalizer.detach()  # type: ignore[attr-defined]
+
 
 def locate(store: str | os.PathLike[str] | None = None) -> Path:
     """The store that a person means.
@@ -60,7 +70,9 @@ def locate(store: str | os.PathLike[str] | None = None) -> Path:
     StoreError
         Where there is none.
     """
-    path = find_store(store)
+    path = find_store(store) if store is not None else _here.store_here() or find_store()
+    if path is not None:
+        _here.catch_up(path)
     if path is None:
         raise StoreError(
             f"no store here; name one with --store PATH, or record something first (histhooks demo){_known()}"
@@ -134,21 +146,26 @@ def _empty() -> sqlite3.Connection:
 def _connect(path: Path) -> Opened:
     uri, copy, is_live = path.absolute().as_uri(), None, True
     log = path.with_name(path.name + "-wal")
-    if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-shm").exists():
+    is_inherited = _inherited.holds(path)
+    if is_inherited or (not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-shm").exists()):
         # SQLite needs a -shm file beside a WAL store, and cannot make one here.
         is_live = False
-        if log.exists() and log.stat().st_size:
+        if is_inherited or (log.exists() and log.stat().st_size):
             copy = tempfile.TemporaryDirectory(prefix="histhooks-")
             for file in (path, log):
-                shutil.copy(file, copy.name)
+                if file.exists():
+                    shutil.copy(file, copy.name)
             uri = (Path(copy.name) / path.name).as_uri()
         else:
             uri += "?immutable=1"
     # Who closes a WAL store last takes the files beside it away, unless it may not write: then both would stay behind.
-    # So the one that comes to a store that nobody has open may; `query_only` holds it to reading.
-    mode = "rw" if is_live and _is_closed(path) else "ro"
+    # So the one that comes to a store that nobody has open may, and one in the process that records there;
+    # `query_only` holds it to reading.
+    mode = "rw" if is_live and (_is_closed(path) or _here.is_recorded_to(path)) else "ro"
     uri += ("&" if "?" in uri else "?") + f"mode={mode}"
-    return Opened(sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None), copy=copy, is_live=is_live)
+    # Closed by another thread where a process forks or ends; a lock of `History` keeps threads apart.
+    connection = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
+    return Opened(connection, copy=copy, is_live=is_live)
 
 
 def _is_closed(path: Path) -> bool:
@@ -159,12 +176,11 @@ def _is_closed(path: Path) -> bool:
 def _check(path: Path, opened: Opened) -> None:
     try:
         opened.connection.execute("PRAGMA query_only = ON")
-        (application,) = opened.connection.execute("PRAGMA application_id").fetchone()
-        (version,) = opened.connection.execute("PRAGMA user_version").fetchone()
+        is_store, version = marks(opened.connection)
     except sqlite3.DatabaseError as error:
         opened.close()
         raise StoreError(f"{path} cannot be read ({error}); name another with --store PATH") from error
-    if application != APPLICATION_ID or version // 1000 > MAJOR:
+    if not is_store or version // 1000 > MAJOR:
         opened.close()
-        fact = "is not a store of histhooks" if application != APPLICATION_ID else "is of a newer version"
+        fact = "is not a store of histhooks" if not is_store else "is of a newer version"
         raise StoreError(f"{path} {fact}; name another with --store PATH, or update histhooks")

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from histhooks._marks import marks
 from histhooks._store import SCHEMA_VERSION
 from histhooks.errors import StoreError
 
-APPLICATION_ID = 0x48495354
 _TICK_NS = 100_000_000
 
 
@@ -95,11 +95,10 @@ def _check(path: Path, connection: sqlite3.Connection) -> None:
     try:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("BEGIN")
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        is_store, version = marks(connection)
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path} cannot be read ({error}); restore it from a copy") from error
-    if application != APPLICATION_ID:
+    if not is_store:
         raise StoreError(f"{path} is not a store of histhooks; name one with --store PATH")
     if version // 1000 > SCHEMA_VERSION // 1000:
         raise StoreError(f"{path} has schema version {version // 1000}.{version % 1000}; update histhooks")

@@ -1,0 +1,99 @@
+"""Files that SQLite had open when this process was forked, or whose descriptors the program has closed: never again.
+
+SQLite keeps what it knows of an open file for the whole process: locks, the index of the log, descriptors. A forked
+child inherits that knowledge without the locks (fcntl(2)), and a new connection to the same file joins it: two writers
+then work on one file, each with an index of its own (https://www.sqlite.org/howtocorrupt.html, sections 2.6 and 1.1).
+The same becomes of a process that closes all descriptors, as daemons do. So our own connections are closed before a
+fork (``_engine._before_fork``); where that could not be, and for connections that are not ours, a child opens none to
+that file and closes none: it records in a spool, and reads a copy.
+
+Which files those are is seen in the child at once, before the program can close anything: SQLite holds a descriptor of
+each of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Place = tuple[int, int]  # device and inode
+
+_FOLDERS = ("/proc/self/fd", "/dev/fd")
+_MOST = 1 << 16
+_places: set[Place] = set()
+_kept: list[Any] = []
+# Called before a fork: connections of the reading side, which come back by themselves when they are asked.
+before_fork: list[Callable[[], None]] = []
+
+
+def holds(path: Path) -> bool:
+    """Whether a file must not be opened by SQLite in this process."""
+    if not _places:
+        return False
+    try:
+        return place_of(os.stat(path)) in _places
+    except OSError:
+        return False
+
+
+def place_of(found: os.stat_result) -> Place:
+    """What tells one file from every other."""
+    return found.st_dev, found.st_ino
+
+
+def descriptors(path: Path) -> dict[int, Place]:
+    """The open descriptors of a file and of the log and the index beside it."""
+    places = set()
+    for end in ("", "-wal", "-shm"):
+        try:
+            places.add(place_of(os.stat(f"{path}{end}")))
+        except OSError:
+            continue
+    return {number: place for number, place in _open().items() if place in places}
+
+
+def are_open(known: dict[int, Place]) -> bool:
+    """Whether descriptors are still those of the files that they were of."""
+    try:
+        return all(place_of(os.fstat(number)) == place for number, place in known.items())
+    except OSError:
+        return False
+
+
+def see() -> None:
+    """In a forked child, before anything else: keep in mind what SQLite may have open."""
+    if "_sqlite3" in sys.modules:
+        _places.update(_open().values())
+
+
+def leave(place: Place | None, connection: Any) -> None:
+    """Never use a connection or a stream again, nor close it; not at the end of the interpreter either."""
+    import ctypes
+
+    if place is not None:
+        _places.add(place)
+    _kept.append(connection)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
+def _open() -> dict[int, Place]:
+    """Descriptors of regular files."""
+    numbers: Any = ()
+    for folder in _FOLDERS:
+        try:
+            numbers = [int(name) for name in os.listdir(folder)]
+            break
+        except OSError:  # another system, or no descriptor is left to list them with
+            numbers = range(min(_MOST, os.sysconf("SC_OPEN_MAX"))) if hasattr(os, "sysconf") else ()
+    found = {}
+    for number in numbers:
+        try:
+            status = os.fstat(number)
+        except OSError:
+            continue
+        if status.st_mode & 0o170000 == 0o100000:
+            found[number] = place_of(status)
+    return found

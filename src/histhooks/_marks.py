@@ -1,0 +1,40 @@
+"""What tells a store from any other SQLite file, and which version it has.
+
+Two numbers in the header of the file say so. Both are lost where a store is written as text and read back
+(``sqlite3 old.db .dump | sqlite3 new.db``); its tables and the steps that made them then tell as well.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+APPLICATION_ID = 0x48495354  # "HIST" in ASCII: `file` tells a store from any other SQLite file
+_STEPS = {"0001_initial": 1000, "0002_fewer_indexes": 1001, "0003_split_may_be_unknown": 1001}
+_TABLES = frozenset(("sessions", "runs", "states", "params", "points", "metric_summaries", "ledger", "ledger_parts"))
+
+
+def marks(connection: sqlite3.Connection) -> tuple[bool, int]:
+    """Whether a file is a store, and its schema version, 1000 * major + minor."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application or version:
+        return application == APPLICATION_ID, int(version)
+    steps = _steps(connection)
+    return bool(steps), max((_STEPS.get(step, max(_STEPS.values())) for step in steps), default=0)
+
+
+def set_marks(connection: sqlite3.Connection) -> None:
+    """Give a store that was written as text its numbers back, inside a transaction that somebody began."""
+    steps = _steps(connection)
+    if steps and steps <= _STEPS.keys():  # else a newer version made it, which alone knows its number
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {max(_STEPS[step] for step in steps)}")
+
+
+def _steps(connection: sqlite3.Connection) -> set[str]:
+    """The steps that made the tables of a store; none where these are not the tables of one."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")}
+    if not tables >= _TABLES | {"_sqlite_migrations"}:
+        return set()
+    rows = connection.execute("SELECT name FROM main._sqlite_migrations WHERE migration_set = 'histhooks'")
+    return {str(name) for (name,) in rows}
