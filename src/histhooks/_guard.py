@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -42,6 +43,7 @@ def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
             return function(*args, **kwargs)
         except BaseException as error:
             if is_interrupt(error):
+                _end_orphans(start, error)
                 raise
             _engine.engine.failed(function.__qualname__, error)
             if is_strict():
@@ -51,6 +53,13 @@ def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
             _engine.engine.overhead_s += time.perf_counter() - start
 
     return hook
+
+
+def _end_orphans(since: float, error: BaseException) -> None:
+    """End the runs that a hook has opened and could give to nobody, since Ctrl-C came before it was done."""
+    for run in list(_engine.engine.live.values()):
+        if run.is_implicit and run.begun_s >= since and run.thread_id == threading.get_ident():
+            run.end(error=error)
 
 
 def gathered(

@@ -78,7 +78,7 @@ class Run(Facts):
         super().__init__(engine)
         self.is_implicit = is_implicit
         self.start_us = now_us()
-        self._clock = time.perf_counter()
+        self.begun_s = time.perf_counter()
         self.started_at = iso(self.start_us)
         self.name = str(facts.get("name") or "run")
         self.kind = str(facts.get("kind") or "block")
@@ -93,8 +93,16 @@ class Run(Facts):
         self.last_step: Callable[[], int | None] | None = None
         self._changing = threading.Lock()  # held while `status`, `_n_reopened` and `_append` are changed together
         self._n_reopened = 0  # blocks that add to the run after its end
+        self.thread_id = threading.get_ident()
+        self._final: dict[str, Any] | None = None
+        self._is_settled = False
+        # What is not said of the beginning yet.
+        self._opening: dict[str, Any] | None = None
         if engine is not None:
-            self._state({**facts, "session_id": engine.session_id, "status": "running", "started_at": self.started_at})
+            begun = {"session_id": engine.session_id, "status": "running", "started_at": self.started_at}
+            self._opening = {**facts, **begun}
+            self._state(self._opening)
+            self._opening = None
 
     def __repr__(self) -> str:
         return f"<Run {self.name!r} {self.kind} {self.status} {self.id}>"
@@ -272,13 +280,31 @@ class Run(Facts):
             self._close(status, facts)  # also where Ctrl-C comes meanwhile
 
     def _close(self, status: str, facts: dict[str, Any]) -> None:
+        duration = time.perf_counter() - self.begun_s
+        final = {"status": status, "ended_at": iso(now_us()), "duration_s": round(duration, 6), **facts}
+        interrupt: BaseException | None = None
+        while True:
+            try:
+                self._settle(final)
+                break
+            except BaseException as error:
+                if interrupt is not None or not is_interrupt(error):
+                    raise
+                interrupt = error  # Ctrl-C waits until the end is whole
+        if interrupt is not None:
+            raise interrupt
+
+    def _settle(self, final: dict[str, Any]) -> None:
         with self._changing:
-            if self.status != "running":
+            if self._final is None:
+                self._final = final
+            elif self._final is not final:
                 return  # another thread was first
-            self.status = status
-        duration = time.perf_counter() - self._clock
-        self._state({"status": status, "ended_at": iso(now_us()), "duration_s": round(duration, 6), **facts})
-        if self._engine is not None:
+            self.status = final["status"]
+        if not self._is_settled:
+            self._state({**(self._opening or {}), **final})
+            self._is_settled = True
+        if self._engine is not None and (str(self.id) in self._engine.live or self._opening is not None):
             self._engine.run_ended(self)
         with self._changing:
             self._lead()

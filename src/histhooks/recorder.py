@@ -208,7 +208,8 @@ def open_run(
         if settings.tags:
             run.tag(settings.tags)
     except BaseException as error:  # Ctrl-C, or a failure of ours that is asked for: nobody has the run yet
-        run.end(error=error)
+        if hasattr(run, "_opening"):
+            run.end(error=error)
         raise
     return run
 
@@ -221,11 +222,12 @@ def is_task() -> bool:
 @contextmanager
 def task() -> Iterator[None]:
     """Mark a block as dispatched by a host."""
-    token = in_task.set(True)
-    try:
+    before = in_task.get()
+    try:  # Ctrl-C may come right after each call: nothing is set outside of it
+        in_task.set(True)
         yield
     finally:
-        in_task.reset(token)
+        in_task.set(before)
 
 
 def main_metric() -> str | None:
@@ -241,11 +243,17 @@ def splits() -> Mapping[str, str]:
 @contextmanager
 def scope(run: Run | None) -> Iterator[None]:
     """Make a run the current one for a block, without ending it."""
-    token = current.set(run)
-    try:
+    before = current.get()
+    try:  # Ctrl-C may come right after each call: nothing is set outside of it
+        current.set(run)
         yield
     finally:
-        current.reset(token)
+        try:
+            if current.get() is run:
+                current.set(before)
+        except BaseException:
+            current.set(before)
+            raise
 
 
 def flush(timeout_s: float = 10.0) -> bool:

@@ -228,3 +228,30 @@ ends(lambda: cross_validate(inner, X, y, cv=2))
     assert outcomes(store) == [("search", "finished", None), ("validate", "finished", None)]
     assert outcomes(store, "parent_id IS NOT NULL") == [("candidate", "finished", None)] * 2
     assert query(store, "SELECT count(*) FROM results WHERE key = 'n_failed_fits'") == [(0,)]
+
+
+def test_ctrl_c_at_any_moment_leaves_no_run_open_and_reaches_the_program(store: Path) -> None:
+    body = """
+import random, signal
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+moments, n = random.Random(0), 0
+Model().fit(X, y).score(X, y)
+for _ in range(60):
+    model = Model()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, moments.uniform(1e-5, 3e-3))
+        for _ in range(20):
+            model.fit(X, y).partial_fit(X, y).score(X, y)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:  # Python loses one that comes while it calls back for something that is gone
+        n += 1
+del model
+assert n > 30
+"""
+    code, _, err = run_program(HOOK + SETUP + body, store)
+    assert code == 0, err
+    assert verify(store).problems == []
+    assert query(store, "SELECT hook_errors FROM sessions") == [(0,)]
+    found = dict(query(store, "SELECT status, count(*) FROM runs GROUP BY status"))
+    assert found.keys() <= {"finished", "interrupted"}
+    assert found["interrupted"]

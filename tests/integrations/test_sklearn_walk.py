@@ -67,7 +67,7 @@ for name, kind in all_estimators()[START::STEP]:
         try:
             fitted = estimator.fit(data, target)
         except Exception as error:
-            print(name, "failed", type(error).__name__)
+            print(name, "not" if type(error) is TypeError else "failed", type(error).__name__)  # not its arguments
             continue
         print(name, "finished", hashlib.sha256(repr(digest(fitted)).encode()).hexdigest()[:16], np.random.rand())
 """

@@ -85,12 +85,12 @@ def recorded_as(
                 describe(run)
             yield
         finish(run)
+        run.end()
     except BaseException as error:
-        if fail is not None:
+        if fail is not None and run.status == "running":
             fail(run)
         run.end(error=error)
         raise
-    run.end()
 
 
 def watch_method(

@@ -179,12 +179,12 @@ def _watch_train(
             result = yield
         if issubclass(type(result), xgboost.Booster):
             run_of[result] = begun.run  # that of the best iteration only is another object (save_best)
+        begun.end(None)
     except BaseException as error:
         begun.end(error)
         raise
     finally:
         current_training.reset(token)
-    begun.end(None)
 
 
 @guarded
@@ -215,12 +215,12 @@ def _watch_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
         with _with_train_sets(bound, run), recorder.scope(run):
             yield
         fitted(run, bound["self"])
+        run.end()
     except BaseException as error:
         run.end(error=error)
         raise
     finally:
         _fitting.reset(token)
-    run.end()
 
 
 @contextmanager
