@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from histhooks.testing import run_program
 from histhooks.verify import verify
 
 
@@ -724,3 +725,26 @@ def test_threads_that_add_to_an_ended_run_lose_nothing_and_close_it_behind_them(
     assert found == expected | {f"test_{n}": 200 for n in range(8)}
     assert rows(store, "SELECT DISTINCT status FROM runs") == [("finished",)]
     assert_fits(store)
+
+
+def test_an_ended_run_lets_go_of_all_that_recorded_it(store_path: Path) -> None:
+    body = """
+import gc, histhooks, weakref
+from histhooks._batch import Series
+from histhooks._run import Run
+def one():
+    with histhooks.start_run("short", params={"lr": 0.1}) as run:
+        for step in range(3):
+            run.log({"loss": 1.0, "accuracy": 0.5}, step=step)
+for _ in range(8):
+    one()
+histhooks.flush()
+gc.collect()
+print(sum(isinstance(thing, Series) for thing in gc.get_objects()))
+print(sum(isinstance(thing, Run) and thing.id is not None for thing in gc.get_objects()))
+"""
+    code, out, err = run_program(body, store_path)
+    assert code == 0, err
+    series, runs = map(int, out.split())
+    assert series <= 2  # of the batch that was written last, which may still be put back
+    assert runs <= 1

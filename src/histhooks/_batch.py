@@ -59,7 +59,7 @@ _AS_IS = frozenset(
 _JSON = {("params", "value"), ("results", "value")}
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Series:
     """One curve of one run, as the writer knows it."""
 

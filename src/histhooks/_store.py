@@ -17,6 +17,7 @@ from functools import lru_cache
 from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from histhooks._batch import Batch, Series
 from histhooks._connection import Link, Unwritable
@@ -112,7 +113,8 @@ class Store:
         self.has_log = not is_spool and not is_network(path)
         self.pace = Pace()
         self._timeout_s = timeout_s
-        self._local: dict[Series, int] = {}
+        # The rows of series that a run may still add to; those of an ended run go with it.
+        self._local: WeakKeyDictionary[Series, int] = WeakKeyDictionary()
         self._columns: dict[str, str] = {}
         self._link = Link(path, self._open, timeout_s=timeout_s, n_statements=_CACHED)
         self._link.open()
