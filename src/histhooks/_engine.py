@@ -267,7 +267,9 @@ class Engine:
                 run.end(status)
             if signal is not None:
                 run._append = ignore  # its thread goes on for a moment, and does nothing wrong
-        writer.finish(status, signal, 1 if status == "failed" and error is not None else self.exit_code)
+        writer.finish(
+            status, signal, _exit_code_of(error) if status == "failed" and error is not None else self.exit_code
+        )
         is_written = writer.done.wait(timeout_s) and not writer.has_failed
         is_written = is_written or writer.rescue(3.0 if signal is None else _RESCUE_S)
         if not is_written and signal is None:  # a signal leaves no time for stderr, which may hang too
@@ -293,7 +295,25 @@ def uncaught() -> BaseException | None:
     if hasattr(sys, "ps1") or sys.flags.interactive or shell() is not None:
         return None
     error = getattr(sys, "last_value", None)
+    if error is None and _is_started_by_multiprocessing():
+        # BaseProcess._bootstrap runs finalizers while the exception is on its way, and keeps it to itself; the way of
+        # torch.multiprocessing.spawn is to send its words to the parent, and then sys.exit(1).
+        error = sys.exc_info()[1]
+        if isinstance(error, SystemExit) and error.code not in (None, 0) and error.__context__ is not None:
+            error = error.__context__
+        elif isinstance(error, SystemExit) and error.code in (None, 0):
+            error = None
     return error if isinstance(error, BaseException) else None
+
+
+def _exit_code_of(error: BaseException) -> int:
+    code = error.code if isinstance(error, SystemExit) else 1
+    return code if isinstance(code, int) else 1
+
+
+def _is_started_by_multiprocessing() -> bool:
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
 
 
 def _is_test() -> bool:
@@ -346,8 +366,7 @@ def _register() -> None:
     if not _is_registered:
         _is_registered = True
         atexit.register(_at_exit)
-    process = sys.modules.get("multiprocessing.process")
-    if process is not None and process.parent_process() is not None:
+    if _is_started_by_multiprocessing():
         # What multiprocessing forks leaves by os._exit, after finalizers of its own (multiprocessing/popen_fork.py).
         from multiprocessing.util import Finalize
 

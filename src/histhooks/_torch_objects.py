@@ -19,8 +19,30 @@ def group_settings(group: Mapping[str, Any], n_parameters: int | None = None) ->
     """The settings of a param group, without the parameters, which are counted where that is not known already."""
     known = {k: _readable(v) for k, v in group.items() if k not in ("params", "param_names")}
     if "params" in group:
-        known["n_parameters"] = n_parameters or sum(p.numel() for p in group["params"])
+        known["n_parameters"] = n_parameters or sum(map(size_of, group["params"]))
     return known
+
+
+def size_of(parameter: Any) -> int:
+    """How many numbers a parameter has in the whole model, also where this process holds a part of it.
+
+    A DTensor (FSDP 2, tensor parallel) has the shape of the whole. The flat parameter of FSDP 1 knows its size before
+    it was cut, without padding (torch/distributed/fsdp/_flat_param.py); what DeepSpeed's ZeRO 3 cut has
+    `ds_numel`.
+    """
+    facts = vars(parameter) if hasattr(type(parameter), "__dict__") else {}
+    whole = facts.get("_unpadded_unsharded_size")
+    if whole is not None:
+        return int(whole.numel())
+    return int(facts["ds_numel"]) if "ds_numel" in facts else int(parameter.numel())
+
+
+def is_part(parameter: Any) -> bool:
+    """Whether a parameter has only a part of its numbers, and nobody knows how many there are in all.
+
+    FSDP 1 with `use_orig_params` puts such views of a shard into the place of the program's own parameters.
+    """
+    return bool(vars(parameter).get("_fsdp_flattened")) and "_unpadded_unsharded_size" not in vars(parameter)
 
 
 def _readable(value: Any) -> Any:
@@ -108,12 +130,16 @@ def log_architecture(run: Run, framework: str, modules: Iterable[Any]) -> None:
         {
             "name": name if len(modules) == 1 else f"{type(module).__name__}.{name}".rstrip("."),
             "class": type(child).__name__,
-            "parameters": sum(p.numel() for p in child.parameters()),
+            "parameters": sum(map(size_of, child.parameters())),
         }
         for module in modules
         for name, child in [*module.named_children()] or [("", module)]
     ]
     parameters = {id(p): p for module in modules for p in module.parameters()}.values()
-    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    trainable = sum(size_of(p) for p in parameters if p.requires_grad)
     name = " + ".join(class_name(module) for module in modules)
-    run.log_architecture(framework, name, layers, sum(p.numel() for p in parameters), trainable)
+    run.log_architecture(framework, name, layers, sum(map(size_of, parameters)), trainable)
+    if any("_unpadded_unsharded_size" in vars(p) for p in parameters):
+        run.missing("architecture", "layers lie in flat parameters of FSDP, of which only the whole size is known")
+    if any(map(is_part, parameters)):
+        run.missing("architecture", "sizes are those of the part of a sharded model that this process holds")

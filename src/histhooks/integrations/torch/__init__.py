@@ -16,17 +16,22 @@
 PyTorch                                     record
 ==========================================  ==========================================================================
 the first step of an optimizer              a run of kind `loop`; inside ``start_run()``, the loop is that run's
-``loss.backward()``                         `loss` at each step, as backward saw it; unscaled under a GradScaler; the
-                                            mean where several led to a step, the first where ``step`` has a closure
+``loss.backward()``                         `loss` at each step: of the backwards whose gradients that step used, in its
+                                            own thread; unscaled under a GradScaler; the mean where several led to a
+                                            step, of the first evaluation where ``step`` has a closure
 how many backwards led to a step            param `backwards_per_step`; an event where the number changes
 several optimizers that step together       one run; `loss/<optimizer>`, `lr/<optimizer>.<group>` by order of first step
+                                            for 8 of them; one that is made where one of its kind is gone goes on for it
 param groups                                `optimizers`; `optimizer_groups` at the start and at each change (the first
-                                            100); `lr` at each step; changed numbers as series (`momentum`, `betas.0`)
-schedulers                                  class and settings of the outermost one
+                                            100); `lr` at each step; changed numbers as series (`momentum`, `betas.0`);
+                                            the first 16 groups are followed
+schedulers                                  class and settings of those that no other one holds
 passes over the DataLoader that feeds it    epochs; params `data.<name>`; a dataset of role `train` by kind and size
-another loader, between steps               a dataset of role `valid`
+another loader, between steps               a dataset of role `valid`, where its batches came without gradients or in
+                                            the mode of evaluation, and without backwards and steps
 the module behind the parameters            `model_class`; an architecture; an event where parameters freeze or thaw
-``torch.save``, ``torch.load``              artifacts of role `checkpoint`, written and read
+``torch.save``, ``torch.load``              artifacts of role `checkpoint`, where a state was saved, or loaded into a
+                                            module or an optimizer; other files, as of samples, are none
 steps that a GradScaler leaves out          events of kind `step_skipped`
 parameters that an earlier run trained      a link `continues` to that run
 files loaded before the first step          a link by the file's hash: `resumes` where an optimizer took its state from
@@ -34,27 +39,30 @@ files loaded before the first step          a link by the file's hash: `resumes`
 ==========================================  ==========================================================================
 
 A run ends when its optimizers are gone (`finished`; `ended` where a batch had been fetched and no step followed), with
-its cell in a notebook, and else with the process. An exception that the program catches itself outside of
-``record()`` or ``start_run()`` is not seen. Where the program logs `loss` or `lr` itself in that run, each step, ours
-stay out. What it logs with an epoch and no step (``histhooks.log({"val_loss": 0.2}, epoch=3)``) stands at the last
-step so far. The first point waits for the second step or the next backward, which tell how it is called.
+its cell in a notebook, with an exception that ends its thread, its process or its task of a pool (`failed`), and else
+with the process. An exception that the program catches itself outside of ``record()`` or ``start_run()`` is not seen.
+Where the program logs `loss` or `lr` itself in that run, each step, ours stay out. What it logs with an epoch and no
+step (``histhooks.log({"val_loss": 0.2}, epoch=3)``) stands at the last step so far. The first point waits for the
+second step or the next backward, which tell how it is called.
 
 Seams. ``register_optimizer_step_post_hook`` is the official, global registration; it is called for each optimizer
 whose class calls ``Optimizer.__init__``. ``Tensor.backward`` calls ``torch.autograd.backward``, which is wrapped: a
-loss on the CPU is read there, one on a CUDA device is cloned there and read later by the writer. A backward belongs to
-the optimizers whose first parameter it gave a gradient; cleared gradients make earlier ones void.
-``Optimizer.__init__`` and those of schedulers tell what was made for what. No module is hooked and nothing of ours runs
-inside a compiled graph: torch.compile makes as many graphs as without us. ``_BaseDataLoaderIter.__next__`` is private
-and held by a test.
+loss on the CPU is read there, one on a CUDA device is cloned there and read later by the writer. Whose gradients
+it made, `_gradients` says. What led to a step is looked at by ``register_optimizer_step_pre_hook``, since a step may
+clear gradients itself, and counts from the last step of that optimizer on. Where nobody can know a loss (gradients
+were given to backward, were replaced, came from elsewhere or another thread), the step has none, as `captures` says.
+``Optimizer.__init__`` and those of schedulers tell what was made for what; ``__setstate__`` comes in their place for
+copies. Nothing is hooked into a module and nothing of ours runs inside a compiled graph: torch.compile makes as many
+graphs as without us. ``_BaseDataLoaderIter.__next__`` is private and held by a test.
 
 Not recorded: steps that a CUDA graph replays, for which no Python runs; losses on devices other than CUDA; steps inside
 a run of Lightning, Keras or scikit-learn (with skorch), which are theirs; updates without an optimizer; which of
-several processes' gradients were averaged. Tested with 2.13, on the CPU.
+several processes' gradients were averaged; of optimizers that are made one after the other with nothing around them,
+each is a run. Tested with 2.13, on the CPU.
 """
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -68,23 +76,23 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, 
 from torch.utils.data import dataloader
 
 from histhooks import _device
-from histhooks._engine import current, is_paused
+from histhooks._engine import is_paused
 from histhooks._guard import guarded
 from histhooks._imports import no_longer, when_imported
 from histhooks._patching import Patches
 from histhooks._run import Run
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
-from histhooks.integrations.torch import _backward, _models
+from histhooks.integrations.torch import _backward, _ends, _models
+from histhooks.integrations.torch._gradients import WALKS, Witness
 from histhooks.integrations.torch._hooks import PARAMETERS, before_backward, on_step, step_begins
-from histhooks.integrations.torch._state import state, thread
+from histhooks.integrations.torch._state import Here, state, thread, unseen
 from histhooks.integrations.torch._steps import forget_cells, open_explicit
 
 __all__ = ["install", "integration", "record", "uninstall"]
 
 _MINIMUM = (2, 4)
 _SCHEDULERS = ("LRScheduler", "ReduceLROnPlateau", "SequentialLR", "ChainedScheduler")
-_MOST_FILES = 50
 _COMPILER = "torch._dynamo.eval_frame"
 
 _patches = Patches()
@@ -150,7 +158,7 @@ def _around_scaler_step(original: Callable[..., Any], args: tuple[Any, ...], kwa
     before = None if tracked is None else tracked.steps
     result = original(*args, **kwargs)
     if tracked is not None and tracked.loop is not None and tracked.steps == before:
-        tracked.losses.clear()
+        guarded(_backward.step_skipped)(optimizer)
         tracked.loop.run.event("step_skipped", "the gradient scaler found gradients that are not finite", step=before)
     return result
 
@@ -159,6 +167,20 @@ def _around_optimizer(original: Callable[..., Any], args: tuple[Any, ...], kwarg
     modules = guarded(_models.named_by)(args[1] if len(args) > 1 else kwargs.get("params"))
     original(*args, **kwargs)
     guarded(state.track)(args[0], is_new=True, modules=modules)
+
+
+def _around_setstate(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """An optimizer that was copied or unpickled, for which no ``__init__`` runs; or one that loads its state."""
+    original(*args, **kwargs)
+    known = state.tracked.get(id(args[0]))
+    if known is None or known.ref() is not args[0]:
+        guarded(state.track)(args[0], is_new=True)
+
+
+def _around_module_setstate(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """A module that was copied or unpickled, for which nothing is registered."""
+    original(*args, **kwargs)
+    _models.know(args[0])
 
 
 def _around_scheduler(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -189,49 +211,47 @@ def _around_iter(original: Callable[..., Any], args: tuple[Any, ...], kwargs: di
     return iterator
 
 
+@guarded
+def _look_at_pass(here: Here, iterator: Any) -> Any:
+    """How a batch is fetched: what is passed without gradients and steps is data to judge by."""
+    found = here.passes.of(iterator)
+    if found is not None and found.n_batches == 0:
+        found.began(here.had_backward, here.loop, state.judged())
+    if found is not None and (here.loop is None or found is not here.loop.pass_):
+        found.n_batches += 1
+        found.has_gradients = found.has_gradients or torch.is_grad_enabled()
+        found.has_backward = found.has_backward or (here.had_backward and not found.had_backward)
+    return found
+
+
 def _around_next(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     here = thread.here
+    found = _look_at_pass(here, args[0])
     try:
         batch = original(*args, **kwargs)
     except StopIteration:
-        found = here.passes.of(args[0])
         if found is not None:
             found.is_used_up = True
         here.is_midway = False
         raise
-    if here.loop is None or here.loop.is_fed_by(here.passes.of(args[0])):
+    if here.loop is None or here.loop.is_fed_by(found):
         here.is_midway = True
     return batch
 
 
 def _around_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = original(*args, **kwargs)
-    _note_file(args[1] if len(args) > 1 else kwargs.get("f"), "out")
+    if not is_paused.get():
+        given = args[0] if args else kwargs.get("obj")
+        state.files.saved(args[1] if len(args) > 1 else kwargs.get("f"), given)
     return result
 
 
 def _around_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = original(*args, **kwargs)
-    file = args[0] if args else kwargs.get("f")
-    _note_file(file, "in")
     if not is_paused.get():
-        state.files.loaded(file, result)
+        state.files.loaded(args[0] if args else kwargs.get("f"), result)
     return result
-
-
-@guarded
-def _note_file(file: Any, direction: str) -> None:
-    path = file if isinstance(file, (str, os.PathLike)) else getattr(file, "name", None)
-    run = current.get()
-    if not isinstance(path, (str, os.PathLike)) or is_paused.get() or not os.path.isfile(path):
-        return
-    loop = state.of_run.get(str(run.id)) if run is not None else thread.here.loop
-    if loop is not None and loop.is_open:
-        loop.run.log_artifact(path, role="checkpoint", direction=direction, step=max(0, loop.steps - 1))
-    elif run is not None and run.kind == "block":
-        run.log_artifact(path, role="checkpoint", direction=direction)
-    elif run is None and direction == "in" and len(state.files_read) < _MOST_FILES:
-        state.files_read.append(os.path.abspath(path))
 
 
 def _around_capture_begin(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -256,7 +276,8 @@ def _keep_out_of_graphs(eval_frame: ModuleType) -> None:
     for code in [*_patches.codes(), _backward.around.__code__]:
         eval_frame.skip_code(code)
     skip = eval_frame.FrameAction.SKIP
-    for ours in (on_step, _backward.before_backward, step_begins):
+    looked = (_backward.before_backward, _backward.after_backward, _backward.missed, Witness.takes)
+    for ours in (on_step, step_begins, *looked):
         eval_frame.set_code_exec_strategy(ours.__code__, eval_frame.FrameExecStrategy(skip, skip))
 
 
@@ -266,10 +287,13 @@ def _arm() -> None:
         return
     _handles.append(register_optimizer_step_pre_hook(step_begins))
     _handles.append(register_optimizer_step_post_hook(on_step))
+    _handles.extend(_models.hook_in())
     is_known = tuple(signature(torch.autograd.backward).parameters) == PARAMETERS
     front = before_backward if is_known else None
     _patches.wrap(torch.autograd, "backward", _backward.around, front=front)
     _patches.wrap(Optimizer, "__init__", _around_optimizer)
+    _patches.wrap(Optimizer, "__setstate__", _around_setstate)
+    _patches.wrap(torch.nn.Module, "__setstate__", _around_module_setstate)
     for name in _SCHEDULERS:
         _patches.wrap(getattr(lr_scheduler, name), "__init__", _around_scheduler)
     _patches.wrap(dataloader.DataLoader, "__iter__", _around_iter)
@@ -283,6 +307,16 @@ def _arm() -> None:
     _patches.wrap(torch.cuda.CUDAGraph, "capture_begin", _around_capture_begin)
     _patches.wrap(torch.cuda.CUDAGraph, "capture_end", _around_capture_end)
     when_imported(_COMPILER, guarded(_keep_out_of_graphs))
+    _ends.arm()
+
+
+def _kinds(kind: type) -> list[type]:
+    """A class and all that inherit from it."""
+    found = [kind]
+    subclasses: list[type] = type.__subclasses__(kind)
+    for inner in subclasses:
+        found += _kinds(inner)
+    return found
 
 
 def install() -> None:
@@ -290,6 +324,10 @@ def install() -> None:
     version = tuple(int(part) for part in torch.__version__.split(".")[:2])
     if version < _MINIMUM:
         raise NotApplicable(f"PyTorch {torch.__version__} is too old; 2.4 or newer is needed")
+    if any(getattr(vars(kind).get("step"), "hooked", False) for kind in _kinds(Optimizer)):
+        # PyTorch marks the ``step`` of each class of which an optimizer was made (``_patch_step_function``).
+        unseen.append(True)
+        thread.here.gradients.walks = WALKS
     _arm()
     state.is_automatic = True
 
@@ -303,6 +341,7 @@ def uninstall() -> None:
         _handles.pop().remove()
     forget_cells()
     no_longer(_COMPILER)
+    _ends.disarm()
     _patches.undo()
 
 

@@ -1,4 +1,4 @@
-"""What a backward saw: the loss as a number, unscaled, and the optimizers whose parameters it reached."""
+"""What a backward saw: the loss as a number, unscaled, and the parameters that it reached."""
 
 from __future__ import annotations
 
@@ -11,71 +11,180 @@ import torch
 from histhooks import _device
 from histhooks._engine import current, is_paused
 from histhooks._guard import guarded
-from histhooks.integrations.torch._optimizers import Loss, Tracked
-from histhooks.integrations.torch._state import Here, is_hosts, state, thread
-
-# An optimizer as it was before a backward: whether it had gradients, and how many steps it had made.
-_Mark = tuple[Tracked, tuple[int, int] | None, int]
-
-
-def note_closure(*, is_given: bool) -> None:
-    """A step begins that evaluates the loss itself, or one that comes after such a one."""
-    if is_hosts(current.get()):
-        return
-    here = thread.here
-    if here.in_closure:
-        here.unclaimed.append(here.in_closure[-1])  # an exception ended the step before; nobody knows which came later
-    here.in_closure = [] if is_given else None
-    if is_given:
-        state.has_closures, here.steady = True, None
+from histhooks.integrations.torch._gradients import Backward, Loss, Witness, changed, reaches
+from histhooks.integrations.torch._state import Closure, Here, Running, is_hosts, state, thread
 
 
 def around(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Find out what a backward starts from, and whom it reaches."""
     if is_hosts(current.get()) or is_paused.get():
         return original(*args, **kwargs)
-    before = before_backward(args, kwargs)
-    if before is None:
+    running = before_backward(args, kwargs)
+    if running is None:
         return original(*args, **kwargs)
-    here, loss, marks = before
-    here.is_in_backward, here.loss = True, loss
+    here = thread.here
+    here.is_in_backward, here.running = True, running
+    is_whole = False
     try:
         result = original(*args, **kwargs)
+        is_whole = True
     finally:
-        here.is_in_backward, here.loss = False, None
-    _after_backward(here, loss, marks)
+        here.is_in_backward, here.running = False, None
+        after_backward(here, running, args, kwargs, is_whole)
     return result
 
 
 @guarded
-def before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Here, Loss, list[_Mark]] | None:
+def before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Running | None:
+    """What is known before a backward; None where nobody asks, as inside another one."""
     here = thread.here
     if here.loop is not None and here.loop.is_holding:
         here.loop.release()
     if here.is_in_backward:
-        return None  # a backward inside a backward, as of a checkpointed layer, is a part of it
+        return None  # as of a checkpointed layer: a part of the outer one
     tensor = args[0] if args else kwargs.get("tensors")
     if (args[1] if len(args) > 1 else kwargs.get("grad_tensors")) is not None:
-        return None
-    loss = _number(here, tensor) if isinstance(tensor, torch.Tensor) else _sum(here, tensor)
-    if loss is None:
-        return None
-    here.had_backward = here.is_midway = True
+        loss = None  # a vector's
+    else:
+        loss = _number(here, tensor) if isinstance(tensor, torch.Tensor) else _sum(here, tensor)
+    if loss is not None:
+        here.had_backward = here.is_midway = True
     here.steady = None
-    return here, loss, [(tracked, tracked.mark(), tracked.steps) for tracked in state.candidates(here)]
+    return Running(Backward(loss), look_before(here))
+
+
+def look_before(here: Here) -> Any:
+    """How gradients are before a backward; a witness alone, where it stands for them."""
+    gradients = here.gradients
+    witness = gradients.witness
+    if witness is not None and here.closure is None and _is_only(here, witness) and witness.is_whole():
+        gradient = witness.parameter.grad
+        return witness, gradient, -1 if gradient is None else gradient._version
+    give_up_witness(here)
+    found = state.candidates(here)
+    marks = gradients.before(optimizer for _, optimizer in found.values())
+    closure = here.closure
+    if closure is not None and closure.first and not closure.is_over:
+        # What the last evaluation put there is gone: another one begins.
+        left, _ = gradients.used(state.known(closure.optimizer), closure.optimizer)
+        closure.is_over = all(backward not in left for backward in closure.first)
+    return marks
+
+
+def give_up_witness(here: Here) -> None:
+    """From here on, all gradients are looked at."""
+    witness = here.gradients.witness
+    if witness is not None:
+        here.gradients.spill(witness.tracked.ref())
+        here.steady = None
+
+
+def _is_only(here: Here, witness: Witness) -> bool:
+    found = state.candidates(here)
+    return len(found) == 1 and next(iter(found.values()))[0] is witness.tracked
 
 
 @guarded
-def _after_backward(here: Here, loss: Loss, marks: list[_Mark]) -> None:
-    if here.in_closure is not None:
-        here.in_closure.append(loss)
+def after_backward(
+    here: Here, running: Running, args: tuple[Any, ...], kwargs: dict[str, Any], is_whole: bool = True
+) -> None:
+    """See whom a backward reached."""
+    backward, marks, gradients = running.backward, running.marks, here.gradients
+    tensors = args[0] if args else kwargs.get("tensors")
+    inputs = args[5] if len(args) > 5 else kwargs.get("inputs")
+    if isinstance(marks, tuple):
+        witness: Witness | None = marks[0]
+        _, before, version = marks
+        if witness is not None and gradients.witness is witness and not running.steps:
+            is_reached = witness.takes(backward.loss, before, version)
+            if is_whole and not is_reached:
+                missed(here, tensors, inputs, backward.loss)
         return
-    claimed = False
-    for tracked, mark, steps in marks:
-        # One that stepped in a hook of this backward has had the loss.
-        claimed = tracked.steps != steps or tracked.note(loss, mark) or claimed
-    if not claimed:
-        here.unclaimed.append(loss)
+    reached = gradients.after(marks or (), backward)
+    if gradients.walks:
+        gradients.look_for_strays(tensors, inputs, backward)
+    closure = here.closure
+    if closure is not None and not closure.is_over and reaches(closure.optimizer, reached):
+        closure.first.append(backward)
+    here.reached = reached
+
+
+@guarded
+def missed(here: Here, tensors: Any, inputs: Any, loss: Loss | None) -> None:
+    """A backward did not reach the witness: its graph, which is still there, says whom it reached."""
+    here.gradients.failed()
+    give_up_witness(here)
+    here.gradients.walked(tensors, inputs, Backward(loss))
+
+
+# --- steps ------------------------------------------------------------------------------------------------------------
+
+
+@guarded
+def step_begins(here: Here, optimizer: Any, closure: Any) -> None:
+    """Before a step, which may clear gradients itself: what led to it."""
+    here.steps_inside = [one for one in here.steps_inside if one[0] != id(optimizer)][-8:]
+    here.steps_inside.append((id(optimizer), []))
+    if closure is not None:
+        state.has_closures, here.steady = True, None
+        give_up_witness(here)
+        here.closure = Closure(optimizer)
+    elif here.closure is not None and here.closure.optimizer is not optimizer:
+        pass  # a step inside a step that evaluates the loss itself
+    else:
+        here.closure = None  # an exception ended the step before
+    witness = here.gradients.witness
+    if witness is not None and witness.tracked.ref() is optimizer and not here.is_in_backward:
+        if not witness.losses or witness.is_kept():
+            return
+        give_up_witness(here)
+    here.used[id(optimizer)] = _used(here, optimizer)
+
+
+def _used(here: Here, optimizer: Any) -> tuple[list[Backward], bool]:
+    gradients, tracked = here.gradients, state.known(optimizer)
+    found, is_sure = gradients.used(tracked, optimizer)
+    running = here.running
+    if here.is_in_backward and running is None and here.loss is not None:
+        found.append(Backward(here.loss))
+        here.loss = None
+    if running is not None and running.backward not in found:  # a hook of the backward makes the step
+        running.steps += 1
+        if not isinstance(running.marks, list) or changed(optimizer, running.marks):
+            found.append(running.backward)
+    return found, is_sure
+
+
+def step_ended(here: Here, optimizer: Any) -> tuple[list[Loss | None], bool]:
+    """After a step: the losses that led to it, None for each that nobody knows, and whether these are all."""
+    gradients, tracked = here.gradients, state.known(optimizer)
+    closure, here.closure = here.closure, None
+    if closure is not None and closure.optimizer is not optimizer:
+        here.closure, closure = closure, None
+    found = here.used.pop(id(optimizer), None)
+    witness = gradients.witness
+    if found is None and witness is not None and witness.tracked is tracked:
+        losses, witness.losses = witness.losses, []
+        return losses, True
+    if found is None:
+        found = _used(here, optimizer)
+    backwards, is_sure = found
+    if closure is not None:
+        backwards, is_sure = (closure.first, True) if closure.first else gradients.used(tracked, optimizer)
+    others = [other for other_tracked, other in state.candidates(here).values() if other is not optimizer]
+    gradients.consumed(tracked, optimizer, others)
+    if len(here.used) > 8:
+        here.used.clear()
+    return [backward.loss for backward in backwards], is_sure
+
+
+def step_skipped(optimizer: Any) -> None:
+    """A scaler left a step out: what led to it leads to no other."""
+    step_begins(thread.here, optimizer, None)
+    step_ended(thread.here, optimizer)
+
+
+# --- the number in a loss ---------------------------------------------------------------------------------------------
 
 
 def _number(here: Here, tensor: Any) -> Loss | None:

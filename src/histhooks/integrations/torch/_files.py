@@ -9,6 +9,9 @@ weakly, when ``load_state_dict`` of a module or an optimizer is called with them
 
 Data, a teacher's weights, and what a loop loads after its first step lead to no link; nor do weights that were copied
 by hand, or files that were written again before the first step.
+
+A file is a checkpoint by what was done with its content: it filled a module or an optimizer, or it was written from the
+state of one. Samples of data in `.pt` files, one each, are none, and cost no more than a look at what they hold.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from histhooks._artifacts import Found, with_hash
+from histhooks._engine import current
 from histhooks._guard import guarded
 from histhooks._time import now_us
 
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from histhooks.integrations.torch._state import State
 
 _MOST = 50
+_MOST_SAVED = 1000
 # How much of a file's content is looked at: nesting, items of a list, keys of a dict.
 _DEEPEST = 5
 _MOST_LISTED = 1000
@@ -46,6 +51,7 @@ class Loaded:
     def __init__(self, path: str, content: Any) -> None:
         self.path = path
         self.stamp = _stamp(path)
+        self.is_noted = False
         self.modules: list[weakref.ref[Any]] = []
         self._tensors: dict[int, weakref.ref[Any]] = {}
         # A state without tensors, as of plain SGD, is known by where it and its list of groups lie.
@@ -87,13 +93,54 @@ class Files:
     @guarded
     def loaded(self, file: Any, content: Any) -> None:
         """A file was read, which is given by its path, or open."""
-        path = file if isinstance(file, (str, os.PathLike)) else getattr(file, "name", None)
-        if not isinstance(path, (str, os.PathLike)) or not os.path.isfile(path):
+        path = _path_of(file)
+        if path is None:
             return
-        found = Loaded(os.path.abspath(path), content)
+        found = Loaded(path, content)
+        if found.stamp is None:
+            return
         self._loaded.append(found)
         for ref in found.modules:
+            self._note(found)
             self._fill(ref, found, is_whole=True)
+
+    @guarded
+    def saved(self, file: Any, content: Any) -> None:
+        """A file was written: a checkpoint, where it holds the state of a module or an optimizer, or one of these."""
+        path = _path_of(file)
+        loop, run = self._here()
+        if path is None or (loop is None and (run is None or run.kind != "block")):
+            return
+        if not is_state(content, frozenset() if loop is None else loop.parameter_names(), 0) or _stamp(path) is None:
+            return
+        if loop is not None and loop.is_open:
+            if loop.n_files < _MOST_SAVED:
+                loop.run.log_artifact(path, role="checkpoint", direction="out", step=max(0, loop.steps - 1))
+            elif loop.n_files == _MOST_SAVED:
+                loop.run.event("truncated", f"of the checkpoints that were written, the first {_MOST_SAVED} are listed")
+            loop.n_files += 1
+        elif run is not None and run.kind == "block":
+            run.log_artifact(path, role="checkpoint", direction="out")
+
+    def _here(self) -> tuple[Loop | None, Run | None]:
+        run = current.get()
+        loop = self._state.of_run.get(str(run.id)) if run is not None else self._state.thread.here.loop
+        return loop, run
+
+    def _note(self, loaded: Loaded) -> None:
+        """What came from a file went into a module or an optimizer."""
+        if loaded.is_noted:
+            return
+        loaded.is_noted = True
+        loop, run = self._here()
+        if loop is not None and loop.is_open:
+            if loop.n_files < _MOST_SAVED:
+                loop.n_files += 1
+                loop.run.log_artifact(loaded.path, role="checkpoint", direction="in", step=max(0, loop.steps - 1))
+        elif run is not None and run.kind == "block":
+            run.log_artifact(loaded.path, role="checkpoint", direction="in")
+        elif run is None and len(self._state.files_read) < _MOST:
+            self._state.files_read.append(loaded.path)
 
     def _fill(self, ref: weakref.ref[Any], loaded: Loaded, *, is_whole: bool) -> None:
         # What was loaded before is overwritten.
@@ -111,6 +158,8 @@ class Files:
     def _module_filled(self, module: Any, given: Any, result: Any) -> None:
         tensors = [value for value in given.values() if isinstance(value, torch.Tensor)]
         loaded = next((one for one in reversed(self._loaded) if one.gave(tensors)), None)
+        if loaded is not None:
+            self._note(loaded)
         loop = self._state.thread.here.loop
         if loop is not None and loop.is_open and loop.steps and loop.trains(module):
             return  # such as the best weights so far
@@ -128,8 +177,11 @@ class Files:
     @guarded
     def _optimizer_filled(self, optimizer: Any, given: Any) -> None:
         tracked = self._state.known(optimizer)
+        loaded = next((one for one in reversed(self._loaded) if one.gave_state(given)), None)
+        if loaded is not None:
+            self._note(loaded)
         if tracked.loop is None or not tracked.loop.is_open or not tracked.steps:
-            tracked.loaded = next((one for one in reversed(self._loaded) if one.gave_state(given)), None)
+            tracked.loaded = loaded
 
     def link(self, loop: Loop, tracked: Tracked, optimizer: Any) -> None:
         """At its first step, link a loop to the files that it began with."""
@@ -150,6 +202,33 @@ class Files:
             if loaded.path not in loop.linked and loaded.stamp is not None and loaded.stamp == _stamp(loaded.path):
                 loop.linked.add(loaded.path)
                 _link(loop.run, kind, loaded.path)
+
+
+def _path_of(file: Any) -> str | None:
+    path = file if isinstance(file, (str, os.PathLike)) else getattr(file, "name", None)
+    return os.path.abspath(path) if isinstance(path, (str, os.PathLike)) else None
+
+
+def is_state(content: Any, names: frozenset[str], depth: int) -> bool:
+    """Whether an object is, or holds, a module, an optimizer or the state of one.
+
+    ``Module.state_dict()`` gives a dict with an attribute ``_metadata``, an optimizer's one with `state` and
+    `param_groups`. A dict made by hand, as of averaged weights, has tensors under the names of parameters.
+    """
+    if isinstance(content, (torch.nn.Module, torch.optim.Optimizer)):
+        return True
+    if isinstance(content, dict):
+        if "_metadata" in getattr(content, "__dict__", ()) or ("state" in content and "param_groups" in content):
+            return True
+        if any(key in names and isinstance(content[key], torch.Tensor) for key in itertools.islice(content, _MOST_KEYS)
+               if isinstance(key, str)):  # fmt: skip
+            return True
+    elif not isinstance(content, (list, tuple)):
+        return False
+    if depth == _DEEPEST:
+        return False
+    inside = content.values() if isinstance(content, dict) else content[:_MOST_LISTED]
+    return any(is_state(one, names, depth + 1) for one in itertools.islice(inside, _MOST_LISTED))
 
 
 def _link(run: Run, kind: str, path: str) -> None:

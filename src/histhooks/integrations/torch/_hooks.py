@@ -17,13 +17,20 @@ from torch import Tensor
 from histhooks._engine import current, is_paused
 from histhooks._patching import Patch
 from histhooks.integrations.torch import _backward, _steps
-from histhooks.integrations.torch._state import state, thread
+from histhooks.integrations.torch._state import is_hosts, state, thread
 
 
 def step_begins(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Called by PyTorch before each step of each optimizer, which is the first of the arguments."""
-    if state.has_closures or len(args) > 1 or kwargs:
-        _backward.note_closure(is_given=len(args) > 1 or bool(kwargs))
+    here = thread.here
+    steady = here.steady
+    if steady is not None and len(args) == 1 and not kwargs and steady.optimizer() is optimizer:
+        witness = steady.witness
+        gradient = witness.parameter.grad
+        if gradient is not None and gradient._version == witness.version and id(gradient) == witness.grad_id:
+            return
+    if not is_hosts(current.get()):
+        _backward.step_begins(here, optimizer, args[1] if len(args) > 1 else kwargs.get("closure"))
 
 
 def before_backward(patch: Patch, wrapper: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,30 +50,35 @@ def before_backward(patch: Patch, wrapper: Callable[..., Any]) -> Callable[..., 
         loss = None
         if (
             steady is not None
-            and not steady.losses
             and not here.is_in_backward
-            and not state.unstepped
+            and not state.new
             and grad_tensors is None
             and tensors.__class__ is Tensor
             and tensors.is_cpu
             and patch.is_active
         ):
-            try:
-                loss = tensors.item()
-            except RuntimeError:  # of more numbers than one, for which PyTorch has better words
-                pass
-        if steady is None or loss.__class__ is not float:
+            witness = steady.witness
+            before = witness.parameter.grad
+            version = -1 if before is None else before._version
+            if not witness.losses or (version == witness.version and id(before) == witness.grad_id):
+                try:
+                    loss = tensors.item()
+                except RuntimeError:  # of more numbers than one, for which PyTorch has better words
+                    pass
+        if loss.__class__ is not float:
             return wrapper(tensors, grad_tensors, retain_graph, create_graph, grad_variables, inputs)
-        # The only backward since the step, of one number on the CPU: if a step follows, this is what led to it.
-        steady.losses.append(loss)
         here.had_backward = here.is_midway = here.is_in_backward = True
+        here.loss = loss
         try:
-            return original(tensors, grad_tensors, retain_graph, create_graph, grad_variables, inputs)
+            result = original(tensors, grad_tensors, retain_graph, create_graph, grad_variables, inputs)
         except BaseException:
-            steady.losses.clear()
-            raise
-        finally:
             here.is_in_backward = False
+            witness.takes(loss, before, version)
+            raise
+        here.is_in_backward = False
+        if here.loss is not None and not witness.takes(loss, before, version):
+            _backward.missed(here, tensors, inputs, loss)
+        return result
 
     return backward
 
@@ -81,8 +93,8 @@ def on_step(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
     steady = here.steady
     if (
         steady is None
-        or len(steady.losses) != 1
-        or steady.losses[0].__class__ is not float  # another thread's backward may lie on a device
+        or len(losses := steady.witness.losses) != 1
+        or losses[0].__class__ is not float
         or steady.optimizer() is not optimizer
         or current.get() is not steady.context
         or is_paused.get()
@@ -97,4 +109,4 @@ def on_step(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
     step = tracked.steps
     loop.steps = tracked.steps = step + 1
     loop.last_ns = now = time_ns()
-    steady.run.log_line(steady.line, steady.losses.pop(), step, now)
+    steady.run.log_line(steady.line, losses.pop(), step, now)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from histhooks._device import OnDevice, Reading
+from histhooks._guard import guarded
 from histhooks._points import Line
 from histhooks._run import Run
 from histhooks._time import iso
@@ -17,17 +17,40 @@ from histhooks._torch_objects import (
     group_settings,
     log_architecture,
     scheduler_settings,
+    size_of,
 )
-from histhooks.integrations.torch import _models
-from histhooks.integrations.torch._optimizers import Group, Loss, Tracked, chosen_rate
+from histhooks.integrations.torch import _ends, _models
+from histhooks.integrations.torch._gradients import Loss
+from histhooks.integrations.torch._optimizers import MOST_GROUPS, Group, Tracked, chosen_rate
 from histhooks.integrations.torch._passes import Pass, Passes
+from histhooks.integrations.torch._series import Series
 from histhooks.integrations.torch._state import Here, Steady, state
+from histhooks.recorder import note_capture
 
-PATIENCE = 16  # steps for which names wait for another optimizer that may step too
-_Point = tuple[Tracked, list[Loss], list[float | None], int, int | None, int]
+_MOST_SEATS = 8  # optimizers of one loop that have series and settings of their own
 
 
-class Loop:
+def _settings_of(schedulers: list[Any]) -> dict[str, Any] | None:
+    """The settings of the schedulers of one optimizer; several that nothing holds together stand side by side."""
+    told = [scheduler_settings(one) for one in schedulers]
+    if len(told) < 2:
+        return told[0] if told else None
+    return {"class": " + ".join(str(one["class"]) for one in told), "schedulers": told}
+
+
+class Led(NamedTuple):
+    """What led to a step: the losses, None for one that nobody knows, and whether these are all.
+
+    Of a step that evaluates the loss itself, the losses are those of the first evaluation, before the update, which
+    ``step`` returns.
+    """
+
+    losses: list[Loss | None]
+    is_sure: bool
+    is_closure: bool
+
+
+class Loop(Series):
     """The optimizers that step together, and their run.
 
     Parameters
@@ -40,69 +63,128 @@ class Loop:
     """
 
     def __init__(self, run: Run, here: Here, *, is_own: bool) -> None:
-        self.run, self.is_own, self._here = run, is_own, here
-        self.members: list[Tracked] = []
-        self.epoch: int | None = None
+        super().__init__(run, here)
+        self.is_own = is_own
+        self.is_explicit = False  # opened by `record()`
         self.steps = 0
         self.pass_: Pass | None = None
-        self.first_number = 0
         self._alive = 0
         self._has_valid = False
         self.seen_passes = 0
         self._began_after = here.passes.of_others
-        self._held: list[_Point] | None = []
-        self._names: dict[str, str | None] = {}  # ours, and what it became where the program logs that name itself
-        self._emitted: set[str] = set()
+        self._unsaid: set[str] = set()  # why steps have no loss, said once each
         self._models: list[weakref.ref[Any]] = []
         self.linked: set[str] = set()  # files that it began with
         self._n_trainable = -1
-        self.last_ns = 0
+        self.last_ns = self.n_files = 0
         self._clock = time.perf_counter()
+        self._frames = _ends.frames() if is_own else frozenset()
+        if is_own:
+            _ends.listen()
         state.of_run[str(run.id)] = self
         run.last_step = lambda: self.steps - 1 if self.steps else None
         run.before_end = self._concluded
-        self._watch()
+        self.watch()
 
     @property
     def is_open(self) -> bool:
         """Whether its run still takes points."""
         return self.run.status == "running"
 
-    @property
-    def is_holding(self) -> bool:
-        """Whether the first points wait for their names."""
-        return self._held is not None
+    def is_of(self, here: Here) -> bool:
+        """Whether it began in a thread."""
+        return self._here is here
+
+    def is_left_by(self, error: BaseException) -> bool:
+        """Whether an exception passed through a call that the first step came from."""
+        trace = error.__traceback__
+        while trace is not None:
+            if (id(trace.tb_frame), trace.tb_frame.f_code) in self._frames:
+                return True
+            trace = trace.tb_next
+        return False
 
     # --- who belongs to it ----------------------------------------------------------------------------------------
 
     def add(self, tracked: Tracked, optimizer: Any, models: Iterable[Any] = ()) -> None:
-        """Take in an optimizer: its settings, its schedule, its model."""
+        """Take in an optimizer: its settings, its schedule, its model; or let it go on for one of its kind."""
         self._here.steady = None
-        tracked.loop, tracked.position, tracked.steps = self, len(self.members), 0
-        tracked.backwards = 0
-        self.members.append(tracked)
-        self._forget_names()
+        before, is_beyond = self._seat_for(tracked)
+        tracked.loop, tracked.is_beyond = self, is_beyond
+        self.forget_names()
         self._alive += 1
         state.unstepped.pop(id(optimizer), None)
-        groups = [group_settings(group) for group in optimizer.param_groups]
-        if tracked.number == 0 and not tracked.schedulers:
-            tracked.schedulers = _models.schedulers_of(optimizer)
-        scheduler = tracked.scheduler()
-        told = None if scheduler is None else scheduler_settings(scheduler)
-        name = type(optimizer).__name__
-        optimizer_id = self.run.log_optimizer(
-            tracked.position, name, group_settings(optimizer.defaults), list(groups), told
-        )
-        tracked.groups = [Group(group, optimizer_id, n) for n, group in enumerate(optimizer.param_groups)]
-        role = "optimizer" if tracked.position == 0 else f"optimizer.{tracked.position}"
-        first = {k: v for k, v in groups[0].items() if k not in ("n_parameters", "initial_lr")} if groups else {}
-        if "lr" in first:
-            first["lr"] = chosen_rate(optimizer, scheduler, groups)
-        usual = {role: defaults_of(type(optimizer))}
-        self.run.log_params({role: {"class": name, **first}}, source="resolved", defaults=usual)
+        self._here.stepped[id(optimizer)] = tracked
+        if before is not None:
+            tracked.takes_over(before)
+            self.members[self.members.index(before)] = tracked
+            return
+        tracked.steps = tracked.backwards = 0
+        if is_beyond:
+            why = f"more than {_MOST_SEATS} optimizers step side by side"
+            if self._here.is_in_backward:
+                why = "optimizers step inside of backward, each for a part of the parameters"
+            self._say_beyond(why)
+            return
+        tracked.position = len(self.members)
+        self.members.append(tracked)
+        self._log_optimizer(tracked, optimizer)
         self._log_models([*models] or _models.of(optimizer, tracked.modules))
         self._log_origin(tracked)
 
+    def _seat_for(self, tracked: Tracked) -> tuple[Tracked | None, bool]:
+        """For whom an optimizer goes on, and whether it is one too many.
+
+        An attack, a task of meta-learning and a scene make optimizers by the thousand, one after the other: each goes
+        on where one of its kind was let go. Where many are there at once, one that was made after the last step of
+        another goes on for that one.
+        """
+        kin = [one for one in self.members if one.kind == tracked.kind]
+        if kin and self._here.is_in_backward:
+            return None, True  # one for each parameter, which steps as soon as that has its gradient
+        gone = next((one for one in kin if one.ref() is None), None)
+        if gone is not None or len(self.members) < _MOST_SEATS:
+            return gone, False
+        idle = min(kin, key=lambda one: one.last, default=None)
+        is_idle = idle is not None and idle.last < tracked.made
+        return (idle, False) if is_idle else (None, True)
+
+    def has_seat_for(self, tracked: Tracked) -> bool:
+        """Whether one of the kind of an optimizer was here, and is gone."""
+        return any(one.kind == tracked.kind and one.ref() is None for one in self.members)
+
+    def _say_beyond(self, why: str) -> None:
+        if why not in self._unsaid:
+            self._unsaid.add(why)
+            note_capture("optimizers", "truncated", f"{why}: those listed stand for the others", run=self.run)
+
+    @guarded
+    def _log_optimizer(self, tracked: Tracked, optimizer: Any) -> None:
+        groups = [group_settings(group) for group in optimizer.param_groups]
+        if tracked.number == 0 and not tracked.schedulers:
+            tracked.schedulers = _models.schedulers_of(optimizer)
+        schedulers = tracked.outer_schedulers()
+        name = type(optimizer).__name__
+        optimizer_id = self.run.log_optimizer(
+            tracked.position, name, group_settings(optimizer.defaults), list(groups), _settings_of(schedulers)
+        )
+        tracked.groups = [Group(group, optimizer_id, n) for n, group in enumerate(optimizer.param_groups[:MOST_GROUPS])]
+        if len(groups) > MOST_GROUPS:
+            note = f"the learning rates of {MOST_GROUPS} of {len(groups)} param groups are followed"
+            note_capture("optimizers", "truncated", note, run=self.run)
+        outer = [one.ref() for one in list(state.tracked.values())]
+        if any(
+            type(one).__name__ == "ZeroRedundancyOptimizer" and vars(one).get("optim") is optimizer for one in outer
+        ):
+            self.run.missing("optimizers", "n_parameters is that of the part of the model that this process steps for")
+        role = "optimizer" if tracked.position == 0 else f"optimizer.{tracked.position}"
+        first = {k: v for k, v in groups[0].items() if k not in ("n_parameters", "initial_lr")} if groups else {}
+        if "lr" in first:
+            first["lr"] = chosen_rate(optimizer, schedulers, groups)
+        usual = {role: defaults_of(type(optimizer))}
+        self.run.log_params({role: {"class": name, **first}}, source="resolved", defaults=usual)
+
+    @guarded
     def _log_models(self, found: list[Any]) -> None:
         known = [module for module in (ref() for ref in self._models) if module is not None]
         new = [module for module in found if all(module is not other for other in known)]
@@ -114,6 +196,7 @@ class Loop:
         log_architecture(self.run, "torch", [*known, *new])
         self._n_trainable = _count_trainable([*known, *new])
 
+    @guarded
     def _log_origin(self, tracked: Tracked) -> None:
         """A link to the run that trained the same parameters before."""
         first = tracked.first()
@@ -131,7 +214,7 @@ class Loop:
         optimizer_id = tracked.groups[0].optimizer_id if tracked.groups else ""
         known = Group(group, optimizer_id, position)
         tracked.groups.append(known)
-        self._forget_names()
+        self.forget_names()
         facts = dict(known.settings)
         count = facts.pop("n_parameters", None)
         self.run.log_optimizer_group(optimizer_id, position, facts, step=tracked.steps, n_parameters=count)
@@ -142,6 +225,8 @@ class Loop:
         self._here.steady = None
         for group in tracked.groups:
             group.let_go()
+        if self.is_own and self._alive == 0:
+            self._here.guests.add(tracked.kind)
         if self._alive == 0 and self.is_own and self.is_open:
             # A batch was fetched and no step followed: an exception, or a break, which nobody can tell apart here.
             self.run.end("ended" if self._here.is_midway else "finished")
@@ -159,23 +244,16 @@ class Loop:
 
     # --- steps ----------------------------------------------------------------------------------------------------
 
-    def stepped(self, tracked: Tracked, optimizer: Any, here: Here, context: Run | None) -> Steady | None:
-        """Record a step; give the short way of the next ones, where there is one.
-
-        Of the losses of a closure, the first is that before the update, which ``step`` returns.
-        """
-        if here.in_closure:
-            losses = here.in_closure[:1]
-            tracked.losses.clear()
-        else:
-            losses = [*tracked.losses] or ([*here.unclaimed] if here.loss is None else [])
-            tracked.losses.clear()
-            if here.loss is not None:  # a hook of the backward that runs now makes the step
-                losses.append(here.loss)
-        if here.unclaimed:
-            here.unclaimed.clear()
-        if losses and here.in_closure is None:
-            tracked.count_backwards(len(losses), self)
+    def stepped(self, tracked: Tracked, optimizer: Any, led: Led, here: Here, context: Run | None) -> Steady | None:
+        """Record a step; give the short way of the next ones, where there is one."""
+        if tracked.is_beyond:
+            self.last_ns = time.time_ns()
+            return None
+        losses: list[Loss] = [loss for loss in led.losses if loss is not None]
+        if len(losses) < len(led.losses) or not led.is_sure or not losses:
+            losses = self._not_all_known(led, losses, tracked.steps)
+        if led.losses and not led.is_closure:
+            tracked.count_backwards(len(led.losses), self)
         epoch = self.epoch if here.passes.count == self.seen_passes else self._turn(here.passes)
         rates = tracked.rates(optimizer, self)
         step, now = tracked.steps, time.time_ns()
@@ -185,106 +263,54 @@ class Loop:
         if step >= self.steps:
             self.steps = step + 1
         self.last_ns = now
-        if self._held is None:
-            self._emit((tracked, losses, rates, step, epoch, now))
+        if self.held is None:
+            self.emit((tracked, losses, rates, step, epoch, now))
         else:
-            self._held.append((tracked, losses, rates, step, epoch, now))
-            if len(self._held) > 1:
+            self.held.append((tracked, losses, rates, step, epoch, now))
+            if len(self.held) > 1:
                 self.release()
-        return self._settled(tracked, losses, here, context)
+        return self._settled(tracked, optimizer, led, here, context)
 
-    def _settled(self, tracked: Tracked, losses: list[Loss], here: Here, context: Run | None) -> Steady | None:
-        names, known = tracked.names, tracked.groups[0]
+    def _not_all_known(self, led: Led, losses: list[Loss], step: int) -> list[Loss]:
+        """Say once why a step has no loss, or not the whole one; what is left of it."""
+        if not led.is_sure:
+            why = "gradients on a device changed in place between two backwards: nobody knows what they were made of"
+        elif not led.losses:
+            why = "no backward that its thread has made led to it"
+        elif len(losses) < len(led.losses):
+            why = "it came from a backward of something else than one number in memory"
+        else:
+            return losses
+        if why not in self._unsaid:
+            self._unsaid.add(why)
+            note_capture("loss", "skipped", f"step {step}, the first such, has no loss: {why}", run=self.run)
+        return []
+
+    def _settled(self, tracked: Tracked, optimizer: Any, led: Led, here: Here, context: Run | None) -> Steady | None:
+        gradients = here.gradients
+        if len(led.losses) == 1 and not led.is_closure and not here.is_in_backward and gradients.witness is None:
+            found = state.candidates(here)
+            if len(found) == 1 and id(optimizer) in found:
+                gradients.choose(tracked, here.reached, optimizer)
+        names, known, witness = tracked.names, tracked.groups[0], gradients.witness
         if (
-            self._held is None
+            self.held is None
             and names is not None
             and None not in names
-            and len(self.members) == len(tracked.groups) == len(losses) == tracked.backwards == 1
-            and losses[0].__class__ is float
+            and len(self.members) == len(tracked.groups) == len(led.losses) == tracked.backwards == 1
+            and led.losses[0].__class__ is float
             and known.is_plain
             and known.rate is not None
             and here is self._here
-            and here.in_closure is None
+            and not led.is_closure
             and not here.scaled
-            and not state.unstepped
+            and not state.new
+            and witness is not None
+            and witness.tracked is tracked
         ):
             line = Line(self.run, str(names[0]), {str(names[1]): known.rate}, self.epoch)
-            return Steady(self, tracked, line, context)
+            return Steady(self, tracked, line, context, witness)
         return None
-
-    def release(self, *, is_last: bool = False) -> None:
-        """Let the first points go, once it is clear how they are called.
-
-        ``loss`` becomes ``loss/0`` where a second optimizer steps too, and the program may log a name itself.
-        """
-        if self._held is None:
-            return
-        peers = any(0 < other.number < self.first_number for other in list(state.unstepped.values()))
-        if peers and len(self._held) < PATIENCE and not is_last:
-            return
-        held, self._held = self._held, None
-        for point in held:
-            self._emit(point)
-
-    def _emit(self, point: _Point) -> None:
-        tracked, losses, rates, step, epoch, now = point
-        names = tracked.names
-        if names is None or len(names) != len(rates) + 1:
-            names = tracked.names = self._names_of(tracked, len(rates))
-        run, loss_name = self.run, names[0]
-        metrics: dict[str, float] = {}
-        if losses and loss_name is not None:
-            loss = losses[0]
-            if len(losses) == 1 and loss.__class__ is float:
-                metrics[loss_name] = loss
-            elif any(isinstance(loss, OnDevice) for loss in losses):
-                run._append(("later", Reading(run, loss_name, losses, step, epoch, now)))
-            else:
-                metrics[loss_name] = sum(loss for loss in losses if isinstance(loss, float)) / len(losses)
-        for name, rate in zip(names[1:], rates):
-            if rate is not None and name is not None:
-                metrics[name] = rate
-        if metrics:
-            run._append((run, metrics, step, epoch, now))
-
-    def _names_of(self, tracked: Tracked, n_groups: int) -> list[str | None]:
-        """How the loss and the rates of an optimizer are called; None where the program logs that name itself."""
-        if len(self.members) == 1 and n_groups == 1:
-            names = ["loss", "lr"]
-        else:
-            is_single = len(self.members) == 1
-            names = ["loss" if is_single else f"loss/{tracked.position}"]
-            names += [f"lr/{tracked.position}.{position}" for position in range(n_groups)]
-        self._emitted.update(names)
-        return [self._names.get(name, name) for name in names]
-
-    def _forget_names(self) -> None:
-        self._here.steady = None
-        for member in self.members:
-            member.names = None
-
-    def settings_changed(self, tracked: Tracked, position: int, numbers: dict[str, float]) -> None:
-        """Record the new values of settings other than the learning rate, as points of this step."""
-        is_plain = len(self.members) == 1 and len(tracked.groups) == 1
-        place = "" if is_plain else f"/{tracked.position}.{position}"
-        values = {f"{key}{place}": value for key, value in numbers.items()}
-        self.run._append((self.run, values, tracked.steps, self.epoch, time.time_ns()))
-
-    # --- names that the program logs itself -----------------------------------------------------------------------
-
-    def _watch(self) -> None:
-        """See which of our names the program logs in this run, so that nothing is there twice."""
-        run, log = self.run, self.run.log
-
-        def watching(metrics: Any, *, step: int | None = None, epoch: int | None = None) -> None:
-            for name in metrics:
-                if name.__class__ is str and name not in self._names and name.startswith(("loss", "lr")):
-                    # Before our first point is out, the program logs each step; later, it logs something else.
-                    self._names[name] = f"{name}/step" if name in self._emitted else None
-                    self._forget_names()
-            log(metrics, step=step, epoch=epoch)
-
-        setattr(run, "log", watching)  # noqa: B010
 
     # --- epochs ---------------------------------------------------------------------------------------------------
 
@@ -315,9 +341,22 @@ class Loop:
 
     def _note_others(self, new: list[Pass]) -> None:
         """Loaders that were passed over between steps, and led to none: the data that training is judged by."""
+        run_id = str(self.run.id)
         for other in new:
-            if not self._has_valid and (self.pass_ is None or not other.is_like(self.pass_)):
+            is_other = self.pass_ is None or not other.is_like(self.pass_)
+            is_other = is_other and (self.pass_ is not None or not other.has_gradients)
+            if is_other and not self._has_valid and other.n_batches and other.judges(run_id):
                 self._has_valid = other.tell(self.run, "valid")
+
+    def is_judged(self) -> bool:
+        """Whether its models are in the mode of evaluation, as far as they are known."""
+        models = [module for module in (ref() for ref in self._models) if module is not None]
+        return bool(models) and not any(vars(module).get("training", True) for module in models)
+
+    def parameter_names(self) -> frozenset[str]:
+        """What parameters are called in its models."""
+        models = [module for module in (ref() for ref in self._models) if module is not None]
+        return frozenset(name for module in models for name, _ in module.named_parameters())
 
     def _look_at_frozen(self) -> None:
         models = [module for module in (ref() for ref in self._models) if module is not None]
@@ -348,4 +387,4 @@ class Loop:
 
 
 def _count_trainable(models: list[Any]) -> int:
-    return sum(p.numel() for model in models for p in model.parameters() if p.requires_grad)
+    return sum(size_of(p) for model in models for p in model.parameters() if p.requires_grad)

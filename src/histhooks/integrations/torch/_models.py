@@ -1,8 +1,11 @@
 """From an optimizer's parameters to the model that they belong to.
 
 ``model.parameters()`` is a generator whose frame knows the module; it is looked at before the optimizer uses it up.
-Where parameters came as a list, or from several modules, the modules of the process are looked through once, when the
-loop begins.
+Where parameters came as a list, or from several modules, the modules of the process are looked through. They are known,
+weakly, since each was made: ``register_module_parameter_registration_hook`` and its sister for modules are official,
+are called by ``Module.register_parameter`` and ``add_module``, and by the assignment of an attribute; what is copied or
+unpickled comes through ``Module.__setstate__``. Those that were made before anybody looked are found once a process
+among all of its objects, which takes 60 ms or more.
 """
 
 from __future__ import annotations
@@ -10,11 +13,15 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterable
+from functools import partial
 from types import GeneratorType
 from typing import Any
 
 import torch
+from torch.nn.modules import module as nn_module
 from torch.optim.lr_scheduler import LRScheduler
+
+from histhooks._guard import guarded
 
 _WRAPPERS = {
     "OptimizedModule": "_orig_mod",
@@ -55,19 +62,90 @@ def of(optimizer: Any, candidates: Iterable[weakref.ref[Any]] = ()) -> list[Any]
     named = [module for module in (ref() for ref in candidates) if module is not None]
     if len(named) == 1 and wanted <= _parameters(named[0]):
         return [unwrapped(named[0])]
-    everywhere = [o for o in gc.get_objects() if issubclass(type(o), torch.nn.Module)]
-    holding = [m for m in everywhere if not wanted.isdisjoint(_parameters(m))]
-    inner = {id(child) for m in holding for child in m.modules() if child is not m}
-    outermost = [unwrapped(m) for m in holding if id(m) not in inner and not isinstance(m, torch.nn.modules.loss._Loss)]
+    modules = _modules()
+    holding = [m for m in modules if not wanted.isdisjoint(map(id, m._parameters.values()))]
+    if len({id(p) for m in holding for p in m._parameters.values()} & wanted) < len(wanted) and _look_once():
+        return of(optimizer, candidates)
+    if not holding:
+        return []
+    parents: dict[int, list[Any]] = {}
+    for module in modules:
+        for child in module._modules.values():
+            parents.setdefault(id(child), []).append(module)
+    outermost = [unwrapped(m) for m in _outermost(holding, parents) if not isinstance(m, torch.nn.modules.loss._Loss)]
     unique = list({id(m): m for m in outermost}.values())
     return sorted(unique, key=lambda m: -len(wanted & _parameters(m)))
 
 
+def _outermost(modules: list[Any], parents: dict[int, list[Any]]) -> list[Any]:
+    """The modules above some, that no other module holds."""
+    found, seen, waiting = [], {id(m) for m in modules}, list(modules)
+    while waiting:
+        module = waiting.pop()
+        above = parents.get(id(module), [])
+        if not above:
+            found.append(module)
+        for parent in above:
+            if id(parent) not in seen:
+                seen.add(id(parent))
+                waiting.append(parent)
+    return found
+
+
+# --- which modules there are ------------------------------------------------------------------------------------------
+
+_known: dict[int, weakref.ref[Any]] = {}
+_schedulers: list[weakref.ref[Any]] = []  # that were made before anybody looked
+_is_looked: list[bool] = []
+
+
+def hook_in() -> list[Any]:
+    """Know each module from here on; gives what takes that back."""
+    _known.clear()
+    _schedulers.clear()
+    _is_looked.clear()
+    return [
+        nn_module.register_module_parameter_registration_hook(_registered),
+        nn_module.register_module_module_registration_hook(_registered),
+    ]
+
+
+def _registered(module: Any, name: str, registered: Any) -> None:
+    """Called by PyTorch for each parameter and each module that a module gets."""
+    if id(module) not in _known:
+        know(module)
+
+
+@guarded
+def know(module: Any) -> None:
+    """Know a module, weakly."""
+    key = id(module)
+    _known[key] = weakref.ref(module, partial(_known.pop, key))
+
+
+def _modules() -> list[Any]:
+    found = (ref() for ref in list(_known.values()))
+    return [module for module in found if module is not None and "_parameters" in module.__dict__]
+
+
+def _look_once() -> bool:
+    """Look for what was made before anybody looked, once; gives whether this was the time."""
+    if _is_looked:
+        return False
+    _is_looked.append(True)
+    for one in gc.get_objects():
+        kind = type(one)
+        if issubclass(kind, torch.nn.Module):
+            know(one)
+        elif issubclass(kind, LRScheduler):
+            _schedulers.append(weakref.ref(one))
+    return True
+
+
 def schedulers_of(optimizer: Any) -> list[weakref.ref[Any]]:
     """The outermost schedulers of an optimizer whose making nobody saw."""
-    found = [
-        o for o in gc.get_objects() if issubclass(type(o), LRScheduler) and getattr(o, "optimizer", None) is optimizer
-    ]
+    _look_once()
+    found = [one for one in (ref() for ref in _schedulers) if getattr(one, "optimizer", None) is optimizer]
     inner = {id(one) for scheduler in found for one in getattr(scheduler, "_schedulers", ())}
     return [weakref.ref(scheduler) for scheduler in found if id(scheduler) not in inner]
 

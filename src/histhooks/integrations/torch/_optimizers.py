@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
-from histhooks._device import OnDevice
 from histhooks._torch_objects import group_settings
+from histhooks.integrations.torch._gradients import next_number
 
 if TYPE_CHECKING:
     from histhooks.integrations.torch._files import Loaded
     from histhooks.integrations.torch._loops import Loop
 
-Loss = float | OnDevice
 # A schedule that moves each step would leave a row each step; its series has all of it.
 _MOST_ROWS = 100
-_MOST_LOSSES = 4096
 _MOST_CHANGES = 20
+# A rate for each layer or parameter makes groups by the hundred: each is listed at the start, so many are followed.
+MOST_GROUPS = 16
 _PLAIN = (bool, int, float, str, tuple, type(None))
 _numbers = itertools.count(1)
 
@@ -81,16 +81,16 @@ def _is_plain(group: dict[str, Any]) -> bool:
     )
 
 
-def chosen_rate(optimizer: Any, scheduler: Any, groups: list[dict[str, Any]]) -> Any:
+def chosen_rate(optimizer: Any, schedulers: list[Any], groups: list[dict[str, Any]]) -> Any:
     """The learning rate that was chosen for the first group, which a schedule may have changed before the first step.
 
     A schedule keeps it as ``initial_lr``; one that has rates of its own puts its own there, and only the optimizer's
     defaults tell.
     """
     group = groups[0]
-    if scheduler is None or "lr" not in group:
+    if not schedulers or "lr" not in group:
         return group.get("lr")
-    schedulers = [scheduler, *getattr(scheduler, "_schedulers", ())]
+    schedulers = [one for outer in schedulers for one in (outer, *getattr(outer, "_schedulers", ()))]
     if not any(isinstance(one, (CyclicLR, OneCycleLR)) for one in schedulers):
         return group.get("initial_lr", group["lr"])
     return group_settings(optimizer.defaults).get("lr", group["lr"]) if len(groups) == 1 else group["lr"]
@@ -107,13 +107,17 @@ class Tracked:
         Steps that were recorded in its loop.
     backwards : int
         How many backwards lead to a step, as far as that was recorded.
-    losses : list
-        What backwards saw since the gradients were cleared, or since the last step.
+    made, last : int
+        When it was made, and when it made its last step, among the backwards and steps of the process.
+    kind : tuple
+        Its class, and how many param groups it has.
+    is_beyond : bool
+        Whether it leaves no series, as one too many.
     """
 
     __slots__ = (
-        "__weakref__", "_first", "_n_changes", "_other", "backwards", "groups", "is_echo", "loaded", "loop", "losses",
-        "modules", "names", "number", "position", "ref", "schedulers", "steps",
+        "__weakref__", "_first", "_n_changes", "_other", "backwards", "groups", "is_beyond", "is_echo", "kind", "last",
+        "loaded", "loop", "made", "modules", "names", "number", "position", "ref", "schedulers", "steps",
     )  # fmt: skip
 
     def __init__(self, optimizer: Any, *, is_new: bool, modules: list[weakref.ref[Any]] | None = None) -> None:
@@ -123,7 +127,10 @@ class Tracked:
         self.position = 0
         self.steps = 0
         self.backwards = self._other = self._n_changes = 0
-        self.losses: list[Loss] = []
+        self.last = 0
+        self.made = next_number()
+        self.kind = (f"{type(optimizer).__module__}.{type(optimizer).__qualname__}", len(optimizer.param_groups))
+        self.is_beyond = False
         self.groups: list[Group] = []
         self.schedulers: list[weakref.ref[Any]] = []
         self.modules = modules or []
@@ -142,22 +149,6 @@ class Tracked:
         """The first parameter that trains, which stands for all when gradients are looked at."""
         return None if self._first is None else self._first()
 
-    def mark(self) -> tuple[int, int] | None:
-        """What tells whether a gradient came; None where there is none at all."""
-        first = self.first()
-        gradient = None if first is None else first.grad
-        return None if gradient is None else (id(gradient), gradient._version)
-
-    def note(self, loss: Loss, before: tuple[int, int] | None) -> bool:
-        """Take the loss of a backward that reached this optimizer's parameters; give whether it did."""
-        if self.mark() == before:
-            return False
-        if before is None:
-            self.losses.clear()  # gradients were cleared: what came before leads to no step
-        if len(self.losses) < _MOST_LOSSES:
-            self.losses.append(loss)
-        return True
-
     def count_backwards(self, count: int, loop: Loop) -> None:
         """Record how many backwards lead to a step; another number counts once two steps on end have it.
 
@@ -173,15 +164,26 @@ class Tracked:
             self.backwards = count
         self._other = count
 
-    def scheduler(self) -> Any:
-        """The scheduler that was made last, which holds those made for it."""
-        return next((found for found in (ref() for ref in reversed(self.schedulers)) if found is not None), None)
+    def takes_over(self, before: Tracked) -> None:
+        """Go on where another optimizer of the same kind ended."""
+        self.position, self.steps, self.groups = before.position, before.steps, before.groups
+        self.backwards, self._other, self._n_changes = before.backwards, before._other, before._n_changes
+        before.groups = []
+        before.is_beyond = True
+
+    def outer_schedulers(self) -> list[Any]:
+        """The schedulers that no other one holds, in the order of their making."""
+        found = [one for one in (ref() for ref in self.schedulers) if one is not None]
+        inner = {id(one) for scheduler in found for one in vars(scheduler).get("_schedulers", ())}
+        # One that was given another one, as a warm-up of somebody's own, holds it under some name.
+        inner |= {id(one) for scheduler in found for one in vars(scheduler).values() if one is not scheduler}
+        return [one for one in found if id(one) not in inner]
 
     def rates(self, optimizer: Any, loop: Loop) -> list[float | None]:
         """The learning rate of each group in force for this step; what else changed is recorded."""
         found = []
         param_groups = optimizer.param_groups
-        for position in range(len(self.groups), len(param_groups)):
+        for position in range(len(self.groups), min(len(param_groups), MOST_GROUPS)):
             loop.group_added(self, param_groups[position], position)
         for group, known in zip(param_groups, self.groups):
             if not known.is_same(group):

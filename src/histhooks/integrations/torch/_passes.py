@@ -31,13 +31,23 @@ class Pass:
         In the order of this thread's passes, from 1.
     is_used_up : bool
         Whether the iterator said that there is no more.
+    n_batches : int
+        How many were fetched while it fed no training that is known.
+    has_gradients, has_backward : bool
+        Whether any of them was fetched where gradients are recorded, or after a backward since the pass began.
     """
 
-    __slots__ = ("_cls", "_data", "_data_id", "_iterator", "_loader", "_settings", "is_used_up", "number")
+    __slots__ = (
+        "_cls", "_data", "_data_id", "_iterator", "_loader", "_settings", "after", "had_backward", "has_backward",
+        "has_gradients", "is_used_up", "judged", "n_batches", "number",
+    )  # fmt: skip
 
     def __init__(self, number: int, loader: Any, iterator: Any) -> None:
         self.number = number
-        self.is_used_up = False
+        self.is_used_up = self.has_gradients = self.has_backward = self.had_backward = False
+        self.n_batches = 0
+        self.after: Any = None
+        self.judged: dict[str, bool] = {}
         self._loader = weakref.ref(loader)
         self._iterator = weakref.ref(iterator)
         self._cls, self._settings = type(loader), loader_settings(loader)
@@ -48,6 +58,33 @@ class Pass:
         except TypeError:  # a list, for one
             sized = loaded_size(data)
             self._data = lambda: sized
+
+    def began(self, had_backward: bool, loop: Any, judged: dict[str, bool]) -> None:
+        """Its first batch is fetched.
+
+        Parameters
+        ----------
+        had_backward : bool
+            Whether a backward came since the last step.
+        loop : Loop or None
+            The loop that stepped last.
+        judged : dict
+            By the run of each loop, whether its models are in the mode of evaluation.
+        """
+        self.had_backward, self.judged = had_backward, judged
+        self.after = None if loop is None else str(loop.run.id)
+
+    def judges(self, run_id: str) -> bool:
+        """Whether its data judges a loop: passed without gradients and steps, through the models of that loop.
+
+        Nobody sees which model a batch went through. Where several loops are open, the one whose models are in the
+        mode of evaluation is meant; where none is or all are, the one that stepped before.
+        """
+        is_judged = self.judged.get(run_id, False)
+        if self.has_backward or (self.has_gradients and not is_judged):
+            return False
+        others = [is_other for key, is_other in self.judged.items() if key != run_id]
+        return not others or (is_judged and not any(others)) or self.after == run_id
 
     def is_like(self, other: Pass) -> bool:
         """Whether both go over one loader, or over loaders of the same kind for the same data where one is gone."""

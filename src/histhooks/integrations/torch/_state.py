@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from histhooks.integrations.torch._files import Files
-from histhooks.integrations.torch._optimizers import Loss, Tracked
+from histhooks.integrations.torch._gradients import WALKS, Backward, Gradients, Loss, Witness
+from histhooks.integrations.torch._optimizers import Tracked
 from histhooks.integrations.torch._passes import Passes
 
 if TYPE_CHECKING:
     from histhooks._points import Line
     from histhooks._run import Run
     from histhooks.integrations.torch._loops import Loop
+
+
+unseen: list[bool] = []  # whether an optimizer may have been made before anybody looked
 
 
 class Steady:
@@ -26,21 +29,42 @@ class Steady:
     settings : tuple
         All values of its only param group, in order; told by identity, since what the program put there instead may
         be a tensor.
-    losses : list
-        Those that wait for the next step, as the optimizer has them.
+    witness : Witness
+        With the losses that wait for the next step.
     line : Line
         What the points of its steps have in common.
     context : Run or None
         What the program was inside of.
     """
 
-    __slots__ = ("context", "line", "loop", "losses", "optimizer", "run", "settings", "tracked")
+    __slots__ = ("context", "line", "loop", "optimizer", "run", "settings", "tracked", "witness")
 
-    def __init__(self, loop: Loop, tracked: Tracked, line: Line, context: Run | None) -> None:
+    def __init__(self, loop: Loop, tracked: Tracked, line: Line, context: Run | None, witness: Witness) -> None:
         self.loop, self.tracked, self.line, self.context = loop, tracked, line, context
         self.run, self.optimizer = line.run, tracked.ref
-        self.losses: list[Any] = tracked.losses
+        self.witness = witness
         self.settings = tracked.groups[0].values
+
+
+class Running:
+    """A backward that runs: what it is, and how gradients were before it: all, or that of the witness."""
+
+    __slots__ = ("backward", "marks", "steps")
+
+    def __init__(self, backward: Backward, marks: Any) -> None:
+        self.backward, self.marks = backward, marks
+        self.steps = 0  # that its hooks made
+
+
+class Closure:
+    """A step that evaluates the loss itself: the backwards of its first evaluation."""
+
+    __slots__ = ("first", "is_over", "optimizer")
+
+    def __init__(self, optimizer: Any) -> None:
+        self.optimizer = optimizer
+        self.first: list[Backward] = []
+        self.is_over = False  # what they put into gradients was cleared
 
 
 class Here:
@@ -51,10 +75,18 @@ class Here:
         self.loop: Loop | None = None
         self.steady: Steady | None = None  # the short way of most steps, as long as nothing else happens here
         self.is_in_backward = False
-        self.loss: Loss | None = None  # of the backward that runs now, where no optimizer has it yet
-        self.unclaimed: deque[Loss] = deque(maxlen=4096)  # of backwards that reached no optimizer that is known
+        self.gradients = Gradients()
+        self.gradients.walks = WALKS if unseen else 0
+        self.running: Running | None = None  # the backward that runs now
+        self.loss: Loss | None = None  # of the one that runs now, where it took the short way and led to no step yet
+        self.stepped: dict[int, Tracked] = {}  # the optimizers that stepped here
+        self.reached: set[int] = set()  # the parameters that the last backward reached
+        # The steps that are being made, as one optimizer around another one makes them, and who stepped inside of each.
+        self.steps_inside: list[tuple[int, list[Tracked]]] = []
+        self.used: dict[int, tuple[list[Backward], bool]] = {}  # what led to the steps that are being made
         self.scaled: dict[int, tuple[weakref.ref[Any], Loss]] = {}
-        self.in_closure: list[Loss] | None = None  # of backwards inside a step that evaluates the loss itself
+        self.closure: Closure | None = None  # of the step that is being made, where it evaluates the loss itself
+        self.guests: set[tuple[str, int]] = set()  # kinds of optimizers that left a run of their own here
         self.had_backward = False  # since the last step
         self.is_midway = False  # a batch was fetched, or a backward ran, and no step came yet
 
@@ -79,7 +111,9 @@ class State:
     tracked : dict
         Optimizers by identity.
     unstepped : dict
-        Those of them that have not stepped.
+        Those of them that belong to no loop yet.
+    new : dict
+        Those of them that have made no step, in whatever thread.
     has_closures : bool
         Whether any step came with a closure.
     """
@@ -88,6 +122,7 @@ class State:
         self.is_automatic = self.has_closures = False
         self.tracked: dict[int, Tracked] = {}
         self.unstepped: dict[int, Tracked] = {}
+        self.new: dict[int, Tracked] = {}
         self.of_run: dict[str, Loop] = {}
         # Which run trained a parameter, and which files were read before any loop began.
         self.trained: dict[int, tuple[weakref.ref[Any], str]] = {}
@@ -99,7 +134,7 @@ class State:
         """Know an optimizer."""
         key = id(optimizer)
         tracked = Tracked(optimizer, is_new=is_new, modules=modules)
-        self.tracked[key] = self.unstepped[key] = tracked
+        self.tracked[key] = self.unstepped[key] = self.new[key] = tracked
         weakref.finalize(optimizer, self._forget, key, tracked).atexit = False
         return tracked
 
@@ -109,14 +144,25 @@ class State:
         return tracked if tracked is not None else self.track(optimizer, is_new=False)
 
     def _forget(self, key: int, tracked: Tracked) -> None:
-        for table in (self.tracked, self.unstepped):
+        for table in (self.tracked, self.unstepped, self.new):
             if table.get(key) is tracked:
                 del table[key]
 
-    def candidates(self, here: Here) -> list[Tracked]:
-        """The optimizers that a backward of this thread may lead to."""
-        members = here.loop.members if here.loop is not None else []
-        return [*members, *list(self.unstepped.values())[-8:]] if self.unstepped else members
+    def judged(self) -> dict[str, bool]:
+        """By the run of each open loop, whether all its models are in the mode of evaluation."""
+        return {key: loop.is_judged() for key, loop in list(self.of_run.items())[-32:]}
+
+    def candidates(self, here: Here) -> dict[int, tuple[Tracked, Any]]:
+        """The optimizers that a backward of this thread may lead to: those that stepped here, and those that may."""
+        found = {}
+        for table in (here.stepped, self.new):
+            for key, tracked in list(table.items()):
+                optimizer = tracked.ref()
+                if optimizer is not None:
+                    found[key] = (tracked, optimizer)
+                elif table is here.stepped:
+                    del here.stepped[key]
+        return found
 
 
 state = State()

@@ -12,9 +12,10 @@ from histhooks._guard import guarded
 from histhooks._notebook import shell
 from histhooks._run import Run
 from histhooks._torch_objects import class_name
-from histhooks.integrations.torch import _models
-from histhooks.integrations.torch._loops import PATIENCE, Loop
+from histhooks.integrations.torch import _backward, _models
+from histhooks.integrations.torch._loops import Led, Loop
 from histhooks.integrations.torch._optimizers import Tracked
+from histhooks.integrations.torch._series import PATIENCE
 from histhooks.integrations.torch._state import Here, is_hosts, state, thread
 
 # Frames of these are no place of the program.
@@ -27,32 +28,46 @@ _OWN = (
 def on_step(optimizer: Any, here: Here) -> None:
     """Record a step the long way: whose it is, and all that may be new."""
     run = current.get()
-    if is_hosts(run):
-        _forget_losses(state.tracked.get(id(optimizer)), here)
-    else:
+    if not is_hosts(run):
         _on_step(optimizer, here, run)
-    here.in_closure = None
     here.had_backward = here.is_midway = False
 
 
 @guarded
 def _on_step(optimizer: Any, here: Here, run: Run | None) -> None:
     tracked = state.known(optimizer)
+    state.new.pop(id(optimizer), None)
+    is_closure = here.closure is not None and here.closure.optimizer is optimizer
+    losses, is_sure = _backward.step_ended(here, optimizer)
+    inside = _inside(optimizer, tracked, here)
+    here.steady = None
     loop = tracked.loop
-    if loop is None or not loop.is_open or (run is not None and run is not loop.run) or is_paused.get():
+    is_elsewhere = run is not None and loop is not None and run is not loop.run
+    if is_elsewhere and run is not None and loop is not None and loop.is_explicit and run.kind == "loop":
+        is_elsewhere = False  # `with record(a), record(b)`: each has its own
+    if loop is None or not loop.is_open or is_elsewhere or is_paused.get():
+        tracked.is_echo = tracked.is_echo or _is_around(tracked, inside)
         loop = _find_loop(tracked, optimizer, here, run)
+    if not tracked.is_echo:
+        here.stepped[id(optimizer)] = tracked
     if loop is not None:
         here.loop = loop
-        here.steady = loop.stepped(tracked, optimizer, here, run)
-    else:
-        _forget_losses(tracked, here)
+        here.steady = loop.stepped(tracked, optimizer, Led(losses, is_sure, is_closure), here, run)
 
 
-def _forget_losses(tracked: Tracked | None, here: Here) -> None:
-    """What led to a step that is not recorded leads to no other."""
-    if tracked is not None:
-        tracked.losses.clear()
-    here.unclaimed.clear()
+def _inside(optimizer: Any, tracked: Tracked, here: Here) -> list[Tracked]:
+    """Who stepped inside the step that ends."""
+    found = next((own for key, own in here.steps_inside if key == id(optimizer)), [])
+    here.steps_inside = [one for one in here.steps_inside if one[0] != id(optimizer)]
+    for _, own in here.steps_inside:
+        own.append(tracked)
+    return found
+
+
+def _is_around(tracked: Tracked, inside: list[Tracked]) -> bool:
+    """Whether an optimizer is one around another one, which makes its steps."""
+    first = tracked.first()
+    return first is not None and any(one.first() is first for one in inside)
 
 
 @guarded
@@ -64,9 +79,6 @@ def _find_loop(tracked: Tracked, optimizer: Any, here: Here, run: Run | None) ->
     if not state.is_automatic or not recorder.is_recording():
         return None
     before = here.loop
-    if before is not None and before.is_open and not here.had_backward and _shares(tracked, before):
-        tracked.is_echo = True  # an optimizer around another one
-        return None
     if before is not None and before.is_open and before.is_own and _steps_along(tracked, before, here):
         before.add(tracked, optimizer)
         return before
@@ -95,6 +107,8 @@ def _shares(tracked: Tracked, loop: Loop) -> bool:
 
 def _steps_along(tracked: Tracked, loop: Loop, here: Here) -> bool:
     """Whether an optimizer that steps for the first time belongs to the loop that stepped before."""
+    if loop.has_seat_for(tracked) or (tracked.kind in here.guests and tracked.number >= loop.first_number):
+        return True  # one of many that are made, used and dropped between the steps of this loop
     if _shares(tracked, loop):
         return False
     if not here.had_backward:
@@ -141,6 +155,7 @@ def open_explicit(optimizers: list[Any], models: list[Any], name: str | None) ->
     if not run.is_recorded:
         return run, None
     loop = Loop(run, here, is_own=False)
+    loop.is_explicit = True
     for optimizer in optimizers:
         loop.add(state.known(optimizer), optimizer, found if optimizer is optimizers[0] else models)
     _attach_files(run)

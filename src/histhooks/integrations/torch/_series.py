@@ -1,0 +1,116 @@
+"""The series of a loop: how losses and rates are called, and when their points go out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from histhooks._device import OnDevice, Reading
+from histhooks._run import Run
+from histhooks.integrations.torch._gradients import Loss
+from histhooks.integrations.torch._optimizers import Tracked
+from histhooks.integrations.torch._state import Here, state
+
+PATIENCE = 16  # steps for which names wait for another optimizer that may step too
+_Point = tuple[Tracked, list[Loss], list[float | None], int, int | None, int]
+
+
+class Series:
+    """What a loop leaves at each step.
+
+    Parameters
+    ----------
+    run : Run
+    here : Here
+        The thread that steps.
+    """
+
+    def __init__(self, run: Run, here: Here) -> None:
+        self.run, self._here = run, here
+        self.members: list[Tracked] = []
+        self.epoch: int | None = None
+        self.first_number = 0
+        self.held: list[_Point] | None = []
+        self._names: dict[str, str | None] = {}  # ours, and what it became where the program logs that name itself
+        self._emitted: set[str] = set()
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether the first points wait for their names."""
+        return self.held is not None
+
+    def release(self, *, is_last: bool = False) -> None:
+        """Let the first points go, once it is clear how they are called.
+
+        ``loss`` becomes ``loss/0`` where a second optimizer steps too, and the program may log a name itself.
+        """
+        if self.held is None:
+            return
+        peers = any(0 < other.number < self.first_number for other in list(state.unstepped.values()))
+        if peers and len(self.held) < PATIENCE and not is_last:
+            return
+        held, self.held = self.held, None
+        for point in held:
+            self.emit(point)
+
+    def emit(self, point: _Point) -> None:
+        tracked, losses, rates, step, epoch, now = point
+        names = tracked.names
+        if names is None or len(names) != len(rates) + 1:
+            names = tracked.names = self._names_of(tracked, len(rates))
+        run, loss_name = self.run, names[0]
+        metrics: dict[str, float] = {}
+        if losses and loss_name is not None:
+            loss = losses[0]
+            if len(losses) == 1 and loss.__class__ is float:
+                metrics[loss_name] = loss
+            elif any(isinstance(loss, OnDevice) for loss in losses):
+                run._append(("later", Reading(run, loss_name, losses, step, epoch, now)))
+            else:
+                metrics[loss_name] = sum(loss for loss in losses if isinstance(loss, float)) / len(losses)
+        for name, rate in zip(names[1:], rates):
+            if rate is not None and name is not None:
+                metrics[name] = rate
+        if metrics:
+            run._append((run, metrics, step, epoch, now))
+
+    def _names_of(self, tracked: Tracked, n_groups: int) -> list[str | None]:
+        """How the loss and the rates of an optimizer are called; None where the program logs that name itself."""
+        is_first = tracked.position == 0 and "lr" in self._emitted
+        if n_groups == 1 and (len(self.members) == 1 or is_first):
+            names = ["loss", "lr"]
+        else:
+            # What points of the first one were called, they go on to be called.
+            is_first = tracked.position == 0 and (len(self.members) == 1 or "loss" in self._emitted)
+            names = ["loss" if is_first else f"loss/{tracked.position}"]
+            names += [f"lr/{tracked.position}.{position}" for position in range(n_groups)]
+        self._emitted.update(names)
+        return [self._names.get(name, name) for name in names]
+
+    def forget_names(self) -> None:
+        self._here.steady = None
+        for member in self.members:
+            member.names = None
+
+    def settings_changed(self, tracked: Tracked, position: int, numbers: dict[str, float]) -> None:
+        """Record the new values of settings other than the learning rate, as points of this step."""
+        is_plain = len(self.members) == 1 and len(tracked.groups) == 1
+        place = "" if is_plain else f"/{tracked.position}.{position}"
+        values = {f"{key}{place}": value for key, value in numbers.items()}
+        self.run._append((self.run, values, tracked.steps, self.epoch, time.time_ns()))
+
+    # --- names that the program logs itself -----------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """See which of our names the program logs in this run, so that nothing is there twice."""
+        run, log = self.run, self.run.log
+
+        def watching(metrics: Any, *, step: int | None = None, epoch: int | None = None) -> None:
+            for name in metrics:
+                if name.__class__ is str and name not in self._names and name.startswith(("loss", "lr")):
+                    # Before our first point is out, the program logs each step; later, it logs something else.
+                    self._names[name] = f"{name}/step" if name in self._emitted else None
+                    self.forget_names()
+            log(metrics, step=step, epoch=epoch)
+
+        setattr(run, "log", watching)  # noqa: B010
