@@ -267,3 +267,17 @@ def test_each_role_of_a_run_has_a_row_that_says_what_came_of_reading_its_data(tm
         ("data", "truncated", "valid: its content was hashed by a sample"),
         ("data", "skipped", "test: its content was not hashed, since values of this object cannot be read in place"),
     ]
+
+
+def test_arrays_that_were_looked_at_before_are_known_again_and_changed_ones_are_not() -> None:
+    X, y = np.arange(12.0).reshape(4, 3), np.arange(4)
+    before = describe(X, y)
+    assert describe(X.copy(), y.copy()) == before
+    assert describe(X) != before
+    assert describe(X, y.astype("int32"))["content_hash"] != before["content_hash"]
+    assert describe(X.reshape(3, 4), y)["n_rows"] == 3
+    X[3, 2] = -1.0
+    changed = describe(X, y)
+    assert changed["content_hash"] != before["content_hash"]
+    X[3, 2] = 11.0
+    assert describe(X, y) == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,49 @@ def describe(X: Any, y: Any = None) -> dict[str, Any]:
 def look_at(X: Any, y: Any = None) -> tuple[dict[str, Any], Print]:
     """The fingerprint of data, as :func:`describe` gives it, and what is kept to know the data again."""
     X, y = at_hand(X), at_hand(y)
+    key = _key_of(X, y)
+    known = _looked_at.get(key) if key is not None else None
+    if known is not None:
+        return dict(known[0]), known[1]
     digest = hashlib.sha256()
     covers = [hash_values(X, digest)] if X is not None else []
     seen = _print(X, y, covers, digest)
     if y is not None:
         covers.append(hash_values(y, digest))
-    return _fingerprint(X, y, covers, digest), seen
+    found = _fingerprint(X, y, covers, digest)
+    if key is not None and seen.thing is None:
+        if len(_looked_at) >= _MOST_SEEN:
+            _looked_at.clear()
+        _looked_at[key] = dict(found), seen
+    return found, seen
+
+
+# What came of the latest arrays, by all that it follows from: a loop of fits looks at its data once.
+_looked_at: dict[tuple[Any, ...], tuple[dict[str, Any], Print]] = {}
+_MOST_BYTES = 1 << 20  # above, a hash covers a sample
+
+
+def _key_of(X: Any, y: Any) -> tuple[Any, ...] | None:
+    """What arrays are known again by, at the cost of reading them; None of anything but small plain arrays."""
+    numpy = sys.modules.get("numpy")
+    array: Any = getattr(numpy, "ndarray", None)
+    key: list[Any] = []
+    for part in (X, y):
+        if part is None:
+            key.append(None)
+        elif (
+            type(part) is array and part.flags.c_contiguous and part.nbytes <= _MOST_BYTES and part.dtype.kind in "biuf"
+        ):
+            import xxhash
+
+            key += [part.shape, part.dtype.str, part.flags.f_contiguous, xxhash.xxh3_128_digest(part)]
+        else:
+            return None
+    return tuple(key)
+
+
+def _is_plain(array: Any) -> bool:
+    return array.dtype.kind in "biuf" and array.dtype.metadata is None
 
 
 def print_at(X: Any, y: Any = None) -> Print:
