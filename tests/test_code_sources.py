@@ -97,7 +97,8 @@ def test_no_row_of_a_changed_or_new_table_reaches_the_store_and_code_does(reposi
     (repository / "conf.yaml").write_text("lr: 0.2\n")
     (repository / "new.csv").write_text(ROWS)
     (repository / "new.json").write_text('[{"name": "Carol White"}]')
-    (repository / "helper.py").write_text("width = 1\r\n")
+    (repository / "helper.py").write_bytes(b"width = 1\r\n")
+    (repository / ".env").write_text("PASSWORD=correct-horse-battery\n")
     python(repository, "train.py")
     store = repository / "histhooks.db"
     assert b"Carol" not in bytes_of(store)
@@ -108,7 +109,9 @@ def test_no_row_of_a_changed_or_new_table_reaches_the_store_and_code_does(reposi
     assert set(facts["others_changed"]) == {*tables[:-1], "odd näme.csv", "other.csv"}
     assert facts["others_changed"]["gone.csv"]["state"] == "deleted"
     assert facts["others_changed"]["data.csv"]["size_bytes"] == len(ROWS)
-    assert set(facts["others_untracked"]) == {"new.csv", "new.json"}
+    assert set(facts["others_untracked"]) == {"new.csv", "new.json", ".env"}
+    assert facts["others_untracked"][".env"]["sha256"] is None  # of a secret not even a hash
+    assert len(facts["others_untracked"]["new.csv"]["sha256"]) == 64
     assert facts["sources"] == {}
     with History(store) as history:
         run = history.run("last")

@@ -210,7 +210,11 @@ def _other(path: Path, state: str, room: list[int]) -> dict[str, Any]:
         facts["size_bytes"] = path.stat().st_size
         if facts["size_bytes"] <= room[0]:
             with path.open("rb") as file:
-                facts["is_binary"] = b"\0" in file.read(8000)  # as git tells (buffer_is_binary in xdiff-interface.c)
+                head = file.read(_FILE_BYTES)
+                facts["is_binary"] = b"\0" in head[:8000]  # as git tells (buffer_is_binary in xdiff-interface.c)
+                text = "" if facts["is_binary"] else head.decode("utf-8", "replace")
+                if mask_text(text) != text:
+                    return facts  # no hash is kept of text that had to be masked
                 file.seek(0)
                 facts["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
             room[0] -= facts["size_bytes"]
