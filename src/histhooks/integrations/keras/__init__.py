@@ -42,7 +42,8 @@ a backup that was taken up                  that file as an artifact that was re
 callbacks                                   param `callbacks`, by class
 ``evaluate`` after a fit, or inside it      points of the run that trains that model, one a call: `test_<name>` on new
                                             data, `train_<name>` and `valid_<name>` on that of the fit, `unsaid_<name>`
-                                            where the data cannot be compared
+                                            where the data cannot be compared; `test_<name>/after` where there were such
+                                            points inside the fit
 ``evaluate`` of a model not trained here    a run of kind `evaluate`
 ``fit`` inside a fit                        a run of its own inside that of the other, also of the same model
 ``predict`` inside a fit                    nothing
@@ -243,17 +244,18 @@ def _around_list_init(
     yield
     fit, evaluation = fitting.get(), _evaluating.get()
     if fit is not None or evaluation is not None:
-        _enter(args[0], bind(original, args, kwargs), fit, evaluation)
+        _enter(args[0], fit, evaluation)
 
 
 @guarded
-def _enter(callbacks: Any, arguments: Mapping[str, Any], fit: Fit | None, evaluation: Evaluation | None) -> None:
+def _enter(callbacks: Any, fit: Fit | None, evaluation: Evaluation | None) -> None:
     """Listen to the list that the call which goes on has just made, and to none that code inside it makes."""
-    model, adds_history = arguments.get("model"), bool(arguments.get("add_history"))
+    # Who wraps the constructor may hide its arguments.
+    model, has_history = vars(callbacks).get("_model"), vars(callbacks).get("_history") is not None
     if evaluation is not None:
-        if evaluation.callbacks is None and evaluation.model is model and not adds_history:
+        if evaluation.callbacks is None and evaluation.model is model:
             evaluation.enter(callbacks)
-    elif fit is not None and fit.callbacks is None and fit.model is model and adds_history:
+    elif fit is not None and fit.callbacks is None and fit.model is model and has_history:
         _enter_fit(fit, callbacks)
 
 
@@ -294,6 +296,8 @@ def _begin_evaluation(bound: dict[str, Any]) -> Evaluation | None:
         return None
     if outer is not None and outer.model is model:
         return None  # wrapped twice, see _trainers
+    if (bound.get("kwargs") or {}).get("_use_cached_eval_dataset"):
+        return None  # of a fit that nobody listens to
     # Who asked for a fit to be recorded asked for what is evaluated inside it.
     if not (_may_record(given) or (fit is not None and recorder.is_recording())):
         return None

@@ -11,6 +11,7 @@ import functools
 import struct
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -30,7 +31,7 @@ from histhooks.integrations.keras._settings import (
 )
 
 # What schedules of the program gave last, by the id of the optimizer.
-_given: dict[int, tuple[weakref.ref[Any], list[Any]]] = {}
+_given: dict[int, _Given] = {}
 _observer = Patches()
 
 
@@ -45,6 +46,7 @@ class Optimizers:
         self._model = model
         self._kept: dict[str, Any] | None = None
         self._logged = 0
+        self._watched: list[int] = []
 
     def items(self) -> list[tuple[str, Any]]:
         """Names and optimizers, in the order in which the model got them."""
@@ -97,17 +99,35 @@ class Optimizers:
     def watch(self) -> None:
         """Begin to see what schedules of the program give, where nothing else can tell it."""
         for _, optimizer in self.items():
-            if _is_observed(optimizer):
-                key = id(optimizer)
-                _given.setdefault(key, (weakref.ref(optimizer, functools.partial(_gone, key)), []))
-                if not _observer:
-                    base = next(kind for kind in type(optimizer).__mro__ if _READ in vars(kind))
-                    _observer.wrap(base, _READ, _around_reading)
+            if not _is_observed(optimizer):
+                continue
+            key = id(optimizer)
+            known = _given.get(key) or _Given(weakref.ref(optimizer, functools.partial(_gone, key)))
+            known.watchers += 1  # a fit inside a fit may train the same model
+            _given[key] = known
+            self._watched.append(key)
+            if not _observer:
+                base = next(kind for kind in type(optimizer).__mro__ if _READ in vars(kind))
+                _observer.wrap(base, _READ, _around_reading)
 
     def unwatch(self) -> None:
         """See them no longer."""
-        for _, optimizer in self.items():
-            _gone(id(optimizer))
+        while self._watched:
+            key = self._watched.pop()
+            known = _given.get(key)
+            if known is not None:
+                known.watchers -= 1
+                if not known.watchers:
+                    _gone(key)
+
+
+@dataclass(slots=True)
+class _Given:
+    """What a schedule gave last, of an optimizer that is watched."""
+
+    optimizer: weakref.ref[Any]
+    rate: Any = None
+    watchers: int = 0
 
 
 def _gone(key: int, reference: Any = None) -> None:
@@ -136,7 +156,7 @@ def _around_reading(original: Callable[..., Any], args: tuple[Any, ...], kwargs:
     rate = original(*args, **kwargs)
     kept = _given.get(id(args[0])) if args else None
     if kept is not None:
-        kept[1][:] = [rate]
+        kept.rate = rate
     return rate
 
 
@@ -159,7 +179,7 @@ def _accumulated(optimizer: Any) -> int:
 def _rate_at_last_step(optimizer: Any) -> float | None:
     kept = _given.get(id(optimizer))
     if kept is not None:
-        return float(_number(kept[1][0])) if kept[1] else None
+        return None if kept.rate is None else float(_number(kept.rate))
     # A schedule is asked with the count of batches, also where several make a step together.
     together = _accumulated(optimizer)
     return learning_rate(optimizer, max(0, _count_of(optimizer) // together * together - 1))

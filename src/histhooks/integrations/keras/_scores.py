@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -21,6 +22,8 @@ from histhooks.integrations.keras._logs import numbers_in
 from histhooks.integrations.keras._optimizers import Optimizers
 
 Open = Callable[..., Run]
+# Series of scores that came while a run went on.
+_before_end: weakref.WeakKeyDictionary[Run, set[str]] = weakref.WeakKeyDictionary()
 
 
 class Evaluation:
@@ -102,10 +105,19 @@ def _log_scores(run: Run | None, scored: Scored | None, evaluation: Evaluation, 
         numbers, odd = numbers_in(evaluation.scores)
         for name, why in odd.items():
             run.missing("metrics", f"evaluate: {name}: {why}")
-        for name in numbers:
-            known = run.what_is(name)
-            run.declare_metric(f"{split}_{name}", metric=known.metric, split=split, direction=known.direction)
+        named = {}
+        for name, value in numbers.items():
+            known, series = run.what_is(name), _series_of(run, f"{split}_{name}")
+            run.declare_metric(series, metric=known.metric, split=split, direction=known.direction)
+            named[series] = value
         optimizers = Optimizers(evaluation.model) if fit is None else fit.optimizers
         step = gathered(run, "metrics", optimizers.last_step, what="step")
-        named = {f"{split}_{name}": value for name, value in numbers.items()}
         run.log(named, step=step, epoch=None if fit is None else fit.epoch)
+
+
+def _series_of(run: Run, name: str) -> str:
+    """The name of a series, with `/after` where the run had one of this name before its end, which cannot go on."""
+    if run.status == "running":
+        _before_end.setdefault(run, set()).add(name)
+        return name
+    return f"{name}/after" if name in _before_end.get(run, ()) else name
