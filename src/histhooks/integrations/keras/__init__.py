@@ -73,7 +73,7 @@ TensorFlow 2.21, the latter two where they are installed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from types import FunctionType
 from typing import Any
