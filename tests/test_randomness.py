@@ -167,6 +167,8 @@ with histhooks.start_run("a"):
         ("random.random()", "no seed was set"),
         ("random.Random(3).random()", "random Random(3)"),
         ("random.seed(7); random.random()", "random seed(7)"),
+        ("import numpy", "no generator was used"),
+        ("import numpy; numpy.random.rand()", "no seed was set"),
     ],
 )
 @pytest.mark.parametrize("is_before", [True, False])

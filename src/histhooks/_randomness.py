@@ -280,6 +280,9 @@ def at_session_end() -> None:
     import hashlib
 
     engine = _engine.engine
+    while _early:
+        _, (point, early) = _early.popitem()
+        engine.buffer.append(_entry(early, point, None))
     for state in _states():
         known = _latest.get((engine.session_id, state[0], state[1]))
         if known is not None and known != hashlib.sha256(state[3]).hexdigest():
@@ -310,8 +313,19 @@ def _installer(names: tuple[str, ...], library: str) -> Callable[[ModuleType], N
             if owner is not None and name in vars(owner):
                 around = _watch_param(name) if library == "sklearn" else _around(library)
                 _patches.wrap(owner, name, around, of_any_kind=library != "sklearn")
+        _keep_first(module)
 
     return install
+
+
+@guarded
+def _keep_first(module: ModuleType) -> None:
+    """Keep where a generator stands when its library comes: what draws before the first run is known by that.
+
+    Not that of torch: asked while torch is imported, its generator ends the process (2.x).
+    """
+    if module.__name__ in ("random", "numpy.random"):
+        _keeper(module.__name__)(module)
 
 
 def _keeper(name: str) -> Callable[[ModuleType], None]:
@@ -330,7 +344,7 @@ def install() -> None:
     for module, names, library in _SEEDING:
         when_imported(module, _installer(names, library))
     for name in _STATES:
-        # A library that comes later is looked at by the first run after it.
+        # A library that comes later is looked at when it comes; torch by the first run after it.
         if _is_ready(name):
             _keeper(name)(sys.modules[name])
 

@@ -20,10 +20,15 @@ def why_none(run: RunRecord) -> str:
         That no seed was set, where a global generator of its process moved all the same; that none was used, where all
         stood at the end as at the beginning; empty where nobody looked at the end.
     """
-    sql = "SELECT library, device, count(DISTINCT digest) FROM rng_states WHERE session_id = ? GROUP BY library, device"
+    sql = (
+        "SELECT count(DISTINCT digest), max(point = 'process_start') FROM rng_states WHERE session_id = ? "
+        "GROUP BY library, device"
+    )
     session = run.row["session_id"]
-    counts = [count for _, _, count in run.history.cursor(sql, session)]
-    if any(count > 1 for count in counts):
+    found = run.history.cursor(sql, session).fetchall()
+    if any(count > 1 for count, _ in found):
         return UNSEEDED
+    if not all(is_early for _, is_early in found):
+        return ""  # of a library that came later (torch): nobody knows what drew before the first run
     (ended,) = run.history.cursor("SELECT ended_at FROM sessions WHERE id = ?", session).fetchone() or (None,)
     return UNUSED if ended is not None else ""
