@@ -22,8 +22,9 @@ from histhooks.history._asking.functions import register
 from histhooks.history._asking.listing import build
 from histhooks.history._asking.selectors import find, select
 from histhooks.history._curves.series import Series
+from histhooks.history._held import Held
 from histhooks.history._lists import Runs
-from histhooks.history._opening import locate, open_store
+from histhooks.history._opening import Opened, locate
 from histhooks.history._ranking import Best
 from histhooks.history._records import RunRecord
 
@@ -41,7 +42,8 @@ class History:
     Parameters
     ----------
     store : str or path, optional
-        By default the store that recording would use here.
+        By default the store that this program records to, or that recording would use here. What the program logged
+        before a question is waited for.
 
     Attributes
     ----------
@@ -58,16 +60,19 @@ class History:
 
     def __init__(self, store: str | os.PathLike[str] | None = None) -> None:
         self.path = locate(store)
-        self._open()
-
-    def _open(self) -> None:
-        self._opened = open_store(self.path)
-        self.spools = self._opened.spools
-        self._connection = self._opened.connection
-        self._connection.row_factory = sqlite3.Row
         self.tell: Callable[[str], None] = _silent
+        self._held = Held(self.path, self._prepare)
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        with self._held.asked() as connection:
+            return connection
+
+    def _prepare(self, opened: Opened) -> None:
+        self.spools = opened.spools
+        opened.connection.row_factory = sqlite3.Row
         self.known_bests: dict[tuple[str, str, int], Best] = {}  # by run, metric and count of points
-        register(self)
+        register(self, opened.connection)
 
     def __repr__(self) -> str:
         return f"<History {str(self.path)!r}>"
@@ -85,7 +90,7 @@ class History:
 
     def close(self) -> None:
         """Close the store."""
-        self._opened.close()
+        self._held.close()
 
     def refresh(self) -> None:
         """See what came since: who still runs is judged again, and what is read from spools or a copy is read anew.
@@ -93,9 +98,8 @@ class History:
         What else is written to the store is seen without it.
         """
         self.__dict__.pop("_judged", None)
-        if self.spools or not self._opened.is_live or waiting(self.path):
-            self._opened.close()
-            self._open()
+        if self.spools or not self._held.is_live or waiting(self.path):
+            self._held.reopen()
 
     def sql(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """Rows of a query of one's own; nothing can be written.
@@ -116,16 +120,18 @@ class History:
             Where SQLite refuses it.
         """
         try:
-            return [dict(row) for row in self._connection.execute(query, values)]
+            with self._held.asked() as connection:
+                return [dict(row) for row in connection.execute(query, values)]
         except (sqlite3.Error, UnicodeError) as error:  # the latter of half a character, and of damaged files
             raise QueryError(f"SQLite refuses the query: {error}") from error
 
     def cursor(self, query: str, *values: Any) -> sqlite3.Cursor:
         """Rows of a query as plain tuples, one at a time; otherwise as :meth:`sql`."""
-        cursor = self._connection.cursor()
-        cursor.row_factory = None
         try:
-            return cursor.execute(query, values)
+            with self._held.asked() as connection:
+                cursor = self._held.watch(connection.cursor())
+                cursor.row_factory = None
+                return cursor.execute(query, values)
         except (sqlite3.Error, UnicodeError) as error:  # the latter of half a character, and of damaged files
             raise QueryError(f"SQLite refuses the query: {error}") from error
 

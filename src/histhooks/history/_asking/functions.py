@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from fnmatch import translate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
     from histhooks.history import History
 
 
-def register(history: History) -> None:
+def register(history: History, connection: sqlite3.Connection) -> None:
     """Teach a connection our functions; all but `hh_settled` depend on their arguments only."""
-    connection = history._connection
     for name, count, function in (
         ("hh_number", 1, number),
         ("hh_text", 1, text),
