@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-MOST = int(os.environ.get("HISTHOOKS_LOOPS", "150"))
+MOST = int(os.environ.get("HISTHOOKS_LOOPS", "60"))
 
 
 class Child:

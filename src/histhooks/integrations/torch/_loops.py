@@ -142,7 +142,7 @@ class Loop(Series):
         kin = [one for one in self.members if one.kind == tracked.kind]
         if kin and self._here.is_in_backward:
             return None, True  # one for each parameter, which steps as soon as that has its gradient
-        gone = next((one for one in kin if one.ref() is None), None)
+        gone = next((one for one in kin if one.ref() is None and one.last < tracked.made), None)
         if gone is not None or len(self.members) < _MOST_SEATS:
             return gone, False
         idle = min(kin, key=lambda one: one.last, default=None)
@@ -151,7 +151,7 @@ class Loop(Series):
 
     def has_seat_for(self, tracked: Tracked) -> bool:
         """Whether one of the kind of an optimizer was here, and is gone."""
-        return any(one.kind == tracked.kind and one.ref() is None for one in self.members)
+        return any(one.kind == tracked.kind and one.ref() is None and one.last < tracked.made for one in self.members)
 
     def _say_beyond(self, why: str) -> None:
         if why not in self._unsaid:
