@@ -133,7 +133,7 @@ class Engine:
                     _register()
                     _signals.install(self)
                     _closing.watch(forks)
-                    self.writer.start()
+                    _start(self.writer)
                 except BaseException:
                     self.writer = None  # the next run tries again
                     raise
@@ -217,6 +217,8 @@ class Engine:
         writer = self.writer
         if writer is None or self.ended or self.pid != os.getpid():
             return True
+        if writer.ident is None:  # it writes at the end
+            return False
         done = threading.Event()
         self.buffer.append(("after", done.set))
         writer.wake.set()
@@ -270,12 +272,23 @@ class Engine:
         writer.finish(
             status, signal, _exit_code_of(error) if status == "failed" and error is not None else self.exit_code
         )
+        if writer.ident is None:
+            writer.run()
         is_written = writer.done.wait(timeout_s) and not writer.has_failed
         is_written = is_written or writer.rescue(3.0 if signal is None else _RESCUE_S)
         if not is_written and signal is None:  # a signal leaves no time for stderr, which may hang too
             warn_once("rescue", f"what was recorded last is lost: {writer.path} hangs, and no spool was there in time")
         _root.give_up()
         _closing.unwatch()
+
+
+def _start(writer: Writer) -> None:
+    try:
+        writer.start()
+    except RuntimeError:
+        if threading.main_thread().is_alive():
+            raise
+        # Since Python 3.12 no thread begins on the way out (atexit callbacks): finish() writes on this one.
 
 
 def ignore(entry: Any) -> None:
