@@ -110,7 +110,7 @@ class Child:
 
     def close(self) -> None:
         """Let it end."""
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=300)
         assert self.process.returncode == 0, self.errors.read_text()[-5000:]
 
 
