@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from histhooks import _code, _gather, _origin, _settle
 from histhooks._batch import Assembler, Batch
@@ -78,10 +78,35 @@ class Writer(threading.Thread):
         self._tell: Callable[[str], None] = say
         self._n_logs = 0
         self._look = _gather.Look(engine.session_id, _code.entry_file(), engine.buffer.extend, self.importing)
-        self._gathering = threading.Thread(target=self._gather, name="histhooks-gather", daemon=True)
+        self._gathering = threading.Thread(target=self._gather_soon, name="histhooks-gather", daemon=True)
+        self._may_gather: Literal["yes", "no", "not yet"] = "not yet"
+        self._decided = threading.Event()
         self._cells = Cells()
         self._waiting = Waiting()
         self._sampler = Sampler()
+
+    def start(self) -> None:
+        """Start this thread, and the one that gathers, which waits for it.
+
+        Both begin on the program's thread: since Python 3.12 none can once the interpreter is on its way out, and a
+        program of a few lines is there before the session has begun.
+
+        Raises
+        ------
+        RuntimeError
+            Where no thread can be started.
+        """
+        try:
+            self._gathering.start()
+            super().start()
+        except RuntimeError:
+            self._let_gather("no")
+            raise
+
+    def _let_gather(self, may: Literal["yes", "no"]) -> None:
+        if self._may_gather == "not yet":
+            self._may_gather = may
+            self._decided.set()
 
     def finish(self, status: str, signal: str | None, exit_code: int | None) -> None:
         """Ask for the end of the session; :attr:`done` is set when it is written."""
@@ -114,6 +139,7 @@ class Writer(threading.Thread):
             self._give_up()
             warn_once("writer", f"the writer stopped: {type(error).__name__}: {error}; run `histhooks doctor`")
         finally:
+            self._let_gather("no")
             self._cells.close()
             self.done.set()
 
@@ -139,11 +165,10 @@ class Writer(threading.Thread):
         self._write([first])
         remember(self.path)
         self._flush()
-        try:
-            self._gathering.start()
-        except RuntimeError:  # the interpreter is on its way out: since Python 3.12 it starts no more threads
+        if self.ident is None:  # the thread that ends the session writes it (`_engine._start`)
             self._look.inquiry.within(_LOOK_S)
             self._gather()
+        self._let_gather("yes")
         self._attempt(self._look_after_others)
         self._flush()
 
@@ -168,6 +193,11 @@ class Writer(threading.Thread):
         if self._final.get("signal"):
             return 0.0
         return PATIENCE_AT_END_S if self._stopping.is_set() else _SOON_S if self.engine.buffer else 3600.0
+
+    def _gather_soon(self) -> None:
+        self._decided.wait()
+        if self._may_gather == "yes":
+            self._gather()
 
     def _gather(self) -> None:
         """Gather what the session runs on.
@@ -313,8 +343,12 @@ class Writer(threading.Thread):
             self.importing.release()
         if has_more:
             late = partial(self._attempt, self._late_sources)
-            self._gathering = threading.Thread(target=late, name="histhooks-gather", daemon=True)
-            self._gathering.start()
+            gathering = threading.Thread(target=late, name="histhooks-gather", daemon=True)
+            try:
+                gathering.start()
+                self._gathering = gathering
+            except RuntimeError:  # on the way out, where `_end_gathering` looks once more
+                pass
         if sample:
             now = time.time_ns()
             entries += [
