@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histhooks._data import describe, print_at
+from histhooks._run_facts import Facts
 from histhooks._same_data import KnownData
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
@@ -237,6 +238,28 @@ def test_rows_of_the_training_data_are_no_new_data() -> None:
         assert rows.split_of(np.vstack([train, new]), 150)[0] is None
     assert texts.split_of(["others"] * 100, 100) == (None, "it has as many rows as the parts that trained together")
     assert texts.split_of(["others"] * 37, 37) == ("test", "")
+
+
+def test_rows_are_hashed_once_for_each_content() -> None:
+    def rows_of(array: Any) -> Any:
+        run_data = Facts(None)
+        run_data.id = str(id(array))
+        run_data.know("train", print_at(array), array)
+        assert run_data.data is not None
+        assert run_data.data.rows is not None
+        return run_data.data.rows
+
+    random = np.random.RandomState(1)
+    train = random.rand(60, 3)
+    before, again = rows_of(train), rows_of(train.copy())
+    assert before._hashes[0] is again._hashes[0]
+    kept = train.copy()
+    train[7] += 1.0  # in place: the same object has other rows
+    after = rows_of(train)
+    assert after.split_of(train, 60) == ("train", "")
+    assert before.split_of(kept, 60) == ("train", "")
+    assert before.split_of(train, 60) == (None, "59 of its 60 rows are rows of the training data")
+    assert after.split_of(kept, 60) == (None, "59 of its 60 rows are rows of the training data")
 
 
 def pandas_of(array: object) -> object:

@@ -388,7 +388,8 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     out = {}
     for key, value in row.items():
         if value.__class__ is str:
-            value = clean_text(value)
+            if not value.isascii():
+                value = clean_text(value)
         elif value.__class__ is bool:
             value = int(value)
         elif value is not None and (key in _REAL or value.__class__ is float):

@@ -69,6 +69,8 @@ _noted: set[tuple[Any, ...]] = set()
 _early: dict[str, tuple[Any, ...]] = {}
 _hashed: set[str] = set()
 _latest: dict[tuple[Any, ...], str] = {}
+# The state that a generator had when it was read last, and its digest: between most runs nothing is drawn.
+_digests: dict[tuple[str, str | None], tuple[bytes, str]] = {}
 _seeding: ContextVar[str | None] = ContextVar("histhooks_seeding", default=None)
 
 
@@ -235,13 +237,22 @@ def _states(*modules: str) -> Iterator[State]:
             yield from _STATES[module]()
 
 
+def _digest_of(state: State) -> str:
+    library, device, _, data = state
+    known = _digests.get((library, device))
+    if known is None or known[0] != data:
+        import hashlib
+
+        known = _digests[library, device] = (data, hashlib.sha256(data).hexdigest())
+    return known[1]
+
+
 def _entry(state: State, point: str, run_id: str | None) -> tuple[Any, ...]:
-    import hashlib
     import zlib
 
     library, device, algorithm, data = state
     engine = _engine.engine
-    digest = hashlib.sha256(data).hexdigest()
+    digest = _digest_of(state)
     _latest[engine.session_id, library, device] = digest
     is_known = digest in engine.known_states
     engine.known_states.add(digest)
@@ -277,15 +288,13 @@ def at_run_start(run: Run) -> None:
 @guarded
 def at_session_end() -> None:
     """Record where the global generators stand, where that is not known yet."""
-    import hashlib
-
     engine = _engine.engine
     while _early:
         _, (point, early) = _early.popitem()
         engine.buffer.append(_entry(early, point, None))
     for state in _states():
         known = _latest.get((engine.session_id, state[0], state[1]))
-        if known is not None and known != hashlib.sha256(state[3]).hexdigest():
+        if known is not None and known != _digest_of(state):
             engine.buffer.append(_entry(state, "process_end", None))
 
 

@@ -13,6 +13,8 @@ from typing import Any
 from histhooks._same_data import array_of
 
 _MOST = 1 << 18  # rows of one run, of eight bytes each
+_MOST_KEPT = 1 << 14  # rows of one array whose hashes are kept for the next run, 128 KiB
+_MOST_SEEN = 16
 _SHARE = 0.5  # of rows that are known: fewer may be equal by chance, as rows of few whole numbers are
 
 
@@ -27,13 +29,21 @@ class Rows:
         self._n = 0
         self.is_whole = True
 
-    def add(self, X: Any, n_rows: int | None) -> None:
-        """Keep the rows of data that trained; of data that has none that can be read, how many they are."""
+    def add(self, X: Any, n_rows: int | None, values: bytes | None = None) -> None:
+        """Keep the rows of data that trained; of data that has none that can be read, how many they are.
+
+        Parameters
+        ----------
+        X : array-like
+        n_rows : int or None
+        values : bytes, optional
+            The hash of all its numbers (:attr:`histhooks._same_data.Print.values`), as they are now.
+        """
         if len(self._counts) < _MOST:
             self._counts.append(n_rows or 0)
         if not self.is_whole:
             return
-        hashes = _hashes_of(X)
+        hashes = _known_hashes(X, values)
         if hashes is None:
             self.is_whole, self._hashes = False, []
             return
@@ -66,6 +76,21 @@ class Rows:
 def _unique(hashes: list[Any]) -> Any:
     numpy = sys.modules["numpy"]
     return numpy.unique(numpy.concatenate(hashes))
+
+
+# Those of the latest arrays, by the hash of their numbers: a loop of fits hashes the rows of its data once.
+_seen: dict[bytes, Any] = {}
+
+
+def _known_hashes(X: Any, values: bytes | None) -> Any:
+    hashes = _seen.get(values) if values is not None else None
+    if hashes is None:
+        hashes = _hashes_of(X)
+        if values is not None and hashes is not None and len(hashes) <= _MOST_KEPT:
+            if len(_seen) >= _MOST_SEEN:
+                _seen.clear()
+            _seen[values] = hashes
+    return hashes
 
 
 def _hashes_of(X: Any) -> Any:

@@ -179,7 +179,7 @@ class Facts:
             from histhooks._rows import Rows
 
             self.data.rows = self.data.rows or Rows()
-            self.data.rows.add(X, seen.shape[0] if seen.shape else None)
+            self.data.rows.add(X, seen.shape[0] if seen.shape else None, None if X is None else seen.values)
 
     def _log_fingerprint(self, role: str, found: dict[str, Any], name: str | None, source: str | None) -> None:
         from histhooks import _data

@@ -23,7 +23,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from histhooks._engine import Engine
 
+# signal.getsignal() looks each answer up in two enums, which costs as much as all else that a run asks of signals.
+_handler_of: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ()
 _GRACE_S = 0.45
 _MARK = b"\xff"  # no signal has this number
@@ -63,7 +65,7 @@ def renew() -> None:
         before = signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
         is_ours = before in (-1, _pipe[1]) or not _give_back(before)
         for number in _SIGNALS:
-            found = signal.getsignal(number)
+            found = _handler_of(number)
             if is_ours and found == signal.SIG_DFL:
                 signal.signal(number, handle)
                 _installed.add(number)

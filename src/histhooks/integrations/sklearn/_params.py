@@ -24,11 +24,19 @@ def log_estimator_params(run: Run, estimator: Any, prefix: str = "") -> None:
         params = dict(_one_by_one(run, estimator, "", 0, ()))
     chosen: dict[str, Any] = {}
     defaults: dict[str, Any] = {}
+    own = answer(_NOTHING, _defaults_of, type(estimator))
     for key, value in params.items():
-        is_default = gathered(run, "params", _is_default, params, estimator, key, value, what=key)
+        # Most are left as they are; a param of an estimator inside has a name that the class lacks.
+        is_default = (key in own and value is own[key]) or gathered(
+            run, "params", _is_default, params, estimator, key, value, what=key
+        )
         (defaults if is_default else chosen)[prefix + key] = value
     run.log_params(chosen, source="argument")
     run.log_params(defaults, source="default")
+
+
+def _defaults_of(kind: type) -> dict[str, Any]:
+    return parameters_of(kind).defaults
 
 
 def _asked_for(estimator: Any) -> dict[str, Any]:
