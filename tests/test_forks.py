@@ -172,11 +172,17 @@ def test_what_sqlite_has_open_is_closed_before_its_descriptors_are(store_path: P
             signal.signal(signal.SIGUSR1, lambda *_: None)
             os.kill(os.getpid(), signal.SIGUSR1)  # Python writes its number into a pipe, while there is one
             time.sleep(0.1)
+        for file in mine:  # else Python 3.13 tells of each at its end
+            try: file.close()
+            except OSError: pass
     """
     code, _, err = run_program(program, store_path)
-    assert (code, err) == (0, "")
-    assert query(store_path, COUNTS) == [("one", 2002)]
-    assert [name for name in os.listdir(tmp_path) if name.startswith(store_path.name)] == [store_path.name]
+    assert code == 0, err
+    # A number that is closed one by one just as SQLite gets it is noticed, and the session goes on in a spool.
+    assert all("this session records in a spool" in line for line in err.splitlines())
+    run_program("import histhooks; histhooks.start_run('next').end()", store_path)  # brings it home
+    assert query(store_path, COUNTS + " LIMIT 1") == [("one", 2002)]
+    assert [name for name in os.listdir(tmp_path) if name.startswith(store_path.name + "-")] == []
     assert {file.read_bytes() for file in tmp_path.glob("mine.*")} == {b""}
     assert verify(store_path).problems == []
 

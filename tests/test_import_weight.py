@@ -84,6 +84,7 @@ with histhooks.start_run(tags={"team": "red"}) as run:
     run.log({"loss": 1.0})
     run.note("so far so good")
     histhooks.flush()
+seen = [what for what in seen if not (what[1].startswith("/proc/") and what[1].endswith("/stat"))]  # who started whom
 print([what for what in seen if not what[1].endswith((".py", ".pyc", ".so")) and ".pyc." not in what[1]])
 """
 

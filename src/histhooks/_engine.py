@@ -389,3 +389,10 @@ def _register() -> None:
 def _at_exit() -> None:
     engine.is_exiting = True
     engine.finish()
+    if type(uncaught()) is KeyboardInterrupt:
+        # The interpreter ends by SIGINT then, and forgets it where anybody runs a string meanwhile, as dataclasses do
+        # (`unhandled_keyboard_interrupt` in pythonrun.c).
+        try:
+            exec("raise KeyboardInterrupt")
+        except KeyboardInterrupt:
+            pass

@@ -142,6 +142,8 @@ def _kept(name: str) -> str | None:
         return None
     if _is_installed(name) or os.path.isfile(name) or name.startswith(("<attrs generated", "<string>-")):
         return None
+    if name == "<string>" and command_text() is not None:  # what -c was given, since Python 3.13
+        return None
     return "".join(entry[2])
 
 
