@@ -218,7 +218,7 @@ class Machine:
 
     def attack(self, path: list[int], steps: int) -> None:
         delta = torch.zeros(3, requires_grad=True)
-        optimizer = torch.optim.SGD([delta], lr=1e-3)
+        optimizer = torch.optim.RMSprop([delta], lr=1e-3)  # of a kind of its own: the next one goes on for it
         for _ in range(steps):
             optimizer.zero_grad()
             loss = self.loss_of(path, delta)

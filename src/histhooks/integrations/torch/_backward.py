@@ -11,7 +11,7 @@ import torch
 from histhooks import _device
 from histhooks._engine import current, is_paused
 from histhooks._guard import guarded
-from histhooks.integrations.torch._gradients import Backward, Loss, Witness, changed, reaches
+from histhooks.integrations.torch._gradients import Backward, Loss, Witness, changed, leaves, reaches
 from histhooks.integrations.torch._state import Closure, Here, Running, is_hosts, state, thread
 
 
@@ -40,9 +40,12 @@ def before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Running | 
     here = thread.here
     if here.loop is not None and here.loop.is_holding:
         here.loop.release()
-    if here.is_in_backward:
-        return None  # as of a checkpointed layer: a part of the outer one
     tensor = args[0] if args else kwargs.get("tensors")
+    if here.is_in_backward:  # as of a checkpointed layer: a part of the outer one, whose graph hides it
+        running = here.running
+        if state.new and running is not None and isinstance(running.marks, list):
+            running.marks += here.gradients.before(state.claim(here, {id(p) for p in leaves(tensor)}))
+        return None
     if (args[1] if len(args) > 1 else kwargs.get("grad_tensors")) is not None:
         loss = None  # a vector's
     else:
@@ -50,12 +53,16 @@ def before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Running | 
     if loss is not None:
         here.had_backward = here.is_midway = True
     here.steady = None
-    return Running(Backward(loss), look_before(here))
+    inputs = args[5] if len(args) > 5 else kwargs.get("inputs")
+    return Running(Backward(loss), look_before(here, tensor, inputs))
 
 
-def look_before(here: Here) -> Any:
+def look_before(here: Here, tensors: Any, inputs: Any) -> Any:
     """How gradients are before a backward; a witness alone, where it stands for them."""
     gradients = here.gradients
+    if (state.new or not here.stepped) and state.tracked and here.n_claims:
+        here.n_claims -= 1
+        state.claim(here, {id(p) for p in leaves(tensors, inputs)})
     witness = gradients.witness
     if witness is not None and here.closure is None and _is_only(here, witness) and witness.is_whole():
         gradient = witness.parameter.grad

@@ -318,7 +318,7 @@ def is_zero(gradient: Any) -> bool | None:
 
 def leaves(tensors: Any, inputs: Any = None) -> list[Any]:
     """The leaves that a backward gives gradients to, by its graph, which outlives the backward."""
-    given = [tensors] if isinstance(tensors, torch.Tensor) else tensors
+    given = [tensors] if isinstance(tensors, torch.Tensor) else tensors if isinstance(tensors, Sequence) else []
     stack = [tensor.grad_fn for tensor in given if getattr(tensor, "grad_fn", None) is not None]
     seen = set(stack)
     found = []

@@ -114,7 +114,6 @@ class Loop(Series):
         self.forget_names()
         self._alive += 1
         state.unstepped.pop(id(optimizer), None)
-        self._here.stepped[id(optimizer)] = tracked
         if before is not None:
             tracked.takes_over(before)
             self.members[self.members.index(before)] = tracked

@@ -15,6 +15,7 @@ from histhooks.integrations.torch._gradients import next_number
 if TYPE_CHECKING:
     from histhooks.integrations.torch._files import Loaded
     from histhooks.integrations.torch._loops import Loop
+    from histhooks.integrations.torch._state import Here
 
 # A schedule that moves each step would leave a row each step; its series has all of it.
 _MOST_ROWS = 100
@@ -103,6 +104,9 @@ class Tracked:
     ----------
     number : int
         In the order of construction, from 1; 0 where nobody saw that.
+    owner : Here or None
+        The thread that may look at its gradients: PyTorch writes ``p.grad`` in backward without the interpreter's lock,
+        so to read it while another thread's backward runs would end the process.
     steps : int
         Steps that were recorded in its loop.
     backwards : int
@@ -117,13 +121,14 @@ class Tracked:
 
     __slots__ = (
         "__weakref__", "_first", "_n_changes", "_other", "backwards", "groups", "is_beyond", "is_echo", "kind", "last",
-        "loaded", "loop", "made", "modules", "names", "number", "position", "ref", "schedulers", "steps",
+        "loaded", "loop", "made", "modules", "names", "number", "owner", "position", "ref", "schedulers", "steps",
     )  # fmt: skip
 
     def __init__(self, optimizer: Any, *, is_new: bool, modules: list[weakref.ref[Any]] | None = None) -> None:
         self.ref: weakref.ref[Any] = weakref.ref(optimizer, self._gone)
         self.number = next(_numbers) if is_new else 0
         self.loop: Loop | None = None
+        self.owner: Here | None = None
         self.position = 0
         self.steps = 0
         self.backwards = self._other = self._n_changes = 0

@@ -7,7 +7,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from histhooks.integrations.torch._files import Files
-from histhooks.integrations.torch._gradients import WALKS, Backward, Gradients, Loss, Witness
+from histhooks.integrations.torch._gradients import WALKS, Backward, Gradients, Loss, Witness, reaches
 from histhooks.integrations.torch._optimizers import Tracked
 from histhooks.integrations.torch._passes import Passes
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from histhooks.integrations.torch._loops import Loop
 
 
+MOST_CLAIMS = 64
 unseen: list[bool] = []  # whether an optimizer may have been made before anybody looked
 
 
@@ -80,6 +81,7 @@ class Here:
         self.running: Running | None = None  # the backward that runs now
         self.loss: Loss | None = None  # of the one that runs now, where it took the short way and led to no step yet
         self.stepped: dict[int, Tracked] = {}  # the optimizers that stepped here
+        self.n_claims = MOST_CLAIMS  # backwards whose graph is still to be looked at for optimizers of nobody
         self.reached: set[int] = set()  # the parameters that the last backward reached
         # The steps that are being made, as one optimizer around another one makes them, and who stepped inside of each.
         self.steps_inside: list[tuple[int, list[Tracked]]] = []
@@ -153,15 +155,26 @@ class State:
         return {key: loop.is_judged() for key, loop in list(self.of_run.items())[-32:]}
 
     def candidates(self, here: Here) -> dict[int, tuple[Tracked, Any]]:
-        """The optimizers that a backward of this thread may lead to: those that stepped here, and those that may."""
+        """The optimizers of a thread: those that stepped in it last, or that a backward of it reached."""
         found = {}
-        for table in (here.stepped, self.new):
-            for key, tracked in list(table.items()):
-                optimizer = tracked.ref()
-                if optimizer is not None:
-                    found[key] = (tracked, optimizer)
-                elif table is here.stepped:
-                    del here.stepped[key]
+        for key, tracked in list(here.stepped.items()):
+            optimizer = tracked.ref()
+            if optimizer is None or tracked.owner is not here:
+                del here.stepped[key]
+            else:
+                found[key] = (tracked, optimizer)
+        return found
+
+    def claim(self, here: Here, reached: set[int]) -> list[Any]:
+        """Give a thread the optimizers that its next backward will reach; gives those that are new to it."""
+        found = []
+        for key, tracked in list(self.tracked.items()):
+            optimizer = tracked.ref()
+            if optimizer is None or tracked.owner is here or tracked.is_echo or not reaches(optimizer, reached):
+                continue
+            here.stepped[key], tracked.owner = tracked, here
+            here.n_claims = MOST_CLAIMS
+            found.append(optimizer)
         return found
 
 

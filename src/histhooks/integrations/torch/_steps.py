@@ -49,7 +49,7 @@ def _on_step(optimizer: Any, here: Here, run: Run | None) -> None:
         tracked.is_echo = tracked.is_echo or _is_around(tracked, inside)
         loop = _find_loop(tracked, optimizer, here, run)
     if not tracked.is_echo:
-        here.stepped[id(optimizer)] = tracked
+        here.stepped[id(optimizer)], tracked.owner = tracked, here
     if loop is not None:
         here.loop = loop
         here.steady = loop.stepped(tracked, optimizer, Led(losses, is_sure, is_closure), here, run)
