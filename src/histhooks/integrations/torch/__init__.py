@@ -220,7 +220,9 @@ def _look_at_pass(here: Here, iterator: Any) -> Any:
     if found is not None and (here.loop is None or found is not here.loop.pass_):
         found.n_batches += 1
         found.has_gradients = found.has_gradients or torch.is_grad_enabled()
-        found.has_backward = found.has_backward or (here.had_backward and not found.had_backward)
+        steps = None if here.loop is None else (here.loop.run.id, here.loop.steps)
+        is_used = steps != found.steps or (here.had_backward and not found.had_backward)
+        found.has_backward = found.has_backward or is_used
     return found
 
 

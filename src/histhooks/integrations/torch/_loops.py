@@ -329,6 +329,7 @@ class Loop(Series):
         if before is None or not found.is_like(before):
             found.tell(self.run, "train")
         self.pass_ = found
+        found.has_backward = True  # it judges no other loop
         self._note_others(new)
         if self.epoch is None:
             self.epoch = 0
@@ -344,7 +345,8 @@ class Loop(Series):
         for other in new:
             is_other = self.pass_ is None or not other.is_like(self.pass_)
             is_other = is_other and (self.pass_ is not None or not other.has_gradients)
-            if is_other and not self._has_valid and other.n_batches and other.judges(run_id):
+            fed_by = -1 if self.pass_ is None else self.pass_.number
+            if is_other and not self._has_valid and other.n_batches and other.judges(run_id, fed_by):
                 self._has_valid = other.tell(self.run, "valid")
 
     def is_judged(self) -> bool:

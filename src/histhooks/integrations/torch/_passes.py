@@ -34,12 +34,12 @@ class Pass:
     n_batches : int
         How many were fetched while it fed no training that is known.
     has_gradients, has_backward : bool
-        Whether any of them was fetched where gradients are recorded, or after a backward since the pass began.
+        Whether any of them was fetched where gradients are recorded, or after a backward or a step since it began.
     """
 
     __slots__ = (
         "_cls", "_data", "_data_id", "_iterator", "_loader", "_settings", "after", "had_backward", "has_backward",
-        "has_gradients", "is_used_up", "judged", "n_batches", "number",
+        "has_gradients", "is_used_up", "judged", "n_batches", "number", "steps",
     )  # fmt: skip
 
     def __init__(self, number: int, loader: Any, iterator: Any) -> None:
@@ -47,6 +47,7 @@ class Pass:
         self.is_used_up = self.has_gradients = self.has_backward = self.had_backward = False
         self.n_batches = 0
         self.after: Any = None
+        self.steps: Any = None
         self.judged: dict[str, bool] = {}
         self._loader = weakref.ref(loader)
         self._iterator = weakref.ref(iterator)
@@ -73,15 +74,18 @@ class Pass:
         """
         self.had_backward, self.judged = had_backward, judged
         self.after = None if loop is None else str(loop.run.id)
+        self.steps = None if loop is None else (loop.run.id, loop.steps)
 
-    def judges(self, run_id: str) -> bool:
+    def judges(self, run_id: str, fed_by: int) -> bool:
         """Whether its data judges a loop: passed without gradients and steps, through the models of that loop.
 
         Nobody sees which model a batch went through. Where several loops are open, the one whose models are in the
         mode of evaluation is meant; where none is or all are, the one that stepped before.
         """
         is_judged = self.judged.get(run_id, False)
-        if self.has_backward or (self.has_gradients and not is_judged):
+        # With gradients recorded, and none used so far: what is summed up there may still lead to the next step, unless
+        # another pass began that feeds it.
+        if self.has_backward or (self.has_gradients and not is_judged and fed_by < self.number):
             return False
         others = [is_other for key, is_other in self.judged.items() if key != run_id]
         return not others or (is_judged and not any(others)) or self.after == run_id
