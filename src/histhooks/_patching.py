@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -300,7 +302,10 @@ def rebind(old: object, new: object, but_in: str | None = None) -> int:
             continue
         if module.__name__.partition(".")[0] == "histhooks":
             continue
-        for name, value in list(vars(module).items()):
+        held = vars(module)
+        if not any(map(operator.is_, list(held.values()), repeat(old))):  # without a line of Python for each name
+            continue
+        for name, value in list(held.items()):
             if value is old:
                 setattr(module, name, new)
                 count += 1
