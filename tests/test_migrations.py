@@ -317,7 +317,10 @@ def test_a_store_of_a_newer_version_stays_as_it_is(old_store: Path) -> None:
     run_program(SHORT.format("today"), old_store)
     assert len(query(old_store, "SELECT 1 FROM runs WHERE name = 'today'")) == 1
     assert query(old_store, "PRAGMA user_version") == [(SCHEMA_VERSION + 1,)]
-    assert_verified(old_store)
+    assert verify(old_store).problems == []
+    done = subprocess.run([sys.executable, str(VERIFIER), str(old_store)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2  # what a newer version may cover is not known to this one
+    assert "newer" in done.stdout + done.stderr
 
 
 def test_a_file_of_another_program_gets_no_tables_of_ours(tmp_path: Path) -> None:

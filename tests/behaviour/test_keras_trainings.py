@@ -1,6 +1,6 @@
 """Random trainings of Keras: what their callbacks do to logs, models and each other, held to what was true of each.
 
-``HISTHOOKS_EXAMPLES=2000 pytest tests/behaviour/test_keras_callbacks.py`` tries as many; the default is a few.
+``HISTHOOKS_EXAMPLES=2000 pytest tests/behaviour/test_keras_trainings.py`` tries as many; the default is a few.
 """
 
 from __future__ import annotations
