@@ -665,6 +665,7 @@ def test_a_long_series_has_rollups_that_fit_its_points(store: Path) -> None:
 
 def test_a_run_in_a_worker_is_named_after_the_program(store: Path) -> None:
     pytest.importorskip("joblib")
+    pytest.importorskip("torch")
     program = """
     import multiprocessing
     from joblib import Parallel, delayed

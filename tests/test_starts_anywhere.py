@@ -1,6 +1,7 @@
 """Recording begins in odd places too: where it cannot, the program goes on and one line says why."""
 
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -96,7 +97,7 @@ def test_a_folder_above_that_cannot_be_searched_counts_as_one_without_git(
     store = anybody / "home" / "store.db"
     block = 'with histhooks.start_run("mine") as run: run.log({"a": 1.0})\n'
     path = _program(RECORDED.replace("\n", f"\n{block}", 1))
-    command = f"cd {inner} && exec {' '.join(OTHER)} {path}"
+    command = f"cd {inner} && exec {shlex.join(OTHER)} {path}"
     home = anybody / "home"
     done = _call(
         "sh", "-c", command, HISTHOOKS_STORE=str(store) if is_named else None,
@@ -172,7 +173,7 @@ def test_a_working_folder_that_is_gone_does_not_end_the_program() -> None:
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_run_keeps_the_exit_code_where_streams_are_closed(closed: str) -> None:
     path = _program(FIT + "raise SystemExit(3)\n")
-    done = _call("sh", "-c", f"exec {sys.executable} -m histhooks run {path} {closed}")
+    done = _call("sh", "-c", f"exec {shlex.quote(sys.executable)} -m histhooks run {path} {closed}")
     assert done.returncode == 3, done.stderr
     assert _rows(Path("histhooks.db")) == [("fit", "finished")]
     assert _rows(Path("histhooks.db"), "SELECT exit_code FROM sessions") == [(3,)]

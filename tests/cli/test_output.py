@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_each_verb_prints_where_output_is_no_utf8(store: Path, encoding: str) ->
 
 
 def test_output_that_is_closed_or_that_nobody_reads_is_no_failure(store: Path) -> None:
-    python = f"{sys.executable} -m histhooks"
+    python = f"{shlex.quote(sys.executable)} -m histhooks"
     for verb in VERBS:
         for shell in (f"{python} {verb} --store {store} >&-", f"{python} {verb} --store {store} | head -c 1"):
             done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
