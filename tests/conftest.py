@@ -11,6 +11,9 @@ import pytest
 # Keras reads it once, when it is imported; constraints.txt holds the version of torch.
 os.environ["KERAS_BACKEND"] = "torch"
 
+# It is a seed that every run would have, also those of fixtures.
+os.environ.pop("PYTHONHASHSEED", None)
+
 # A shell starts what runs in its background deaf to Ctrl-C, and the programs that tests start would be deaf too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -25,6 +28,7 @@ OUTSIDE = (
     "HISTHOOKS_LOG_MB",
     "HISTHOOKS_ACTOR",
     "HISTHOOKS_ROOT",
+    "HISTHOOKS_RUN",
     "RANK",
     "LOCAL_RANK",
     "WORLD_SIZE",

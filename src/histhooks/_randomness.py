@@ -183,7 +183,9 @@ def _note_hash_seed() -> None:
         engine = _engine.engine
         row: dict[str, Any] = {"session_id": engine.session_id, "run_id": None, "library": "python"}
         row |= {"call": "PYTHONHASHSEED"}
-        row |= {"value": value, "location": None, "time": now_us()}
+        # Before the first run of the session, which has it too.
+        began = now_us() if engine.writer is None else engine.writer.began
+        row |= {"value": value, "location": None, "time": began}
         engine.buffer.append(("row", "seeds", engine.session_id, row))
 
 

@@ -73,7 +73,7 @@ class Writer(threading.Thread):
         self._has_ended = False
         self._gathering_s = 0.0
         self._beat = 0.0
-        self._began = now_us()
+        self.began = now_us()
         self._clock = time.perf_counter()
         self._tell: Callable[[str], None] = say
         self._n_logs = 0
@@ -174,7 +174,7 @@ class Writer(threading.Thread):
 
     def _first_state(self) -> tuple[Any, ...]:
         facts, personal, details = _gather.session_facts()
-        facts = {**facts, "status": "running", "started_at": iso(self._began), "details": details}
+        facts = {**facts, "status": "running", "started_at": iso(self.began), "details": details}
         facts = {key: value for key, value in facts.items() if value is not None}
         return ("state", "session", self.engine.session_id, facts, personal)
 

@@ -253,5 +253,7 @@ assert n > 30
     assert verify(store).problems == []
     assert query(store, "SELECT hook_errors FROM sessions") == [(0,)]
     found = dict(query(store, "SELECT status, count(*) FROM runs GROUP BY status"))
-    assert found.keys() <= {"finished", "interrupted"}
+    # An interrupt in the last instructions of a hook may leave its run to the end of the session; never `finished`.
+    assert found.keys() <= {"finished", "interrupted", "ended"}
+    assert found.get("ended", 0) <= 3
     assert found["interrupted"]
