@@ -4,10 +4,9 @@ Not a test of the systems themselves: see `lacking`.
 """
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 import pytest
 
@@ -148,9 +147,3 @@ def test_a_call_site_with_drive_letters(
 
     monkeypatch.setattr(recorder, "os", SimpleNamespace(path=ntpath, sep="\\", getcwd=lambda: folder))
     assert recorder._relative(filename) == expected
-
-
-def test_a_store_on_a_drive_has_an_address_that_sqlite_takes() -> None:
-    # https://www.sqlite.org/uri.html, section 3.1: file:///C:/...
-    assert PureWindowsPath(r"C:\work\histhooks.db").as_uri() == "file:///C:/work/histhooks.db"
-    assert os.sep == "/"
