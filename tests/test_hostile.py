@@ -284,6 +284,51 @@ with histhooks.start_run("after") as run:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("table", ["environments", "code_versions", "architectures"])
+@pytest.mark.parametrize("times", [1, 1000], ids=["once", "always"])
+def test_what_a_kept_end_refers_to_is_kept_or_left_out(store_path: Path, table: str, times: int) -> None:
+    program = f"""
+import histhooks
+from histhooks import _gather
+from histhooks._batch import Assembler
+from histhooks._engine import engine
+left, build = {times}, Assembler.build
+def broken(self, entries):  # where there is such a content the writer stops
+    global left
+    if left and any(entry[:2] == ("content", {table!r}) for entry in entries):
+        left -= 1
+        raise RuntimeError("a mistake of ours")
+    return build(self, entries)
+Assembler.build = broken
+code = _gather.Look._code
+def late(self):
+    if {table!r} == "architectures": engine.writer.done.wait(30)
+    code(self)
+_gather.Look._code = late
+run = histhooks.start_run("open")
+histhooks.flush()
+for framework in ("one", "two"):
+    run.log_architecture(framework, "Net", [], 1, 1)
+    run.log({{"loss": 0.0}})
+    engine.writer.done.wait(30)
+run.end()
+with histhooks.start_run("after"): pass
+"""
+    code, _, err = run_program(program, store_path)
+    assert code == 0, err
+    assert "histhooks: the writer stopped" in err
+    assert "is lost" not in err
+    next_session(store_path)
+    assert query(store_path, "SELECT name, status FROM runs WHERE name <> 'next'") == [("open", "finished")]
+    assert query(store_path, "PRAGMA foreign_key_check") == []
+    names = "s.environment_id, s.code_version_id, r.architecture_id"
+    ((*found,),) = query(store_path, f"SELECT {names} FROM sessions AS s JOIN runs AS r ON s.id = session_id "
+                         "WHERE r.name = 'open'")  # fmt: skip
+    expected = ["environments", "code_versions", "architectures"]
+    missing = [name for name, key in zip(expected, found, strict=True) if key is None]
+    assert missing == ([] if times == 1 else [table])
+
+
 ENDS = (
     "SELECT r.status, s.status, s.signal, s.kind FROM runs AS r "
     "JOIN sessions AS s ON s.id = r.session_id WHERE r.name = '{}'"

@@ -26,6 +26,7 @@ from histhooks._engine import ACTOR
 from histhooks._jsonable import masked_word
 from histhooks._ledger import (
     CONTENT_TABLES,
+    REFERENCES,
     TABLES,
     canonical,
     commitment,
@@ -287,6 +288,9 @@ class Assembler:
     def _state(self, entry: Entry, batch: Batch, pending: dict[Any, list[dict[str, Any]]]) -> None:
         _, subject, subject_id, facts, personal = entry
         facts = _masked(_plain(facts), subject)
+        for column in REFERENCES.keys() & facts.keys():
+            if (facts[column], REFERENCES[column]) not in self._known:
+                del facts[column]  # it could not be written
         covered = dict(facts)
         facts.pop("ledger_head", None)  # evidence in the state only, no column
         for column, value in (personal or {}).items():

@@ -99,6 +99,11 @@ CONTENT_TABLES = frozenset(
     {"environments", "packages", "code_versions", "contents", "datasets", "architectures", "artifacts"}
 )
 
+# Columns of a state, and the tables of which they name a row.
+REFERENCES = {
+    "environment_id": "environments", "code_version_id": "code_versions", "architecture_id": "architectures",
+}  # fmt: skip
+
 # Personal columns of `sessions`: states hold their commitments only.
 PERSONAL_COLUMNS = ("hostname", "username", "actor", "command", "cwd")
 

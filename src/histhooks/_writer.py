@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from functools import partial
@@ -12,6 +13,7 @@ from histhooks._batch import Assembler, Batch
 from histhooks._connection import Unwritable
 from histhooks._device import Waiting
 from histhooks._filesystem import is_network
+from histhooks._ledger import REFERENCES
 from histhooks._location import keep_out_of_git
 from histhooks._messages import be_still, say, warn_once
 from histhooks._notebook import Cells
@@ -34,6 +36,7 @@ _WAIT_S = 0.25
 _HEARTBEAT_S = 15.0
 _SLICE = 2000
 _SOON_S = 0.5
+_REFERRED_TO = {*REFERENCES.values(), "packages", "contents"}  # the latter two by the former
 _PART = 10_000  # entries of a transaction in a spool that takes what is left
 _LOOK_S, _HURRY_S = 2.0, 0.5  # at the end, for what is still being gathered, and for what others answered by then
 _GRACE_S = 0.2  # where a signal ends the process
@@ -287,15 +290,32 @@ class Writer(threading.Thread):
         while True:
             while buffer and len(entries) < _PART:
                 entries.append(buffer.popleft())
-            part, entries, is_last = [entry for entry in entries if entry[0] != "later"], [], not buffer
-            if is_last:
-                part.append(self._last_state(self.engine.overhead_s + self._n_logs * _LOG_S))
-            spool.apply(self._assembler.build(part), self.engine.session_id)
-            if is_last:
-                return
+            if not entries:
+                break
+            self._leave([entry for entry in entries if entry[0] != "later"], spool)
+            entries = []
+        self._leave([self._last_state(self.engine.overhead_s + self._n_logs * _LOG_S)], spool)
+
+    def _leave(self, entries: list[tuple[Any, ...]], spool: Store) -> None:
+        """Write entries; those at which the writer may have stopped are left out."""
+        try:
+            batch = self._assembler.build(entries)
+            spool.apply(batch, self.engine.session_id)
+        except (sqlite3.OperationalError, Unwritable):
+            raise
+        except Exception:
+            self._assembler.undo()
+            if len(entries) > 1:
+                middle = len(entries) // 2
+                self._leave(entries[:middle], spool)
+                self._leave(entries[middle:], spool)
+            else:
+                self.engine.dropped_points += len(points_in(entries[0]))
+            return
+        self._assembler.done()
 
     def _give_up(self) -> None:
-        """Nothing is written any more, and nothing kept for it but how runs end, for a last attempt at the end."""
+        """Nothing is written any more, and nothing kept for it but how runs end, for a last attempt."""
         self.has_failed = True
         if self._in_flight is None:
             self._assembler.undo()
@@ -303,13 +323,18 @@ class Writer(threading.Thread):
         self._held = []
         for run in list(self.engine.live.values()):
             run.put_by(self._keep_end)
-        for _ in range(len(self.engine.buffer)):
-            self._keep_end(self.engine.buffer.popleft())
+        buffer = self.engine.buffer
+        waiting = [buffer.popleft() for _ in range(len(buffer))]
+        buffer.extendleft(reversed([entry for entry in waiting if self._tells_of_ends(entry)]))
 
     def _keep_end(self, entry: tuple[Any, ...]) -> None:
-        self.engine.dropped_points += len(points_in(entry))
-        if entry[0] == "state":
+        if self._tells_of_ends(entry):
             self.engine.buffer.append(entry)
+
+    def _tells_of_ends(self, entry: tuple[Any, ...]) -> bool:
+        """Whether an entry is a state, or content that states refer to; points that are lost are counted."""
+        self.engine.dropped_points += len(points_in(entry))
+        return entry[0] == "state" or (entry[0] == "content" and entry[1] in _REFERRED_TO)
 
     def _attempt(self, function: Callable[[], None]) -> None:
         """What is done beside writing must never stop it."""
