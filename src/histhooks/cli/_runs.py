@@ -309,7 +309,7 @@ def table(found: list[RunRecord]) -> None:
 
     if not found:
         return
-    history = found[0]._history
+    history = found[0].history
     shown = [_runs_table.line_of(run) for run in found]
     columns, rows = _runs_table.table(history, shown, _runs_table.details_of(history, shown))
     for line in _table.lines(columns, rows, _table.width()):

@@ -43,7 +43,7 @@ def tail(words: tuple[str, ...], store: str | None, once: bool, every: float, as
         raise click.UsageError(f"tail takes one run, not {len(words)}")
     with common.open_history(store) as history:
         run = history.run(words[0]) if words else _running(history)
-        last: Update | None = None
+        last: Update[RunRecord] | None = None
         is_live = sys.stdout.isatty() and not once and os.environ.get("TERM") != "dumb"
         shown = _Json() if as_json else _Live(common.console()) if is_live else _Lines()
         with shown:
@@ -81,7 +81,7 @@ class _Lines:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def show(self, update: Update, is_first: bool) -> None:
+    def show(self, update: Update[RunRecord], is_first: bool) -> None:
         run = update.run
         if is_first:
             click.echo(f"{common.plain(run.name)}  {run.kind}  {run.status}  {run.id}")
@@ -103,7 +103,7 @@ class _Json(_Lines):
     def __enter__(self) -> _Json:
         return self
 
-    def show(self, update: Update, is_first: bool) -> None:
+    def show(self, update: Update[RunRecord], is_first: bool) -> None:
         run, progress = update.run, update.progress
         told = {name: getattr(progress, name) for name in progress.__slots__}
         if is_first:
@@ -145,7 +145,7 @@ class _Live(_Lines):
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, update: Update, is_first: bool) -> None:
+    def show(self, update: Update[RunRecord], is_first: bool) -> None:
         from rich.text import Text
 
         for event in update.events:
@@ -156,7 +156,7 @@ class _Live(_Lines):
             self._live.stop()
             self._console.print(Text(end_text(update.run)))
 
-    def _note_curves(self, update: Update, is_first: bool) -> None:
+    def _note_curves(self, update: Update[RunRecord], is_first: bool) -> None:
         if is_first:
             for summary in update.run.summaries[:_MOST_METRICS]:
                 self._curves[summary["name"]] = update.run.outline(summary["name"])
@@ -166,7 +166,7 @@ class _Live(_Lines):
             if len(curve) > 4000:
                 curve[:] = curve[::2]
 
-    def _picture(self, update: Update) -> RenderableType:
+    def _picture(self, update: Update[RunRecord]) -> RenderableType:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table

@@ -8,24 +8,17 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from histhooks._process import judge
-from histhooks._spool import waiting
-from histhooks._time import now_us
 from histhooks.errors import QueryError
 from histhooks.history._asking.functions import register
 from histhooks.history._asking.listing import build
 from histhooks.history._asking.selectors import find, select
 from histhooks.history._curves.series import Series
-from histhooks.history._held import Held
 from histhooks.history._lists import Runs
-from histhooks.history._opening import Opened, locate
-from histhooks.history._ranking import Best
+from histhooks.history._opening import Opened
+from histhooks.history._reader import Reader
 from histhooks.history._records import RunRecord
 
 if TYPE_CHECKING:
@@ -36,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "Differences", "History", "RunRecord", "Series"]
 
 
-class History:
+class History(Reader):
     """The runs in one store.
 
     Parameters
@@ -58,20 +51,8 @@ class History:
         Where there is none, or it is not one this version can read.
     """
 
-    def __init__(self, store: str | os.PathLike[str] | None = None) -> None:
-        self.path = locate(store)
-        self.tell: Callable[[str], None] = _silent
-        self._held = Held(self.path, self._prepare)
-
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        with self._held.asked() as connection:
-            return connection
-
     def _prepare(self, opened: Opened) -> None:
-        self.spools = opened.spools
-        opened.connection.row_factory = sqlite3.Row
-        self.known_bests: dict[tuple[str, str, int], Best] = {}  # by run, metric and count of points
+        super()._prepare(opened)
         register(self, opened.connection)
 
     def __repr__(self) -> str:
@@ -87,53 +68,6 @@ class History:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def close(self) -> None:
-        """Close the store."""
-        self._held.close()
-
-    def refresh(self) -> None:
-        """See what came since: who still runs is judged again, and what is read from spools or a copy is read anew.
-
-        What else is written to the store is seen without it.
-        """
-        self.__dict__.pop("_judged", None)
-        if self.spools or not self._held.is_live or waiting(self.path):
-            self._held.reopen()
-
-    def sql(self, query: str, *values: Any) -> list[dict[str, Any]]:
-        """Rows of a query of one's own; nothing can be written.
-
-        Parameters
-        ----------
-        query : str
-        *values : object
-            For the question marks in it.
-
-        Returns
-        -------
-        list of dict
-
-        Raises
-        ------
-        QueryError
-            Where SQLite refuses it.
-        """
-        try:
-            with self._held.asked() as connection:
-                return [dict(row) for row in connection.execute(query, values)]
-        except (sqlite3.Error, UnicodeError) as error:  # the latter of half a character, and of damaged files
-            raise QueryError(f"SQLite refuses the query: {error}") from error
-
-    def cursor(self, query: str, *values: Any) -> sqlite3.Cursor:
-        """Rows of a query as plain tuples, one at a time; otherwise as :meth:`sql`."""
-        try:
-            with self._held.asked() as connection:
-                cursor = self._held.watch(connection.cursor())
-                cursor.row_factory = None
-                return cursor.execute(query, values)
-        except (sqlite3.Error, UnicodeError) as error:  # the latter of half a character, and of damaged files
-            raise QueryError(f"SQLite refuses the query: {error}") from error
 
     def runs(
         self,
@@ -320,20 +254,6 @@ class History:
         from histhooks.history._asking.search import search
 
         return search(self, text, build(self, **which), limit)
-
-    @cached_property
-    def _judged(self) -> dict[str, str]:
-        now = now_us()
-        rows = self.sql("SELECT * FROM sessions WHERE status = 'running'")
-        return {row["id"]: judge(row, now) for row in rows}
-
-    def settled(self, session_id: str, status: str) -> str:
-        """The status as it is now: what says it is running and is not, was killed or is lost."""
-        return self._judged.get(session_id, status) if status == "running" else status
-
-
-def _silent(text: str) -> None:
-    return None
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from histhooks.history._outcomes import outcome
 from histhooks.history._ranking import Best, best_value
 
 if TYPE_CHECKING:
-    from histhooks.history import RunRecord
+    from histhooks.history._records import RunRecord
 
 
 def best_of(run: RunRecord, summary: Mapping[str, Any]) -> Best | None:

@@ -13,8 +13,8 @@ from histhooks._ids import short_id
 from histhooks.history._seeding import why_none
 
 if TYPE_CHECKING:
-    from histhooks.history import RunRecord
     from histhooks.history._curves.following import Progress
+    from histhooks.history._records import RunRecord
     from histhooks.history._rows import Artifact, Dataset, Link, Optimizer
 
 _DULL = (None, False, 0, 0.0, "")

@@ -10,7 +10,7 @@ from histhooks.history._asking.listing import results_of, summaries_of
 from histhooks.history._ranking import best_value
 
 if TYPE_CHECKING:
-    from histhooks.history import History
+    from histhooks.history._reader import Reader
 
 _SPLITS = ("valid", "test", "train")
 _SCORES = ("best_score", "mean_test_score")
@@ -88,7 +88,7 @@ def _of(row: Mapping[str, Any]) -> Outcome:
 
 
 def outcomes_of(
-    history: History, runs: Mapping[str, str | None], wanted: str | None = None
+    history: Reader, runs: Mapping[str, str | None], wanted: str | None = None
 ) -> dict[str, Outcome | None]:
     """The outcomes of some runs, given by id with their main metric; two queries for all of them."""
     summaries, results = summaries_of(history, runs), results_of(history, runs)
@@ -99,7 +99,7 @@ def outcomes_of(
 
 
 def _ranked(
-    history: History, run_id: str, found: Outcome | None, summaries: Iterable[Mapping[str, Any]]
+    history: Reader, run_id: str, found: Outcome | None, summaries: Iterable[Mapping[str, Any]]
 ) -> Outcome | None:
     """With its best by the rule for all: of minibatches a mean."""
     row = next((row for row in summaries if found is not None and row["name"] == found.name), None)

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from histhooks.history import History
+    from histhooks.history._reader import Reader
 
 _SEVERAL, _MANY = 2, 8
 _FROM, _PARTS = 20, 10
@@ -51,12 +51,12 @@ def best_point(summary: Mapping[str, Any]) -> Best | None:
     return Best(summary[key], summary[f"{key}_step"])
 
 
-def best_value(history: History, run_id: str, summary: Mapping[str, Any]) -> Best | None:
+def best_value(history: Reader, run_id: str, summary: Mapping[str, Any]) -> Best | None:
     """The best value of a metric by the rule above; None where there is none.
 
     Parameters
     ----------
-    history : History
+    history : Reader
     run_id : str
     summary : mapping
         Its row of `metric_summaries`.
@@ -64,13 +64,14 @@ def best_value(history: History, run_id: str, summary: Mapping[str, Any]) -> Bes
     best = best_point(summary)
     if best is None:
         return None
-    place = (run_id, summary["name"], summary["count"])
-    if place not in history.known_bests:
-        history.known_bests[place] = _mean(history, run_id, summary) or best
-    return history.known_bests[place]
+    place = ("best", run_id, summary["name"], summary["count"])
+    if place not in history.remembered:
+        history.remembered[place] = _mean(history, run_id, summary) or best
+    found: Best = history.remembered[place]
+    return found
 
 
-def _mean(history: History, run_id: str, summary: Mapping[str, Any]) -> Best | None:
+def _mean(history: Reader, run_id: str, summary: Mapping[str, Any]) -> Best | None:
     count, epoch, is_train = summary["count"], summary["last_epoch"], summary["split"] in ("train", None)
     if summary["split"] == "system" or count < _SEVERAL:
         return None
@@ -98,7 +99,7 @@ def _mean(history: History, run_id: str, summary: Mapping[str, Any]) -> Best | N
     return _best_of(history, sign, "part", f"SELECT NULL, {columns} GROUP BY n * {_PARTS} / ?", series, count)
 
 
-def _best_of(history: History, sign: int, mean_of: str, sql: str, *values: Any) -> Best | None:
+def _best_of(history: Reader, sign: int, mean_of: str, sql: str, *values: Any) -> Best | None:
     found = [(mean, step, epoch) for epoch, step, mean in history.cursor(sql, *values)]
     if not found:
         return None

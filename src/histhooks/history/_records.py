@@ -4,101 +4,40 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import cached_property
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from histhooks._ids import short_id
-from histhooks._time import from_iso
-from histhooks._values import loads
 from histhooks.history._curves.attempts import attempts_of
 from histhooks.history._curves.following import Update, follow
 from histhooks.history._curves.frames import frame_of
 from histhooks.history._curves.series import Series, read_series
 from histhooks.history._curves.thinning import find_series, thin
-from histhooks.history._rows import RELATED
-from histhooks.history._settled import duration_s, steps_done
+from histhooks.history._run_rows import RunRows
 
 if TYPE_CHECKING:
     import pandas
 
     from histhooks.history import History
-    from histhooks.history._rows import Architecture, Artifact, Dataset, Event, Link, Note, Optimizer
 
 _MOST_POINTS = 20_000  # what one look may read
 
 
-class RunRecord:
+class RunRecord(RunRows):
     """One run, read when asked. Columns of `runs` are attributes."""
-
-    def __init__(self, history: History, row: dict[str, Any]) -> None:
-        self._history = history
-        self.row = row
-        self.id: str = row["id"]
-        self.name: str = row["name"]
-        self.kind: str = row["kind"]
-        self.status = history.settled(row["session_id"], row["status"])
 
     def __repr__(self) -> str:
         return f"<RunRecord {short_id(self.id)} {self.name!r} {self.kind} {self.status}>"
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.__dict__["row"][name]
-        except KeyError:
-            raise AttributeError(f"a run has no {name!r}") from None
 
     def _repr_html_(self) -> str:
         from histhooks.history._notebook import run_html
 
         return run_html(self)
 
-    def _rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
-        return self._history.sql(sql, *values)
-
     @property
     def history(self) -> History:
         """The history it is read from."""
-        return self._history
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Latest value of each param."""
-        rows = self._rows("SELECT key, value FROM params WHERE run_id = ? ORDER BY ordinal", self.id)
-        return {row["key"]: loads(row["value"]) for row in rows}
-
-    @property
-    def chosen(self) -> dict[str, Any]:
-        """The params that are not the host's defaults."""
-        sql = "SELECT key, value FROM params WHERE run_id = ? AND source <> 'default' ORDER BY ordinal"
-        return {row["key"]: loads(row["value"]) for row in self._rows(sql, self.id)}
-
-    @property
-    def param_sources(self) -> dict[str, str]:
-        """Where the latest value of each param came from: argument, default, user, ..."""
-        rows = self._rows("SELECT key, source FROM params WHERE run_id = ? ORDER BY ordinal", self.id)
-        return {row["key"]: row["source"] for row in rows}
-
-    @property
-    def results(self) -> dict[str, Any]:
-        """Outcomes that are no curve."""
-        rows = self._rows("SELECT key, value FROM results WHERE run_id = ? ORDER BY ordinal", self.id)
-        return {row["key"]: loads(row["value"]) for row in rows}
-
-    @property
-    def summaries(self) -> list[dict[str, Any]]:
-        """A row per metric: count, first, last, min, max."""
-        rows = self._rows("SELECT * FROM metric_summaries WHERE run_id = ? ORDER BY series", self.id)
-        return [{key: value for key, value in row.items() if key != "series"} for row in rows]
-
-    def metrics(self, name: str | None = None) -> list[dict[str, Any]]:
-        """Points in order, of one metric or of all; QueryError where the run has no such metric."""
-        if name is not None:
-            find_series(self._history, self.id, name)
-        which = " AND name = ?" if name is not None else ""
-        values = (self.id, name) if name is not None else (self.id,)
-        columns = "name, metric, split, step, epoch, time, value, special"
-        return self._rows(f"SELECT {columns} FROM metrics WHERE run_id = ?{which} ORDER BY name, n", *values)
+        return cast("History", self._history)
 
     def series(self, name: str, points: int | None = None) -> Series:
         """One metric as NumPy arrays: a million points in well under a second.
@@ -141,13 +80,7 @@ class RunRecord:
         rows = self._rows(sql, self.id, name, step)
         return rows[0]["epoch"] if rows else None
 
-    @property
-    def children(self) -> list[RunRecord]:
-        """The runs inside this one."""
-        rows = self._rows("SELECT * FROM runs WHERE parent_id = ? ORDER BY started_at, id", self.id)
-        return [RunRecord(self._history, row) for row in rows]
-
-    def follow(self, every_s: float = 0.5, *, from_start: bool = False) -> Iterator[Update]:
+    def follow(self, every_s: float = 0.5, *, from_start: bool = False) -> Iterator[Update[Self]]:
         """What comes while it trains, look after look, the last one when it has ended.
 
         Parameters
@@ -165,47 +98,13 @@ class RunRecord:
         return follow(self, every_s, from_start=from_start)
 
     @property
-    def attempts(self) -> list[RunRecord]:
+    def attempts(self) -> list[Self]:
         """The runs of one training that was stopped and gone on with, this one among them, the earliest first.
 
         Links of kind `resumes` and `continues` tell, by the run or by the file that was loaded.
         """
         rows = [self._rows("SELECT * FROM runs WHERE id = ?", i)[0] for i in attempts_of(self._history, self.id)]
-        return [RunRecord(self._history, row) for row in rows]
-
-    @property
-    def session(self) -> dict[str, Any]:
-        """The process it ran in; its status as it is now."""
-        row = self._rows("SELECT * FROM sessions WHERE id = ?", self.row["session_id"])[0]
-        return {**row, "status": self._history.settled(row["id"], row["status"])}
-
-    @cached_property
-    def duration_s(self) -> float | None:
-        """Seconds it took; of one whose process is gone, until the last that was seen of it."""
-        return duration_s(self)
-
-    @cached_property
-    def steps_done(self) -> int | None:
-        """Steps it did; of one whose process is gone or still runs, at least as many as its metrics tell."""
-        return steps_done(self)
-
-    @property
-    def environment(self) -> dict[str, Any] | None:
-        """What it ran on."""
-        rows = self._rows("SELECT * FROM environments WHERE id = ?", self.session["environment_id"])
-        return {**rows[0], "details": json.loads(rows[0]["details"])} if rows else None
-
-    @property
-    def packages(self) -> dict[str, str]:
-        """What was installed: version by name."""
-        sql = "SELECT name, version FROM packages WHERE environment_id = ? ORDER BY lower(name)"
-        return {row["name"]: row["version"] for row in self._rows(sql, self.session["environment_id"])}
-
-    @property
-    def code(self) -> dict[str, Any] | None:
-        """Which code ran; :attr:`code_diff` and :attr:`untracked` are the texts."""
-        rows = self._rows("SELECT * FROM code_versions WHERE id = ?", self.session["code_version_id"])
-        return {**rows[0], "details": json.loads(rows[0]["details"])} if rows else None
+        return [type(self)(self._history, row) for row in rows]
 
     @property
     def code_diff(self) -> str | None:
@@ -234,124 +133,6 @@ class RunRecord:
         from histhooks.history._comparing.code import cells_of
 
         return cells_of(self)
-
-    @property
-    def datasets(self) -> list[Dataset]:
-        """Fingerprints of the data it used."""
-        found: list[Dataset] = _parsed(self.related("datasets"), "schema", "profile")
-        return found
-
-    @property
-    def artifacts(self) -> list[Artifact]:
-        """Files that it read or wrote, in order."""
-        rows: list[Any] = self.related("artifacts")
-        return rows
-
-    @property
-    def optimizers(self) -> list[Optimizer]:
-        """Its optimizers, with their groups and schedules."""
-        sql = (
-            "SELECT optimizer_id, position, n_parameters, lr, settings, step FROM optimizer_groups "
-            "WHERE run_id = ? ORDER BY ordinal"
-        )
-        groups: dict[str, list[Any]] = {}
-        for row in _parsed(self._rows(sql, self.id), "settings"):
-            groups.setdefault(row.pop("optimizer_id"), []).append(row)
-        rows = _parsed(self.related("optimizers"), "settings", "scheduler")
-        found: list[Any] = [{**row, "groups": groups.get(row["id"], [])} for row in rows]
-        return found
-
-    @property
-    def architecture(self) -> Architecture | None:
-        """The shape of its model."""
-        rows: list[Architecture] = _parsed(
-            self._rows("SELECT * FROM architectures WHERE id = ?", self.row["architecture_id"]), "layers"
-        )
-        return rows[0] if rows else None
-
-    @property
-    def tags(self) -> dict[str, str | None]:
-        """Latest value of each tag; empty for a bare word, None where it was erased."""
-        return {row["key"]: row["value"] for row in self.related("tags")}
-
-    @property
-    def notes(self) -> list[Note]:
-        """Notes on it, oldest first."""
-        rows: list[Any] = self.related("notes")
-        return rows
-
-    @property
-    def events(self) -> list[Event]:
-        """What happened in it, oldest first."""
-        rows: list[Any] = self.related("events")
-        return rows
-
-    @property
-    def links(self) -> list[Link]:
-        """How it relates to earlier runs: what it resumes, continues, ..."""
-        rows: list[Any] = self.related("links")
-        return rows
-
-    @property
-    def linked_by(self) -> list[Link]:
-        """How later runs of this store relate to it: what resumes or continues it, also by a file that it wrote."""
-        sql = (
-            "SELECT kind, run_id, other_run_id, sha256, time FROM run_links WHERE other_run_id = ? "
-            "OR (other_run_id IS NULL AND run_id <> ? AND sha256 IN "
-            "(SELECT sha256 FROM run_artifacts WHERE run_id = ? AND direction = 'out')) ORDER BY time"
-        )
-        rows: list[Any] = self._rows(sql, self.id, self.id, self.id)
-        return rows
-
-    def writers_of(self, sha256: str | None) -> list[str]:
-        """Ids of the other runs of this store that wrote a file of that content, the latest first."""
-        sql = "SELECT DISTINCT run_id FROM run_artifacts WHERE sha256 = ? AND direction = 'out' AND run_id <> ?"
-        return sorted((row["run_id"] for row in self._rows(sql, sha256, self.id)), reverse=True)
-
-    @property
-    def parent(self) -> RunRecord | None:
-        """The run that it is part of; None for an outer one, or where that run is not in this store."""
-        rows = self._rows("SELECT * FROM runs WHERE id = ?", self.row["parent_id"])
-        return RunRecord(self._history, rows[0]) if rows else None
-
-    @property
-    def determinism(self) -> dict[str, Any]:
-        """The flags that decide whether the same seed gives the same numbers; empty where none are known."""
-        told = self.session_events("determinism")
-        return dict(json.loads(told[-1]["body"])) if told else {}
-
-    @property
-    def ledger(self) -> dict[str, Any]:
-        """The ledger of its session: `lines`, `rows`, `head` (digest of the last line) and `time` of that line."""
-        sql = "SELECT count(*) AS lines, coalesce(sum(n_rows), 0) AS rows FROM ledger WHERE session_id = ?"
-        (counts,) = self._rows(sql, self.row["session_id"])
-        sql = "SELECT digest AS head, time FROM ledger WHERE session_id = ? ORDER BY seq DESC LIMIT 1"
-        return {**counts, **next(iter(self._rows(sql, self.row["session_id"])), {"head": None, "time": None})}
-
-    def related(self, table: str) -> list[dict[str, Any]]:
-        """Rows of a table about this run: datasets, artifacts, tags, notes, events, links, optimizers."""
-        return self._rows(RELATED[table], self.id)
-
-    @property
-    def seeds(self) -> list[dict[str, Any]]:
-        """Seeds that were set in the run, or before it in its process."""
-        sql = (
-            "SELECT library, call, value, location, time FROM seeds "
-            "WHERE run_id = ? OR (session_id = ? AND time <= ?) ORDER BY time"
-        )
-        return self._rows(sql, self.id, self.row["session_id"], from_iso(self.row["started_at"]))
-
-    def session_events(self, kind: str) -> list[dict[str, Any]]:
-        """Events of one kind in the run's process, up to its start."""
-        sql = "SELECT time, title, body FROM events WHERE session_id = ? AND kind = ? AND time <= ? ORDER BY time"
-        second = 1_000_000  # what belongs to the start of a run is noted just after it
-        return self._rows(sql, self.row["session_id"], kind, from_iso(self.row["started_at"]) + second)
-
-    @property
-    def captures(self) -> list[dict[str, Any]]:
-        """What came of gathering things, for the run and its session."""
-        sql = "SELECT * FROM captures WHERE coalesce(run_id, session_id) IN (?, ?) ORDER BY time"
-        return self._rows(sql, self.id, self.row["session_id"])
 
     def to_pandas(self, *names: str, index: str = "step") -> pandas.DataFrame:
         """Points as a DataFrame: a row per step, a column per metric.
@@ -389,11 +170,3 @@ class RunRecord:
             "children": [{**c.row, "status": c.status} for c in self.children], "tags": self.related("tags"),
             "notes": self.notes, "events": self.events, "captures": self.captures,
         }  # fmt: skip
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.row)
-
-
-def _parsed(rows: list[dict[str, Any]], *columns: str) -> Any:
-    """Rows whose columns of JSON are values."""
-    return [{**row, **{name: loads(row[name] or "null") for name in columns}} for row in rows]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from histhooks.history._records import RunRecord
+    from histhooks.history._run_rows import RunRows
 
 UNSEEDED = "no seed was set"
 UNUSED = "no generator was used"
 
 
-def why_none(run: RunRecord) -> str:
+def why_none(run: RunRows) -> str:
     """What to say of a run without seeds.
 
     Returns

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from histhooks.errors import QueryError
 
 if TYPE_CHECKING:
-    from histhooks.history import History
+    from histhooks.history._reader import Reader
 
 STATUS = "CASE WHEN r.status = 'running' THEN hh_settled(r.session_id) ELSE r.status END"
 _RUNS = {
@@ -122,10 +122,10 @@ class Names:
 
     Parameters
     ----------
-    history : History
+    history : Reader
     """
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: Reader) -> None:
         self._history = history
 
     def has(self, table: str, name: str) -> bool:

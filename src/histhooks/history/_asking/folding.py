@@ -9,8 +9,8 @@ from histhooks._time import from_iso
 from histhooks.history._asking.fields import STATUS
 
 if TYPE_CHECKING:
-    from histhooks.history import History
     from histhooks.history._asking.listing import Query
+    from histhooks.history._reader import Reader
 
 FOLD_FROM = 4  # fewer are easier to read one by one
 LOOP_FROM = 10  # programs that a shell started one after another
@@ -55,7 +55,7 @@ class Row:
     members: list[Member] = field(default_factory=list)
 
 
-def fold(history: History, query: Query, limit: int) -> list[Row]:
+def fold(history: Reader, query: Query, limit: int) -> list[Row]:
     """The first rows of a list that begins with the newest.
 
     Runs from one call site are one row where they are of one process or one group and at least four, or of at least ten
@@ -115,7 +115,7 @@ def _rows(loop: list[Row], beyond: str) -> list[Row]:
     return out
 
 
-def _complete(history: History, query: Query, known: dict[tuple[Any, ...], Row], beyond: Member) -> set[str]:
+def _complete(history: Reader, query: Query, known: dict[tuple[Any, ...], Row], beyond: Member) -> set[str]:
     """Add older runs to the rows that are shown, so that their counts are whole; give the ids of all they have."""
     seen = {member.id for row in known.values() for member in row.members}
     sessions = list({row.members[0].session_id for row in known.values()})

@@ -13,10 +13,10 @@ from histhooks._time import from_iso
 from histhooks.history._ranking import best_value
 
 if TYPE_CHECKING:
-    from histhooks.history import History
+    from histhooks.history._reader import Reader
 
 
-def register(history: History, connection: sqlite3.Connection) -> None:
+def register(history: Reader, connection: sqlite3.Connection) -> None:
     """Teach a connection our functions; all but `hh_settled` depend on their arguments only."""
     for name, count, function in (
         ("hh_number", 1, number),
@@ -33,7 +33,7 @@ def register(history: History, connection: sqlite3.Connection) -> None:
     connection.create_function("hh_settled", 1, lambda session_id: history.settled(session_id, "running"))
 
 
-def _best(history: History, run_id: str, name: str) -> float | None:
+def _best(history: Reader, run_id: str, name: str) -> float | None:
     """The best value of a metric by the rule for all."""
     for row in history.sql("SELECT * FROM metric_summaries WHERE run_id = ? AND name = ?", run_id, name):
         best = best_value(history, run_id, row)

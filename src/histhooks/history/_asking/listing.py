@@ -13,7 +13,7 @@ from histhooks.history._asking.moments import EXAMPLES, moment
 from histhooks.history._asking.where import KINDS, STATUSES, compile_where, unknown_choice
 
 if TYPE_CHECKING:
-    from histhooks.history import History
+    from histhooks.history._reader import Reader
 
 _CANDIDATES = (
     "(r.kind = 'search' AND EXISTS (SELECT 1 FROM results AS k, json_each(k.value) AS j "
@@ -63,7 +63,7 @@ class Query:
 
 
 def build(
-    history: History,
+    history: Reader,
     *,
     status: str | None = None,
     tag: str | Iterable[str] | Mapping[str, Any] | None = None,
@@ -189,7 +189,7 @@ def _text(found: Field) -> str:
 # --- what a listing shows of its runs, with one query each ------------------------------------------------------------
 
 
-def rows_of(history: History, sql: str, ids: Iterable[str]) -> list[dict[str, Any]]:
+def rows_of(history: Reader, sql: str, ids: Iterable[str]) -> list[dict[str, Any]]:
     """Rows of a query about some runs or sessions, whose ids stand for ``{}``, some hundred with each question.
 
     A list of values reaches the tables below the views that show spools; a subquery would read them whole.
@@ -199,7 +199,7 @@ def rows_of(history: History, sql: str, ids: Iterable[str]) -> list[dict[str, An
     return [row for part in chunks for row in history.sql(sql.format(f"({', '.join('?' * len(part))})"), *part)]
 
 
-def summaries_of(history: History, ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+def summaries_of(history: Reader, ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     """The summaries of the metrics of some runs."""
     out: dict[str, list[dict[str, Any]]] = {}
     sql = "SELECT * FROM metric_summaries WHERE run_id IN {} ORDER BY series"
@@ -209,19 +209,19 @@ def summaries_of(history: History, ids: Iterable[str]) -> dict[str, list[dict[st
     return out
 
 
-def params_of(history: History, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+def params_of(history: Reader, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The params of some runs."""
     sql = "SELECT run_id, key, value FROM params WHERE run_id IN {} ORDER BY ordinal"
     return _json_of(history, sql, ids)
 
 
-def results_of(history: History, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+def results_of(history: Reader, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The results of some runs; not the long tables of candidates."""
     sql = "SELECT run_id, key, value FROM results WHERE run_id IN {} AND length(value) < 2000 ORDER BY ordinal"
     return _json_of(history, sql, ids)
 
 
-def beyond_of(history: History, ids: Iterable[str]) -> dict[str, int]:
+def beyond_of(history: Reader, ids: Iterable[str]) -> dict[str, int]:
     """How many candidates of a search have no run of their own, and stand in a table of its results."""
     sql = (
         "SELECT run_id, sum(json_array_length(value)) AS n FROM latest_results WHERE run_id IN {} "
@@ -230,7 +230,7 @@ def beyond_of(history: History, ids: Iterable[str]) -> dict[str, int]:
     return {row["run_id"]: row["n"] for row in rows_of(history, sql, ids)}
 
 
-def tags_of(history: History, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+def tags_of(history: Reader, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The tags of some runs."""
     out: dict[str, dict[str, Any]] = {}
     sql = "SELECT run_id, key, value FROM tags WHERE run_id IN {} ORDER BY time, ordinal"
@@ -239,7 +239,7 @@ def tags_of(history: History, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     return out
 
 
-def _json_of(history: History, sql: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+def _json_of(history: Reader, sql: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     out: dict[str, dict[str, Any]] = {}
     for row in rows_of(history, sql, ids):
         out.setdefault(row["run_id"], {})[row["key"]] = loads(row["value"])

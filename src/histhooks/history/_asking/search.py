@@ -14,7 +14,8 @@ from histhooks.errors import QueryError
 from histhooks.history._asking.listing import Query, rows_of
 
 if TYPE_CHECKING:
-    from histhooks.history import History, RunRecord
+    from histhooks.history._reader import Reader
+    from histhooks.history._records import RunRecord
 
 # Table, the run a row belongs to, and its texts with what each is called.
 _OUTER = "JOIN runs AS o ON o.session_id = {}.{} AND o.parent_id IS NULL"
@@ -70,7 +71,7 @@ class Found:
     hits: tuple[Hit, ...]
 
 
-def search(history: History, text: str, query: Query, limit: int | None) -> tuple[list[Found], int]:
+def search(history: Reader, text: str, query: Query, limit: int | None) -> tuple[list[Found], int]:
     """The newest runs that have all words of a text somewhere, and how many there are in all.
 
     Raises
@@ -96,9 +97,7 @@ def pattern_of(text: str) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(word) for word in sorted(text.split(), key=len, reverse=True)), re.IGNORECASE)
 
 
-def _records(history: History, ids: list[str]) -> list[RunRecord]:
-    from histhooks.history import RunRecord
-
+def _records(history: Reader, ids: list[str]) -> list[RunRecord]:
     found = {row["id"]: row for row in rows_of(history, "SELECT * FROM runs WHERE id IN {}", ids)}
     return [RunRecord(history, found[i]) for i in ids]
 
@@ -123,7 +122,7 @@ def _anywhere(word: str) -> tuple[str, list[Any]]:
     return " UNION ALL ".join(parts), values
 
 
-def _hits(history: History, ids: list[str], words: list[str]) -> dict[str, list[Hit]]:
+def _hits(history: Reader, ids: list[str], words: list[str]) -> dict[str, list[Hit]]:
     pattern = pattern_of(" ".join(words))
     out: dict[str, dict[Hit, None]] = {}
     for source, run, texts in _SOURCES:

@@ -14,14 +14,14 @@ from histhooks.errors import QueryError
 from histhooks.history._asking.listing import job_condition
 
 if TYPE_CHECKING:
-    from histhooks.history import History
+    from histhooks.history._reader import Reader
 
 _LONG = 6  # a shorter part of an id gives way to a name
 _LAST = re.compile(r"last(?:~(\d{1,9}))?")
 _NEWEST = "ORDER BY r.started_at DESC, r.id DESC"
 
 
-def find(history: History, selector: str) -> dict[str, Any]:
+def find(history: Reader, selector: str) -> dict[str, Any]:
     """The row of `runs` that a selector means; what is worth saying of the choice goes to ``history.tell``.
 
     Raises
@@ -49,7 +49,7 @@ def find(history: History, selector: str) -> dict[str, Any]:
     raise QueryError(f"no run is {selector!r} in {history.path}; {_instead(history, selector)}")
 
 
-def select(history: History, selector: str) -> list[dict[str, Any]]:
+def select(history: Reader, selector: str) -> list[dict[str, Any]]:
     """All rows that a selector means: the outer runs of a job or a group, else the one run."""
     kind, _, word = selector.partition(":")
     wanted = {"job": [job_condition(word)], "group": [("r.group_name = ?", word)]}.get(kind if word else "", [])
@@ -63,7 +63,7 @@ def select(history: History, selector: str) -> list[dict[str, Any]]:
     return [find(history, selector)]
 
 
-def _is_one(history: History, selector: str) -> bool:
+def _is_one(history: Reader, selector: str) -> bool:
     if _LAST.fullmatch(selector) or history.sql(
         "SELECT 1 FROM runs WHERE id = ? OR name = ? LIMIT 1", selector, selector
     ):
@@ -71,7 +71,7 @@ def _is_one(history: History, selector: str) -> bool:
     return len(selector) >= _LONG and len(_parts(history, selector)) == 1
 
 
-def _parts(history: History, selector: str) -> list[dict[str, Any]]:
+def _parts(history: Reader, selector: str) -> list[dict[str, Any]]:
     """Some runs with a part in their ids; more than a few serve as candidates only."""
     if not re.fullmatch(r"[0-9a-f-]+", selector):
         return []
@@ -95,7 +95,7 @@ def _several(selector: str) -> list[tuple[tuple[Any, ...], str]]:
     ]
 
 
-def _newest(history: History, condition: tuple[Any, ...], what: str) -> dict[str, Any] | None:
+def _newest(history: Reader, condition: tuple[Any, ...], what: str) -> dict[str, Any] | None:
     sql, *values = condition
     ids = history.sql(f"SELECT r.id, r.parent_id FROM runs AS r WHERE {sql} {_NEWEST}", *values)
     if not ids:
@@ -109,7 +109,7 @@ def _newest(history: History, condition: tuple[Any, ...], what: str) -> dict[str
     return history.sql("SELECT * FROM runs WHERE id = ?", outer[0]["id"])[0]
 
 
-def _last(history: History, selector: str, back: int) -> dict[str, Any]:
+def _last(history: Reader, selector: str, back: int) -> dict[str, Any]:
     """The outer run started latest by this user in this project; where there is none, the next best."""
     project, user = project_name(), _user()
     own = "r.session_id IN (SELECT s.id FROM sessions AS s WHERE s.username = ?)"
@@ -136,7 +136,7 @@ def _last(history: History, selector: str, back: int) -> dict[str, Any]:
     raise QueryError(f"there is no run in {history.path} yet")
 
 
-def _say(history: History, row: dict[str, Any], is_here: bool, is_own: bool, project: str) -> None:
+def _say(history: Reader, row: dict[str, Any], is_here: bool, is_own: bool, project: str) -> None:
     """Say whose run it is, where another one could be meant."""
     if not is_here and history.sql("SELECT 1 FROM runs WHERE project IS NOT ? LIMIT 1", row["project"]):
         history.tell(f"no run of project {project} here; {short_id(row['id'])} is the latest of {row['project']}")
@@ -162,7 +162,7 @@ def _named(rows: list[dict[str, Any]]) -> str:
     return ", ".join(f"{short_id(row['id'])} {row['name']}" for row in rows)
 
 
-def _instead(history: History, selector: str) -> str:
+def _instead(history: Reader, selector: str) -> str:
     """That it was deleted, else names that are close, else the latest runs."""
     from difflib import get_close_matches
 

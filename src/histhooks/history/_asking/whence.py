@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from histhooks.history import History
+    from histhooks.history._reader import Reader
 
 _CHUNK = 1 << 20
 _ROWS = (
@@ -42,7 +42,7 @@ class Origin:
     overwritten: list[dict[str, Any]]
 
 
-def whence(history: History, file: str | os.PathLike[str], progress: Callable[[int], object] | None = None) -> Origin:
+def whence(history: Reader, file: str | os.PathLike[str], progress: Callable[[int], object] | None = None) -> Origin:
     """Look for the runs that know the content of a file.
 
     Raises

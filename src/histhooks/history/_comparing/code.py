@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from histhooks._time import from_iso
 
 if TYPE_CHECKING:
-    from histhooks.history import History, RunRecord
+    from histhooks.history._reader import Reader
+    from histhooks.history._run_rows import RunRows
 
 
 _SETTINGS = (
@@ -59,7 +60,7 @@ class CodeState:
     missing: list[str]
 
 
-def content_of(history: History, digest: str) -> str | None:
+def content_of(history: Reader, digest: str) -> str | None:
     """A kept text by its hash; None where this store has none."""
     rows = history.sql("SELECT encoding, data FROM contents WHERE sha256 = ?", digest)
     if not rows:
@@ -68,7 +69,7 @@ def content_of(history: History, digest: str) -> str | None:
     return data.decode("utf-8", "replace")
 
 
-def diff_of(history: History, code: Mapping[str, Any] | None) -> str | None:
+def diff_of(history: Reader, code: Mapping[str, Any] | None) -> str | None:
     """The recorded diff of a code version."""
     if code is None:
         return None
@@ -76,14 +77,14 @@ def diff_of(history: History, code: Mapping[str, Any] | None) -> str | None:
     return content_of(history, digest) if digest else code["diff"]
 
 
-def untracked_of(history: History, code: Mapping[str, Any] | None) -> dict[str, str]:
+def untracked_of(history: Reader, code: Mapping[str, Any] | None) -> dict[str, str]:
     """The recorded untracked files of a code version."""
     kept = code["details"].get("untracked", {}) if code is not None else {}
     found = {path: content_of(history, digest) for path, digest in kept.items()}
     return {path: text for path, text in found.items() if text is not None}
 
 
-def sources_of(history: History, run: RunRecord) -> dict[str, str]:
+def sources_of(history: Reader, run: RunRows) -> dict[str, str]:
     """The recorded sources that git did not have, by name: files, `-c`, standard input, what an archive holds."""
     code = run.code
     kept = dict(code["details"].get("sources", {})) if code is not None else {}
@@ -92,19 +93,19 @@ def sources_of(history: History, run: RunRecord) -> dict[str, str]:
     return {name: text for name, text in found.items() if text is not None}
 
 
-def cells_of(run: RunRecord) -> list[dict[str, Any]]:
+def cells_of(run: RunRows) -> list[dict[str, Any]]:
     """The cells that began before a run ended, in their order: number and source of each."""
     until = run.row["ended_at"]
     end = from_iso(until) if until is not None else 1 << 62
     return [{"title": row["title"], "source": row["body"]} for row in _told(run, "cell") if row["time"] <= end]
 
 
-def _told(run: RunRecord, kind: str) -> list[dict[str, Any]]:
+def _told(run: RunRows, kind: str) -> list[dict[str, Any]]:
     sql = "SELECT time, title, body FROM events WHERE session_id = ? AND kind = ? ORDER BY time, ordinal"
     return run.history.sql(sql, run.row["session_id"], kind)
 
 
-def lacking(run: RunRecord) -> list[str]:
+def lacking(run: RunRows) -> list[str]:
     """What is not known of the code that led to a run; empty where all of it was recorded."""
     code, session = run.code, run.session
     if code is None:
@@ -162,7 +163,7 @@ def as_script(cells: list[dict[str, Any]]) -> str:
     return "\n".join(f"# {cell['title']}\n{(cell['source'] or '[erased]').rstrip()}\n" for cell in cells)
 
 
-def state_of(history: History, code: Mapping[str, Any] | None, folder: str | None) -> CodeState | None:
+def state_of(history: Reader, code: Mapping[str, Any] | None, folder: str | None) -> CodeState | None:
     """The recorded state of the code; None where git told nothing."""
     if code is None or not re.fullmatch(r"[0-9a-f]{40,64}", code["commit_hash"] or ""):
         return None

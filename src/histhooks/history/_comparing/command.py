@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from histhooks.history._comparing.change import Part, changes_of
 
 if TYPE_CHECKING:
-    from histhooks.history import RunRecord
+    from histhooks.history._run_rows import RunRows
 
 _KINDS = ("script", "job", "command")  # what starts the others says nothing of the training
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
@@ -16,7 +16,7 @@ _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 _WORKERS = ("--multiprocessing-fork", "joblib.externals.loky", "multiprocessing.spawn", "multiprocessing.forkserver")
 
 
-def command(a: RunRecord, b: RunRecord) -> Part:
+def command(a: RunRows, b: RunRows) -> Part:
     """Arguments by option; the interpreter, its options and the program's path do not count, nor their order."""
     found = [run.session for run in (a, b)]
     if any(each["kind"] not in _KINDS for each in found):
@@ -52,7 +52,7 @@ def arguments_of(command: str) -> list[str] | None:
     return []
 
 
-def options_of(run: RunRecord) -> dict[str, Any]:
+def options_of(run: RunRows) -> dict[str, Any]:
     """Arguments of the program of a run, by option; empty where nobody typed them, or they were erased."""
     command = run.session["command"]
     words = arguments_of(command) if command is not None and run.session["kind"] in _KINDS else None

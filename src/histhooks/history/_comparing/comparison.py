@@ -14,7 +14,7 @@ from histhooks.history._comparing.change import ABSENT, is_same
 from histhooks.history._comparing.command import options_of
 
 if TYPE_CHECKING:
-    from histhooks.history import RunRecord
+    from histhooks.history._records import RunRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from histhooks.history._comparing.change import Change, Part
 from histhooks.history._comparing.command import command
 
 if TYPE_CHECKING:
-    from histhooks.history import RunRecord
     from histhooks.history._comparing.code import Patch
+    from histhooks.history._records import RunRecord
 
 
 @dataclass(frozen=True, slots=True, repr=False)

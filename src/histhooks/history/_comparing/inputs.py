@@ -26,7 +26,7 @@ from histhooks.history._facts import param_seeds, place
 from histhooks.history._seeding import UNSEEDED, why_none
 
 if TYPE_CHECKING:
-    from histhooks.history import RunRecord
+    from histhooks.history._records import RunRecord
     from histhooks.history._rows import Dataset, Group, Optimizer
 
 _MOST_COLUMNS = 5

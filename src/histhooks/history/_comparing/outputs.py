@@ -14,7 +14,7 @@ from histhooks.history._best import best_of, mean_of_folds
 from histhooks.history._comparing.change import ABSENT, Change, Part, change, changes_of, is_same
 
 if TYPE_CHECKING:
-    from histhooks.history import RunRecord
+    from histhooks.history._records import RunRecord
 
 _CLOCK = re.compile(r"(^|[_. ])(time|times|seconds|duration|duration_s|elapsed)($|[_. ])")
 

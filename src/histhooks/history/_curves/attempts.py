@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from histhooks.history import History
+    from histhooks.history._reader import Reader
 
 _KINDS = "('resumes', 'continues')"
 _FROM = f"SELECT other_run_id, sha256 FROM run_links WHERE run_id = ? AND kind IN {_KINDS} ORDER BY time"
@@ -26,7 +26,7 @@ _ON = (
 )
 
 
-def attempts_of(history: History, run_id: str) -> list[str]:
+def attempts_of(history: Reader, run_id: str) -> list[str]:
     """Ids of the attempts that a run is one of, the earliest first."""
     line = [run_id]
     while (earlier := _before(history, line[0])) and earlier not in line:
@@ -36,7 +36,7 @@ def attempts_of(history: History, run_id: str) -> list[str]:
     return line
 
 
-def _before(history: History, run_id: str) -> str | None:
+def _before(history: Reader, run_id: str) -> str | None:
     for other, sha256 in history.cursor(_FROM, run_id).fetchall():
         found = history.cursor(_IS_HERE, other).fetchone() if other else None
         if found is None and other is None and sha256:
@@ -46,6 +46,6 @@ def _before(history: History, run_id: str) -> str | None:
     return None
 
 
-def _after(history: History, run_id: str) -> str | None:
+def _after(history: Reader, run_id: str) -> str | None:
     candidates = [str(row[0]) for row in history.cursor(_ON, run_id, run_id).fetchall()]
     return next((other for other in candidates if _before(history, other) == run_id), None)

@@ -6,13 +6,17 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from histhooks._time import from_iso, now_us
+from histhooks.history._asking.selectors import find
 from histhooks.history._curves.thinning import Point, first_place
+from histhooks.history._run_rows import RunRows
 
 if TYPE_CHECKING:
-    from histhooks.history import History, RunRecord
+    from histhooks.history._reader import Reader
+
+Run = TypeVar("Run", bound=RunRows)
 
 _WINDOW_US = 30_000_000
 _ANYWAY_S = 2.0
@@ -51,7 +55,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class Update(Generic[Run]):
     """What came of a run since the look before.
 
     Attributes
@@ -67,7 +71,7 @@ class Update:
     progress : Progress
     """
 
-    run: RunRecord
+    run: Run
     points: list[tuple[str, Point]]
     events: list[dict[str, Any]]
     children: int
@@ -80,19 +84,17 @@ class Update:
 
 
 @dataclass(slots=True)
-class Follower:
+class Follower(Generic[Run]):
     """Looks at one run again and again.
 
     Parameters
     ----------
-    history : History
-    run_id : str
+    run : RunRecord
     from_start : bool
         Whether the first look gives everything, or only what comes from now on.
     """
 
-    history: History
-    run_id: str
+    run: Run
     from_start: bool = False
     _seen: dict[str, int] = field(default_factory=dict)
     _events: set[str] = field(default_factory=set)
@@ -102,7 +104,12 @@ class Follower:
     _is_first: bool = True
     _epoch_mark: tuple[int, float] = (0, 0.0)
 
-    def look(self) -> Update | None:
+    @property
+    def history(self) -> Reader:
+        """The store that is looked at."""
+        return self.run.history
+
+    def look(self) -> Update[Run] | None:
         """What came since; None where nothing was written.
 
         Raises
@@ -117,7 +124,7 @@ class Follower:
             return None
         self._version, self._looked_s = version, time.monotonic()
         self.history.refresh()
-        run = self.history.run(self.run_id)
+        run = type(self.run)(self.history, find(self.history, self.run.id))
         # The run first: where it has ended, all its points are there.
         points, events = self._points(run), self._new_events(run)
         children = int(self.history.cursor("SELECT count(*) FROM runs WHERE parent_id = ?", run.id).fetchone()[0])
@@ -141,7 +148,7 @@ class Follower:
             found.append((path.name, stat.st_mtime_ns, stat.st_size))
         return tuple(found)
 
-    def _points(self, run: RunRecord) -> list[tuple[str, Point]]:
+    def _points(self, run: RunRows) -> list[tuple[str, Point]]:
         sql = "SELECT series, name, split, start_time, count FROM metric_summaries WHERE run_id = ? ORDER BY series"
         found: list[tuple[str, Point]] = []
         for key, name, split, start, count in self.history.cursor(sql, run.id).fetchall():
@@ -161,7 +168,7 @@ class Follower:
         found.sort(key=lambda pair: pair[1].time)
         return found
 
-    def _new_events(self, run: RunRecord) -> list[dict[str, Any]]:
+    def _new_events(self, run: RunRows) -> list[dict[str, Any]]:
         sql = (
             "SELECT id, run_id, time, step, kind, severity, title, body, count FROM events WHERE run_id = ? "
             "OR (session_id = ? AND run_id IS NULL AND severity IN ('warning', 'error') AND time >= ?) ORDER BY time"
@@ -171,7 +178,7 @@ class Follower:
         self._events |= {row["id"] for row in fresh}
         return fresh
 
-    def _progress(self, run: RunRecord) -> Progress:
+    def _progress(self, run: RunRows) -> Progress:
         summaries = [s for s in run.summaries if s["split"] != "system"]
         is_over = run.status != "running"
         elapsed = run.duration_s if is_over else (now_us() - from_iso(run.started_at)) / 1e6
@@ -194,7 +201,7 @@ class Follower:
         return Progress(epoch, epochs, planned, steps or None, steps_planned, share, rate, elapsed, left)
 
     def _left_by_epochs(
-        self, run: RunRecord, done: int, planned: int, last_epoch: int | None, elapsed: float
+        self, run: RunRows, done: int, planned: int, last_epoch: int | None, elapsed: float
     ) -> float | None:
         """Seconds to go, as long as the epochs of this run took until the last of them ended."""
         if done != self._epoch_mark[0]:
@@ -207,7 +214,7 @@ class Follower:
             return None
         return max(0.0, self._epoch_mark[1] * (1 + (planned - done) / own) - elapsed)
 
-    def _steps_planned(self, run: RunRecord) -> int | None:
+    def _steps_planned(self, run: RunRows) -> int | None:
         params = run.params
         names = (*_STEPS, "n_estimators") if run.framework == "xgboost" else _STEPS
         for name in names:
@@ -227,9 +234,9 @@ class Follower:
         return (max(steps) - steps[0]) / span * 1e6 if span > 0 and max(steps) > steps[0] else None
 
 
-def follow(run: RunRecord, every_s: float = 0.5, *, from_start: bool = False) -> Iterator[Update]:
+def follow(run: Run, every_s: float = 0.5, *, from_start: bool = False) -> Iterator[Update[Run]]:
     """Look at a run until it ends; see :meth:`RunRecord.follow`."""
-    follower = Follower(run.history, run.id, from_start)
+    follower = Follower(run, from_start)
     while True:
         begin = time.monotonic()
         update = follower.look()

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from histhooks.errors import QueryError
-from histhooks.history._curves.series import NO_EPOCH, Series
+from histhooks.history._curves.series import NO_EPOCH, Series, read_series
 from histhooks.history._curves.thinning import matching
 
 if TYPE_CHECKING:
     import pandas
 
-    from histhooks.history import RunRecord
+    from histhooks.history._run_rows import RunRows
 
 _INDEXES = ("step", "epoch", "time")
 
 
-def frame_of(run: RunRecord, names: tuple[str, ...], index: str) -> pandas.DataFrame:
+def frame_of(run: RunRows, names: tuple[str, ...], index: str) -> pandas.DataFrame:
     """Metrics of a run as a DataFrame; see :meth:`RunRecord.to_pandas`."""
     if index not in _INDEXES:
         raise QueryError(f"rows cannot be told apart by {index!r}; choose one of {', '.join(_INDEXES)}")
@@ -24,7 +24,8 @@ def frame_of(run: RunRecord, names: tuple[str, ...], index: str) -> pandas.DataF
     import pandas
 
     known = [summary["name"] for summary in run.summaries]
-    by_name = {name: run.series(name) for name in (matching(names, known) if names else sorted(known))}
+    wanted = matching(names, known) if names else sorted(known)
+    by_name = {name: read_series(run.history, run.id, name, None) for name in wanted}
     keys = {name: getattr(series, index)[_is_placed(series, index)] for name, series in by_name.items()}
     rows = numpy.unique(numpy.concatenate([numpy.empty(0, dtype="i8"), *keys.values()]))
     columns = {}

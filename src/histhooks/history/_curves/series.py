@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas
     from numpy.typing import NDArray
 
-    from histhooks.history import History
+    from histhooks.history._reader import Reader
 
 NO_EPOCH = -1
 
@@ -86,7 +86,7 @@ class Series:
         return pandas.DataFrame(columns)
 
 
-def read_series(history: History, run_id: str, name: str, points: int | None) -> Series:
+def read_series(history: Reader, run_id: str, name: str, points: int | None) -> Series:
     """A series of a run, whole or thinned to about so many points."""
     try:
         import numpy
@@ -111,7 +111,7 @@ def read_series(history: History, run_id: str, name: str, points: int | None) ->
     return Series(*facts, n, step, epoch, time, value, count, nonfinite)
 
 
-def _whole(history: History, found: Found) -> list[Any]:
+def _whole(history: Reader, found: Found) -> list[Any]:
     """Columns of all points. Those that say nothing, a step that is n or an epoch that is not there, are not read."""
     import numpy
 

@@ -21,7 +21,7 @@ from histhooks._points import LEVELS
 from histhooks.errors import QueryError
 
 if TYPE_CHECKING:
-    from histhooks.history import History
+    from histhooks.history._reader import Reader
 
 # Points in a bucket of each level, the finest first.
 SIZES: tuple[int, ...] = tuple(accumulate(LEVELS, mul))
@@ -63,7 +63,7 @@ class Found:
     nonfinite: int
 
 
-def find_series(history: History, run_id: str, name: str) -> Found:
+def find_series(history: Reader, run_id: str, name: str) -> Found:
     """The series of a run under a name.
 
     Raises
@@ -104,13 +104,13 @@ def matching(wanted: Iterable[str], known: list[str]) -> list[str]:
 
 
 def read_points(
-    history: History, found: Found, *, from_step: int | None = None, to_step: int | None = None, last: int | None = None
+    history: Reader, found: Found, *, from_step: int | None = None, to_step: int | None = None, last: int | None = None
 ) -> Iterator[Point]:
     """Points of a series in order of arrival.
 
     Parameters
     ----------
-    history : History
+    history : Reader
     found : Found
     from_step, to_step : int, optional
         Only points at these steps and between.
@@ -131,12 +131,12 @@ def read_points(
     return _points(rows, found.start_time)
 
 
-def thin(history: History, found: Found, at_most: int) -> list[Point]:
+def thin(history: Reader, found: Found, at_most: int) -> list[Point]:
     """About as many points of a series as are asked for; all of them where there are no more.
 
     Parameters
     ----------
-    history : History
+    history : Reader
     found : Found
     at_most : int
         At least 2. Points that are not finite may come on top.
@@ -154,7 +154,7 @@ def thin(history: History, found: Found, at_most: int) -> list[Point]:
     return thinned(_points(rows, found.start_time), part)
 
 
-def _ends(history: History, found: Found) -> list[Any]:
+def _ends(history: Reader, found: Found) -> list[Any]:
     """The first point and the last; none where there is none."""
     ends = []
     # Where spools are laid over a store, SQLite sorts all of a series to find its ends: look where they must be.
@@ -167,7 +167,7 @@ def _ends(history: History, found: Found) -> list[Any]:
     return ends
 
 
-def first_place(history: History, run_id: str) -> tuple[int | None, int | None]:
+def first_place(history: Reader, run_id: str) -> tuple[int | None, int | None]:
     """The least step and epoch at which a metric of a run's own training begins; None where there is none."""
     keys = history.cursor("SELECT series FROM metric_summaries WHERE run_id = ? AND split IS NOT 'system'", run_id)
     sql = "SELECT coalesce(step, n), epoch FROM points WHERE series = ? AND n = 0"
@@ -223,7 +223,7 @@ def _kept(entries: Iterable[Any], part_of: Callable[[Any], int], facts: Callable
     return chosen + [entry for pair in odd.values() for entry in pair]
 
 
-def _candidates(history: History, found: Found, level: int, part: int) -> tuple[int, list[Any]]:
+def _candidates(history: Reader, found: Found, level: int, part: int) -> tuple[int, list[Any]]:
     """Rows of points that may be kept, and up to which order the rollups tell."""
     sql = "SELECT bucket, count, min, max FROM rollups WHERE series = ? AND level = ? AND bucket BETWEEN ? AND ?"
     rows = {row[0]: row for row in history.cursor(sql, found.key, level, 0, 1 << 62)}

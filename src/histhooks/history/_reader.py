@@ -1,0 +1,117 @@
+"""One store, open for reading: queries, and which sessions still live. All that reads takes one of these."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from histhooks._process import judge
+from histhooks._spool import waiting
+from histhooks._time import now_us
+from histhooks.errors import QueryError
+from histhooks.history._held import Held
+from histhooks.history._opening import Opened, locate
+
+
+class Reader:
+    """A store that is read. :class:`histhooks.History` adds the questions that people ask.
+
+    Parameters
+    ----------
+    store : str or path, optional
+        By default the store that this program records to, or that recording would use here.
+
+    Attributes
+    ----------
+    path : Path
+    tell : callable
+        Called with a line on a choice that was made for the caller.
+    spools : list of Path
+        Spools that are read as if they were merged already.
+    remembered : dict
+        What was computed from this connection, by a key of the caller; forgotten when the store is opened anew.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or this version cannot read it.
+    """
+
+    def __init__(self, store: str | os.PathLike[str] | None = None) -> None:
+        self.path = locate(store)
+        self.tell: Callable[[str], None] = _silent
+        self._held = Held(self.path, self._prepare)
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        with self._held.asked() as connection:
+            return connection
+
+    def _prepare(self, opened: Opened) -> None:
+        self.spools = opened.spools
+        opened.connection.row_factory = sqlite3.Row
+        self.remembered: dict[tuple[Any, ...], Any] = {}
+
+    def close(self) -> None:
+        """Close the store."""
+        self._held.close()
+
+    def refresh(self) -> None:
+        """See what came since: who still runs is judged again, and what is read from spools or a copy is read anew.
+
+        What else is written to the store is seen without it.
+        """
+        self.__dict__.pop("_judged", None)
+        if self.spools or not self._held.is_live or waiting(self.path):
+            self._held.reopen()
+
+    def sql(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        """Rows of a query of one's own; nothing can be written.
+
+        Parameters
+        ----------
+        query : str
+        *values : object
+            For the question marks in it.
+
+        Returns
+        -------
+        list of dict
+
+        Raises
+        ------
+        QueryError
+            Where SQLite refuses it.
+        """
+        try:
+            with self._held.asked() as connection:
+                return [dict(row) for row in connection.execute(query, values)]
+        except (sqlite3.Error, UnicodeError) as error:  # the latter of half a character, and of damaged files
+            raise QueryError(f"SQLite refuses the query: {error}") from error
+
+    def cursor(self, query: str, *values: Any) -> sqlite3.Cursor:
+        """Rows of a query as plain tuples, one at a time; otherwise as :meth:`sql`."""
+        try:
+            with self._held.asked() as connection:
+                cursor = self._held.watch(connection.cursor())
+                cursor.row_factory = None
+                return cursor.execute(query, values)
+        except (sqlite3.Error, UnicodeError) as error:  # the latter of half a character, and of damaged files
+            raise QueryError(f"SQLite refuses the query: {error}") from error
+
+    @cached_property
+    def _judged(self) -> dict[str, str]:
+        now = now_us()
+        rows = self.sql("SELECT * FROM sessions WHERE status = 'running'")
+        return {row["id"]: judge(row, now) for row in rows}
+
+    def settled(self, session_id: str, status: str) -> str:
+        """The status as it is now: what says it is running and is not, was killed or is lost."""
+        return self._judged.get(session_id, status) if status == "running" else status
+
+
+def _silent(text: str) -> None:
+    return None
