@@ -6,6 +6,8 @@ histhooks: the logs are those that callbacks saw, the steps and rates those of t
 
 from __future__ import annotations
 
+import csv
+import gc
 import hashlib
 import json
 import os
@@ -23,6 +25,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 K = keras.callbacks
+gc.freeze()  # what was imported need not be looked at in each collection
 HOOKS = ("on_train_begin", "on_epoch_begin", "on_train_batch_end", "on_test_end", "on_epoch_end", "on_train_end")
 DATA = {
     name: (x := np.random.RandomState(seed).rand(12, 2).astype("float32"), x.sum(1, keepdims=True))
@@ -194,12 +197,14 @@ class World:
     def callbacks(self, plan: dict[str, Any], told: dict[str, Any]) -> list[Any]:
         """What ``fit`` is given."""
         out: list[Any] = [First(told)]
-        for what in plan["callbacks"]:
+        for position, what in enumerate(plan["callbacks"]):
             kind = what["do"]
             if kind == "history":
                 out.append(Copying(told))
             elif kind == "csv":
-                out.append(K.CSVLogger("log.csv"))
+                name = f"log {len(self.fits)} {position}.csv"
+                out.append(K.CSVLogger(name))
+                told["files"].append((name, sorted(_touched(plan["callbacks"][position + 1 :]))))
             elif kind == "early":
                 out.append(K.EarlyStopping("loss", patience=what["at"] or 0, min_delta=0.01))
             elif kind == "plateau":
@@ -217,6 +222,7 @@ class World:
     def fit(self, model: Any, plan: dict[str, Any]) -> None:
         """One call of ``fit``, and what was true of it."""
         told: dict[str, Any] = {"epochs": [], "count": 0, "now": None, "parent": self.open[-1] if self.open else None}
+        told["files"] = []
         told |= {"of": id(model), "data": plan["data"], "validates": plan["more"]["validates"]}
         self.models.append(model)  # so that no id comes twice
         self.open.append(len(self.fits))
@@ -242,6 +248,7 @@ class World:
             raise
         finally:
             self.open.pop()
+            told["files"] = [(_rows_of(name), later) for name, later in told["files"]]
 
     def run(self) -> dict[str, Any]:
         """Do all of it."""
@@ -271,6 +278,23 @@ class _Counting(K.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Called by Keras."""
         self.told["count"] += 1
+
+
+def _touched(acts: list[dict[str, Any]]) -> set[str]:
+    """The names in logs that callbacks change."""
+    names = {"alter": {"loss"}, "plateau": {"learning_rate"}, "rate": {"learning_rate"}}
+    names["odd"] = {"word", "nothing", "several", "object"}
+    return set().union(*(names.get(act["do"], {act.get("name", "")}) for act in acts))
+
+
+def _rows_of(name: str) -> list[dict[str, str]]:
+    """What a ``CSVLogger`` wrote."""
+    if not os.path.exists(name):
+        return []
+    with open(name) as file:
+        rows = list(csv.DictReader(file))
+    os.unlink(name)
+    return rows
 
 
 def endless(size: int) -> Any:

@@ -33,11 +33,14 @@ def acts(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         return st.fixed_dictionaries({"do": st.just(do), "hook": st.sampled_from(hooks), "at": EPOCH, **more})
 
     own = st.fixed_dictionaries(
-        {"do": st.sampled_from(["history", "csv", "early", "plateau", "rate", "nan", "swap"]), "at": st.integers(0, 2)}
+        {
+            "do": st.sampled_from(["history", "csv", "csv", "early", "plateau", "rate", "nan", "swap"]),
+            "at": st.integers(0, 2),
+        }
     )
     names = st.sampled_from(["auc", "lr", "val_auc", "mae"])
     return st.one_of(
-        own,
+        *(own for _ in range(3)),
         act("add", ["on_epoch_end"], name=names, value=st.sampled_from([0.5, 3, float("nan")])),
         act("alter", ["on_epoch_end"]),
         act("remove", ["on_epoch_end"], name=st.sampled_from(["loss", "mae", "auc"])),
@@ -97,12 +100,15 @@ class Child:
                 cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
             )  # fmt: skip
 
-    def train(self, plan: dict[str, Any]) -> dict[str, Any]:
-        """Give a plan, and get what was true of it."""
+    def begin(self, plan: dict[str, Any]) -> None:
+        """Give a plan."""
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(plan) + "\n")
         self.process.stdin.flush()
+
+    def truth(self) -> dict[str, Any]:
+        """Get what was true of it."""
+        assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.errors.read_text()[-5000:]
         truth: dict[str, Any] = json.loads(line)
@@ -134,8 +140,10 @@ _names = itertools.count()
 def test_the_record_of_any_training_is_what_was_true_of_it(children: tuple[Child, Child], plan: dict[str, Any]) -> None:
     plain, recorded = children
     plan = {**plan, "name": f"plan {next(_names)}"}
-    truth = recorded.train(plan)
-    assert json.dumps(truth) == json.dumps(plain.train(plan))
+    for child in children:
+        child.begin(plan)
+    truth = recorded.truth()
+    assert json.dumps(truth) == json.dumps(plain.truth())
     _hold(recorded.store, plan, truth)
 
 
@@ -165,9 +173,30 @@ def _hold(store: Path, plan: dict[str, Any], truth: dict[str, Any]) -> None:
             for name, step, epoch, value, special in connection.execute(sql, (run[0],)):
                 found.setdefault(name, []).append((step, epoch, special or value))
             assert _rounded(found) == _rounded(expected)
+            _hold_files(found, fit)
         assert connection.execute("SELECT hook_errors FROM sessions").fetchall() in ([(0,)], [(None,)])
     finally:
         connection.close()
+
+
+def _hold_files(found: dict[str, list[tuple[Any, ...]]], fit: dict[str, Any]) -> None:
+    """What a ``CSVLogger`` wrote is in the record too, where no callback behind it changed that."""
+    for rows, later in fit["files"]:
+        assert len(rows) == len(fit["epochs"]) or fit["end"] == "failed"
+        for row in rows:
+            epoch = int(row.pop("epoch"))
+            numbers = {name: float(text) for name, text in row.items() if _is_number(text) and name not in later}
+            for name, number in numbers.items():
+                there = [value for _, e, value in found.get(name, []) if e == epoch]
+                assert there == ["nan" if number != number else number], (name, epoch, number, there)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _rounded(series: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:

@@ -26,6 +26,7 @@ if "--late" not in sys.argv:
 import torch
 
 torch.set_num_threads(1)
+torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # the first optimizer of a process imports the compiler
 gc.collect()
 gc.freeze()  # what was imported need not be looked at after each loop
 UNKNOWN = object()
