@@ -20,6 +20,7 @@ from histhooks.history._lists import Runs
 from histhooks.history._opening import Opened
 from histhooks.history._reader import Reader
 from histhooks.history._records import RunRecord
+from histhooks.history._shown import Shown
 
 if TYPE_CHECKING:
     from histhooks.history._asking.search import Found
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "Differences", "History", "RunRecord", "Series"]
 
 
-class History(Reader):
+class History(Shown, Reader):
     """The runs in one store.
 
     Parameters
@@ -57,11 +58,6 @@ class History(Reader):
 
     def __repr__(self) -> str:
         return f"<History {str(self.path)!r}>"
-
-    def _repr_html_(self) -> str:
-        from histhooks.history._notebook import history_html
-
-        return history_html(self)
 
     def __enter__(self) -> History:
         return self

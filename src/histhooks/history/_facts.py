@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from histhooks import _text
 from histhooks._ids import short_id
-from histhooks.history._seeding import why_none
+from histhooks.history._places import place
+from histhooks.history._seeding import param_seeds, why_none
 
 if TYPE_CHECKING:
     from histhooks.history._curves.following import Progress
@@ -153,12 +152,6 @@ def seeds(run: RunRecord) -> str:
     return ", ".join(dict.fromkeys([*told, *filter(None, [why_none(run) if is_hash_only else ""])]))
 
 
-def param_seeds(run: RunRecord) -> dict[str, Any]:
-    """Seeds among the params: `seed` of XGBoost, `random_state` of scikit-learn, and what ends so."""
-    found = {key: value for key, value in run.params.items() if value is not None}
-    return {key: value for key, value in found.items() if re.search(r"(^|[._])(random_state|seed)$", key)}
-
-
 def code(run: RunRecord) -> str:
     """Which code ran, and how far it was from its commit."""
     found = run.code
@@ -267,12 +260,6 @@ def _other(run: RunRecord, link: Link) -> str:
         return short_id(link["other_run_id"]) + digest
     writers = run.writers_of(link["sha256"]) if link["sha256"] else []
     return (", ".join(map(short_id, writers)) or "a run that is not known") + digest
-
-
-def place(run: RunRecord, path: str) -> str:
-    """A path as seen from where the process ran."""
-    folder = run.session["cwd"]
-    return os.path.relpath(path, folder) if folder and path.startswith(folder.rstrip(os.sep) + os.sep) else path
 
 
 def artifacts(run: RunRecord, most: int) -> list[str]:

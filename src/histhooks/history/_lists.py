@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from histhooks.history._records import RunRecord
+from histhooks.history._shown import Shown
 
 
-class Runs(list[RunRecord]):
+class Runs(Shown, list[RunRecord]):
     """A list of runs like any other."""
-
-    def _repr_html_(self) -> str:
-        from histhooks.history._notebook import runs_html
-
-        return runs_html(self)

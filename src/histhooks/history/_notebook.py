@@ -7,19 +7,20 @@ comes from a program is escaped.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import singledispatch
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from histhooks._ids import short_id
 from histhooks._text import number, seconds, value_text, when
+from histhooks.history import History
 from histhooks.history._best import best_of, main_of
+from histhooks.history._comparing.comparison import Column, Comparison
+from histhooks.history._comparing.differences import Differences
 from histhooks.history._curves.thinning import find_series, thin
-from histhooks.plot import spark_svg
-
-if TYPE_CHECKING:
-    from histhooks.history import History, RunRecord
-    from histhooks.history._comparing.comparison import Column, Comparison
-    from histhooks.history._comparing.differences import Differences
+from histhooks.history._lists import Runs
+from histhooks.history._records import RunRecord
+from histhooks.plot._spark import spark_svg
 
 _MOST_METRICS = 20
 _MOST_RUNS = 20
@@ -30,6 +31,13 @@ _CELL = "text-align:left;padding:2px 12px 2px 0;border:0"
 _DIM = "opacity:.65"
 
 
+@singledispatch
+def html(shown: Any) -> str:
+    """HTML of what a reader gives: a run, runs, differences, a comparison, a history."""
+    raise TypeError(f"a notebook has no picture of {type(shown).__name__}")
+
+
+@html.register(RunRecord)
 def run_html(run: RunRecord) -> str:
     """One run: what it is, how it ended, its params, and each metric with its curve."""
     facts = " · ".join(
@@ -62,6 +70,7 @@ def run_html(run: RunRecord) -> str:
     return f"<div>{''.join(parts)}</div>"
 
 
+@html.register(Runs)
 def runs_html(runs: Sequence[RunRecord], note: str = "") -> str:
     """Runs, a line each."""
     head = _rows([["run", "name", "kind", "status", "started", "took", "metric", "curve"]], "th")
@@ -71,6 +80,7 @@ def runs_html(runs: Sequence[RunRecord], note: str = "") -> str:
     return f"<div><table>{head}{rows}</table><div style='{_DIM}'>{foot}</div></div>"
 
 
+@html.register(Differences)
 def differences_html(found: Differences) -> str:
     """What differs, a line each, and what is the same."""
     both = zip("AB", (found.a, found.b))
@@ -92,6 +102,7 @@ def differences_html(found: Differences) -> str:
     return f"<div><table>{head}{rows}</table><div style='{_DIM}'>{foot}</div></div>"
 
 
+@html.register(Comparison)
 def comparison_html(found: Comparison) -> str:
     """Runs side by side, a line each; the best of a metric is bold."""
     head = _rows([["run", "name", *(escape(column.title) for column in found.columns)]], "th")
@@ -110,6 +121,7 @@ def comparison_html(found: Comparison) -> str:
     return f"<div><table>{head}{rows}</table><div style='{_DIM}'>{foot}</div></div>"
 
 
+@html.register(History)
 def history_html(history: History) -> str:
     """The latest outer runs of a store."""
     (counts,) = history.sql("SELECT count(*) AS n, count(parent_id) AS nested FROM runs")

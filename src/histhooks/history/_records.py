@@ -14,6 +14,7 @@ from histhooks.history._curves.frames import frame_of
 from histhooks.history._curves.series import Series, read_series
 from histhooks.history._curves.thinning import find_series, thin
 from histhooks.history._run_rows import RunRows
+from histhooks.history._shown import Shown
 
 if TYPE_CHECKING:
     import pandas
@@ -23,16 +24,11 @@ if TYPE_CHECKING:
 _MOST_POINTS = 20_000  # what one look may read
 
 
-class RunRecord(RunRows):
+class RunRecord(Shown, RunRows):
     """One run, read when asked. Columns of `runs` are attributes."""
 
     def __repr__(self) -> str:
         return f"<RunRecord {short_id(self.id)} {self.name!r} {self.kind} {self.status}>"
-
-    def _repr_html_(self) -> str:
-        from histhooks.history._notebook import run_html
-
-        return run_html(self)
 
     @property
     def history(self) -> History:

@@ -1,8 +1,9 @@
-"""Whether seeds are missing: only where a generator was used without one."""
+"""Seeds among the params, and whether seeds are missing: only if a generator was used without one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from histhooks.history._run_rows import RunRows
@@ -32,3 +33,9 @@ def why_none(run: RunRows) -> str:
         return ""  # of a library that came later (torch): nobody knows what drew before the first run
     (ended,) = run.history.cursor("SELECT ended_at FROM sessions WHERE id = ?", session).fetchone() or (None,)
     return UNUSED if ended is not None else ""
+
+
+def param_seeds(run: RunRows) -> dict[str, Any]:
+    """Seeds among the params: `seed` of XGBoost, `random_state` of scikit-learn, and what ends so."""
+    found = {key: value for key, value in run.params.items() if value is not None}
+    return {key: value for key, value in found.items() if re.search(r"(^|[._])(random_state|seed)$", key)}

@@ -7,20 +7,20 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from histhooks.errors import QueryError
 from histhooks.plot._curves import Curve
-from histhooks.plot._scales import Scale, duration, scale_of, whole
+from histhooks.plot._drawing import Drawing
+from histhooks.plot._scales import scale_of
 
 _KINDS = {"time": "time", "relative": "duration"}
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(Drawing):
     """Curves with their axes. ``print(chart)`` draws it in the terminal, a notebook shows it as a picture.
 
     Attributes
@@ -33,13 +33,6 @@ class Chart:
     notes : list of str
         What it does not show: points that are thinned, not finite, or without a place on its axes.
     """
-
-    curves: list[Curve]
-    title: str
-    x: str
-    x_scale: Scale
-    y_scale: Scale
-    notes: list[str] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -57,17 +50,6 @@ class Chart:
                 some = f"{below:,} point{'s' if below > 1 else ''} at or below 0"
                 said.append(f"{some} {'have' if below > 1 else 'has'} no place on a log axis")
         return cls(list(curves), title, x, scales["x"], scales["y"], said)
-
-    @property
-    def x_name(self) -> str:
-        """What the x-axis counts."""
-        return {"time": "time", "relative": "time since the start"}.get(self.x, self.x)
-
-    def x_text(self, value: float) -> str:
-        """Where on the x-axis, in words that follow a value."""
-        if self.x == "time":
-            return datetime.fromtimestamp(value).strftime("on %Y-%m-%d at %H:%M:%S")
-        return f"after {duration(value, 0)}" if self.x == "relative" else f"at {self.x} {whole(value)}"
 
     def as_json(self) -> dict[str, Any]:
         """What is drawn, as plain values; what is not finite as a word."""

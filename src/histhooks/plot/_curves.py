@@ -25,7 +25,8 @@ from histhooks.history._curves.thinning import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from histhooks.history import History, RunRecord
+    from histhooks.history import RunRecord
+    from histhooks.history._reader import Reader
 
 AXES = ("step", "epoch", "time", "relative")
 
@@ -260,7 +261,7 @@ def _end(begins: list[int | None], number: int) -> int | None:
     return min(ends, default=None)
 
 
-def _read(history: History, found: Found, request: Request) -> list[Point]:
+def _read(history: Reader, found: Found, request: Request) -> list[Point]:
     # What is smoothed is smoothed over every point, and thinned afterwards.
     return list(read_points(history, found)) if request.smooth else thin(history, found, request.points)
 

@@ -14,14 +14,14 @@ from histhooks.plot._scales import short
 from histhooks.plot._svg import COLOURS
 
 if TYPE_CHECKING:
-    from histhooks.plot._chart import Chart
     from histhooks.plot._curves import Curve
+    from histhooks.plot._drawing import Drawing
 
 _DPI = 120
 _LINES = ("-", "--", ":", "-.")
 
 
-def save(chart: Chart, path: Path, width: int, height: int) -> None:
+def save(chart: Drawing, path: Path, width: int, height: int) -> None:
     """Write a chart as .png or .pdf.
 
     Raises
@@ -53,7 +53,7 @@ def save(chart: Chart, path: Path, width: int, height: int) -> None:
             figure.savefig(path)
 
 
-def _curve(axes: Any, chart: Chart, curve: Curve, number: int) -> None:
+def _curve(axes: Any, chart: Drawing, curve: Curve, number: int) -> None:
     colour, line = COLOURS[number % len(COLOURS)], _LINES[number // len(COLOURS) % len(_LINES)]
     for piece in curve.pieces:
         marker = "o" if len(piece.x) <= 40 else ""
@@ -87,7 +87,7 @@ def _words(text: str) -> str:
     return plain(text).replace("$", r"\$")
 
 
-def _dress(axes: Any, chart: Chart) -> None:
+def _dress(axes: Any, chart: Drawing) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axes.set_xlabel(chart.x_name)

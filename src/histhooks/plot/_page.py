@@ -11,7 +11,7 @@ from histhooks.plot._spark import escaped
 from histhooks.plot._svg import COLOURS, Frame, inside
 
 if TYPE_CHECKING:
-    from histhooks.plot._chart import Chart
+    from histhooks.plot._drawing import Drawing
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -54,7 +54,7 @@ svg.addEventListener("pointerleave", () => { tip.style.display = "none"; rule.se
 """
 
 
-def page(chart: Chart, width: int, height: int) -> str:
+def page(chart: Drawing, width: int, height: int) -> str:
     """A chart as one HTML page."""
     frame = Frame(chart, width, height, has_notes=False)
     rule = (
@@ -88,7 +88,7 @@ font-size="12" role="img" aria-label="{title}">
 """
 
 
-def _table(chart: Chart) -> str:
+def _table(chart: Drawing) -> str:
     rows = []
     for number, curve in enumerate(chart.curves):
         best = "–" if curve.best is None else f"{short(curve.best[1])} {chart.x_text(curve.best[0])}"
@@ -100,7 +100,7 @@ def _table(chart: Chart) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _points(chart: Chart, frame: Frame) -> str:
+def _points(chart: Drawing, frame: Frame) -> str:
     curves = []
     for curve in chart.curves:
         known = [(x, y) for x, y in zip(curve.main.x, curve.main.y) if frame.has(x, y) or not math.isfinite(y)]

@@ -9,8 +9,8 @@ from histhooks.plot._scales import Scale, short
 from histhooks.plot._spark import escaped
 
 if TYPE_CHECKING:
-    from histhooks.plot._chart import Chart
     from histhooks.plot._curves import Curve, Piece
+    from histhooks.plot._drawing import Drawing
 
 # Okabe and Ito's colours, which people with any colour vision tell apart, on light and on dark ground.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -22,7 +22,7 @@ _FEW = 40
 class Frame:
     """Where the parts of a picture lie."""
 
-    def __init__(self, chart: Chart, width: int, height: int, *, has_notes: bool = True, title: str = "") -> None:
+    def __init__(self, chart: Drawing, width: int, height: int, *, has_notes: bool = True, title: str = "") -> None:
         self.width, self.height = width, height
         self.x_scale, self.y_scale = chart.x_scale, chart.y_scale.padded(0.04)
         self.y_ticks = self.y_scale.ticks(max(2, height // 60))
@@ -49,12 +49,12 @@ def _is_on(scale: Scale, value: float) -> bool:
     return math.isfinite(value) and (value > 0 or not scale.is_log)
 
 
-def draw(chart: Chart, width: int, height: int) -> str:
+def draw(chart: Drawing, width: int, height: int) -> str:
     """A chart as one inline `<svg>` element."""
     return _element(chart, Frame(chart, width, height), "")
 
 
-def draw_file(chart: Chart, width: int, height: int) -> str:
+def draw_file(chart: Drawing, width: int, height: int) -> str:
     """A chart as an SVG file with a ground of its own."""
     ground = f'<rect width="{width}" height="{height}" fill="#ffffff"/>'
     body = _element(chart, Frame(chart, width, height, title=chart.title), ground).replace(
@@ -63,7 +63,7 @@ def draw_file(chart: Chart, width: int, height: int) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'
 
 
-def _element(chart: Chart, frame: Frame, ground: str) -> str:
+def _element(chart: Drawing, frame: Frame, ground: str) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="curves" width="{frame.width}" height="{frame.height}" '
         f'viewBox="0 0 {frame.width} {frame.height}" role="img" font-family="system-ui, sans-serif" font-size="12" '
@@ -75,7 +75,7 @@ def _element(chart: Chart, frame: Frame, ground: str) -> str:
     return "\n".join(parts)
 
 
-def inside(chart: Chart, frame: Frame) -> list[str]:
+def inside(chart: Drawing, frame: Frame) -> list[str]:
     """Axes, curves, legend and notes."""
     parts = _axes(chart, frame)
     if frame.title:
@@ -96,7 +96,7 @@ def _text(x: float, y: float, words: str, anchor: str, more: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor" {more}>{escaped(words)}</text>'
 
 
-def _axes(chart: Chart, frame: Frame) -> list[str]:
+def _axes(chart: Drawing, frame: Frame) -> list[str]:
     line = 'stroke="currentColor" stroke-width="1"'
     parts = []
     for value, label in frame.y_ticks:
@@ -148,7 +148,7 @@ def _odd(frame: Frame, x: float, y: float, colour: str) -> str:
     )
 
 
-def _best(frame: Frame, chart: Chart, curve: Curve, number: int) -> list[str]:
+def _best(frame: Frame, chart: Drawing, curve: Curve, number: int) -> list[str]:
     if curve.best is None or not frame.has(*curve.best):
         return []
     x, y = frame.x(curve.best[0]), frame.y(curve.best[1])
@@ -159,7 +159,7 @@ def _best(frame: Frame, chart: Chart, curve: Curve, number: int) -> list[str]:
     ]
 
 
-def _legend(chart: Chart, frame: Frame, curve: Curve, number: int) -> list[str]:
+def _legend(chart: Drawing, frame: Frame, curve: Curve, number: int) -> list[str]:
     y = 14 + frame.head + number * _LEGEND_LINE
     colour, dash = COLOURS[number % len(COLOURS)], _DASHES[number // len(COLOURS) % len(_DASHES)]
     told = f"last {short(curve.last[1])}"

@@ -11,8 +11,8 @@ from histhooks._text import plain
 from histhooks.plot._scales import Scale, short
 
 if TYPE_CHECKING:
-    from histhooks.plot._chart import Chart
     from histhooks.plot._curves import Curve, Piece
+    from histhooks.plot._drawing import Drawing
 
 COLOURS = (36, 33, 35, 32, 34, 31)  # ANSI: cyan, yellow, magenta, green, blue, red
 _MARKS = "●■▲◆○□△◇"
@@ -53,12 +53,12 @@ class _Canvas:
         self.paint[cell] = (colour, is_faint)
 
 
-def draw(chart: Chart, columns: int, lines: int, *, has_colour: bool, is_plain: bool) -> str:
+def draw(chart: Drawing, columns: int, lines: int, *, has_colour: bool, is_plain: bool) -> str:
     """A chart as text.
 
     Parameters
     ----------
-    chart : Chart
+    chart : Drawing
     columns, lines : int
         What it may fill.
     has_colour : bool
@@ -94,12 +94,12 @@ def draw(chart: Chart, columns: int, lines: int, *, has_colour: bool, is_plain: 
 _TO_ASCII = str.maketrans({"·": "-", "–": "-", "…": "~", "→": ">", "×": "x"})
 
 
-def _fits(chart: Chart, x: float, y: float) -> bool:
+def _fits(chart: Drawing, x: float, y: float) -> bool:
     is_placed = math.isfinite(x) and (x > 0 or not chart.x_scale.is_log)
     return is_placed and math.isfinite(y) and (y > 0 or not chart.y_scale.is_log)
 
 
-def _place(canvas: _Canvas, chart: Chart, x: float, y: float) -> tuple[int, int]:
+def _place(canvas: _Canvas, chart: Drawing, x: float, y: float) -> tuple[int, int]:
     return _along(chart.x_scale, x, canvas.width), canvas.height - 1 - _along(chart.y_scale, y, canvas.height)
 
 
@@ -107,7 +107,7 @@ def _along(scale: Scale, value: float, length: int) -> int:
     return min(length - 1, max(0, round(scale.share(value) * (length - 1))))
 
 
-def _draw_curve(canvas: _Canvas, chart: Chart, curve: Curve, number: int, mark: str) -> None:
+def _draw_curve(canvas: _Canvas, chart: Drawing, curve: Curve, number: int, mark: str) -> None:
     for piece in curve.pieces:
         _draw_piece(canvas, chart, piece, number)
     if not mark:
@@ -123,7 +123,7 @@ def _draw_curve(canvas: _Canvas, chart: Chart, curve: Curve, number: int, mark: 
         canvas.marks.setdefault((column, tops[column]), (mark, number, False))
 
 
-def _draw_piece(canvas: _Canvas, chart: Chart, piece: Piece, number: int) -> None:
+def _draw_piece(canvas: _Canvas, chart: Drawing, piece: Piece, number: int) -> None:
     before: tuple[int, int] | None = None
     for x, y in zip(piece.x, piece.y):
         if not _fits(chart, x, y):
@@ -139,7 +139,7 @@ def _draw_piece(canvas: _Canvas, chart: Chart, piece: Piece, number: int) -> Non
         before = place
 
 
-def _draw_odd(canvas: _Canvas, chart: Chart, x: float, y: float, number: int) -> None:
+def _draw_odd(canvas: _Canvas, chart: Drawing, x: float, y: float, number: int) -> None:
     """A value that is not finite stands at the edge to which it points; nan at the foot."""
     sign = {True: "N^v", False: "×↑↓"}[canvas.is_plain]
     row = 0 if y > 0 else canvas.rows - 1
@@ -152,7 +152,9 @@ def _line(x0: int, y0: int, x1: int, y1: int) -> list[tuple[int, int]]:
     return [(x0 + round((x1 - x0) * n / count), y0 + round((y1 - y0) * n / count)) for n in range(count + 1)]
 
 
-def _body(canvas: _Canvas, chart: Chart, y_ticks: list[tuple[float, str]], margin: int, has_colour: bool) -> list[str]:
+def _body(
+    canvas: _Canvas, chart: Drawing, y_ticks: list[tuple[float, str]], margin: int, has_colour: bool
+) -> list[str]:
     labels: dict[int, str] = {}
     for value, label in y_ticks:
         row = canvas.cell(0, canvas.height - 1 - _along(chart.y_scale, value, canvas.height))[1]
@@ -183,7 +185,7 @@ def _coloured(text: str, number: int, is_faint: bool = False) -> str:
     return f"\x1b[{'2;' if is_faint else ''}{COLOURS[number % len(COLOURS)]}m{text}\x1b[0m"
 
 
-def _axis(chart: Chart, canvas: _Canvas, margin: int, is_plain: bool) -> list[str]:
+def _axis(chart: Drawing, canvas: _Canvas, margin: int, is_plain: bool) -> list[str]:
     line, under = [" "] * canvas.columns, [" "] * (canvas.columns + 1)
     corner, flat, tick = ("+", "-", "+") if is_plain else ("└", "─", "┬")
     line = [flat] * canvas.columns
@@ -204,7 +206,7 @@ def _axis(chart: Chart, canvas: _Canvas, margin: int, is_plain: bool) -> list[st
     ]
 
 
-def _legend(chart: Chart, columns: int, marks: str, has_colour: bool, is_plain: bool) -> list[str]:
+def _legend(chart: Drawing, columns: int, marks: str, has_colour: bool, is_plain: bool) -> list[str]:
     """A line for each curve: its mark, its name, its last value, and its best one where that is known."""
     lines = []
     best_mark = "@" if is_plain else "★"

@@ -15,8 +15,9 @@ from histhooks.history._asking.listing import beyond_of
 from histhooks.history._best import best_of, main_of, mean_of_folds
 from histhooks.history._comparing.code import as_script, lacking
 from histhooks.history._outcomes import outcomes_of
+from histhooks.history._places import place
 from histhooks.history._ranking import Best
-from histhooks.history._seeding import UNUSED, why_none
+from histhooks.history._seeding import UNUSED, param_seeds, why_none
 from histhooks.plot import spark_svg, svg_curves
 from histhooks.report._blocks import Block, Code, Columns, Curves, Facts, Section, Table, Text
 
@@ -186,7 +187,7 @@ def _randomness(run: RunRecord) -> list[Block]:
         for s in run.seeds
         if s["location"] or s["library"] == "python"  # the others are among the params
     ]
-    rows += [["param", f"{key} = {_value(value)}", "–", "–"] for key, value in facts.param_seeds(run).items()]
+    rows += [["param", f"{key} = {_value(value)}", "–", "–"] for key, value in param_seeds(run).items()]
     table = Table(["library", "seed", "where", "when"], rows)
     why = why_none(run)
     nothing = (
@@ -299,7 +300,7 @@ def _children(run: RunRecord) -> list[Block]:
 def _files(run: RunRecord) -> list[Block]:
     rows = [
         [
-            {"in": "read", "out": "written"}[file["direction"]], file["role"], facts.place(run, file["path"]),
+            {"in": "read", "out": "written"}[file["direction"]], file["role"], place(run, file["path"]),
             _text.size(file["size_bytes"]), _text.number(file["step"]), file["sha256"],
         ]
         for file in run.artifacts

@@ -12,6 +12,7 @@ from histhooks.errors import QueryError
 from histhooks.history._best import best_of, mean_of_folds
 from histhooks.history._comparing.change import ABSENT, is_same
 from histhooks.history._comparing.command import options_of
+from histhooks.history._shown import Shown
 
 if TYPE_CHECKING:
     from histhooks.history._records import RunRecord
@@ -55,7 +56,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Comparison:
+class Comparison(Shown):
     """Some runs side by side.
 
     Attributes
@@ -76,11 +77,6 @@ class Comparison:
         return (
             f"<Comparison of {len(self.runs)} runs: {len(self.columns)} columns differ, {len(self.same)} are the same>"
         )
-
-    def _repr_html_(self) -> str:
-        from histhooks.history._notebook import comparison_html
-
-        return comparison_html(self)
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain values."""

@@ -16,6 +16,7 @@ from histhooks._ids import short_id
 from histhooks.history._comparing import inputs, outputs
 from histhooks.history._comparing.change import Change, Part
 from histhooks.history._comparing.command import command
+from histhooks.history._shown import Shown
 
 if TYPE_CHECKING:
     from histhooks.history._comparing.code import Patch
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Differences:
+class Differences(Shown):
     """What differs between two runs.
 
     Attributes
@@ -48,11 +49,6 @@ class Differences:
         counts = [f"{part.name} {len(part.changes)}" for part in self.parts if part.changes]
         ids = f"{short_id(self.a['id'])} → {short_id(self.b['id'])}"
         return f"<Differences {ids} differs={self.differs}: {', '.join(counts) or 'nothing'}>"
-
-    def _repr_html_(self) -> str:
-        from histhooks.history._notebook import differences_html
-
-        return differences_html(self)
 
     def part(self, name: str) -> Part:
         """One part: data, code, packages, ..."""

@@ -22,8 +22,8 @@ from histhooks.history._comparing.code import (
     sources_of,
     state_of,
 )
-from histhooks.history._facts import param_seeds, place
-from histhooks.history._seeding import UNSEEDED, why_none
+from histhooks.history._places import place
+from histhooks.history._seeding import UNSEEDED, param_seeds, why_none
 
 if TYPE_CHECKING:
     from histhooks.history._records import RunRecord

@@ -1,0 +1,14 @@
+"""What a notebook shows as HTML."""
+
+from __future__ import annotations
+
+
+class Shown:
+    """A base for what a notebook shows; :mod:`histhooks.history._notebook` draws it when a notebook asks."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from histhooks.history._notebook import html
+
+        return html(self)
