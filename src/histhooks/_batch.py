@@ -5,6 +5,7 @@ An entry is a tuple; what it is, its first item says:
 - ``(run, metrics, step, epoch, time_ns)``: points of a run;
 - ``(line, value, step, time_ns)``: the same, where one value is new (:class:`histhooks._points.Line`);
 - ``("row", table, scope, row)``: a row of an append-only table, without its ordinal;
+- ``("params", run_id, time, rows)``: params of a run, each its key, its value and its source;
 - ``("state", subject, subject_id, facts, personal)``: what became of a run or a session;
 - ``("content", table, rows)``: what many runs share;
 - ``("part", part)``: a part of the ledger that covers rows that are there, as they are now;
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ from histhooks._ledger import (
     series_header,
 )
 from histhooks._metrics import Metric
+from histhooks._params import Param, ParamRow, as_written
 from histhooks._points import Line, Point, Roller, Rollup, Summary
 from histhooks._secrets import mask_text
 from histhooks._time import now_us
@@ -78,6 +80,7 @@ class Batch:
 
     states: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)  # by id: subject, columns
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    params: list[ParamRow] = field(default_factory=list)
     points: list[tuple[Series, list[Point], list[Rollup]]] = field(default_factory=list)
     parts: list[tuple[str, str, int, int, int, str, str | None]] = field(default_factory=list)
     salts: list[tuple[str, str, str]] = field(default_factory=list)
@@ -134,6 +137,7 @@ class Assembler:
         batch = Batch()
         self._before = _Before(self._seq, self.previous)
         pending: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        params: dict[str, list[tuple[int, Sequence[Param]]]] = {}
         points: dict[str, dict[str, tuple[Series, list[Point]]]] = {}
         rest = self._rest
         for entry in entries:
@@ -146,6 +150,8 @@ class Assembler:
                 self._points(entry, points)
             elif kind == "row":
                 self._row(entry[1], entry[2], entry[3], pending)
+            elif kind == "params":
+                params.setdefault(entry[1], []).append((entry[2], entry[3]))
             elif kind == "state":
                 self._state(entry, batch, pending)
             elif kind == "content":
@@ -156,6 +162,8 @@ class Assembler:
                 self._forget(entry[1])
             else:
                 batch.after.append(entry[1])
+        for run_id, told in params.items():
+            self._close_params(batch, run_id, told)
         self._close(batch, pending, points)
         return batch
 
@@ -351,6 +359,14 @@ class Assembler:
         for column in _PERSONAL.get(table, ()):
             place = f"{table}/{self.session_id}/{row['ordinal']}/{column}"
             row[f"{column}_sha256"] = self.salted(batch, scope, place, row.get(column))
+
+    def _close_params(self, batch: Batch, run_id: str, told: list[tuple[int, Sequence[Param]]]) -> None:
+        self._rest()
+        count = sum(len(params) for _, params in told)
+        first = self._take(run_id, "params", count)
+        rows, digest = as_written(run_id, first, told)
+        batch.params += rows
+        batch.parts.append((run_id, "params", first, first + count - 1, count, digest, None))
 
     def _close_points(self, batch: Batch, run_id: str, of_run: dict[str, tuple[Series, list[Point]]]) -> int:
         digest, ranges, total = hashlib.sha256(), [], 0

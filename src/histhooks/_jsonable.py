@@ -26,6 +26,7 @@ from itertools import islice
 from typing import Any, cast
 
 from histhooks._exceptions import UnansweredError, answer, ask, is_interrupt, name_of
+from histhooks._ledger import encoder_of
 from histhooks._secrets import mask_text
 
 DEPTH = 12
@@ -38,8 +39,7 @@ _WORD = 100
 _KEY = 1000
 _SORTED = 100_000
 BITS = 14_000  # 4,214 digits; Python converts 4,300 and no more (sys.set_int_max_str_digits)
-# json.dumps() would make an encoder for each call.
-encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+encode = encoder_of(json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False))
 PLAIN = frozenset({int, bool, type(None)})
 LEAVES = PLAIN | {str, float, list, tuple}
 _FUNCTIONS = (

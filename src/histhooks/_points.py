@@ -136,4 +136,6 @@ def named(entry: tuple[Any, ...]) -> str:
     points = points_in(entry)
     if points:
         return f"a point of {', '.join(points)}"[:200]
+    if entry[0] == "params":
+        return f"param {entry[3][0][0]}"[:200]
     return f"a row of {entry[1]}" if entry[0] in ("row", "content") else f"the {entry[1]} state {entry[3]!r}"[:200]

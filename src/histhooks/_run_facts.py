@@ -13,6 +13,7 @@ from histhooks._ids import new_id
 from histhooks._jsonable import is_mapping, masked_word, shown
 from histhooks._location import is_strict
 from histhooks._messages import warn_once
+from histhooks._params import told_before
 from histhooks._secrets import mask_text
 from histhooks._time import now_us
 from histhooks._values import as_whole, dumps, flatten, items_of, key_text, text_of, what_was_cut, what_was_unread
@@ -88,26 +89,52 @@ class Facts:
         self._try("log_params", self._log_params, params, source, defaults or {})
 
     def _log_params(self, params: Mapping[str, Any], source: str, defaults: Mapping[str, Any]) -> None:
+        if params.__class__ is dict:
+            params = dict(params)  # what a thread of the program changes meanwhile is not told under another's name
+        known = None if defaults else told_before(params, source)
+        if known is not None and known.rows is not None:
+            self._append(("params", self.id, now_us(), known.rows))
+            for key, text in known.seeds:
+                self._log_seed(key, None, text)
+            return
         usual = {key: dumps(value, key) for key, value in flatten(defaults).items()}
         cut: list[str] = []
-        for key, value in flatten(params).items():
-            if not key:
-                self._refuse("log_params", ValueError("the name of a param is empty"))
-                continue
-            try:
-                self._log_param(key, value, source, usual, cut)
-            except BaseException as error:
-                if is_interrupt(error):
-                    raise
-                self._missing("params", f"{key}: {in_words(error)}")
+        rows: list[tuple[str, str, str]] = []
+        is_whole = True
+        try:
+            for key, value in flatten(params).items():
+                if not key:
+                    is_whole = False
+                    self._refuse("log_params", ValueError("the name of a param is empty"))
+                    continue
+                try:
+                    self._log_param(key, value, source, usual, cut, rows)
+                except BaseException as error:
+                    if is_interrupt(error):
+                        raise
+                    is_whole = False
+                    self._missing("params", f"{key}: {in_words(error)}")
+        finally:  # also where Ctrl-C comes meanwhile
+            if rows:
+                self._append(("params", self.id, now_us(), tuple(rows)))
+        if known is not None and is_whole and not cut:
+            known.keep(tuple(rows), _SEEDS)
         if cut:
             more = f" and {len(cut) - _MOST_NAMED} more" if len(cut) > _MOST_NAMED else ""
             self._capture("params", "truncated", f"kept of {', '.join(cut[:_MOST_NAMED])}{more}")
 
-    def _log_param(self, key: str, value: Any, source: str, usual: Mapping[str, str], cut: list[str]) -> None:
+    def _log_param(
+        self,
+        key: str,
+        value: Any,
+        source: str,
+        usual: Mapping[str, str],
+        cut: list[str],
+        rows: list[tuple[str, str, str]],
+    ) -> None:
         text = dumps(value, key)
         whose = "default" if usual.get(key) == text else source
-        self._row("params", {"run_id": self.id, "key": masked_word(key), "value": text, "source": masked_word(whose)})
+        rows.append((masked_word(key), text, masked_word(whose)))
         if key.endswith(_SEEDS) or '"sklearn.model_selection.' in text:
             self._log_seed(key, value, text)
         left, unread = what_was_cut(text), what_was_unread(text)

@@ -284,6 +284,7 @@ class Store:
         self.fold(batch.states)
         for table, rows in batch.rows.items():
             self._insert(table, rows)
+        self._insert_rows("INSERT INTO params (run_id, ordinal, key, value, source, time)", batch.params)
         keys = {series: self._series(series) for series, _, _ in batch.points}
         points = (
             (keys[series], n, None if step == n else step, epoch, time, value, special)

@@ -388,13 +388,17 @@ class Writer(threading.Thread):
         buffer = self.engine.buffer
         again: list[tuple[Any, ...]] = []
         self.is_idle = not buffer
-        while buffer:
+        # What was there when this began, and what is more than a transaction of its own holds. The rest waits for the
+        # next time, at most a quarter of a second: else fits of a millisecond would each bring their own transaction.
+        left = len(buffer)
+        while buffer and (left > 0 or len(buffer) >= _SLICE or self._stopping.is_set()):
             entries: list[tuple[Any, ...]] = []
             self._held = entries  # from here on: who is rescued must miss none
             self._pace.is_late = len(buffer) > _SLICE or self._stopping.is_set()
             self._brake.hold(len(buffer))
             while buffer and len(entries) < _SLICE:
                 entries.append(buffer.popleft())
+            left -= len(entries)
             self._n_logs += sum(entry[0].__class__ is not str for entry in entries)
             entries = self._waiting.sift(entries, again.append)
             if entries:
@@ -452,6 +456,9 @@ class Writer(threading.Thread):
             middle = len(entries) // 2
             self._write(entries[:middle])
             self._write(entries[middle:])
+        elif entries[0][0] == "params" and len(entries[0][3]) > 1:
+            kind, run_id, told_at, params = entries[0]
+            self._write([(kind, run_id, told_at, (param,)) for param in params])
         elif entries[0][:2] != ("row", "events") or entries[0][3]["kind"] != "hook_error":
             self.engine.failed("writer", TypeError(f"{named(entries[0])} could not be written: {error}"))
 
