@@ -78,9 +78,9 @@ from histhooks import _code, _environment, _origin
 seen = []
 def watched(module):
     gather = module.gather
-    def watching(*args):
+    def watching(*args, **kwargs):
         seen.append((module.__name__, threading.current_thread() is threading.main_thread()))
-        return gather(*args)
+        return gather(*args, **kwargs)
     module.gather = watching
 for module in (_code, _environment, _origin):
     watched(module)
@@ -114,7 +114,7 @@ def test_a_session_of_a_test_is_one_however_short_the_test_is(store_path: Path) 
         "import histhooks, time\n"
         "from histhooks import _origin\n"
         "told = _origin.gather\n"
-        "_origin.gather = lambda: (time.sleep(0.5), told())[1]\n"
+        "_origin.gather = lambda *args, **kwargs: (time.sleep(0.5), told(*args, **kwargs))[1]\n"
         "def test_short():\n"
         "    histhooks.start_run('short').end()\n"
         "def test_of_a_program(tmp_path):\n"

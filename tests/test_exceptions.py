@@ -18,7 +18,7 @@ from histhooks import recorder
 from histhooks._engine import engine
 from histhooks._exceptions import ask, in_words, is_interrupt, is_of_program, traceback_of
 from histhooks._guard import gathered, guarded
-from histhooks._run import status_of
+from histhooks._vocabulary import status_of
 
 
 class Mute(Exception):

@@ -213,7 +213,7 @@ def test_what_no_memory_is_left_for_is_dropped_and_counted(store_path: Path, log
     program = """
 import resource, time
 import histhooks
-from histhooks._points import Line
+from histhooks._entries import Line
 run = histhooks.start_run("drops")
 line = Line(run, "loss", {"lr": 0.1}, None)
 histhooks.flush()

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from histhooks import _randomness as _randomness  # registers what each run records of the generators
 from histhooks._location import fix_named_store, working_folder
+from histhooks._version import __version__
 from histhooks.errors import HisthooksError, NotApplicable, QueryError, StoreError
 from histhooks.recorder import Run, current_run, flush, log, paused, start_run
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
     from histhooks.history import History
 
-__version__ = "0.1.0"
 fix_named_store()
 
 __all__ = [

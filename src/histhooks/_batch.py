@@ -3,7 +3,7 @@
 An entry is a tuple; what it is, its first item says:
 
 - ``(run, metrics, step, epoch, time_ns)``: points of a run;
-- ``(line, value, step, time_ns)``: the same, where one value is new (:class:`histhooks._points.Line`);
+- ``(line, value, step, time_ns)``: the same, where one value is new (:class:`histhooks._entries.Line`);
 - ``("row", table, scope, row)``: a row of an append-only table, without its ordinal;
 - ``("params", run_id, time, rows)``: params of a run, each its key, its value and its source;
 - ``("state", subject, subject_id, facts, personal)``: what became of a run or a session;
@@ -21,9 +21,9 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from histhooks._engine import ACTOR
+from histhooks._entries import ACTOR, Entry, Line, Point, Source
 from histhooks._jsonable import masked_word
 from histhooks._ledger import (
     CONTENT_TABLES,
@@ -38,15 +38,11 @@ from histhooks._ledger import (
 )
 from histhooks._metrics import Metric
 from histhooks._params import Param, ParamRow, as_written
-from histhooks._points import Line, Point, Roller, Rollup, Summary
+from histhooks._points import Roller, Rollup, Summary
 from histhooks._secrets import mask_text
 from histhooks._time import now_us
 from histhooks._values import as_float, clean_text
 
-if TYPE_CHECKING:
-    from histhooks._run import Run
-
-Entry = tuple[Any, ...]
 _PERSONAL = {"tags": ("value", "author"), "notes": ("body", "author"), "tombstones": ("actor",)}
 _MOST = 1 << 63
 _REAL = frozenset({"lr", "duration_s"})
@@ -267,7 +263,7 @@ class Assembler:
                 special = "nan" if value != value else "inf" if value > 0 else "-inf"
                 new.append((n, n if step is None else step, epoch, time, None, special))
 
-    def _series_of(self, run: Run, name: str) -> Series:
+    def _series_of(self, run: Source, name: str) -> Series:
         of_run = self._series.setdefault(str(run.id), {})
         series = of_run.get(name)
         if series is None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from histhooks._run import Run
+    from histhooks._entries import Source
 
 # Held while a graph is captured, and while the writer talks to a device.
 capturing = threading.Lock()
@@ -86,7 +86,7 @@ class Reading:
     __slots__ = ("epoch", "name", "run", "step", "time_ns", "values")
 
     def __init__(
-        self, run: Run, name: str, values: list[float | OnDevice], step: int | None, epoch: int | None, time_ns: int
+        self, run: Source, name: str, values: list[float | OnDevice], step: int | None, epoch: int | None, time_ns: int
     ) -> None:
         self.run, self.name, self.values = run, name, values
         self.step, self.epoch, self.time_ns = step, epoch, time_ns

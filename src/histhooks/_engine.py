@@ -11,18 +11,22 @@ import sys
 import threading
 import time
 from collections import deque
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from histhooks import _closing, _here, _root
+from histhooks._current import is_paused
+from histhooks._entries import ACTOR, ignore
 from histhooks._exceptions import in_words, message_of
+from histhooks._failures import failures
 from histhooks._forks import Forks
 from histhooks._ids import new_id
+from histhooks._ipython import is_notebook, shell
 from histhooks._location import Settings, is_off, store_path
 from histhooks._messages import prepare, warn_once
 from histhooks._room import is_out_of_descriptors
 from histhooks._secrets import mask_text
 from histhooks._time import now_us
+from histhooks._vocabulary import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,11 +37,6 @@ if TYPE_CHECKING:
     from histhooks._writer import Writer
 
 _RESCUE_S = 0.35  # where a signal ends the process and the writer hangs
-current: ContextVar[Run | None] = ContextVar("histhooks_run", default=None)
-is_paused: ContextVar[bool] = ContextVar("histhooks_paused", default=False)
-ACTOR = object()  # who acts, where git has yet to say it: never asked on a thread of the program
-# This was dispatched by a host from inside one of its own fits: a search, a validation, an ensemble.
-in_task: ContextVar[bool] = ContextVar("histhooks_task", default=False)
 
 
 class Engine:
@@ -47,8 +46,6 @@ class Engine:
     ----------
     buffer : deque
         Entries for the writer; the only thing that training threads and the writer share.
-    overhead_s : float, seconds
-        Time spent in hooks of ours on training threads.
     hook_errors : int
         Failures of ours that training never saw.
     dropped_points : int
@@ -57,6 +54,9 @@ class Engine:
 
     def __init__(self) -> None:
         self.settings = Settings()
+        # What other modules add: called when a run begins, and when the session ends.
+        self.at_run_start: list[Callable[[Run], None]] = []
+        self.at_session_end: list[Callable[[], None]] = []
         self.reset()
 
     def reset(self) -> None:
@@ -74,7 +74,7 @@ class Engine:
         self.n_unfinished: dict[str, int] = {}
         self.hook_errors = 0
         self.dropped_points = 0
-        self.overhead_s = 0.0
+        failures.overhead_s = 0.0
         self.exit_code: int | None = None
         self.ended = False
         self.is_late = False  # the writer could not be started
@@ -117,13 +117,13 @@ class Engine:
                 self.known_states, self.determinism = set(), {}
             if self.writer is None:
                 from histhooks import _signals
-                from histhooks._notebook import CellLine, is_notebook
+                from histhooks._notebook import CellLine
                 from histhooks._writer import Writer
 
                 self.place = (rank(), world())
                 self.is_test = _is_test()
                 self.speaks = _root.claim(*self.place)
-                self.overhead_s = 0.0  # installing is paid before a session begins
+                failures.overhead_s = 0.0  # installing is paid before a session begins
                 prepare()
                 forks.wait_for_writer()
                 self.writer = Writer(self)
@@ -257,11 +257,10 @@ class Engine:
         self.ended = True
         _here.let_go()
         error = uncaught()
-        status = status or ("ended" if error is None else _status_of(error))
+        status = status or ("ended" if error is None else status_of(error))
         if signal is None:
-            from histhooks import _randomness
-
-            _randomness.at_session_end()
+            for end in self.at_session_end:
+                end()
         for run in list(self.live.values()):
             if error is not None and status != "killed":
                 run.end(error=error)
@@ -291,20 +290,8 @@ def _start(writer: Writer) -> None:
         # Since Python 3.12 no thread begins on the way out (atexit callbacks): finish() writes on this one.
 
 
-def ignore(entry: Any) -> None:
-    """Takes what a run says that nobody records any more."""
-
-
-def _status_of(error: BaseException) -> str:
-    from histhooks._run import status_of
-
-    return status_of(error)
-
-
 def uncaught() -> BaseException | None:
     """The exception that ended the main program, where the interpreter told (sys.last_value); None in a console."""
-    from histhooks._notebook import shell
-
     if hasattr(sys, "ps1") or sys.flags.interactive or shell() is not None:
         return None
     error = getattr(sys, "last_value", None)
@@ -367,6 +354,8 @@ def world() -> int:
 
 
 engine = Engine()
+failures.report = engine.failed
+failures.open_runs = lambda: engine.live.values()
 forks = Forks(engine)
 forks.watch()
 _here.recording = engine

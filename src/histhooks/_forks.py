@@ -112,7 +112,7 @@ class Forks:
         _messages.after_fork()
         _root.after_fork()
         for run in engine.live.values():
-            run.inherit(engine.pid)
+            run.inherit(engine)
         self._is_patient = True
         engine.reset()
         if writer is not None:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
+from histhooks._call_site import fronts
 from histhooks._guard import guarded
 
 # original, args, kwargs -> what is yielded to while the original runs; receives its result, or is thrown what it raised
@@ -210,6 +211,7 @@ def as_given(
 
 
 # What a front calls, beside those who look on.
+fronts.add(Seam)
 OURS = {one.__code__ for one in (Seam.enter, Seam.done, Seam.failed, Seam.call, as_given, _begun, _go_on, _raise_in)}
 
 

@@ -13,24 +13,18 @@ from histhooks import _code, _environment, _origin, _process, _sources
 from histhooks._captures import Capture
 from histhooks._changes import Asked
 from histhooks._data import sha256
+from histhooks._entries import Entry
 from histhooks._ids import new_id
 from histhooks._ledger import canonical
 from histhooks._programs import Inquiry, Question
 from histhooks._secrets import mask_text
 from histhooks._time import now_us
 from histhooks._values import dumps
+from histhooks._version import __version__
 
-Entry = tuple[Any, ...]
 _SEEN_S = 10.0  # between two looks for sources that came late
 _LATE_S = 1.0  # for git, where a source came late
 _TOGETHER_S = 0.25  # both parts in one state of the session, where the second is that near
-
-
-def version() -> str:
-    """The version of histhooks."""
-    import histhooks
-
-    return histhooks.__version__
 
 
 def content_id(row: dict[str, Any]) -> str:
@@ -38,8 +32,17 @@ def content_id(row: dict[str, Any]) -> str:
     return sha256(canonical(row))
 
 
-def session_facts() -> tuple[dict[str, Any], dict[str, str | None], str | None]:
+def session_facts(
+    rank: int = 0, world_size: int = 1, *, is_test: bool = False
+) -> tuple[dict[str, Any], dict[str, str | None], str | None]:
     """What the first state of a session says.
+
+    Parameters
+    ----------
+    rank, world_size : int
+        Which of how many processes of a distributed job this is.
+    is_test : bool
+        Whether pytest runs the program.
 
     Returns
     -------
@@ -50,9 +53,9 @@ def session_facts() -> tuple[dict[str, Any], dict[str, str | None], str | None]:
     details : str or None
         JSON.
     """
-    origin = _origin.gather()
+    origin = _origin.gather(rank, world_size, is_test=is_test)
     identity = asdict(_process.identity())
-    row = {**identity, **origin.row, "recorder_version": version()}
+    row = {**identity, **origin.row, "recorder_version": __version__}
     personal = {name: row.pop(name, None) for name in ("hostname", "username", "actor", "command", "cwd")}
     details = dumps(origin.details) if origin.details else None
     return row, personal, details

@@ -6,17 +6,21 @@ import functools
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
-from histhooks import _engine
 from histhooks._exceptions import in_words, is_interrupt, is_of_program
+from histhooks._failures import failures
 from histhooks._location import is_strict
-
-if TYPE_CHECKING:
-    from histhooks._run import Run
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class Reader(Protocol):
+    """What a fact is read for: a run."""
+
+    def missing(self, collector: str, note: str) -> None:
+        """Record that a fact could not be read."""
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
@@ -45,25 +49,25 @@ def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
             if is_interrupt(error):
                 _end_orphans(start, error)
                 raise
-            _engine.engine.failed(function.__qualname__, error)
+            failures.report(function.__qualname__, error)
             if is_strict():
                 raise
             return None
         finally:
-            _engine.engine.overhead_s += time.perf_counter() - start
+            failures.overhead_s += time.perf_counter() - start
 
     return hook
 
 
 def _end_orphans(since: float, error: BaseException) -> None:
     """End the runs that a hook has opened and could give to nobody, since Ctrl-C came before it was done."""
-    for run in list(_engine.engine.live.values()):
+    for run in list(failures.open_runs()):
         if run.is_implicit and run.begun_s >= since and run.thread_id == threading.get_ident():
             run.end(error=error)
 
 
 def gathered(
-    run: Run | None, collector: str, function: Callable[..., R], *args: Any, what: str | None = None
+    run: Reader | None, collector: str, function: Callable[..., R], *args: Any, what: str | None = None
 ) -> R | None:
     """Read one fact of a run; where that fails, this fact is missing, and nothing else.
 
@@ -103,7 +107,7 @@ def gathered(
         name = what or getattr(function, "__name__", type(function).__name__).strip("_")
         run.missing(collector, f"{name}: {in_words(error)}")
         if not is_of_program(error):
-            _engine.engine.failed(f"{collector}: {name}", error)
+            failures.report(f"{collector}: {name}", error)
             if is_strict():
                 raise
         return None

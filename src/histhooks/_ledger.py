@@ -12,7 +12,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from histhooks._points import Point
+    from histhooks._entries import Point
 
 FORM = "histhooks-ledger-1"
 

@@ -7,12 +7,13 @@ IPython calls ``pre_run_cell`` with the source of each cell (IPython/core/events
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from histhooks._guard import guarded
 from histhooks._ids import new_id
+from histhooks._ipython import shell
 from histhooks._messages import say
 from histhooks._secrets import mask_text
 from histhooks._time import now_us
@@ -23,17 +24,6 @@ if TYPE_CHECKING:
     from histhooks._run import Run
 
 _NAMED = 3
-
-
-def shell() -> Any:
-    """IPython's shell that runs this program; None where there is none, or while IPython is being imported."""
-    get = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    return None if get is None else get()
-
-
-def is_notebook() -> bool:
-    """Whether this process serves a notebook."""
-    return type(shell()).__name__ == "ZMQInteractiveShell"
 
 
 class Cells:
@@ -51,8 +41,6 @@ class Cells:
         ran = getattr(getattr(found, "history_manager", None), "input_hist_raw", None)
         if ran is None:
             return
-        from histhooks._guard import guarded
-
         now = now_us()
         self._seen.extend((now, f"In [{number}]", str(text)) for number, text in enumerate(ran) if number)
         self._events, self._hook = found.events, guarded(self._begins)
@@ -93,8 +81,6 @@ class CellLine:
     """
 
     def __init__(self, where: Callable[[], str]) -> None:
-        from histhooks._guard import guarded
-
         self._where = where
         self._count = 0
         self._named: list[str] = []

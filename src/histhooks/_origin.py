@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from histhooks._captures import Capture
-from histhooks._engine import engine
-from histhooks._notebook import is_notebook
+from histhooks._ipython import is_notebook
 from histhooks._programs import Inquiry
 from histhooks._secrets import mask_argv, mask_text
 
@@ -44,13 +43,20 @@ class Origin:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def gather() -> Origin:
-    """Gather all of it: reads the environment, and asks git for an e-mail address."""
+def gather(rank: int = 0, world_size: int = 1, *, is_test: bool = False) -> Origin:
+    """Gather all of it: reads the environment, and asks git for an e-mail address.
+
+    Parameters
+    ----------
+    rank, world_size : int
+        Which of how many processes of a distributed job this is.
+    is_test : bool
+        Whether pytest runs the program.
+    """
     name, source = actor()
     job_id = _job_id()
-    rank, world_size = engine.place
     row = {
-        "kind": _kind(job_id),
+        "kind": _kind(job_id, is_test),
         "command": _command(),
         "cwd": _cwd(),
         "username": _username(),
@@ -91,8 +97,8 @@ def actor() -> tuple[str | None, str | None]:
     return name, None if name is None else "username"
 
 
-def _kind(job_id: str | None) -> str:
-    if engine.is_test:
+def _kind(job_id: str | None, is_test: bool) -> str:
+    if is_test:
         return "pytest"
     if is_notebook():
         return "notebook"

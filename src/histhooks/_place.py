@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from histhooks import _inherited, _supervised
 from histhooks._connection import Unwritable, is_busy
+from histhooks._entries import points_in
 from histhooks._ids import new_id
 from histhooks._location import real_path, store_path
 from histhooks._messages import warn_once
-from histhooks._points import points_in
 from histhooks._room import is_out_of_descriptors
 from histhooks._spool import folders
 from histhooks._store import Store

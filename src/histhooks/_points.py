@@ -5,45 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import fsum, isfinite
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from histhooks._entries import Point
 
-    from histhooks._run import Run
-
-# n, step, epoch, time, value, special: one point as it lies in the file, its step resolved.
-Point = tuple[int, int, int | None, int, float | None, str | None]
 # level, bucket, first_step, last_step, count, min, max, mean
 Rollup = tuple[int, int, int, int, int, float | None, float | None, float | None]
 
 LEVELS = (64, 16, 16, 16)
-
-
-class Line:
-    """What is the same in points that come at each step, so that one value, the step and the time are all they bring.
-
-    Attributes
-    ----------
-    run : Run
-    name : str
-        Of the metric whose value each step brings.
-    rest : mapping of str to float
-        The other metrics of each step.
-    epoch : int or None
-    """
-
-    __slots__ = ("epoch", "name", "rest", "run")
-
-    def __init__(self, run: Run, name: str, rest: Mapping[str, float], epoch: int | None) -> None:
-        self.run, self.name, self.rest, self.epoch = run, name, rest, epoch
-
-
-def points_in(entry: tuple[Any, ...]) -> list[str]:
-    """The metrics that an entry of the buffer brings points of; none where it brings something else."""
-    if entry[0].__class__ is Line:
-        return [entry[0].name, *entry[0].rest]
-    return [] if entry[0].__class__ is str else list(entry[1])
 
 
 @dataclass(slots=True)
@@ -129,13 +97,3 @@ def _bucket_of_buckets(level: int, buckets: Sequence[Rollup]) -> Rollup:
     high = max((b[6] for b in filled if b[6] is not None), default=None)
     mean = fsum(b[7] * b[4] for b in filled if b[7] is not None) / count if count else None
     return (level, buckets[0][1] // LEVELS[level - 1], buckets[0][2], buckets[-1][3], count, low, high, mean)
-
-
-def named(entry: tuple[Any, ...]) -> str:
-    """What an entry is, in words."""
-    points = points_in(entry)
-    if points:
-        return f"a point of {', '.join(points)}"[:200]
-    if entry[0] == "params":
-        return f"param {entry[3][0][0]}"[:200]
-    return f"a row of {entry[1]}" if entry[0] in ("row", "content") else f"the {entry[1]} state {entry[3]!r}"[:200]

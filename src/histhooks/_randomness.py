@@ -29,6 +29,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from histhooks import _engine
+from histhooks._call_site import call_site
+from histhooks._current import current
 from histhooks._guard import guarded
 from histhooks._imports import no_longer, when_imported
 from histhooks._location import is_off
@@ -146,10 +148,8 @@ def _note(
     value = args[0] if args else next(iter(kwargs.values()), None)
     if is_off() or not (isinstance(value, (int, float, str, bytes, list, tuple)) or hasattr(value, "dtype")):
         return  # None, or a generator that is handed on
-    from histhooks.recorder import call_site
-
     engine = _engine.engine
-    run = _engine.current.get()
+    run = current.get()
     run_id = run.id if run is not None and run.is_recorded and run.status == "running" else None
     nearest = call_site()
     if call == "default_rng" and nearest is not None and "site-packages" in nearest:
@@ -367,3 +367,7 @@ def uninstall() -> None:
     _patches.undo()
     _noted.clear()
     _early.clear()
+
+
+_engine.engine.at_run_start.append(at_run_start)
+_engine.engine.at_session_end.append(at_session_end)

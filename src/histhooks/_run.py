@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from histhooks import _device
-from histhooks._engine import ignore
+from histhooks._current import current
+from histhooks._entries import ignore
 from histhooks._exceptions import answer, code_of, is_interrupt, message_of, name_of, traceback_of
 from histhooks._guard import gathered
 from histhooks._jsonable import class_name, is_mapping, shown
@@ -20,34 +20,19 @@ from histhooks._run_facts import MOST, Facts
 from histhooks._secrets import mask_text
 from histhooks._time import iso, now_us
 from histhooks._values import as_float, clean_text, digits, items_of
+from histhooks._vocabulary import status_of
 
 # An import costs what it brings in: what only some runs need, the methods that need it import.
 if TYPE_CHECKING:
     from contextvars import Token
 
     from histhooks._engine import Engine
-    from histhooks._points import Line
+    from histhooks._entries import Line
 
 _EXACT = 1 << 53
 # Characters that are kept.
 _MESSAGE = 10_000
 _TRACEBACK = 50_000
-
-
-def status_of(error: BaseException | None) -> str:
-    """The status that an exception gives a run (`DESIGN`: Ctrl-C and a clean exit interrupt, all else fails)."""
-    if error is None:
-        return "finished"
-    asyncio = sys.modules.get("asyncio.exceptions")  # which tells a task of Ctrl-C by cancelling it
-    kind = type(error)  # `isinstance` also asks the object, and any code of an exit may compare in its own way
-    if issubclass(kind, (KeyboardInterrupt, GeneratorExit)) or (
-        asyncio is not None and issubclass(kind, asyncio.CancelledError)
-    ):
-        return "interrupted"
-    if issubclass(kind, SystemExit):
-        code = code_of(error)
-        return "interrupted" if code is None or (isinstance(code, int) and code == 0) else "failed"
-    return "failed"
 
 
 def _how(error: BaseException) -> dict[str, str]:
@@ -333,14 +318,10 @@ class Run(Facts):
                 self._lead()
 
     def __enter__(self) -> Run:
-        from histhooks._engine import current
-
         self._tokens.append(current.set(self))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        from histhooks._engine import current
-
         try:
             current.reset(self._tokens.pop())
         except (ValueError, IndexError):
@@ -367,10 +348,10 @@ class Run(Facts):
         takes_more = engine is not None and self._n_reopened and self.takes_more()
         self._append = engine.buffer.append if engine is not None and takes_more else self._late
 
-    def inherit(self, pid: int) -> None:
+    def inherit(self, engine: Engine) -> None:
         """In a forked child: the run stays its parent's, and whoever adds to it here is told so, once."""
         self._changing = threading.Lock()
-        self._engine, self.is_recorded, self.owner = None, False, pid
+        self._engine, self.is_recorded, self.owner, self._heir = None, False, engine.pid, engine
         self._append = self._not_ours
 
     def _not_ours(self, entry: Any) -> None:

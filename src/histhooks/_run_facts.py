@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from histhooks._engine import ignore
+from histhooks._entries import ignore
 from histhooks._exceptions import answer, in_words, is_interrupt, is_of_program, message_of, name_of
 from histhooks._ids import new_id
 from histhooks._jsonable import is_mapping, masked_word, shown
@@ -69,6 +69,7 @@ class Facts:
         self._n_refused = 0
         self._n_missing: dict[str, int] = {}
         self.is_use = False  # read a model, or had data that neither trains nor judges
+        self._heir: Engine | None = None  # in a forked child: what records there
         self.owner: int | None = None  # in a forked child: the process whose run it is
         self._is_told = False
         self.data: KnownData | None = None  # what the run was trained on and judged by, to know it again
@@ -443,13 +444,12 @@ class Facts:
         """Say once that a forked child cannot add to a run of its parent; what no program asks for is not told."""
         if self.owner is None or self._is_told or what in _BY_HOOKS:
             return
-        from histhooks._engine import engine
-
         self._is_told = True
         text = f"{what} on run {self.name!r} records nothing here: it is a run of process {self.owner}, from which "
         text += "this one was forked; open one of its own with `with histhooks.start_run():`"
         warn_once("forked", text)
-        engine.event("forked", text, severity="warning")
+        if self._heir is not None:
+            self._heir.event("forked", text, severity="warning")
 
     def _whole(self, what: str, value: Any) -> int | None:
         """A step, an epoch or a count; None, and what it belongs to goes without it, where it is none."""

@@ -12,6 +12,8 @@ from histhooks import _code, _gather, _origin, _settle
 from histhooks._batch import Assembler, Batch
 from histhooks._connection import Unwritable
 from histhooks._device import Waiting
+from histhooks._entries import named, points_in
+from histhooks._failures import failures
 from histhooks._filesystem import is_network
 from histhooks._ledger import REFERENCES
 from histhooks._location import keep_out_of_git
@@ -19,7 +21,6 @@ from histhooks._messages import be_still, say, warn_once
 from histhooks._notebook import Cells
 from histhooks._pace import Brake, Pace, Turn
 from histhooks._place import PATIENCE_AT_END_S, REFUSALS, Abandoned, Place
-from histhooks._points import named, points_in
 from histhooks._rescue import Rescue
 from histhooks._spool import merge_waiting
 from histhooks._stores import remember
@@ -176,7 +177,7 @@ class Writer(threading.Thread):
         self._flush()
 
     def _first_state(self) -> tuple[Any, ...]:
-        facts, personal, details = _gather.session_facts()
+        facts, personal, details = _gather.session_facts(*self.engine.place, is_test=self.engine.is_test)
         facts = {**facts, "status": "running", "started_at": iso(self.began), "details": details}
         facts = {key: value for key, value in facts.items() if value is not None}
         return ("state", "session", self.engine.session_id, facts, personal)
@@ -238,7 +239,7 @@ class Writer(threading.Thread):
 
     def _end(self) -> None:
         engine = self.engine
-        cost_s = engine.overhead_s + self._n_logs * _LOG_S + self._gathering_s + time.thread_time()
+        cost_s = failures.overhead_s + self._n_logs * _LOG_S + self._gathering_s + time.thread_time()
         self._write([self._last_state(cost_s)])
         self._has_ended = True
         unfinished = ", ".join(f"{count} {status}" for status, count in sorted(engine.n_unfinished.items()))
@@ -294,7 +295,7 @@ class Writer(threading.Thread):
                 break
             self._leave([entry for entry in entries if entry[0] != "later"], spool)
             entries = []
-        self._leave([self._last_state(self.engine.overhead_s + self._n_logs * _LOG_S)], spool)
+        self._leave([self._last_state(failures.overhead_s + self._n_logs * _LOG_S)], spool)
 
     def _leave(self, entries: list[tuple[Any, ...]], spool: Store) -> None:
         """Write entries; those at which the writer may have stopped are left out."""

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from histhooks import _randomness, _sources
-from histhooks._engine import current, engine, in_task, is_paused, rank
-from histhooks._fronts import seam_of
+from histhooks import _sources
+from histhooks._call_site import call_site
+from histhooks._current import current, in_task, is_paused
+from histhooks._engine import engine, rank
 from histhooks._guard import gathered
 from histhooks._location import is_strict, project_name
 from histhooks._messages import warn_once
-from histhooks._run import Run, status_of
+from histhooks._run import Run
 from histhooks._secrets import mask_text
 from histhooks._time import now_us
 from histhooks._values import key_text
@@ -41,7 +42,6 @@ __all__ = [
     "scope",
     "splits",
     "start_run",
-    "status_of",
     "task",
 ]
 
@@ -202,7 +202,8 @@ def open_run(
         _sources.saw(sys._getframe(1))
         engine.run_started(run)
         if kind != "candidate":
-            gathered(run, "random states", _randomness.at_run_start, run)
+            for begin in engine.at_run_start:
+                gathered(run, "random states", begin, run)
         if params is not None:
             run.log_params(params)
         if settings.tags:
@@ -285,40 +286,6 @@ def note_capture(
     row |= {"status": status, "note": note}
     row |= {"duration_s": duration_s, "time": now_us()}
     engine.buffer.append(("row", "captures", run_id or engine.session_id, row))
-
-
-def call_site(skip: tuple[str, ...] = ()) -> str | None:
-    """Where in the program the call came from: the nearest frame that is not ours, nor of a package in ``skip``.
-
-    Parameters
-    ----------
-    skip : tuple of str
-        Import names of packages whose frames do not count, such as ``("sklearn", "joblib")``.
-
-    Returns
-    -------
-    str or None
-        `file:line`, the file relative to the working folder where it lies there.
-    """
-    frame = sys._getframe(1)
-    while frame is not None:
-        module = frame.f_globals.get("__name__")  # exec() runs code in a mapping that may lack it, or hold anything
-        is_skipped = isinstance(module, str) and module.partition(".")[0] in ("histhooks", "contextlib", *skip)
-        if not is_skipped and seam_of(frame.f_code) is None:
-            return f"{_relative(frame.f_code.co_filename)}:{frame.f_lineno}"
-        if frame.f_back is None:
-            return None
-        frame = frame.f_back
-    return None
-
-
-def _relative(filename: str) -> str:
-    if not os.path.isabs(filename):
-        return filename
-    try:
-        return filename.removeprefix(os.getcwd().rstrip(os.sep) + os.sep)
-    except OSError:  # the working folder is gone
-        return filename
 
 
 def _default_name(model_class: str | None) -> str:

@@ -18,10 +18,11 @@ from typing import Any
 
 from histhooks import _code_files
 from histhooks._changes import name_of
+from histhooks._entries import Entry
 from histhooks._gather import content_id, content_row
 from histhooks._ledger import TABLES, digest_rows
 from histhooks._values import dumps
-from histhooks.curate._session import CommandSession, Entry
+from histhooks.curate._session import CommandSession
 
 MARK = "[redacted]"
 # Gives what stays of a text, by what it is called; None where it goes whole.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks import _gather, _settle
 from histhooks._batch import Assembler
+from histhooks._entries import Entry
 from histhooks._ids import new_id, short_id
 from histhooks._ledger import canonical
 from histhooks._spool import merge_waiting, waiting
@@ -25,7 +26,6 @@ from histhooks.history import History
 if TYPE_CHECKING:
     from types import TracebackType
 
-Entry = tuple[Any, ...]
 PATIENCE_S = 30.0
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from histhooks import _gather
-from histhooks._batch import Assembler, Entry
+from histhooks._batch import Assembler
+from histhooks._entries import Entry
 from histhooks._ids import new_id
 from histhooks._ledger import CONTENT_TABLES, PERSONAL_COLUMNS, TABLES
 from histhooks._store import Store

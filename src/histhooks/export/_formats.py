@@ -12,6 +12,7 @@ from typing import Any
 
 from histhooks._mentions import pattern_of
 from histhooks._time import iso, now_us
+from histhooks._version import __version__
 from histhooks.errors import QueryError
 from histhooks.history import History, RunRecord
 
@@ -62,7 +63,6 @@ def as_it_is(text: str) -> str:
 
 def write_json(history: History, path: Path, scrub: Scrub, *, is_anonymous: bool) -> None:
     """Complete records with points; a number that is not finite is `"nan"`, `"inf"` or `"-inf"`."""
-    from histhooks import __version__
 
     head = {"form": FORM, "histhooks": __version__, "exported_at": iso(now_us()), "anonymous": is_anonymous}
     with path.open("w", encoding="utf-8") as file:

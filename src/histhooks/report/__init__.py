@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from histhooks._version import __version__
 from histhooks.errors import QueryError, StoreError
 from histhooks.report import _contents, _html, _markdown
 from histhooks.report._blocks import Facts, Page, Section, Table, Text
@@ -90,14 +91,8 @@ def page_of(run: RunRecord, *, with_verify: bool = True) -> Page:
         verdict=_verdict(found, why),
         highlights=_contents.highlights(run),
         sections=[*_contents.sections(run), _ledger(run, found, why)],
-        foot=f"Written {now} from {run.history.path.name} by histhooks {_version()}. All times are UTC.",
+        foot=f"Written {now} from {run.history.path.name} by histhooks {__version__}. All times are UTC.",
     )
-
-
-def _version() -> str:
-    from histhooks import __version__
-
-    return __version__
 
 
 def _verified(run: RunRecord) -> tuple[Verified | None, str]:

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from histhooks._entries import Point
 from histhooks._ledger import (
     CONTENT_TABLES,
     TABLES,
@@ -18,7 +19,6 @@ from histhooks._ledger import (
     pack_points,
     series_header,
 )
-from histhooks._points import Point
 from histhooks.verify._report import Report
 
 Progress = Callable[[int, int], None]

@@ -76,7 +76,7 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, 
 from torch.utils.data import dataloader
 
 from histhooks import _device
-from histhooks._engine import is_paused
+from histhooks._current import is_paused
 from histhooks._guard import guarded
 from histhooks._imports import no_longer, when_imported
 from histhooks._patching import Patches

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from histhooks import _device
-from histhooks._engine import current, is_paused
+from histhooks._current import current, is_paused
 from histhooks._guard import guarded
 from histhooks.integrations.torch._gradients import Backward, Loss, Witness, changed, leaves, reaches
 from histhooks.integrations.torch._state import Closure, Here, Running, is_hosts, state, thread

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from histhooks._artifacts import Found, with_hash
-from histhooks._engine import current
+from histhooks._current import current
 from histhooks._guard import guarded
 from histhooks._time import now_us
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from histhooks._engine import current, is_paused
+from histhooks._current import current, is_paused
 from histhooks._patching import Patch
 from histhooks.integrations.torch import _backward, _steps
 from histhooks.integrations.torch._state import is_hosts, state, thread

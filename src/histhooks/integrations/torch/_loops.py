@@ -7,8 +7,8 @@ import weakref
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from histhooks._entries import Line
 from histhooks._guard import guarded
-from histhooks._points import Line
 from histhooks._run import Run
 from histhooks._time import iso
 from histhooks._torch_objects import (

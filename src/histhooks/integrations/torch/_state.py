@@ -12,7 +12,7 @@ from histhooks.integrations.torch._optimizers import Tracked
 from histhooks.integrations.torch._passes import Passes
 
 if TYPE_CHECKING:
-    from histhooks._points import Line
+    from histhooks._entries import Line
     from histhooks._run import Run
     from histhooks.integrations.torch._loops import Loop
 
@@ -42,7 +42,7 @@ class Steady:
 
     def __init__(self, loop: Loop, tracked: Tracked, line: Line, context: Run | None, witness: Witness) -> None:
         self.loop, self.tracked, self.line, self.context = loop, tracked, line, context
-        self.run, self.optimizer = line.run, tracked.ref
+        self.run, self.optimizer = loop.run, tracked.ref
         self.witness = witness
         self.settings = tracked.groups[0].values
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from histhooks import recorder
-from histhooks._engine import current, is_paused
+from histhooks._current import current, is_paused
 from histhooks._guard import guarded
-from histhooks._notebook import shell
+from histhooks._ipython import shell
 from histhooks._run import Run
 from histhooks._torch_objects import class_name
 from histhooks.integrations.torch import _backward, _models
