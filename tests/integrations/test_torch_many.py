@@ -141,3 +141,15 @@ for epoch in range(3):
     assert [row[1:] for row in query(store_path, sql)] == [("train", 8), ("valid", 24), ("train", 16), ("valid", 32)]
     sql = "SELECT DISTINCT path LIKE '%net.pt', role FROM run_artifacts"
     assert query(store_path, sql) == [(1, "checkpoint")]
+
+
+def test_an_optimizer_that_never_steps_costs_no_later_one_its_first_loss(store_path: Path) -> None:
+    body = """
+unused = torch.optim.SGD([torch.zeros(1, requires_grad=True)], .1)
+for number in range(4):
+    net = nn.Linear(3, 1); optimizer = torch.optim.SGD(net.parameters(), .01)
+    seen.append([step(net, optimizer, batch) for batch in x])
+    del optimizer
+"""
+    seen = recorded(store_path, body)
+    assert seen == [values for name, values in series(store_path).items() if name.endswith("loss")]

@@ -60,8 +60,7 @@ def before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Running | 
 def look_before(here: Here, tensors: Any, inputs: Any) -> Any:
     """How gradients are before a backward; a witness alone, where it stands for them."""
     gradients = here.gradients
-    if (state.new or not here.stepped) and state.tracked and here.n_claims:
-        here.n_claims -= 1
+    if (state.new or not here.stepped) and state.tracked and state.may_claim(here):
         state.claim(here, {id(p) for p in leaves(tensors, inputs)})
     witness = gradients.witness
     if witness is not None and here.closure is None and _is_only(here, witness) and witness.is_whole():

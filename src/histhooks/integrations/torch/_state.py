@@ -81,7 +81,9 @@ class Here:
         self.running: Running | None = None  # the backward that runs now
         self.loss: Loss | None = None  # of the one that runs now, where it took the short way and led to no step yet
         self.stepped: dict[int, Tracked] = {}  # the optimizers that stepped here
-        self.n_claims = MOST_CLAIMS  # backwards whose graph is still to be looked at for optimizers of nobody
+        # Backwards whose graph is still to be looked at for optimizers of nobody: so many after the last one was made.
+        self.n_claims = MOST_CLAIMS
+        self.claims_since = (0, 0)
         self.reached: set[int] = set()  # the parameters that the last backward reached
         # The steps that are being made, as one optimizer around another one makes them, and who stepped inside of each.
         self.steps_inside: list[tuple[int, list[Tracked]]] = []
@@ -116,12 +118,15 @@ class State:
         Those of them that belong to no loop yet.
     new : dict
         Those of them that have made no step, in whatever thread.
+    n_tracked : int
+        How many optimizers were known so far.
     has_closures : bool
         Whether any step came with a closure.
     """
 
     def __init__(self) -> None:
         self.is_automatic = self.has_closures = False
+        self.n_tracked = 0
         self.tracked: dict[int, Tracked] = {}
         self.unstepped: dict[int, Tracked] = {}
         self.new: dict[int, Tracked] = {}
@@ -135,6 +140,7 @@ class State:
     def track(self, optimizer: Any, *, is_new: bool, modules: list[weakref.ref[Any]] | None = None) -> Tracked:
         """Know an optimizer."""
         key = id(optimizer)
+        self.n_tracked += 1
         tracked = Tracked(optimizer, is_new=is_new, modules=modules)
         self.tracked[key] = self.unstepped[key] = self.new[key] = tracked
         weakref.finalize(optimizer, self._forget, key, tracked).atexit = False
@@ -164,6 +170,18 @@ class State:
             else:
                 found[key] = (tracked, optimizer)
         return found
+
+    def may_claim(self, here: Here) -> bool:
+        """Whether the graph of a backward is to be looked at for optimizers that have made no step.
+
+        That takes a microsecond for each node, so it ends where an optimizer makes no step for long, until another one
+        is made or a pass over data begins, such as an epoch in which more of a model is trained.
+        """
+        since = (self.n_tracked, here.passes.count)
+        if since != here.claims_since:
+            here.claims_since, here.n_claims = since, MOST_CLAIMS
+        here.n_claims -= 1
+        return here.n_claims >= 0
 
     def claim(self, here: Here, reached: set[int]) -> list[Any]:
         """Give a thread the optimizers that its next backward will reach; gives those that are new to it."""
