@@ -24,6 +24,7 @@ what loggers get of a step                  points at that step, each ``log_ever
 what loggers get of an epoch                points under the host's names, at the last step of the epoch
 what loggers get of a validation            the same, at the last step before it; of a batch of it: at the number of
                                             that batch among all batches of validations, as for loggers
+a `step` that the program logs              the place of what it is logged with, as for loggers, and no series
 one name in training and in validation      two series: `loss`, and `loss/valid` (or `loss/train`, where validation
                                             was first)
 what else Lightning's loggers get           the same: ``self.logger.log_metrics(...)``, LearningRateMonitor; where the

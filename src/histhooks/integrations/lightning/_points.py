@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Mapping
 from typing import Any
 
+from histhooks._device import is_elsewhere
 from histhooks._metrics import describe
 from histhooks._run import Run
 
@@ -80,7 +82,7 @@ class Points:
         self._seen.update({name: now[name] for name in values if name in now})
         self._at.update(dict.fromkeys(values, step))
         if values:
-            self._put("train", values, step, self._trainer.current_epoch)
+            self._put_all("train", metrics, foreign, step)
 
     def told(self, metrics: Mapping[str, Any], step: Any) -> None:
         """A logger gets values from a callback or from the program itself; LearningRateMonitor is such a one."""
@@ -105,7 +107,7 @@ class Points:
         new = {**self._held, **{name: now[name] for name in self._foreign if name in now}, **new}
         # Of what is logged by step, the value after the last one too: it is what the program sees after a fit.
         more = {name: value for name, value in new.items() if self._at.get(name) != step}
-        self._put("train", {**more, **metrics}, step, self._trainer.current_epoch)
+        self._put_all("train", metrics, more, step)
         self._seen, self._held, self._foreign = now, {}, set()
 
     def validation_begins(self) -> None:
@@ -124,13 +126,30 @@ class Points:
                 self._put("valid", metrics, batch, epoch, is_by_step=False)
             return
         now = self._now()
-        values = {**self._new(now), **metrics}
+        new = self._new(now)
         self._seen.update(now)
         self._validated_after = self._batches()
-        if values:
-            self._put("valid", values, self._step(), epoch, is_by_step=False)
+        if new or metrics:
+            self._put_all("valid", metrics, new, self._step(), is_by_step=False)
 
     # --- where it goes ------------------------------------------------------------------------------------------
+
+    def _put_all(
+        self, phase: str, metrics: dict[str, Any], more: dict[str, Any], step: int, *, is_by_step: bool = True
+    ) -> None:
+        """Record what loggers get, and what else is there.
+
+        Where the program logs a `step`, loggers take it as the place of all that comes with it
+        (``_LoggerConnector.log_metrics``), and have no metric of that name.
+        """
+        epoch, own = self._trainer.current_epoch, metrics.get("step")
+        if own is None or is_elsewhere(own) or not math.isfinite(float(own)):
+            self._put(phase, {**more, **metrics}, step, epoch, is_by_step=is_by_step)
+            return
+        self._put(phase, {k: v for k, v in metrics.items() if k != "step"}, int(own), epoch, is_by_step=False)
+        rest = {name: value for name, value in more.items() if name not in metrics}
+        if rest or is_by_step:
+            self._put(phase, rest, step, epoch, is_by_step=is_by_step)
 
     def _put(self, phase: str, values: dict[str, Any], step: int, epoch: int, *, is_by_step: bool = True) -> None:
         points = {self._names.get((phase, name)) or self._named(phase, name): value for name, value in values.items()}
