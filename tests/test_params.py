@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import histhooks
-from histhooks._ledger import canonical, digest_rows, encoder_of
+from histhooks._encoding import encoder_of
+from histhooks._ledger import canonical, digest_rows
 from histhooks._params import as_written, told_before
 from histhooks.verify import verify
 

@@ -22,11 +22,6 @@ capturing = threading.Lock()
 _streams: dict[str, Any] = {}
 
 
-def is_elsewhere(value: Any) -> bool:
-    """Whether a value is a tensor that does not lie in the memory of the host."""
-    return value.__class__ is not float and getattr(getattr(value, "device", None), "type", "cpu") != "cpu"
-
-
 class OnDevice:
     """A number on its way.
 

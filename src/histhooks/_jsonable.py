@@ -25,8 +25,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, cast
 
+from histhooks._encoding import encoder_of
 from histhooks._exceptions import UnansweredError, answer, ask, is_interrupt, name_of
-from histhooks._ledger import encoder_of
 from histhooks._secrets import mask_text
 
 DEPTH = 12

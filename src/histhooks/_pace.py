@@ -8,19 +8,8 @@ A thread that holds the interpreter's lock makes a busy training thread wait up 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Iterator
-
-    from histhooks._engine import Engine
 
 SLICE_S = 0.0005
-TOO_MANY = 20_000  # calls of log() that wait: less than a second of writing
-FEW = 10_000
-_HELD_BACK_S = 0.0001
 _REST_S = 0.00005  # a sleep of 0 lets nobody else in: the lock is taken again before who waits has woken up
 
 
@@ -44,65 +33,3 @@ class Pace:
         if time.perf_counter() > self._until:
             time.sleep(_REST_S)
             self._until = time.perf_counter() + SLICE_S
-
-
-class Brake:
-    """Slows down who logs much faster than can be written: nothing is lost, and memory stays as it is.
-
-    Parameters
-    ----------
-    engine : Engine
-        Whose runs are held back.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._is_on = False
-
-    def hold(self, waiting: int) -> None:
-        """Hold back, or let go, by how many entries wait."""
-        if waiting > TOO_MANY or (self._is_on and waiting > FEW):
-            self._is_on = True
-            for run in list(self._engine.live.values()):
-                run.put_by(self._slowly)
-        else:
-            self.release()
-
-    def release(self) -> None:
-        """Let go."""
-        if self._is_on:
-            self._is_on = False
-            for run in list(self._engine.live.values()):
-                run.put_by(self._engine.buffer.append)
-
-    def _slowly(self, entry: tuple[Any, ...]) -> None:
-        self._engine.buffer.append(entry)
-        time.sleep(_HELD_BACK_S)
-
-
-class Turn:
-    """The locks that a fork waits for (``_engine._before_fork``), let go of while the writer waits for a file."""
-
-    def __init__(self) -> None:
-        self._taken: threading.Lock | None = None
-
-    @contextmanager
-    def take(self, lock: threading.Lock) -> Iterator[None]:
-        """Hold a lock."""
-        with lock:
-            self._taken = lock
-            try:
-                yield
-            finally:
-                self._taken = None
-
-    def wait(self, seconds: float) -> None:
-        """Wait where nothing is half done."""
-        lock = self._taken
-        if lock is not None:
-            lock.release()
-        try:
-            time.sleep(seconds)
-        finally:
-            if lock is not None:
-                lock.acquire()

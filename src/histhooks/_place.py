@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from histhooks._batch import Batch
     from histhooks._engine import Engine
-    from histhooks._pace import Brake, Pace
+    from histhooks._pace import Pace
+    from histhooks._throttle import Brake
 
 T = TypeVar("T")
 PATIENCE_AT_END_S = 5.0

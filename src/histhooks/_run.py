@@ -19,7 +19,7 @@ from histhooks._metrics import Metric, describe, is_of_outputs
 from histhooks._run_facts import MOST, Facts
 from histhooks._secrets import mask_text
 from histhooks._time import iso, now_us
-from histhooks._values import as_float, clean_text, digits, items_of
+from histhooks._values import as_float, clean_text, digits, is_elsewhere, items_of
 from histhooks._vocabulary import status_of
 
 # An import costs what it brings in: what only some runs need, the methods that need it import.
@@ -174,7 +174,7 @@ class Run(Facts):
                 continue
             name = str.__str__(given)
             try:
-                if _device.is_elsewhere(value):
+                if is_elsewhere(value):
                     elsewhere[name] = value
                     continue
                 out[clean_text(name)] = number = as_float(value)

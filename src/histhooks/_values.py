@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from histhooks._device import is_elsewhere
 from histhooks._exceptions import answer
 from histhooks._jsonable import (
     BITS,
@@ -202,6 +201,11 @@ def _is_small(mapping: Any) -> bool:
         if issubclass(type(one), dict) and depth < DEPTH and left >= 0:
             waiting += [(inner, depth + 1) for inner in list(dict.values(one)) if issubclass(type(inner), dict)]
     return left >= 0
+
+
+def is_elsewhere(value: Any) -> bool:
+    """Whether a value is a tensor that does not lie in the memory of the host."""
+    return value.__class__ is not float and getattr(getattr(value, "device", None), "type", "cpu") != "cpu"
 
 
 def as_float(value: Any) -> float:

@@ -19,12 +19,13 @@ from histhooks._ledger import REFERENCES
 from histhooks._location import keep_out_of_git
 from histhooks._messages import be_still, say, warn_once
 from histhooks._notebook import Cells
-from histhooks._pace import Brake, Pace, Turn
+from histhooks._pace import Pace
 from histhooks._place import PATIENCE_AT_END_S, REFUSALS, Abandoned, Place
 from histhooks._rescue import Rescue
 from histhooks._spool import merge_waiting
 from histhooks._stores import remember
 from histhooks._system import Sampler
+from histhooks._throttle import Brake, Turn
 from histhooks._time import iso, now_us
 
 if TYPE_CHECKING:

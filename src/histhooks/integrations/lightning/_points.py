@@ -7,9 +7,9 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from histhooks._device import is_elsewhere
 from histhooks._metrics import describe
 from histhooks._run import Run
+from histhooks._values import is_elsewhere
 
 # Of each series of a run: of which phase it is.
 _owners: weakref.WeakKeyDictionary[Run, dict[str, str]] = weakref.WeakKeyDictionary()
