@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from histhooks import _environment
 from histhooks.testing import query, run_program
 
 PROGRAM = """
@@ -147,3 +148,12 @@ def test_a_relative_store_is_where_the_program_began_also_for_its_children(tmp_p
         assert code == 0, err
     assert query(tmp_path / "mine.db", "SELECT name, count(*) FROM runs GROUP BY name") == [("child", 3), ("outer", 3)]
     assert list((tmp_path / "inner").iterdir()) == []
+
+
+def test_thread_pools_are_those_that_threadpoolctl_tells() -> None:
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    pytest.importorskip("sklearn.linear_model")
+    told = threadpoolctl.threadpool_info()
+    assert told
+    assert _environment._pools_by(threadpoolctl) == told
+    assert hasattr(threadpoolctl.ThreadpoolController, "_make_controller_from_path")  # else all that costs ten times

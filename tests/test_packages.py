@@ -140,3 +140,40 @@ def test_a_distribution_that_cannot_be_read_is_told_and_takes_no_other_with_it(
     ((status, note),) = query(store_path, "SELECT status, note FROM captures WHERE collector = 'packages'")
     assert status == "truncated"
     assert str(note).endswith("packages; 1 more says nothing that can be read")
+
+
+def test_entry_points_are_looked_for_wherever_importlib_would_find_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, told = "histhooks.integrations", b"[histhooks.integrations]\nother = other:integration\n"
+    put(tmp_path / "without", "a-1.0.dist-info/entry_points.txt", b"[console_scripts]\na = a:main\n")
+    put(tmp_path / "with", "b-1.0.dist-info/entry_points.txt", b"[console_scripts]\nb = b:main\n\n" + told)
+    put(tmp_path / "old", "c-1.0.egg-info/entry_points.txt", told)
+    put(tmp_path / "D-1.0.egg", "EGG-INFO/entry_points.txt", told)
+    for folder in ("without/a-1.0.dist-info", "with/b-1.0.dist-info", "old/c-1.0.egg-info", "D-1.0.egg/EGG-INFO"):
+        put(tmp_path / folder, "METADATA", HEAD % (folder.encode(), b"1.0") + b"\n")
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as file:
+        file.writestr("e-1.0.dist-info/entry_points.txt", told)
+        file.writestr("e-1.0.dist-info/METADATA", HEAD % (b"e", b"1.0") + b"\n")
+    for name in ("without", "with", "old", "D-1.0.egg", "archive.zip", "missing"):
+        only(monkeypatch, tmp_path / name)
+        has_some = bool(metadata.entry_points(group=group))
+        assert has_some is (name not in ("without", "missing"))
+        assert _packages.may_have_entry_points(group) is has_some
+
+
+def test_an_importer_that_finds_distributions_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "far/f-1.0.dist-info/METADATA", HEAD % (b"far", b"1.0") + b"\n")
+
+    class Finder:
+        @staticmethod
+        def find_spec(*_: object) -> None: ...
+        @staticmethod
+        def find_distributions(*_: object) -> list[metadata.Distribution]:
+            return [metadata.PathDistribution(tmp_path / "far" / "f-1.0.dist-info")]
+
+    only(monkeypatch, tmp_path)
+    assert _packages.installed() == ([], 0)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder])
+    assert _packages.installed() == ([("far", "1.0")], 0)
+    assert _packages.may_have_entry_points("histhooks.integrations")

@@ -19,6 +19,8 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import Any
 
+from histhooks._secret_shapes import lazily
+
 CODE_SUFFIXES = (
     ".py", ".pyi", ".pyw", ".pyx", ".pxd", ".pxi", ".sh", ".bash", ".zsh", ".fish", ".ps1", ".bat", ".cmd", ".r",
     ".jl", ".c", ".h", ".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx", ".cu", ".cuh", ".f90", ".rs", ".go", ".java",
@@ -34,12 +36,12 @@ SETTINGS_BYTES = 16 << 10
 _SQL = ".sql"
 _LONG = 20  # members of a list: more of them are a column of data
 _ALIKE = 3  # tables with the same keys: as many are records
-_ROWS = re.compile(r"(?i)\b(?:insert|copy|replace|load)\s+(?:into\b|data\b|\w[\w.\"]*\s*(?:\([^)]*\)\s*)?from\b)")
-_ITEM = re.compile(r"(?m)^[ \t]*-[ \t]+(?:[\w\"'][^:\n]*:(?:[ \t]|$)|[-\[{])")
-_SCALAR = re.compile(rf"(?m)(?:^[ \t]*-[ \t]+[^\n]*\n?){{{_LONG + 1},}}")
-_FLOW = re.compile(r"[\[{][^\[\]{}\n]*[,\n]?\s*[\[{]")
-_KEY = re.compile(r"(?m)^([ \t]*)([\w.\"'-][^:=#\n]*?)[ \t]*[:=]")
-_STATEMENT = re.compile(r"[=(:\[{#@]|\b(?:import|def|class|return|if|for|end|function)\b")
+_ROWS = lazily(r"(?i)\b(?:insert|copy|replace|load)\s+(?:into\b|data\b|\w[\w.\"]*\s*(?:\([^)]*\)\s*)?from\b)")
+_ITEM = lazily(r"(?m)^[ \t]*-[ \t]+(?:[\w\"'][^:\n]*:(?:[ \t]|$)|[-\[{])")
+_SCALAR = lazily(rf"(?m)(?:^[ \t]*-[ \t]+[^\n]*\n?){{{_LONG + 1},}}")
+_FLOW = lazily(r"[\[{][^\[\]{}\n]*[,\n]?\s*[\[{]")
+_KEY = lazily(r"(?m)^([ \t]*)([\w.\"'-][^:=#\n]*?)[ \t]*[:=]")
+_STATEMENT = lazily(r"[=(:\[{#@]|\b(?:import|def|class|return|if|for|end|function)\b")
 
 
 def is_code_name(path: str) -> bool:

@@ -153,8 +153,30 @@ def _thread_pools() -> list[dict[str, Any]]:
     threadpoolctl = sys.modules.get("threadpoolctl")
     if threadpoolctl is not None:
         names = ("user_api", "internal_api", "version", "num_threads", "threading_layer", "architecture")
-        pools += [{name: pool[name] for name in names if name in pool} for pool in threadpoolctl.threadpool_info()]
+        pools += [{name: pool[name] for name in names if name in pool} for pool in _pools_by(threadpoolctl)]
     torch = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "get_num_threads"):
         pools.append({"user_api": "torch", "num_threads": torch.get_num_threads()})
     return sorted(pools, key=str)
+
+
+def _pools_by(threadpoolctl: Any) -> list[dict[str, Any]]:
+    """What ``threadpool_info()`` says, in a tenth of the time.
+
+    It resolves the path of each library that is loaded, folder by folder, and then looks at the name of the file. That
+    is another one only where the file itself is a link.
+    """
+    whole: Any = threadpoolctl.ThreadpoolController
+    kinds = getattr(threadpoolctl, "_ALL_CONTROLLERS", None)
+    if not kinds or not hasattr(whole, "_make_controller_from_path"):  # since threadpoolctl 3.0
+        found: list[dict[str, Any]] = threadpoolctl.threadpool_info()
+        return found
+    prefixes = tuple(prefix for kind in kinds for prefix in kind.filename_prefixes)
+
+    class OfPools(whole):  # type: ignore[misc]
+        def _make_controller_from_path(self, filepath: str) -> None:
+            if os.path.basename(filepath).lower().startswith(prefixes) or os.path.islink(filepath):
+                super()._make_controller_from_path(filepath)
+
+    found = OfPools().info()
+    return found

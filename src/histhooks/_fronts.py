@@ -12,7 +12,6 @@ given to another function, as ``%autoreload`` does, goes on in that one.
 
 from __future__ import annotations
 
-import ast
 import functools
 import inspect
 import keyword
@@ -315,12 +314,19 @@ def _outline(names: _Names, locals_: tuple[str, ...], free: tuple[str, ...], is_
         f"   {seam}.failed()",
         "   raise",
         # Never reached; here so that they are variables of this function too.
-        *(f"  {name} = None" for name in locals_),
+        *([f"  {' = '.join(locals_)} = None"] if locals_ else []),
         *(f"  {name}" for name in free),
     ]
-    tree = ast.parse("\n".join(lines))
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.stmt, ast.expr, ast.arg, ast.excepthandler, ast.keyword)):
-            node.lineno, node.end_lineno, node.col_offset, node.end_col_offset = 1, 1, 0, 0
-    outer = next(c for c in compile(tree, "<front>", "exec").co_consts if type(c) is CodeType)
-    return next(c for c in outer.co_consts if type(c) is CodeType)
+    outer = next(c for c in compile("\n".join(lines), "<front>", "exec").co_consts if type(c) is CodeType)
+    front = next(c for c in outer.co_consts if type(c) is CodeType)
+    return front.replace(co_linetable=_on_first_line(len(front.co_code) // 2))
+
+
+def _on_first_line(n_units: int) -> bytes:
+    """The table of lines of code that lies on its first line alone, for so many code units.
+
+    An entry covers 8 of them at most: a byte 1xxxxyyy of kind 13 (no columns) and length yyy + 1, and a difference of
+    lines, 0 (`Objects/locations.md`, since Python 3.11).
+    """
+    whole, rest = divmod(n_units, 8)
+    return b"\xef\x00" * whole + (bytes([0xE8 | (rest - 1), 0]) if rest else b"")

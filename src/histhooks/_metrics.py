@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import NamedTuple
+
+from histhooks._secret_shapes import lazily
 
 _SPLITS = {
     "train": "train", "training": "train", "tr": "train",
     "val": "valid", "valid": "valid", "validation": "valid", "eval": "valid", "dev": "valid",
     "test": "test", "testing": "test", "system": "system",
 }  # fmt: skip
-_DOWN = re.compile(
+_DOWN = lazily(
     r"loss|error|err$|rmse|rmsle|mae|mape|mse|msle|deviance|perplexity|ppl|nll|hinge|logloss|divergence|distance|wer$|cer$"
 )
-_UP = re.compile(
+_UP = lazily(
     r"acc(?:uracy)?(?![a-z])|auc|(?<![a-z0-9])r2|f1|fbeta|precision|recall|score|map(?=$|@)|ndcg|jaccard|"
     r"(?<![a-z])m?iou(?![a-z])|(?<![a-z])dice|likelihood|bleu|rouge|(?<![a-z])gain|reward|kappa|mcc|similarity|"
     r"explained_variance|neg_"
 )
 # A statistic of what a model puts out says nothing about how good that is.
-_OUTPUTS = re.compile(
+_OUTPUTS = lazily(
     r"(?:^|.*[_./-])(?:mean|avg|average|median|min|max|std|var|sum|total|[pq]\d{1,2}|percentile_?\d*|quantile_?\d*)[_./-]"
     r"(?:scores?|preds?|predictions?|proba|probabilit(?:y|ies)|confidences?|outputs?|logits?)"
     r"|(?:scores?|preds?|predictions?|proba|probabilit(?:y|ies)|confidences?|outputs?|logits?)[_./-]"
     r"(?:mean|avg|average|median|min|max|std|var|sum|total|[pq]\d{1,2})"
 )
-_CLOCK = re.compile(r"(^|[_./-])(time|duration|seconds)$")
-_PREFIX = re.compile(r"^(train|training|val|valid|validation|eval|dev|test|testing|system)(?:_\d+(?=-))?[_./-](.+)$")
-_SUFFIX = re.compile(r"^(.+)[_./-](train|training|val|valid|validation|eval|test)$")
+_CLOCK = lazily(r"(^|[_./-])(time|duration|seconds)$")
+_PREFIX = lazily(r"^(train|training|val|valid|validation|eval|dev|test|testing|system)(?:_\d+(?=-))?[_./-](.+)$")
+_SUFFIX = lazily(r"^(.+)[_./-](train|training|val|valid|validation|eval|test)$")
 
 
 class Metric(NamedTuple):

@@ -3,16 +3,20 @@
 It parses the whole metadata of each distribution as an e-mail, descriptions of hundreds of lines included; name and
 version stand in the first lines (PEP 566). Here only the
 head of the file is read, with three system calls: beside a busy program each one may cost a turn of the interpreter's
-lock. Whatever is not as plain as it mostly is, importlib.metadata is asked for.
+lock. Whatever is not as plain as it mostly is (archives on ``sys.path``, importers that find distributions themselves),
+importlib.metadata is asked for: its import alone takes 10 ms, most of them for e-mail.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import zipfile
-from importlib import metadata
-from pathlib import Path
+import sys
+from importlib.machinery import PathFinder
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 _HEAD_BYTES = 4096
 # A header of one line; the next one must be there, since it could go on with this one.
@@ -32,35 +36,85 @@ def installed() -> tuple[list[tuple[str, str | None]], int]:
     """
     found: dict[str, str | None] = {}
     n_unreadable = 0
-    for distribution in metadata.distributions():
-        try:
-            name, version = _head(distribution) or _whole(distribution)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    for place in _folders() or _distributions():
+        told = (_head(place) or _whole(_at(place))) if isinstance(place, str) else _whole(place)
+        if told is None:
             n_unreadable += 1
-            continue
-        if name:
-            found.setdefault(name, version)
+        elif told[0]:
+            found.setdefault(told[0], told[1])
     return sorted(found.items()), n_unreadable
 
 
-def _whole(distribution: metadata.Distribution) -> tuple[str | None, str | None]:
-    told = distribution.metadata
-    name, version = ((told.get_all(key) or [None])[0] for key in ("Name", "Version"))
+def may_have_entry_points(group: str) -> bool:
+    """Whether a distribution may have entry points of a group; False where none has, which is mostly so."""
+    folders = _folders()
+    word = group.encode()
+    return folders is None or any(word in _bytes_of(f"{folder}/entry_points.txt", None) for folder in folders)
+
+
+def _folders() -> list[str] | None:
+    """Where the distributions on ``sys.path`` have their metadata, in its order; None where there may be others."""
+    finders = [finder for finder in sys.meta_path if hasattr(finder, "find_distributions")]
+    if finders != [PathFinder]:
+        return None
+    found = []
+    for place in sys.path:
+        if type(place) is not str or place.lower().rstrip("/\\").endswith(".egg"):
+            return None
+        try:
+            names = os.listdir(place or ".")
+        except NotADirectoryError:  # an archive
+            return None
+        except OSError:
+            continue
+        found += [os.path.join(place, name) for name in names if name.lower().endswith((".dist-info", ".egg-info"))]
+    return found
+
+
+def _distributions() -> list[str | Distribution]:
+    """All that importlib.metadata finds: the folder of each that has one, else itself."""
+    from importlib import metadata
+    from pathlib import Path
+
+    found: list[str | Distribution] = []
+    for distribution in metadata.distributions():
+        path = getattr(distribution, "_path", None)
+        is_plain = type(distribution) is metadata.PathDistribution and isinstance(path, Path)
+        found.append(str(path) if is_plain else distribution)
+    return found
+
+
+def _at(folder: str) -> Distribution:
+    from importlib import metadata
+    from pathlib import Path
+
+    return metadata.PathDistribution(Path(folder))
+
+
+def _whole(distribution: Distribution) -> tuple[str | None, str | None] | None:
+    """Name and version as importlib.metadata reads them; None where it cannot."""
+    import zipfile
+
+    try:
+        told = distribution.metadata
+        name, version = ((told.get_all(key) or [None])[0] for key in ("Name", "Version"))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
     return name, version
 
 
-def _head(distribution: metadata.Distribution) -> tuple[str, str] | None:
+def _head(folder: str) -> tuple[str, str] | None:
     """Name and version from the first lines of the file; None where these are not plain."""
-    path = getattr(distribution, "_path", None)
-    if type(distribution) is not metadata.PathDistribution or not isinstance(path, Path):
-        return None  # in an archive, or found by an importer of its own
-    data = _first_bytes(str(path))
+    data = _first_bytes(folder)
     found: dict[bytes, bytes] = {}
     place = 0
     while line := _HEADER.match(data, place):
         found.setdefault(line[1].lower(), line[2])
         if all(key in found for key in _WANTED):
-            name, version = (found[key].decode("utf-8") for key in _WANTED)
+            try:
+                name, version = (found[key].decode("utf-8") for key in _WANTED)
+            except ValueError:
+                return None
             return name, version
         place = line.end()
     return None
@@ -69,16 +123,20 @@ def _head(distribution: metadata.Distribution) -> tuple[str, str] | None:
 def _first_bytes(folder: str) -> bytes:
     # The order in which importlib.metadata looks; the last is an .egg-info that is a file.
     for path in (f"{folder}/METADATA", f"{folder}/PKG-INFO", folder):
-        try:
-            file = os.open(path, os.O_RDONLY)
-        except OSError:
-            continue
-        try:
-            data = os.read(file, _HEAD_BYTES)
-        except OSError:
-            continue
-        finally:
-            os.close(file)
-        if data:
+        if data := _bytes_of(path, _HEAD_BYTES):
             return data
     return b""
+
+
+def _bytes_of(path: str, most: int | None) -> bytes:
+    """What a file begins with, or with None all of it; nothing where it cannot be read."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        return os.read(file, os.fstat(file).st_size if most is None else most)
+    except OSError:
+        return b""
+    finally:
+        os.close(file)

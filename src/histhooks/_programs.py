@@ -6,7 +6,6 @@ import codecs
 import contextlib
 import os
 import queue
-import re
 import select
 import selectors
 import subprocess
@@ -17,11 +16,12 @@ from pathlib import Path
 from typing import IO, cast
 
 from histhooks import _inherited
+from histhooks._secret_shapes import lazily
 from histhooks._secrets import mask_text
 
 _AT_ONCE = 1 << 16
 _LOOK_S = 0.05  # how often somebody who waits sees that there is no more time
-_QUOTED = re.compile(r"'[^']*'")
+_QUOTED = lazily(r"'[^']*'")
 
 
 def _path_of(name: str) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from histhooks import _neighbours, _randomness, recorder
+from histhooks import _neighbours, _packages, _randomness, recorder
 from histhooks._exceptions import in_words
 from histhooks._guard import guarded
 from histhooks._imports import no_longer, when_imported
@@ -123,6 +123,8 @@ def _is_importable(name: str) -> bool:
 
 
 def _entry_points() -> dict[str, EntryPoint]:
+    if not _packages.may_have_entry_points(GROUP):
+        return {}
     from importlib.metadata import entry_points
 
     return {entry.name: entry for entry in entry_points(group=GROUP)}

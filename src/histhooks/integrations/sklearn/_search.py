@@ -8,7 +8,6 @@ takes the place of their scores.
 
 from __future__ import annotations
 
-import re
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,15 +19,16 @@ from histhooks import recorder
 from histhooks._exceptions import ask
 from histhooks._guard import gathered, guarded
 from histhooks._run import Run
+from histhooks._secret_shapes import lazily
 from histhooks._secrets import mask_text
 
 _MAX_CANDIDATES = 1000
 _MAX_CLASSES = 100
-_FOLD = re.compile(r"split(\d+)_((?:test|train)_.+)")
+_FOLD = lazily(r"split(\d+)_((?:test|train)_.+)")
 _OF_SEARCH = ("best_params_", "best_index_", "refit_time_", "n_splits_", "n_resources_", "n_iterations_")
 _OF_HOST = ("evaluate_candidates", "cross_validate", "learning_curve")
 # The last line of a traceback that is no place in a file: `module.Class: message`.
-_ERROR = re.compile(r"^([A-Za-z_][\w.<>]*)(?:: ?(.*))?$", re.DOTALL)
+_ERROR = lazily(r"(?s)^([A-Za-z_][\w.<>]*)(?:: ?(.*))?$")
 
 
 class _Fits:
