@@ -74,7 +74,7 @@ def autolog(
     NotApplicable
         Where a framework that was asked for by name cannot be recorded here.
     """
-    from histhooks import integrations
+    from histhooks import _children, integrations
     from histhooks._engine import engine
 
     fix_named_store()
@@ -89,13 +89,17 @@ def autolog(
     settings.tags = {**settings.tags, **(tags or {})}
     settings.splits = {**settings.splits, **(splits or {})}
     integrations.enable(*frameworks)
+    _children.watch(engine.store_or_default, stays=True)
 
 
 def disable() -> None:
     """Put the frameworks' own functions back; what is being recorded goes on to its end."""
-    from histhooks import integrations
+    from histhooks import _children, integrations
+    from histhooks._engine import engine
 
     integrations.disable_all()
+    if engine.writer is None or engine.ended:
+        _children.unwatch(is_all=True)
 
 
 def __getattr__(name: str) -> Any:

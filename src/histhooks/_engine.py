@@ -116,7 +116,7 @@ class Engine:
                 self.n_runs, self.n_unfinished, self.hook_errors, self.dropped_points = 0, {}, 0, 0
                 self.known_states, self.determinism = set(), {}
             if self.writer is None:
-                from histhooks import _signals
+                from histhooks import _children, _signals
                 from histhooks._notebook import CellLine
                 from histhooks._writer import Writer
 
@@ -133,6 +133,7 @@ class Engine:
                     _register()
                     _signals.install(self)
                     _closing.watch(forks)
+                    _children.watch(self.store_or_default)
                     _start(self.writer)
                 except BaseException:
                     self.writer = None  # the next run tries again
@@ -236,6 +237,10 @@ class Engine:
             return None
         return store_path(self.settings.store, self.settings.folder)
 
+    def store_or_default(self) -> Path | None:
+        """Where this process records to, or would; None where it is not to."""
+        return None if is_off() else self.store_here() or store_path(self.settings.store, self.settings.folder)
+
     def catch_up(self) -> None:
         """Wait until what was logged before is written, for who reads it in this process."""
         if self.writer is not None and (self.buffer or not self.writer.is_idle):
@@ -279,6 +284,10 @@ class Engine:
             warn_once("rescue", f"what was recorded last is lost: {writer.path} hangs, and no spool was there in time")
         _root.give_up()
         _closing.unwatch()
+        from histhooks import _children
+
+        if not self.is_exiting:  # children may still be waited for
+            _children.unwatch()
 
 
 def _start(writer: Writer) -> None:

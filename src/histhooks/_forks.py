@@ -9,6 +9,7 @@ sides open the store again when they next write; a child that writes nothing nev
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,3 +120,5 @@ class Forks:
             from histhooks import _signals
 
             _signals.forget()
+        if children := sys.modules.get("histhooks._children"):
+            children.forget()

@@ -66,7 +66,15 @@ def gather(rank: int = 0, world_size: int = 1, *, is_test: bool = False) -> Orig
         "rank": rank if world_size > 1 else None,
         "world_size": world_size if world_size > 1 else None,
     }
-    return Origin(row)
+    return Origin(row, dict(_parents()))
+
+
+def _parents() -> dict[str, int]:
+    """The processes that may wait for this one: its parent, and who had it started by a fork server."""
+    process = sys.modules.get("multiprocessing.process")
+    started_by = process.parent_process() if process is not None else None
+    found = {"parent_pid": os.getppid()} if hasattr(os, "fork") else {}
+    return found if started_by is None else {"started_by_pid": int(started_by.pid), **found}
 
 
 def untold(personal: Mapping[str, str | None]) -> list[Capture]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from histhooks._store import Store
 
 VARIABLE = "HISTHOOKS_RUN"
+_ENDED = "ended-"  # what a process leaves there that saw another one end: `_children`
 _BEGUN = "begun-"  # what the bootstrap leaves in that folder, with what came of it: `_bootstrap/sitecustomize.py`
 _UNDECIDED = ("running", "ended", "lost")
 _UNFINISHED = ("failed", "interrupted", "killed", "lost", "ended")
@@ -60,11 +61,31 @@ def tell(session_id: str, store: Path, rest: Path | None = None) -> None:
             Path(folder, session_id).write_text(json.dumps(facts), encoding="utf-8")
 
 
+def tell_end(pid: int, exit_code: int | None, signal_number: int | None) -> bool:
+    """Tell the supervisor how another process ended; False where there is none."""
+    folder = os.environ.get(VARIABLE)
+    if not folder or not os.path.isdir(folder):
+        return False
+    with contextlib.suppress(OSError):
+        Path(folder, f"{_ENDED}{pid}").write_text(json.dumps([exit_code, signal_number]), encoding="utf-8")
+    return True
+
+
+def ends(folder: Path) -> dict[int, tuple[int | None, int | None]]:
+    """Exit code or signal of the processes of which another one saw it, by their number."""
+    found = {}
+    for path in folder.glob(f"{_ENDED}*"):
+        with contextlib.suppress(ValueError):  # who told was killed meanwhile
+            exit_code, signal_number = json.loads(path.read_text(encoding="utf-8"))
+            found[int(path.name.removeprefix(_ENDED))] = exit_code, signal_number
+    return found
+
+
 def told(folder: Path) -> list[Session]:
     """The sessions that supervised processes told of, in the order in which they began."""
     found = []
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(_BEGUN):
+        if path.name.startswith((_BEGUN, _ENDED)):
             continue
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
@@ -107,18 +128,26 @@ def conclude(session: Session, exit_code: int | None, signal_number: int | None,
     try:
         if session.rest is not None:
             merge(store, session.rest)  # first: what it says goes on from the same line of the ledger
-        entries = _entries(store, session, exit_code, signal_number, stderr)
-        if entries:
-            batch = _pen(store, session.id).build(entries)
-            store.apply(batch, session.id)
+        write_end(store, session.id, exit_code, signal_number, stderr)
     finally:
         store.close()
 
 
-def _entries(
-    store: Store, session: Session, exit_code: int | None, signal_number: int | None, stderr: str
+def write_end(
+    store: Store, session_id: str, exit_code: int | None, signal_number: int | None, stderr: str = ""
+) -> None:
+    """Write how a process ended as its session would: it is gone, and was waited for."""
+    with store.transaction(is_durable=True):  # others may settle the session just now
+        found = entries(store, session_id, exit_code, signal_number, stderr)
+        if found:
+            store.write(_pen(store, session_id).build(found))
+
+
+def entries(
+    store: Store, session_id: str, exit_code: int | None, signal_number: int | None, stderr: str = ""
 ) -> list[tuple[Any, ...]]:
-    rows = _rows(store, "SELECT * FROM sessions WHERE id = ?", session.id)
+    """What there is to write of the end of a process; of what is known already, nothing."""
+    rows = _rows(store, "SELECT * FROM sessions WHERE id = ?", session_id)
     if not rows:
         return []  # it ended before its first commit
     (row,) = rows
@@ -126,33 +155,43 @@ def _entries(
     if not seen and row["status"] == "running" and judge(row, now_us()) == "running":
         return []
     status = row["status"]
+    is_gone = seen and status == "killed" and row["signal"] is None  # is all that another session saw meanwhile
     facts: dict[str, Any] = {}
     if seen:
         facts = {"exit_code": exit_code}
         if signal_number is not None:
-            facts["signal"] = row["signal"] or signal.Signals(signal_number).name
-        if status in _UNDECIDED:
+            facts["signal"] = row["signal"] or _name_of(signal_number)
+        if status in _UNDECIDED or is_gone:
             facts["status"] = "killed" if signal_number is not None else "failed" if exit_code else "finished"
+        facts = {name: value for name, value in facts.items() if value != row[name]}
     elif status == "running":
         facts = {"status": "killed"}
     if status == "running":
         facts["ended_at"] = iso(now_us())
-    entries: list[tuple[Any, ...]] = []
-    for run in _rows(store, "SELECT id, status, parent_id, started_at FROM runs WHERE session_id = ?", session.id):
+    found: list[tuple[Any, ...]] = []
+    for run in _rows(store, "SELECT id, status, parent_id, started_at FROM runs WHERE session_id = ?", session_id):
         became = run["status"]
-        if became in _UNDECIDED and "status" in facts:
+        is_open = became == "running" or (is_gone and became == "killed")
+        if (is_open or became in _UNDECIDED) and "status" in facts:
             # What was open when the process left without a word did not finish, whatever the exit code says.
-            is_cut = became == "running" and facts["status"] == "finished"
+            is_cut = is_open and facts["status"] == "finished"
             became = "interrupted" if is_cut else facts["status"]
             change = {"status": became} | (ended(run["started_at"], now_us()) if run["status"] == "running" else {})
-            entries.append(("state", "run", run["id"], change, None))
+            found.append(("state", "run", run["id"], change, None))
         if became in _UNFINISHED and run["parent_id"] is None and stderr.strip():
-            event = {"id": new_id(), "session_id": session.id, "run_id": run["id"], "time": now_us(), "step": None}
+            event = {"id": new_id(), "session_id": session_id, "run_id": run["id"], "time": now_us(), "step": None}
             event |= {"kind": "stderr", "severity": "info", "title": "the last lines of stderr", "count": 1}
-            entries.append(("row", "events", run["id"], {**event, "body": mask_text(stderr)}))
+            found.append(("row", "events", run["id"], {**event, "body": mask_text(stderr)}))
     if facts:
-        entries.append(("state", "session", session.id, {k: v for k, v in facts.items() if v is not None}, None))
-    return entries
+        found.append(("state", "session", session_id, {k: v for k, v in facts.items() if v is not None}, None))
+    return found
+
+
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most of the real-time ones have no name
+        return f"SIG{number}"
 
 
 def _pen(store: Store, session_id: str) -> Assembler:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from histhooks import _code, _gather, _origin, _settle
+from histhooks import _children, _code, _gather, _origin, _settle
 from histhooks._batch import Assembler, Batch
 from histhooks._connection import Unwritable
 from histhooks._device import Waiting
@@ -131,11 +132,13 @@ class Writer(threading.Thread):
                     self._attempt(self._place.go_on)
                 self._attempt(self._heartbeat)
                 self._attempt(self._look_around)
+                self._attempt(self._look_after_children)
             self._flush()  # before anything that takes time, which a signal does not leave
             self._end_gathering()
             self._flush()
             self._last_readings()
             self._attempt(self._look_around)
+            self._attempt(self._look_after_children)
             self._end()
         except Abandoned:
             pass
@@ -190,8 +193,32 @@ class Writer(threading.Thread):
             with self.lock:
                 began = time.monotonic()
                 merge_waiting(store, lambda: time.monotonic() - began > self._time_to_spare())
-                dead = _settle.dead_sessions(store, self.engine.session_id)
-            self._write(dead)
+            self._write_of_others(partial(_settle.dead_sessions, own_session_id=self.engine.session_id))
+
+    def _look_after_children(self) -> None:
+        """Write how children ended that this process has waited for."""
+        if _children.has_seen():
+            self._write_of_others(_children.entries, _children.written)
+
+    def _write_of_others(
+        self, find: Callable[[Store], list[tuple[Any, ...]]], written: Callable[[], None] = lambda: None
+    ) -> None:
+        """Write what is to be said of other sessions, in the transaction that looks for it: others may say it too."""
+        store = self._place.store
+        if store is None or store.is_spool:
+            return
+        with self._turn.take(self.lock), contextlib.suppress(sqlite3.Error, Unwritable):  # the next one does it
+            if find(store):
+                is_written = False
+                try:
+                    with store.transaction(is_durable=True):
+                        self._in_flight = self._assembler.build(find(store))
+                        store.write(self._in_flight)
+                    is_written = True
+                finally:
+                    (self._assembler.done if is_written else self._assembler.undo)()
+                    self._in_flight = None
+            written()
 
     def _time_to_spare(self) -> float:
         """Seconds for bringing spools home: one of a million points takes one, and what is logged waits for it."""

@@ -261,11 +261,10 @@ def _conclude(folder: Path, pid: int, code: int, stderr: str) -> None:
     sessions = _supervised.told(folder)
     if not sessions and not is_quiet() and not is_off():
         click.echo(f"histhooks: nothing was recorded: {_supervised.why_nothing(folder)}", err=True)
+    ends = {**_supervised.ends(folder), pid: (code, None) if code >= 0 else (None, -code)}
     for session in sessions:
-        is_own = session.pid == pid
-        exit_code, number = (code, None) if code >= 0 else (None, -code)
         try:
-            _supervised.conclude(session, exit_code if is_own else None, number if is_own else None, stderr)
+            _supervised.conclude(session, *ends.get(session.pid, (None, None)), stderr)
         except (sqlite3.Error, HisthooksError, OSError) as error:
             click.echo(f"histhooks: how it ended was not recorded: {error}", err=True)
 

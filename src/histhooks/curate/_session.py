@@ -80,10 +80,11 @@ class CommandSession:
         try:
             with self._waiting_for_others():
                 merge_waiting(self.store)
-                dead = _settle.dead_sessions(self.store, self.id)
-                if dead:
-                    with self.store.transaction(is_durable=True):
-                        self._write(dead, is_last=False)
+                if _settle.dead_sessions(self.store, self.id):
+                    with self.store.transaction(is_durable=True):  # others may settle them just now
+                        dead = _settle.dead_sessions(self.store, self.id)
+                        if dead:
+                            self._write(dead, is_last=False)
         except BaseException:
             self.store.close()
             raise
