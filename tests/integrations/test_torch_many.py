@@ -148,7 +148,7 @@ def test_an_optimizer_that_never_steps_costs_no_later_one_its_first_loss(store_p
 unused = torch.optim.SGD([torch.zeros(1, requires_grad=True)], .1)
 for number in range(4):
     net = nn.Linear(3, 1); optimizer = torch.optim.SGD(net.parameters(), .01)
-    seen.append([step(net, optimizer, batch) for batch in x])
+    seen.append([step(net, optimizer, batch) for _ in range(3) for batch in x])
     del optimizer
 """
     seen = recorded(store_path, body)
