@@ -57,8 +57,9 @@ graphs as without us. ``_BaseDataLoaderIter.__next__`` is private and held by a 
 
 Not recorded: steps that a CUDA graph replays, for which no Python runs; losses on devices other than CUDA; steps inside
 a run of Lightning, Keras or scikit-learn (with skorch), which are theirs; updates without an optimizer; which of
-several processes' gradients were averaged; of optimizers that are made one after the other with nothing around them,
-each is a run. Tested with 2.13, on the CPU.
+several processes' gradients were averaged. Of optimizers that are made one after the other in one place with nothing
+around them, and make at most 16 steps each (for each sample, say), 32 are runs, and the next run has all others. Tested
+with 2.13, on the CPU.
 """
 
 from __future__ import annotations

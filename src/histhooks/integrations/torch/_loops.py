@@ -16,26 +16,18 @@ from histhooks._torch_objects import (
     defaults_of,
     group_settings,
     log_architecture,
-    scheduler_settings,
-    size_of,
 )
 from histhooks.integrations.torch import _ends, _models
 from histhooks.integrations.torch._gradients import Loss
-from histhooks.integrations.torch._optimizers import MOST_GROUPS, Group, Tracked, chosen_rate
+from histhooks.integrations.torch._optimizers import MOST_GROUPS, Group, Tracked, chosen_rate, schedule_of
 from histhooks.integrations.torch._passes import Pass, Passes
 from histhooks.integrations.torch._series import Series
 from histhooks.integrations.torch._state import Here, Steady, state
 from histhooks.recorder import note_capture
 
+_MOST_ALIKE = 32  # loops of at most so few steps, one after the other, that are runs of their own
+_FEW = 16
 _MOST_SEATS = 8  # optimizers of one loop that have series and settings of their own
-
-
-def _settings_of(schedulers: list[Any]) -> dict[str, Any] | None:
-    """The settings of the schedulers of one optimizer; several that nothing holds together stand side by side."""
-    told = [scheduler_settings(one) for one in schedulers]
-    if len(told) < 2:
-        return told[0] if told else None
-    return {"class": " + ".join(str(one["class"]) for one in told), "schedulers": told}
 
 
 class Led(NamedTuple):
@@ -66,6 +58,8 @@ class Loop(Series):
         super().__init__(run, here)
         self.is_own = is_own
         self.is_explicit = False  # opened by `record()`
+        self.place: tuple[Any, ...] | None = None
+        self.is_last_of_row = False  # what follows from the same place is a part of it
         self.steps = 0
         self.pass_: Pass | None = None
         self._alive = 0
@@ -85,6 +79,21 @@ class Loop(Series):
         run.last_step = lambda: self.steps - 1 if self.steps else None
         run.before_end = self._concluded
         self.watch()
+
+    def begins_at(self, place: tuple[Any, ...] | None) -> None:
+        """Know where a loop of its own began: one for each sample makes loops by the thousand, which are bounded."""
+        self.place = place
+        before, count = self._here.row
+        self._here.row = (place, count + 1 if before == place is not None else 1)
+        if self._here.row[1] > _MOST_ALIKE:
+            self.is_last_of_row = True
+            why = f"{_MOST_ALIKE} loops of at most {_FEW} steps began here: those that follow are all in this run"
+            note_capture("optimizers", "truncated", why, run=self.run)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether its optimizers are gone, and others may go on for them."""
+        return self.is_open and self._alive == 0
 
     @property
     def is_open(self) -> bool:
@@ -165,7 +174,7 @@ class Loop(Series):
         schedulers = tracked.outer_schedulers()
         name = type(optimizer).__name__
         optimizer_id = self.run.log_optimizer(
-            tracked.position, name, group_settings(optimizer.defaults), list(groups), _settings_of(schedulers)
+            tracked.position, name, group_settings(optimizer.defaults), list(groups), schedule_of(schedulers)
         )
         tracked.groups = [Group(group, optimizer_id, n) for n, group in enumerate(optimizer.param_groups[:MOST_GROUPS])]
         if len(groups) > MOST_GROUPS:
@@ -193,7 +202,7 @@ class Loop(Series):
         if self.is_own or self.run.kind == "loop" or not known:
             self.run.update(model_class=" + ".join(class_name(module) for module in [*known, *new]))
         log_architecture(self.run, "torch", [*known, *new])
-        self._n_trainable = _count_trainable([*known, *new])
+        self._n_trainable = _models.count_trainable([*known, *new])
 
     @guarded
     def _log_origin(self, tracked: Tracked) -> None:
@@ -226,7 +235,9 @@ class Loop(Series):
             group.let_go()
         if self.is_own and self._alive == 0:
             self._here.guests.add(tracked.kind)
-        if self._alive == 0 and self.is_own and self.is_open:
+            if self.steps > _FEW and not self.is_last_of_row:
+                self._here.row = (None, 0)
+        if self._alive == 0 and self.is_own and self.is_open and not self.is_last_of_row:
             # A batch was fetched and no step followed: an exception, or a break, which nobody can tell apart here.
             self.run.end("ended" if self._here.is_midway else "finished")
 
@@ -362,7 +373,7 @@ class Loop(Series):
     def _look_at_frozen(self) -> None:
         models = [module for module in (ref() for ref in self._models) if module is not None]
         if models and len(models) == len(self._models):
-            count = _count_trainable(models)
+            count = _models.count_trainable(models)
             if count != self._n_trainable:
                 title = f"{self._n_trainable} parameters were trainable, now {count} are"
                 self.run.event("trainable", title, step=self.steps)
@@ -385,7 +396,3 @@ class Loop(Series):
             facts["ended_at"] = iso(self.last_ns // 1000)
             facts["duration_s"] = round((self.last_ns // 1000 - self.run.start_us) / 1e6, 6)
         return facts
-
-
-def _count_trainable(models: list[Any]) -> int:
-    return sum(size_of(p) for model in models for p in model.parameters() if p.requires_grad)

@@ -22,6 +22,7 @@ from torch.nn.modules import module as nn_module
 from torch.optim.lr_scheduler import LRScheduler
 
 from histhooks._guard import guarded
+from histhooks._torch_objects import size_of
 
 _WRAPPERS = {
     "OptimizedModule": "_orig_mod",
@@ -159,3 +160,8 @@ def unwrapped(module: Any) -> Any:
 
 def _parameters(module: Any) -> set[int]:
     return {id(p) for p in module.parameters()}
+
+
+def count_trainable(models: list[Any]) -> int:
+    """How many numbers of some models train."""
+    return sum(size_of(p) for model in models for p in model.parameters() if p.requires_grad)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
-from histhooks._torch_objects import group_settings
+from histhooks._torch_objects import group_settings, scheduler_settings
 from histhooks.integrations.torch._gradients import next_number
 
 if TYPE_CHECKING:
@@ -95,6 +95,14 @@ def chosen_rate(optimizer: Any, schedulers: list[Any], groups: list[dict[str, An
     if not any(isinstance(one, (CyclicLR, OneCycleLR)) for one in schedulers):
         return group.get("initial_lr", group["lr"])
     return group_settings(optimizer.defaults).get("lr", group["lr"]) if len(groups) == 1 else group["lr"]
+
+
+def schedule_of(schedulers: list[Any]) -> dict[str, Any] | None:
+    """The settings of the schedulers of one optimizer; several that nothing holds together stand side by side."""
+    told = [scheduler_settings(one) for one in schedulers]
+    if len(told) < 2:
+        return told[0] if told else None
+    return {"class": " + ".join(str(one["class"]) for one in told), "schedulers": told}
 
 
 class Tracked:

@@ -91,6 +91,7 @@ class Here:
         self.scaled: dict[int, tuple[weakref.ref[Any], Loss]] = {}
         self.closure: Closure | None = None  # of the step that is being made, where it evaluates the loss itself
         self.guests: set[tuple[str, int]] = set()  # kinds of optimizers that left a run of their own here
+        self.row: tuple[Any, int] = (None, 0)  # loops of few steps from one place, one after the other, and how many
         self.had_backward = False  # since the last step
         self.is_midway = False  # a batch was fetched, or a backward ran, and no step came yet
 

@@ -11,7 +11,7 @@ from histhooks._current import current, is_paused
 from histhooks._guard import guarded
 from histhooks._ipython import shell
 from histhooks._run import Run
-from histhooks._torch_objects import class_name
+from histhooks._torch_objects import class_name, group_settings
 from histhooks.integrations.torch import _backward, _models
 from histhooks.integrations.torch._loops import Led, Loop
 from histhooks.integrations.torch._optimizers import Tracked
@@ -79,6 +79,11 @@ def _find_loop(tracked: Tracked, optimizer: Any, here: Here, run: Run | None) ->
     if not state.is_automatic or not recorder.is_recording():
         return None
     before = here.loop
+    if before is not None and before.is_last_of_row and before.is_left:
+        if before.place is not None and before.place == _place_of(tracked, optimizer):
+            before.add(tracked, optimizer)
+            return before
+        before.run.end("finished")
     if before is not None and before.is_open and before.is_own and _steps_along(tracked, before, here):
         before.add(tracked, optimizer)
         return before
@@ -118,6 +123,12 @@ def _steps_along(tracked: Tracked, loop: Loop, here: Here) -> bool:
     return is_in_pass or was_there
 
 
+@guarded
+def _place_of(tracked: Tracked, optimizer: Any) -> tuple[Any, ...] | None:
+    """What loops have in common that one place of a program makes, such as one for each sample."""
+    return recorder.call_site(_OWN), tracked.kind, repr(group_settings(optimizer.defaults))
+
+
 def _open(tracked: Tracked, optimizer: Any, here: Here) -> Loop:
     models = _models.of(optimizer, tracked.modules)
     run = recorder.open_run(
@@ -128,6 +139,7 @@ def _open(tracked: Tracked, optimizer: Any, here: Here) -> Loop:
         call_site=recorder.call_site(_OWN),
     )
     loop = Loop(run, here, is_own=True)
+    loop.begins_at(_place_of(tracked, optimizer))
     # Optimizers made before this moment may belong to it; whoever is made later does not.
     loop.first_number = max((t.number for t in list(state.tracked.values())), default=0) + 1
     loop.add(tracked, optimizer, models)
