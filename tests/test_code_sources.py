@@ -1,6 +1,7 @@
 """What is code and what is not; sources that git does not have; taking rows of data out of an old store."""
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -15,6 +16,7 @@ from histhooks.verify import verify
 
 DOCS = Path(__file__).parents[1] / "docs"
 RUN = "import histhooks\nwith histhooks.start_run('a'): pass\n"
+FAILS = "import histhooks\ntry:\n    with histhooks.start_run('a'): 1 / 0\nexcept ZeroDivisionError: pass\n"
 ROWS = "name,iban\nCarol White,DE89370400440532013000\n"
 
 
@@ -159,7 +161,9 @@ def test_sources_are_code_wherever_they_came_from(tmp_path: Path) -> None:
         assert runs[5].sources == {"train.pyz/__main__.py": RUN}
         assert runs[5].code is not None
         assert runs[5].code["entry_script"] == str(folder / "train.pyz")
-        assert history.diff(runs[3], runs[3]).part("code").unknown[0].endswith("came through a pipe was not recorded")
+        assert "came through a pipe" in runs[3].sources["<stdin>"]
+        assert "text that exec() ran" in runs[4].sources["<string>"]
+        assert history.diff(runs[3], runs[3]).part("code").unknown == ()
     python(folder, "train.py")
     (folder / "lib" / "part.py").write_text("width = 2\n")
     python(folder, "train.py")
@@ -276,3 +280,79 @@ def test_a_timed_cell_is_no_text_that_nobody_kept(tmp_path: Path) -> None:
     python(tmp_path, "nb.py")
     with History(tmp_path / "histhooks.db") as history:
         assert history.diff("last", "last").part("code").unknown == ()
+
+
+# The look is over before the program is.
+WAITS = f"""{RUN}
+import sqlite3, time
+histhooks.flush()
+for _ in range(200):
+    if sqlite3.connect("histhooks.db").execute("SELECT max(code_version_id IS NULL) FROM sessions").fetchone() == (0,):
+        break
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize("how", ["stdin from a file", "a pipe", "a named pipe", "exec", "exec of a function", "gone"])
+def test_what_has_no_file_is_known_to_differ_and_to_be_the_same(tmp_path: Path, how: str) -> None:
+    programs = [f"# {n}\nwidth = {width}\n{WAITS}" for n, width in enumerate((1, 1, 2))]
+    for text in programs:
+        path = tmp_path / "program.py"
+        path.write_text(text)
+        if how == "stdin from a file":
+            with path.open() as file:
+                subprocess.run([sys.executable], cwd=tmp_path, stdin=file, check=True, capture_output=True)
+        elif how == "a pipe":
+            python(tmp_path, given=text)
+        elif how == "a named pipe":
+            through_a_pipe(tmp_path, text)
+        elif how == "exec":
+            (tmp_path / "outer.py").write_text("exec(open('program.py').read())\n")
+            python(tmp_path, "outer.py")
+        elif how == "exec of a function":
+            inner = "".join(f"    {line}\n" for line in text.splitlines())
+            path.write_text(f"def train():\n{inner}")
+            (tmp_path / "outer.py").write_text("exec(open('program.py').read())\ntrain()\n")
+            python(tmp_path, "outer.py")
+        else:
+            path.write_text(f"import os; os.unlink(__file__)\n{text}")
+            python(tmp_path, "program.py")
+    with History(tmp_path / "histhooks.db") as history:
+        run = history.run("last")
+        assert run.sources
+        if how == "stdin from a file":
+            assert run.sources == {"<stdin>": programs[-1]}  # comments count there
+        else:
+            assert "code" in history.diff("last~2", "last~1").same
+        found = history.diff("last~1", "last")
+        assert "code" not in found.same
+        assert found.part("code").unknown == ()
+        assert found.differs
+
+
+def through_a_pipe(folder: Path, text: str) -> None:
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen([sys.executable, pipe], cwd=folder, stderr=subprocess.PIPE) as child:
+        try:
+            pipe.write_text(text)
+            assert child.wait(60) == 0
+        finally:
+            child.kill()
+    pipe.unlink()
+
+
+def test_the_traceback_of_a_program_from_a_named_pipe_does_not_wait_for_it(tmp_path: Path) -> None:
+    through_a_pipe(tmp_path, FAILS)
+    ((status, traceback),) = query(tmp_path / "histhooks.db", "SELECT status, traceback FROM runs")
+    assert status == "failed"
+    assert "pipe" in str(traceback)
+
+
+def test_of_a_piped_program_with_a_secret_in_it_not_even_a_hash_is_kept(tmp_path: Path) -> None:
+    for secret in ("hunter2-correct", "hunter3-correct"):
+        python(tmp_path, given=f"db_password = {secret!r}\n{WAITS}")
+    with History(tmp_path / "histhooks.db") as history:
+        assert history.run("last").sources == {}
+        found = history.diff("last~1", "last").part("code")
+        assert found.unknown[0].endswith("which came through a pipe was not recorded")

@@ -145,7 +145,7 @@ def _keep_sources(asked: Asked, details: dict[str, Any], contents: dict[str, byt
         details["sources_lost"] = [clean_text(mask_text(text)) for text in asked.sources.lost]
     if left_out:
         details["sources_left_out"] = left_out
-    missing = [*asked.sources.lost, *([f"{left_out} files of code"] if left_out else [])]
+    missing = [*asked.sources.lost, *asked.sources.unkept, *([f"{left_out} files of code"] if left_out else [])]
     return [Capture("sources", "truncated", f"not kept: {', '.join(missing)}"[:300])] if missing else []
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import opcode
 import os
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
@@ -84,15 +86,34 @@ def traceback_of(error: BaseException) -> str:
     """The traceback of an exception; where Python cannot print all of it, the places alone."""
     import traceback
 
-    try:
-        return "".join(traceback.format_exception(error))
-    except BaseException as second:
-        # Its notes or its cause are asked for by name, which an odd ``__getattr__`` may refuse.
-        if is_interrupt(second):
-            raise
-    nowhere: list[str] = []
-    places = answer(nowhere, traceback.format_tb, _trace_of(error))
+    with _program_is_not_opened():
+        try:
+            return "".join(traceback.format_exception(error))
+        except BaseException as second:
+            # Its notes or its cause are asked for by name, which an odd ``__getattr__`` may refuse.
+            if is_interrupt(second):
+                raise
+        nowhere: list[str] = []
+        places = answer(nowhere, traceback.format_tb, _trace_of(error))
     return "".join(["Traceback (most recent call last):\n", *places, in_words(error), "\n"])
+
+
+@contextmanager
+def _program_is_not_opened() -> Iterator[None]:
+    """Keep `linecache` from the file of a program that came through a named pipe: to open it again waits for ever."""
+    name = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not isinstance(name, str) or os.path.isfile(name) or not os.path.exists(name):
+        yield
+        return
+    import linecache
+
+    empty: Any = (0, None, [], name)
+    is_mine = linecache.cache.setdefault(name, empty) is empty
+    try:
+        yield
+    finally:
+        if is_mine:
+            linecache.cache.pop(name, None)
 
 
 # --- where they come from ---------------------------------------------------------------------------------------------
