@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from histhooks import History, QueryError, StoreError
-from histhooks._ledger import TABLES
 from histhooks._store import SCHEMA_VERSION
+from histhooks._tables import COVERED as TABLES
 from histhooks.testing import query
 from histhooks.verify import verify
 

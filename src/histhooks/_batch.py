@@ -26,9 +26,6 @@ from typing import Any
 from histhooks._entries import ACTOR, Entry, Line, Point, Source
 from histhooks._jsonable import masked_word
 from histhooks._ledger import (
-    CONTENT_TABLES,
-    REFERENCES,
-    TABLES,
     canonical,
     commitment,
     digest_rows,
@@ -40,10 +37,10 @@ from histhooks._metrics import Metric
 from histhooks._params import Param, ParamRow, as_written
 from histhooks._points import Roller, Rollup, Summary
 from histhooks._secrets import mask_text
+from histhooks._tables import CONTENT, COVERED, PERSONAL, REFERENCES
 from histhooks._time import now_us
 from histhooks._values import as_float, clean_text
 
-_PERSONAL = {"tags": ("value", "author"), "notes": ("body", "author"), "tombstones": ("actor",)}
 _MOST = 1 << 63
 _REAL = frozenset({"lr", "duration_s"})
 # Columns that are written as they are: what histhooks makes itself (ids, digests, words of its own), and JSON, whose
@@ -283,7 +280,7 @@ class Assembler:
         pending.setdefault((scope, table), []).append(_masked(_plain(row), table))
 
     def _content(self, table: str, rows: list[dict[str, Any]], pending: dict[Any, list[dict[str, Any]]]) -> None:
-        scope = str(rows[0][TABLES[table].columns[0]])
+        scope = str(rows[0][COVERED[table].columns[0]])
         if (scope, table) not in self._known:
             self._known.add((scope, table))
             self._before.known.append((scope, table))
@@ -323,14 +320,14 @@ class Assembler:
     def _close(self, batch: Batch, pending: dict[tuple[str, str], list[dict[str, Any]]], points: Any) -> None:
         total = sum(part[4] for part in batch.parts)
         for (scope, table), rows in pending.items():
-            spec = TABLES[table]
-            if table not in CONTENT_TABLES:
+            spec = COVERED[table]
+            if table not in CONTENT:
                 for row in rows:
                     if table == "states":
                         row["state"] = canonical(row["state"]).decode("ascii")
                     row["ordinal"] = self._next(scope, table)
                     self._commit_personal(batch, table, scope, row)
-            first, last = (0, len(rows) - 1) if table in CONTENT_TABLES else (rows[0]["ordinal"], rows[-1]["ordinal"])
+            first, last = (0, len(rows) - 1) if table in CONTENT else (rows[0]["ordinal"], rows[-1]["ordinal"])
             if table == "packages":
                 rows.sort(key=lambda row: row["name"].encode())
             self._rest()
@@ -352,7 +349,7 @@ class Assembler:
         self._seq += 1
 
     def _commit_personal(self, batch: Batch, table: str, scope: str, row: dict[str, Any]) -> None:
-        for column in _PERSONAL.get(table, ()):
+        for column in PERSONAL.get(table, ()):
             place = f"{table}/{self.session_id}/{row['ordinal']}/{column}"
             row[f"{column}_sha256"] = self.salted(batch, scope, place, row.get(column))
 

@@ -7,7 +7,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable
 
-_NOT_TEXT = frozenset({"ledger", "ledger_parts", "salts", "_sqlite_migrations", "exports", "merged_spools"})
+from histhooks._tables import TABLES
 
 
 def pattern_of(words: Iterable[str]) -> re.Pattern[str] | None:
@@ -40,7 +40,7 @@ def mentions(connection: sqlite3.Connection, words: Iterable[str]) -> dict[str, 
     found: dict[str, int] = {}
     tables = connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
     for (table,) in tables:
-        if table in _NOT_TEXT or table.startswith("sqlite_"):
+        if table.startswith("sqlite_") or (table in TABLES and TABLES[table].kind in ("ledger", "local")):
             continue
         columns = connection.execute(f"PRAGMA main.table_info({table})").fetchall()
         for column in (row[1] for row in columns if row[2] == "TEXT" and not _is_key(row[1])):

@@ -12,20 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._connection import what_else
 from histhooks._inherited import holds
-from histhooks._ledger import PERSONAL_COLUMNS
 from histhooks._location import real_path, user_folder
 from histhooks._process import STALE_US, judge
+from histhooks._tables import FOLDS, PERSONAL_COLUMNS, of_kind
 from histhooks._time import now_us
 
 if TYPE_CHECKING:
     from histhooks._store import Store
 
 _STEPS = 200_000  # of SQLite's virtual machine, some 10 ms
-_BY_SESSION = (
-    "environments", "packages", "code_versions", "contents", "datasets", "architectures", "artifacts", "states",
-    "run_links", "params", "results", "optimizers", "optimizer_groups", "run_datasets", "run_artifacts", "seeds",
-    "rng_states", "events", "captures", "tags", "notes", "ledger", "ledger_parts", "salts", "tombstones",
-)  # fmt: skip
+# Rows of which store and spool each have their own, or the very same.
+_BY_SESSION = of_kind("content", "row", "ledger")
 
 
 def folders(store: Path) -> tuple[Path, Path]:
@@ -164,7 +161,7 @@ def _copy(connection: sqlite3.Connection) -> None:
     for table in _BY_SESSION:
         columns = ", ".join(_shared(connection, table))
         execute(f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM spool.{table}")
-    for table in ("sessions", "runs"):
+    for table in FOLDS:
         names = _shared(connection, table)
         columns = ", ".join(names)
         both = execute(f"SELECT id FROM spool.{table} WHERE id IN (SELECT id FROM main.{table})").fetchall()
@@ -178,7 +175,9 @@ def _copy(connection: sqlite3.Connection) -> None:
         f"INSERT INTO main.metric_summaries ({listed}) SELECT {listed} FROM spool.metric_summaries WHERE true "
         f"ON CONFLICT (run_id, name) DO UPDATE SET {updates} WHERE excluded.count > count"
     )
-    for table in ("points", "rollups"):
+    for table in of_kind("series"):
+        if table == "metric_summaries":
+            continue
         names = [name for name in _shared(connection, table) if name != "series"]
         rest, values = ", ".join(names), ", ".join(f"p.{name}" for name in names)
         execute(

@@ -23,12 +23,12 @@ from histhooks._batch import Batch, Series
 from histhooks._connection import Link, Unwritable
 from histhooks._connection import is_busy as is_busy
 from histhooks._filesystem import is_network
-from histhooks._ledger import CONTENT_TABLES
 from histhooks._location import real_path
 from histhooks._marks import marks, set_marks
 from histhooks._migrating import STRICT_SPLIT, has_strict_split, loosen_split, migrate_apart, run_script
 from histhooks._pace import Pace
 from histhooks._points import Summary
+from histhooks._tables import CONTENT
 from histhooks._time import iso, now_us
 
 SCHEMA_VERSION = 1001  # 1000 * major + minor
@@ -343,7 +343,7 @@ class Store:
             self._insert_rows(into, rows, f"ON CONFLICT (id) DO UPDATE SET {updates}")
 
     def _insert(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
-        verb = "INSERT OR IGNORE" if table in CONTENT_TABLES else "INSERT"
+        verb = "INSERT OR IGNORE" if table in CONTENT else "INSERT"
         for names, alike in groupby(rows, tuple):
             self._insert_rows(f"{verb} INTO {table} ({', '.join(names)})", [tuple(row.values()) for row in alike])
 

@@ -13,12 +13,11 @@ from importlib import resources
 from pathlib import Path
 
 from histhooks._spool import folded, waiting
+from histhooks._tables import FOLDS, SERIES, TABLES, of_kind
 
-# Tables of which store and spools may each hold a row, with what the states say that lie beside it.
-_FOLDS = ("sessions", "runs")
-_SERIES = ("points", "rollups")
-_SERIES_KEYS = {"points": "series, n", "rollups": "series, level, bucket", "metric_summaries": "run_id, name"}
-_LOCAL = ("_sqlite_migrations", "merged_spools", "exports", "metric_summaries", *_FOLDS, *_SERIES)
+# What lies below a series, and the tables that are laid over each in its own way or not at all.
+_SERIES = tuple(name for name in SERIES if name != "metric_summaries")
+_LOCAL = of_kind("local", "series", "fold")
 
 
 def show_spools(connection: sqlite3.Connection, store: Path) -> list[Path]:
@@ -47,7 +46,7 @@ def show_spools(connection: sqlite3.Connection, store: Path) -> list[Path]:
     shown = [path for path in found if _copy(connection, path, tables)]
     if shown:
         _leave_out(connection)
-        for table in _FOLDS:
+        for table in FOLDS:
             _fold_again(connection, table)
         _lay_over(connection, tables)
     return shown
@@ -63,16 +62,17 @@ def _make_tables(connection: sqlite3.Connection) -> list[str]:
         for table in tables:
             columns = ", ".join(row[1] for row in scratch.execute(f"PRAGMA table_info({table})"))
             connection.execute(f"CREATE TABLE spools.{table} ({columns})")
-            if table not in _LOCAL and table not in _FOLDS:
+            if table not in _LOCAL:
                 # What several spools share is kept once.
                 connection.execute(
                     f"CREATE UNIQUE INDEX spools.{table}_key ON {table} ({', '.join(_key(scratch, table))})"
                 )
     finally:
         scratch.close()
-    for table in _FOLDS:
+    for table in FOLDS:
         connection.execute(f"CREATE INDEX spools.{table}_by_key ON {table} (id)")
-    for table, columns in _SERIES_KEYS.items():
+    for table in SERIES:
+        columns = ", ".join(TABLES[table].key)
         connection.execute(f"CREATE UNIQUE INDEX spools.{table}_by_key ON {table} ({columns})")
     return tables
 
@@ -116,7 +116,7 @@ def _copy_as_it_is(connection: sqlite3.Connection, uri: str, tables: list[str]) 
     try:
         connection.execute("BEGIN")
         for table in tables:
-            if table in ("_sqlite_migrations", "merged_spools", "exports", "metric_summaries", *_SERIES):
+            if TABLES[table].kind in ("local", "series"):
                 continue
             names = ", ".join(_shared(connection, table))
             connection.execute(f"INSERT OR IGNORE INTO spools.{table} ({names}) SELECT {names} FROM one.{table}")
@@ -157,7 +157,7 @@ def _copy_series(connection: sqlite3.Connection) -> None:
 def _leave_out(connection: sqlite3.Connection) -> None:
     """Take out what the store has too: a spool that took the place of a store begins with all it held."""
     for table in (*_SERIES, "ledger_parts"):
-        key = _SERIES_KEYS[table].split(", ") if table in _SERIES_KEYS else _key(connection, table)
+        key = TABLES[table].key or _key(connection, table)
         same = " AND ".join(f"m.{column} = {table}.{column}" for column in key)
         connection.execute(f"DELETE FROM spools.{table} WHERE EXISTS (SELECT 1 FROM main.{table} AS m WHERE {same})")
     connection.execute(
@@ -205,7 +205,7 @@ def _lay_over(connection: sqlite3.Connection, tables: list[str]) -> None:
         names = ", ".join(columns)
         theirs = ", ".join(name if name in known else f"NULL AS {name}" for name in columns)
         both = f"SELECT {names} FROM main.{table}{{}} UNION ALL SELECT {theirs} FROM spools.{table}"
-        if table in _FOLDS:
+        if table in FOLDS:
             both = both.format(f" WHERE id NOT IN (SELECT id FROM spools.{table})")
         elif table == "metric_summaries":
             both = both.format(" WHERE series NOT IN (SELECT series FROM spools.metric_summaries)")

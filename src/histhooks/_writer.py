@@ -16,7 +16,6 @@ from histhooks._device import Waiting
 from histhooks._entries import named, points_in
 from histhooks._failures import failures
 from histhooks._filesystem import is_network
-from histhooks._ledger import REFERENCES
 from histhooks._location import keep_out_of_git
 from histhooks._messages import be_still, say, warn_once
 from histhooks._notebook import Cells
@@ -26,6 +25,7 @@ from histhooks._rescue import Rescue
 from histhooks._spool import merge_waiting
 from histhooks._stores import remember
 from histhooks._system import Sampler
+from histhooks._tables import REFERENCES
 from histhooks._throttle import Brake, Turn
 from histhooks._time import iso, now_us
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from histhooks._gather import content_row
 from histhooks._ids import short_id
-from histhooks._ledger import CONTENT_TABLES, TABLES
 from histhooks._secrets import mask_text
+from histhooks._tables import COVERED, SERIES, of_kind
 from histhooks._time import from_iso, now_us
 from histhooks.curate._session import CommandSession
 from histhooks.curate._space import free_space, size_of
@@ -21,27 +21,6 @@ from histhooks.errors import QueryError, StoreError
 _LOST_FOR_GOOD_US = 24 * 3600 * 1_000_000
 _DOOMED = "(SELECT id FROM temp.doomed)"
 _LISTED = "IN (SELECT value FROM json_each(?))"
-
-# What runs share: who names it in what is doomed, and all that anybody else needs.
-_SHARED = {
-    "datasets": (
-        f"SELECT dataset_id FROM run_datasets WHERE run_id IN {_DOOMED}",
-        "SELECT dataset_id FROM run_datasets",
-    ),
-    "artifacts": (
-        f"SELECT sha256 FROM run_artifacts WHERE run_id IN {_DOOMED}",
-        "SELECT sha256 FROM run_artifacts UNION SELECT sha256 FROM run_links",
-    ),
-    "architectures": (
-        f"SELECT json_extract(state, '$.architecture_id') FROM states WHERE subject_id IN {_DOOMED}",
-        "SELECT json_extract(state, '$.architecture_id') FROM states WHERE subject = 'run'",
-    ),
-    "contents": (
-        f"SELECT sha256 FROM contents WHERE kind = 'rng_state' AND sha256 IN "
-        f"(SELECT digest FROM rng_states WHERE run_id IN {_DOOMED})",
-        "SELECT digest FROM rng_states",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +103,7 @@ def delete_rows(session: CommandSession, run_ids: Iterable[str], reason: str, *,
         doomed = _doom(session, run_ids)
         for run in doomed:
             _refuse_open(session, run)
-        candidates = {table: _column(connection, sql) for table, (sql, _) in _SHARED.items()}
+        candidates = {table: _named(connection, table, f"IN {_DOOMED}") for table in _shared()}
         if dry_run:
             return Deletion([_told(run) for run in doomed], _count_rows(connection), [], 0)
         entries += _tombstones(session, [run["id"] for run in doomed], reason)
@@ -132,11 +111,11 @@ def delete_rows(session: CommandSession, run_ids: Iterable[str], reason: str, *,
         rows = _remove(connection)
         contents = []
         for table, found in candidates.items():
-            gone = found - _column(connection, _SHARED[table][1])
+            gone = found - _named(connection, table)
             gone -= _named_by_open(connection, table, gone)
             contents += sorted(gone)
             entries += _tombstones(session, sorted(gone), reason, table)
-            sql = f"DELETE FROM {table} WHERE {TABLES[table].columns[0]} {_LISTED}"
+            sql = f"DELETE FROM {table} WHERE {COVERED[table].scope} {_LISTED}"
             rows += connection.execute(sql, (_json(gone),)).rowcount
     _remove_files(session.path, contents)
     notice = free_space(session.store)
@@ -199,6 +178,21 @@ def _column(connection: sqlite3.Connection, sql: str) -> set[str]:
     return {value for (value,) in connection.execute(sql) if value is not None}
 
 
+def _shared() -> list[str]:
+    """The tables of what runs share; what sessions share stays, since sessions stay."""
+    return [table for table in of_kind("content") if all(each.owner != "id" for each in COVERED[table].named_by)]
+
+
+def _named(connection: sqlite3.Connection, table: str, owners: str = "") -> set[str]:
+    """Ids of shared content that rows of some runs, or of any, name."""
+    spec = COVERED[table]
+    named = " UNION ".join(
+        f"SELECT {each.column} FROM {each.table}" + (f" WHERE {each.owner} {owners}" if owners else "")
+        for each in spec.named_by
+    )
+    return _column(connection, f"SELECT {spec.scope} FROM {table} WHERE {spec.scope} IN ({named})")
+
+
 def _kept_states(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
     """Random states that other rows name by their digest only: they move to `contents`."""
     import zlib
@@ -226,15 +220,16 @@ def _count_rows(connection: sqlite3.Connection) -> int:
 
 def _scoped() -> list[tuple[str, str]]:
     """The tables whose rows belong to a run, and what says to which."""
-    covered = [(table, spec.scope) for table, spec in TABLES.items() if table not in CONTENT_TABLES]
+    covered = [(table, spec.scope) for table, spec in COVERED.items() if spec.kind == "row"]
     return [*(pair for pair in covered if pair[0] != "tombstones"), ("salts", "subject_id"), ("runs", "id")]
 
 
 def _remove(connection: sqlite3.Connection) -> int:
     total = 0
     series = f"(SELECT series FROM metric_summaries WHERE run_id IN {_DOOMED})"
-    for table, column in (("points", "series"), ("rollups", "series")):
-        total += connection.execute(f"DELETE FROM {table} WHERE {column} IN {series}").rowcount
+    for table in SERIES:
+        if table != "metric_summaries":
+            total += connection.execute(f"DELETE FROM {table} WHERE series IN {series}").rowcount
     total += connection.execute(f"DELETE FROM metric_summaries WHERE run_id IN {_DOOMED}").rowcount
     for table, column in _scoped():
         total += connection.execute(f"DELETE FROM {table} WHERE {column} IN {_DOOMED}").rowcount

@@ -20,7 +20,8 @@ from histhooks import _code_files
 from histhooks._changes import name_of
 from histhooks._entries import Entry
 from histhooks._gather import content_id, content_row
-from histhooks._ledger import TABLES, digest_rows
+from histhooks._ledger import digest_rows
+from histhooks._tables import COVERED
 from histhooks._values import dumps
 from histhooks.curate._session import CommandSession
 
@@ -246,7 +247,7 @@ def _cells(
 
 def _covered(session: CommandSession, table: str, scope: str) -> Entry:
     """A part that covers all rows of a scope as they are now."""
-    spec = TABLES[table]
+    spec = COVERED[table]
     sql = f"SELECT ordinal, {', '.join(spec.columns)} FROM {table} WHERE {spec.scope} = ? ORDER BY ordinal"
     rows = session.connection.execute(sql, (scope,)).fetchall()
     digest = digest_rows(tuple(row)[1:] for row in rows)

@@ -9,21 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from histhooks._ledger import PERSONAL_COLUMNS
 from histhooks._mentions import mentions, pattern_of
+from histhooks._tables import COVERED, PERSONAL, PERSONAL_COLUMNS
 from histhooks.curate._deleting import checked_reason
 from histhooks.curate._recoding import Rule, code_only, nothing, recode, without
 from histhooks.curate._session import CommandSession, Personal
 from histhooks.curate._space import free_space
 from histhooks.errors import QueryError
 from histhooks.history import History
-
-# Table, what tells its rows, the subject of their salts, the columns that go, and which of these is who wrote it.
-_TEXTS = (
-    ("tags", ("run_id", "session_id", "ordinal"), "run_id", ("value", "author"), "author"),
-    ("notes", ("run_id", "session_id", "ordinal"), "run_id", ("body", "author"), "author"),
-    ("tombstones", ("session_id", "ordinal"), "session_id", ("actor",), "actor"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,15 +222,17 @@ def _values(session: CommandSession, wish: _Wish) -> Iterator[_Value]:
                 yield _Value("sessions", column, row["id"], column, promises.get(column, ()), (("id", row["id"]),))
     sessions = session.rows("SELECT id, username, actor FROM sessions")
     theirs = {row["id"] for row in sessions if {row["username"], row["actor"]} & wish.users}
-    for table, keys, subject, columns_of, writer in _TEXTS:
+    for table, columns_of in PERSONAL.items():
+        spec = COVERED[table]
+        keys = [name for name in ("run_id", "session_id", "ordinal") if name in spec.columns]
         for row in session.rows(f"SELECT * FROM {table} ORDER BY {', '.join(keys)}"):
-            is_theirs = row["session_id"] in theirs or row[writer] in wish.users
+            is_theirs = row["session_id"] in theirs or row[str(spec.author)] in wish.users
             is_whole = is_theirs or row.get("run_id") in wish.runs
             for column in columns_of:
                 if row[column] is not None and (is_whole or wish.names(row[column])):
                     field = f"{table}/{row['session_id']}/{row['ordinal']}/{column}"
                     place = tuple((key, row[key]) for key in keys)
-                    yield _Value(table, column, row[subject], field, (row[f"{column}_sha256"],), place)
+                    yield _Value(table, column, row[spec.scope], field, (row[f"{column}_sha256"],), place)
 
 
 def _promises(session: CommandSession, session_id: str) -> dict[str, tuple[str, ...]]:

@@ -17,29 +17,13 @@ from histhooks import _gather
 from histhooks._batch import Assembler
 from histhooks._entries import Entry
 from histhooks._ids import new_id
-from histhooks._ledger import CONTENT_TABLES, PERSONAL_COLUMNS, TABLES
 from histhooks._store import Store
+from histhooks._tables import COVERED, TABLES, of_kind
 from histhooks._time import iso, now_us
 from histhooks.errors import StoreError
 
 _AT_ONCE = 5000
 _IN = "IN (SELECT value FROM json_each(?))"
-_PERSONAL = {
-    "sessions": PERSONAL_COLUMNS,
-    "tags": ("value", "author"),
-    "notes": ("body", "author"),
-    "tombstones": ("actor",),
-}
-# What an included row names, and the column that names it.
-_SHARED = {
-    "datasets": ("run_datasets", "dataset_id"),
-    "artifacts": ("run_artifacts", "sha256"),
-    "architectures": ("runs", "architecture_id"),
-    "environments": ("sessions", "environment_id"),
-    "packages": ("sessions", "environment_id"),
-    "code_versions": ("sessions", "code_version_id"),
-}
-
 Progress = Callable[[int, int], None]
 
 
@@ -139,7 +123,7 @@ def copy_runs(
 
 def _copy_rows(source: sqlite3.Connection, target: sqlite3.Connection, choice: Choice, *, is_anonymous: bool) -> None:
     def copy(table: str, where: str, keys: list[str]) -> None:
-        personal = _PERSONAL.get(table, ()) if is_anonymous else ()
+        personal = TABLES[table].personal if is_anonymous else ()
         columns = _shared(source, target, table)
         chosen = ", ".join(f"NULL AS {column}" if column in personal else column for column in columns)
         rows = source.execute(f"SELECT {chosen} FROM {table} WHERE {where} {_IN}", (json.dumps(keys),))
@@ -152,8 +136,8 @@ def _copy_rows(source: sqlite3.Connection, target: sqlite3.Connection, choice: C
     copy("ledger_parts", "session_id", choice.sessions)
     if not is_anonymous:
         copy("salts", "subject_id", [*choice.runs, *choice.sessions])
-    for table, spec in TABLES.items():
-        if table in CONTENT_TABLES:
+    for table, spec in COVERED.items():
+        if spec.kind == "content":
             continue
         elif table == "states":
             copy(table, spec.scope, [*choice.runs, *choice.sessions])
@@ -161,9 +145,11 @@ def _copy_rows(source: sqlite3.Connection, target: sqlite3.Connection, choice: C
             copy(table, spec.scope, choice.sessions)
         else:
             copy(table, spec.scope, [*choice.runs, *choice.own])
-    for table, (where, column) in _SHARED.items():
-        sql = f"SELECT DISTINCT {column} FROM {where} WHERE {column} IS NOT NULL"
-        copy(table, TABLES[table].columns[0], [row[0] for row in target.execute(sql)])
+    for table in of_kind("content"):
+        if table == "contents":
+            continue  # by what the ledger says of them, below
+        named = " UNION ".join(f"SELECT {each.column} FROM {each.table}" for each in COVERED[table].named_by)
+        copy(table, COVERED[table].scope, [row[0] for row in target.execute(named) if row[0] is not None])
     sql = f"SELECT scope FROM ledger_parts WHERE table_name = 'contents' AND session_id {_IN}"
     copy("contents", "sha256", _column(source, sql, choice.own))
 
@@ -197,8 +183,8 @@ def _copy_series(
 def _held(source: sqlite3.Connection, target: sqlite3.Connection, choice: Choice) -> list[str]:
     """The scopes that are here whole; of a part of a history, those that it held whole."""
     held = {*choice.runs, *choice.own}
-    for table in CONTENT_TABLES:
-        held |= {row[0] for row in target.execute(f"SELECT {TABLES[table].scope} FROM {table}")}
+    for table in of_kind("content"):
+        held |= {row[0] for row in target.execute(f"SELECT {COVERED[table].scope} FROM {table}")}
     parts = source.execute("SELECT holds FROM exports WHERE kind = 'export'").fetchall()
     if parts:
         held &= {scope for row in parts for scope in json.loads(row[0])}

@@ -11,14 +11,12 @@ from typing import Any
 
 from histhooks._entries import Point
 from histhooks._ledger import (
-    CONTENT_TABLES,
-    TABLES,
-    TableSpec,
     digest_rows,
     line_digest,
     pack_points,
     series_header,
 )
+from histhooks._tables import CONTENT, COVERED, Table
 from histhooks.verify._report import Report
 
 Progress = Callable[[int, int], None]
@@ -63,7 +61,7 @@ class LedgerCheck:
         tombstones = [(action, _json(text)) for action, text in self.all(_TOMBSTONES)]
         self.gone = {digest for _, digests in tombstones for digest in digests}
         self.redacted = {digest for action, digests in tombstones if action == "redact" for digest in digests}
-        self.covered: dict[str, int] = dict.fromkeys([*TABLES, "points"], 0)
+        self.covered: dict[str, int] = dict.fromkeys([*COVERED, "points"], 0)
         self._progress = progress
         self._done = 0
         sql = "SELECT (SELECT count(*) FROM ledger) + (SELECT count(*) FROM metric_summaries)"
@@ -131,14 +129,14 @@ class LedgerCheck:
     def _part(self, session_id: str, seq: int, part: tuple[Any, ...]) -> None:
         scope, table, first, last, n_rows, digest, ranges = part
         place = f"{table} {first} to {last} of {scope} (ledger line {seq} of session {session_id})"
-        if table != "points" and table not in TABLES:
+        if table != "points" and table not in COVERED:
             self.report.problem(f"{place}: a table that this version does not know; update histhooks")
             return
         try:
             if table == "points":
                 found, computed = self._points(scope, json.loads(ranges))
             else:
-                rows = self._rows(TABLES[table], table, scope, session_id, first, last)
+                rows = self._rows(COVERED[table], table, scope, session_id, first, last)
                 found, computed = len(rows), digest_rows(rows)
         except (ValueError, TypeError, KeyError, struct.error) as error:
             self.report.problem(f"{place}: what is there has no canonical form ({error})")
@@ -148,7 +146,7 @@ class LedgerCheck:
             self.report.redacted_parts += 1
         elif computed == digest and found == n_rows:
             self.report.rows += found
-            if table not in CONTENT_TABLES:
+            if table not in CONTENT:
                 self.covered[table] += found
         elif found == 0 and digest in self.gone:
             self.report.deleted += 1
@@ -160,10 +158,10 @@ class LedgerCheck:
             self.report.problem(f"{place}: its rows are not the ones that were written")
 
     def _rows(
-        self, spec: TableSpec, table: str, scope: str, session_id: str, first: int, last: int
+        self, spec: Table, table: str, scope: str, session_id: str, first: int, last: int
     ) -> list[tuple[Any, ...]]:
         columns = ", ".join(spec.columns)
-        if table in CONTENT_TABLES:
+        if table in CONTENT:
             return self.all(f"SELECT {columns} FROM {table} WHERE {spec.scope} = ? ORDER BY {spec.order}", scope)
         sql = f"SELECT {columns} FROM {table} WHERE {spec.scope} = ? AND ordinal BETWEEN ? AND ?"
         if spec.by_session:
@@ -206,8 +204,8 @@ class LedgerCheck:
         if not self.report.ok:
             return
         for table, covered in self.covered.items():
-            if table in CONTENT_TABLES:
-                spec = TABLES[table]
+            if table in CONTENT:
+                spec = COVERED[table]
                 sql = (
                     f"SELECT {spec.scope} FROM {table} WHERE {spec.scope} NOT IN "
                     "(SELECT scope FROM ledger_parts WHERE table_name = ?) LIMIT 1"

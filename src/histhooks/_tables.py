@@ -1,0 +1,206 @@
+"""The tables of a store, once: what kind each is, what the ledger covers of it, and who names its rows.
+
+Ledger, writer, spools, deletion, redaction, export, search and verification take their lists from here;
+``tests/test_tables.py`` holds the entries to the schema. A new table is one entry here, one migration, and nothing else
+unless it is of a new kind.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Kind = Literal["fold", "row", "content", "series", "ledger", "local"]
+
+
+class Named(NamedTuple):
+    """What names a row of shared content.
+
+    Attributes
+    ----------
+    table, column : str
+        Where it is named; the latter an SQL expression.
+    owner : str
+        Column of the run or session that needs it.
+    """
+
+    table: str
+    column: str
+    owner: str = "run_id"
+
+
+class Table(NamedTuple):
+    """One table.
+
+    Attributes
+    ----------
+    kind : str
+        `fold`: one row for each run or session, made of its states. `row`: append-only. `content`: shared by many runs,
+        known by its content; a part of the ledger covers all rows of one id at once, without ordinals. `series`: points
+        and what is folded of them, by a key of this file alone. `ledger`: the evidence. `local`: about this file.
+    columns : tuple of str
+        Columns that the ledger covers, in the order of the canonical form.
+    scope : str
+        SQL expression of the run, session or content that a row belongs to.
+    order : str
+        SQL expression that orders the rows of one part; its first column if a part has one row only.
+    by_session : bool
+        Whether ordinals count per writing session, which the row names.
+    key : tuple of str
+        Columns that tell the rows apart, if these are no primary key of the table or no ordinal.
+    personal : tuple of str
+        Columns whose values can be erased; what the ledger covers is a commitment to each.
+    author : str or None
+        The personal column that says who wrote the row.
+    named_by : tuple of Named
+        Who names a row of shared content.
+    state_column : str or None
+        Column of a state that names a row of shared content.
+    """
+
+    kind: Kind
+    columns: tuple[str, ...] = ()
+    scope: str = ""
+    order: str = "1"
+    by_session: bool = False
+    key: tuple[str, ...] = ()
+    personal: tuple[str, ...] = ()
+    author: str | None = None
+    named_by: tuple[Named, ...] = ()
+    state_column: str | None = None
+
+
+_RUN_OR_SESSION = "coalesce(run_id, session_id)"
+_ENVIRONMENT = (Named("sessions", "environment_id", "id"),)
+
+TABLES: dict[str, Table] = {
+    "sessions": Table("fold", personal=("hostname", "username", "actor", "command", "cwd"), author="actor"),
+    "runs": Table("fold"),
+    "states": Table(
+        "row", ("subject_id", "session_id", "ordinal", "time", "subject", "state"), "subject_id", by_session=True
+    ),
+    "run_links": Table(
+        "row", ("run_id", "session_id", "ordinal", "kind", "other_run_id", "sha256", "time"), "run_id", by_session=True
+    ),
+    "params": Table("row", ("run_id", "ordinal", "key", "value", "source", "time"), "run_id"),
+    "results": Table("row", ("run_id", "ordinal", "key", "value", "time"), "run_id"),
+    "optimizers": Table(
+        "row", ("id", "run_id", "ordinal", "position", "class_name", "settings", "scheduler", "time"), "run_id"
+    ),
+    "optimizer_groups": Table(
+        "row",
+        ("optimizer_id", "run_id", "ordinal", "position", "n_parameters", "lr", "settings", "step", "time"),
+        "run_id",
+    ),
+    "run_datasets": Table("row", ("run_id", "ordinal", "dataset_id", "role", "name", "source", "time"), "run_id"),
+    "run_artifacts": Table(
+        "row", ("run_id", "ordinal", "sha256", "path", "role", "direction", "step", "time"), "run_id"
+    ),
+    "seeds": Table(
+        "row", ("session_id", "run_id", "ordinal", "library", "call", "value", "location", "time"), _RUN_OR_SESSION
+    ),
+    "rng_states": Table(
+        "row",
+        ("session_id", "run_id", "ordinal", "point", "library", "device", "algorithm", "digest", "state", "time"),
+        _RUN_OR_SESSION,
+    ),
+    "events": Table(
+        "row",
+        ("id", "session_id", "run_id", "ordinal", "time", "step", "kind", "severity", "title", "body", "count"),
+        _RUN_OR_SESSION,
+    ),
+    "captures": Table(
+        "row", ("session_id", "run_id", "ordinal", "collector", "status", "note", "duration_s", "time"), _RUN_OR_SESSION
+    ),
+    "tags": Table(
+        "row",
+        ("run_id", "session_id", "ordinal", "key", "value_sha256", "author_sha256", "time"),
+        "run_id",
+        by_session=True,
+        personal=("value", "author"),
+        author="author",
+    ),
+    "notes": Table(
+        "row",
+        ("run_id", "session_id", "ordinal", "body_sha256", "author_sha256", "time"),
+        "run_id",
+        by_session=True,
+        personal=("body", "author"),
+        author="author",
+    ),
+    "tombstones": Table(
+        "row",
+        ("session_id", "ordinal", "action", "subject_id", "digests", "reason", "actor_sha256", "time"),
+        "session_id",
+        personal=("actor",),
+        author="actor",
+    ),
+    "environments": Table(
+        "content",
+        ("id", "python", "os", "machine", "cpu", "memory_bytes", "gpus", "details"),
+        "id",
+        named_by=_ENVIRONMENT,
+        state_column="environment_id",
+    ),
+    "packages": Table(
+        "content", ("environment_id", "name", "version"), "environment_id", "name", named_by=_ENVIRONMENT
+    ),
+    "code_versions": Table(
+        "content",
+        ("id", "repository", "commit_hash", "branch", "dirty", "diff", "entry_script", "entry_sha256", "details"),
+        "id",
+        named_by=(Named("sessions", "code_version_id", "id"),),
+        state_column="code_version_id",
+    ),
+    "contents": Table(
+        "content",
+        ("sha256", "kind", "size_bytes", "encoding", "data"),
+        "sha256",
+        named_by=(Named("rng_states", "digest"),),
+    ),
+    "datasets": Table(
+        "content",
+        ("id", "kind", "n_rows", "n_columns", "size_bytes", "coverage", "content_hash", "schema", "profile"),
+        "id",
+        named_by=(Named("run_datasets", "dataset_id"),),
+    ),
+    "architectures": Table(
+        "content",
+        ("id", "framework", "class_name", "n_parameters", "n_trainable", "layers"),
+        "id",
+        named_by=(Named("states", "json_extract(state, '$.architecture_id')", "subject_id"),),
+        state_column="architecture_id",
+    ),
+    "artifacts": Table(
+        "content",
+        ("sha256", "size_bytes", "format"),
+        "sha256",
+        named_by=(Named("run_artifacts", "sha256"), Named("run_links", "sha256")),
+    ),
+    "metric_summaries": Table("series", scope="run_id", key=("run_id", "name")),
+    "points": Table("series", key=("series", "n")),
+    "rollups": Table("series", key=("series", "level", "bucket")),
+    "ledger": Table("ledger", scope="session_id"),
+    "ledger_parts": Table("ledger", scope="session_id"),
+    "salts": Table("ledger", scope="subject_id"),
+    "exports": Table("local"),
+    "merged_spools": Table("local"),
+    "_sqlite_migrations": Table("local"),
+}
+
+
+def of_kind(*kinds: Kind) -> tuple[str, ...]:
+    """Names of the tables of some kinds."""
+    return tuple(name for name, table in TABLES.items() if table.kind in kinds)
+
+
+FOLDS = of_kind("fold")
+SERIES = of_kind("series")
+CONTENT = frozenset(of_kind("content"))
+# What the ledger covers; points and what is folded of them it covers by their series.
+COVERED = {name: table for name, table in TABLES.items() if table.columns}
+# Personal columns of the rows that the ledger covers as rows.
+PERSONAL = {name: table.personal for name, table in TABLES.items() if table.personal and table.kind == "row"}
+# Personal columns of `sessions`: states hold their commitments only.
+PERSONAL_COLUMNS = TABLES["sessions"].personal
+# Columns of a state, and the tables of which they name a row.
+REFERENCES = {table.state_column: name for name, table in TABLES.items() if table.state_column}
