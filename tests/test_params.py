@@ -1,8 +1,10 @@
 """Params that are told again: they become what they became the first time, for the same values and no others."""
 
+import gc
 import json
 import math
 import sqlite3
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,8 @@ def test_a_secret_is_not_kept_to_be_told_again() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 2**50), st.lists(st.tuples(*[st.text(max_size=30)] * 3), max_size=4))))
 def test_rows_put_together_have_the_digest_that_verify_computes(told: Any) -> None:
-    rows, digest = as_written("a-run", 3, told)
+    values, digest = as_written("a-run", 3, told)
+    rows = [values[n : n + 6] for n in range(0, len(values), 6)]
     assert digest == digest_rows(rows)
     assert [row[1] for row in rows] == list(range(3, 3 + len(rows)))
 
@@ -94,3 +97,30 @@ def test_a_loop_of_runs_keeps_all_params_and_seeds_of_each(store_path: Path, mon
     assert not verify(store_path).problems
     assert params == [("lr", "0.1", "user", 3), ("nested", "null", "user", 3), ("random_state", "3", "user", 3)]
     assert seeds == [("random_state", "3", 3)]
+
+
+def test_a_run_that_has_ended_is_gone_without_the_collector(store_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HISTHOOKS_STORE", str(store_path))
+    gc.disable()
+    try:
+        with histhooks.start_run("x", params={"lr": 0.1}) as run:
+            pass
+        gone = weakref.ref(run)
+        del run
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_data_is_told_once_and_belongs_to_every_run_that_had_it(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HISTHOOKS_STORE", str(store_path))
+    for _ in range(3):
+        with histhooks.start_run("x") as run:
+            run.log_dataset("train", [[1.0], [2.0]], [0, 1])
+    histhooks.flush()
+    connection = sqlite3.connect(store_path)
+    sql = "SELECT count(*), count(DISTINCT d.id) FROM run_datasets AS r JOIN datasets AS d ON d.id = r.dataset_id"
+    assert connection.execute(sql).fetchall() == [(3, 1)]
+    connection.close()

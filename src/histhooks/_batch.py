@@ -34,7 +34,7 @@ from histhooks._ledger import (
     series_header,
 )
 from histhooks._metrics import Metric
-from histhooks._params import Param, ParamRow, as_written
+from histhooks._params import Param, as_written
 from histhooks._points import Roller, Rollup, Summary
 from histhooks._secrets import mask_text
 from histhooks._tables import CONTENT, COVERED, PERSONAL, REFERENCES
@@ -73,7 +73,7 @@ class Batch:
 
     states: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)  # by id: subject, columns
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    params: list[ParamRow] = field(default_factory=list)
+    params: list[Any] = field(default_factory=list)  # run_id, ordinal, key, value, source, time of each in turn
     points: list[tuple[Series, list[Point], list[Rollup]]] = field(default_factory=list)
     parts: list[tuple[str, str, int, int, int, str, str | None]] = field(default_factory=list)
     salts: list[tuple[str, str, str]] = field(default_factory=list)
@@ -214,14 +214,11 @@ class Assembler:
         batch.salts.append((subject_id, field_name, salt))
         return commitment(salt, value)
 
-    def _next(self, scope: str, table: str) -> int:
-        return self._take(scope, table, 1)
-
-    def _take(self, scope: str, table: str, count: int) -> int:
-        """The next ordinal, of ``count`` that are used up."""
-        number = self._ordinals.get((scope, table), 0)
-        self._before.ordinals.setdefault((scope, table), number)
-        self._ordinals[scope, table] = number + count
+    def _take(self, key: tuple[str, str], count: int) -> int:
+        """The next ordinal of a scope and a table, of ``count`` that are used up."""
+        number = self._ordinals.get(key, 0)
+        self._before.ordinals.setdefault(key, number)
+        self._ordinals[key] = number + count
         return number
 
     def _points(self, entry: Entry, points: dict[str, dict[str, tuple[Series, list[Point]]]]) -> None:
@@ -321,18 +318,20 @@ class Assembler:
         total = sum(part[4] for part in batch.parts)
         for (scope, table), rows in pending.items():
             spec = COVERED[table]
+            first = 0
             if table not in CONTENT:
-                for row in rows:
+                first = self._take((scope, table), len(rows))
+                for number, row in enumerate(rows, first):
                     if table == "states":
                         row["state"] = canonical(row["state"]).decode("ascii")
-                    row["ordinal"] = self._next(scope, table)
-                    self._commit_personal(batch, table, scope, row)
-            first, last = (0, len(rows) - 1) if table in CONTENT else (rows[0]["ordinal"], rows[-1]["ordinal"])
+                    row["ordinal"] = number
+                    if table in PERSONAL:
+                        self._commit_personal(batch, table, scope, row)
             if table == "packages":
                 rows.sort(key=lambda row: row["name"].encode())
             self._rest()
             digest = digest_rows([row.get(column) for column in spec.columns] for row in rows)
-            batch.parts.append((scope, table, first, last, len(rows), digest, None))
+            batch.parts.append((scope, table, first, first + len(rows) - 1, len(rows), digest, None))
             batch.rows.setdefault(table, []).extend(rows)
             total += len(rows)
         for run_id, of_run in points.items():
@@ -349,16 +348,16 @@ class Assembler:
         self._seq += 1
 
     def _commit_personal(self, batch: Batch, table: str, scope: str, row: dict[str, Any]) -> None:
-        for column in PERSONAL.get(table, ()):
+        for column in PERSONAL[table]:
             place = f"{table}/{self.session_id}/{row['ordinal']}/{column}"
             row[f"{column}_sha256"] = self.salted(batch, scope, place, row.get(column))
 
     def _close_params(self, batch: Batch, run_id: str, told: list[tuple[int, Sequence[Param]]]) -> None:
         self._rest()
         count = sum(len(params) for _, params in told)
-        first = self._take(run_id, "params", count)
-        rows, digest = as_written(run_id, first, told)
-        batch.params += rows
+        first = self._take((run_id, "params"), count)
+        values, digest = as_written(run_id, first, told)
+        batch.params += values
         batch.parts.append((run_id, "params", first, first + count - 1, count, digest, None))
 
     def _close_points(self, batch: Batch, run_id: str, of_run: dict[str, tuple[Series, list[Point]]]) -> int:
@@ -382,7 +381,7 @@ class Assembler:
             ranges.append([series.name, first, last])
             total += len(new)
         if total:
-            first = self._take(run_id, "points", total)
+            first = self._take((run_id, "points"), total)
             text = canonical(ranges).decode("ascii")
             batch.parts.append((run_id, "points", first, first + total - 1, total, digest.hexdigest(), text))
         return total

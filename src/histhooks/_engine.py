@@ -81,6 +81,7 @@ class Engine:
         self.is_exiting = False  # the interpreter's last callbacks run, and ours has been among them
         self.actor: str | None = None
         self.known_states: set[str] = set()
+        self.known_contents: set[str] = set()  # that the writer has, of this session
         self.determinism: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -114,7 +115,7 @@ class Engine:
                 self.session_id = new_id()
                 self.writer = None
                 self.n_runs, self.n_unfinished, self.hook_errors, self.dropped_points = 0, {}, 0, 0
-                self.known_states, self.determinism = set(), {}
+                self.known_states, self.known_contents, self.determinism = set(), set(), {}
             if self.writer is None:
                 from histhooks import _children, _signals
                 from histhooks._notebook import CellLine

@@ -18,7 +18,6 @@ from histhooks._ledger import canonical
 from histhooks._secrets import MASK, mask_text
 
 Param = tuple[str, str, str]  # key, value as JSON, source
-ParamRow = tuple[str, int, str, str, str, int]  # run_id, ordinal, key, value, source, time
 
 _ATOMS = frozenset({int, bool, float, str, type(None)})
 _WORDS = frozenset({str})
@@ -74,8 +73,8 @@ def told_before(params: Mapping[Any, Any], source: str) -> Told | None:
     return _told.get(key) or Told(key)
 
 
-def as_written(run_id: str, first: int, told: Iterable[tuple[int, Sequence[Param]]]) -> tuple[list[ParamRow], str]:
-    """The rows of a run's params, from an ordinal on, and their digest.
+def as_written(run_id: str, first: int, told: Iterable[tuple[int, Sequence[Param]]]) -> tuple[list[Any], str]:
+    """The values of a run's rows of params, from an ordinal on, and their digest.
 
     Parameters
     ----------
@@ -85,22 +84,23 @@ def as_written(run_id: str, first: int, told: Iterable[tuple[int, Sequence[Param
 
     Returns
     -------
-    rows : list of ParamRow
+    values : list
+        ``run_id, ordinal, key, value, source, time`` of each row in turn: a tuple for each would set off the collector.
     digest : str
         That of :func:`histhooks._ledger.digest_rows`, whose rows are put together here from parts that are the same
         in many runs.
     """
-    rows: list[ParamRow] = []
+    values: list[Any] = []
     lines: list[str] = []
     number, scope = first, canonical(run_id).decode("ascii")
     for time, params in told:
         for param in params:
             read = _short if len(param[0]) + len(param[1]) <= _LONG else _read
             key, value, source, form = read(param)
-            rows.append((run_id, number, key, value, source, time))
+            values += (run_id, number, key, value, source, time)
             lines.append(f"[{scope},{number},{form},{time}]\n")
             number += 1
-    return rows, hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
+    return values, hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
 
 
 def _read(param: Param) -> tuple[str, str, str, str]:

@@ -346,7 +346,7 @@ class Run(Facts):
             return
         engine = self._engine
         takes_more = engine is not None and self._n_reopened and self.takes_more()
-        self._append = engine.buffer.append if engine is not None and takes_more else self._late
+        self._append = engine.buffer.append if engine is not None and takes_more else _late
 
     def inherit(self, engine: Engine) -> None:
         """In a forked child: the run stays its parent's, and whoever adds to it here is told so, once."""
@@ -358,5 +358,7 @@ class Run(Facts):
         if entry[0] != "state":  # how it ended is not this process's to say
             self._unrecorded("log")
 
-    def _late(self, entry: Any) -> None:
-        raise RuntimeError("the run has ended")
+
+def _late(entry: Any) -> None:
+    """Takes what comes after the end of a run; no method, by which each run would hold itself until it is collected."""
+    raise RuntimeError("the run has ended")

@@ -35,6 +35,7 @@ _COLLECTORS = {"log_params": "params", "log_results": "results", "log_dataset": 
 _MISSING = 20  # rows of one collector in one run that name what could not be read
 _REFUSALS = 100  # of one run that are told one by one
 _MOST_NAMED = 5
+_WORD = 100  # characters, up to which what came of masking is kept
 _SEEDS = ("random_state", "seed")
 _BY_HOOKS = ("end", "update", "missing")  # what no program calls
 _COLUMNS = frozenset(
@@ -164,7 +165,8 @@ class Facts:
                 self._refuse("log_results", ValueError(f"the name of a result is a word, not {shown(name)}"))
                 continue
             text = dumps(value, key)
-            self._row("results", {"run_id": self.id, "key": mask_text(key), "value": text})
+            shown_key = masked_word(key) if len(key) <= _WORD else mask_text(key)
+            self._row("results", {"run_id": self.id, "key": shown_key, "value": text})
             if unread := what_was_unread(text):
                 self._missing("results", f"{key}: {unread} was raised when it was read")
 
@@ -214,7 +216,7 @@ class Facts:
 
         dataset_id = self._content("datasets", found)
         words = {k: None if v is None else mask_text(key_text(v)) for k, v in (("name", name), ("source", source))}
-        role = mask_text(role)
+        role = masked_word(role) if len(role) <= _WORD else mask_text(role)
         row = {"run_id": self.id, "dataset_id": dataset_id, "role": role, **words}
         self._row("run_datasets", row)
         if role not in self._roles:
@@ -423,8 +425,12 @@ class Facts:
             from histhooks._ledger import canonical
 
             row = {"id": sha256(canonical(row)), **row}
-        self._append(("content", table, [row]))
-        return str(row[key])
+        found = str(row[key])
+        known = self._engine.known_contents if self._engine is not None else set()
+        if found not in known:
+            self._append(("content", table, [row]))
+            known.add(found)
+        return found
 
     def _try(self, what: str, function: Callable[..., None], *args: Any) -> None:
         if not self.is_recorded:

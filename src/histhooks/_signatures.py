@@ -21,6 +21,8 @@ class Parameters:
     positional : tuple of str
         Names that an argument may have by its position.
     by_keyword, required : frozenset of str
+    in_order : tuple of str
+        Those that can be given by keyword, sorted.
     star, stars : str or None
         The names of `*args` and `**kwargs`.
     defaults : dict
@@ -30,6 +32,7 @@ class Parameters:
     positional: tuple[str, ...]
     by_keyword: frozenset[str]
     required: frozenset[str]
+    in_order: tuple[str, ...]
     star: str | None
     stars: str | None
     defaults: dict[str, Any]
@@ -37,7 +40,7 @@ class Parameters:
 
 _signatures: weakref.WeakKeyDictionary[Callable[..., Any], inspect.Signature] = weakref.WeakKeyDictionary()
 _known: weakref.WeakKeyDictionary[Callable[..., Any], Parameters] = weakref.WeakKeyDictionary()
-_NONE = Parameters((), frozenset(), frozenset(), None, None, {})
+_NONE = Parameters((), frozenset(), frozenset(), (), None, None, {})
 
 
 def parameters_of(function: Callable[..., Any]) -> Parameters:
@@ -67,6 +70,7 @@ def _read(function: Callable[..., Any]) -> Parameters:
         (*only, *both),
         frozenset((*both, *keyword)),
         frozenset(name for name, default in named.items() if default is _EMPTY),
+        tuple(sorted((*both, *keyword))),
         star[0] if star else None,
         stars[0] if stars else None,
         {name: default for name, default in named.items() if default is not _EMPTY},

@@ -284,7 +284,7 @@ class Store:
         self.fold(batch.states)
         for table, rows in batch.rows.items():
             self._insert(table, rows)
-        self._insert_rows("INSERT INTO params (run_id, ordinal, key, value, source, time)", batch.params)
+        self._insert_values("INSERT INTO params (run_id, ordinal, key, value, source, time)", 6, batch.params)
         keys = {series: self._series(series) for series, _, _ in batch.points}
         points = (
             (keys[series], n, None if step == n else step, epoch, time, value, special)
@@ -309,16 +309,21 @@ class Store:
         sqlite3 lets go of the interpreter's lock for each statement, and beside a training that is busy in Python
         getting it back takes up to 5 ms (sys.getswitchinterval): with a row a statement, the writer falls behind.
         """
-        sizes = _AT_ONCE if self.pace.is_late else _AT_ONCE[1:]
         waiting = iter(rows)
-        while chunk := list(islice(waiting, sizes[0])):
-            start = 0
-            while start < len(chunk):
-                left = min(len(chunk) - start, _MOST_VALUES // len(chunk[0]))
-                size = next((size for size in sizes if size <= left), left)
-                values = list(chain.from_iterable(chunk[start : start + size]))
-                self.connection.execute(_statement(into, len(chunk[0]), size, otherwise), values)
-                start += size
+        while chunk := list(islice(waiting, _AT_ONCE[0])):
+            self._insert_values(into, len(chunk[0]), list(chain.from_iterable(chunk)), otherwise)
+
+    def _insert_values(self, into: str, width: int, values: list[Any], otherwise: str = "") -> None:
+        """Insert rows, of which the values come one after the other."""
+        sizes = _AT_ONCE if self.pace.is_late else _AT_ONCE[1:]
+        start, n_rows = 0, len(values) // width
+        while start < n_rows:
+            left = min(n_rows - start, _MOST_VALUES // width)
+            size = next((size for size in sizes if size <= left), left)
+            self.connection.execute(
+                _statement(into, width, size, otherwise), values[start * width : (start + size) * width]
+            )
+            start += size
 
     def fold(self, states: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
         """Bring rows of `sessions` and `runs` up to their latest states.

@@ -49,6 +49,8 @@ __all__ = [
 ]
 
 _LEAVES_OF_ONE = 2000
+_FEW = 100
+_WHOLE = frozenset({int, bool})
 
 
 def dumps(value: Any, key: str | None = None) -> str:
@@ -69,6 +71,10 @@ def dumps(value: Any, key: str | None = None) -> str:
             return "null" if value is None else "true" if value else "false"
         if value.bit_length() < BITS:
             return repr(value)
+    if kind is list and len(value) <= _FEW and not (key and kind_of(key)):  # results mostly: classes, counts
+        members = value[:]  # another thread may change it
+        if _WHOLE.issuperset(map(type, members)) and all(member.bit_length() < BITS for member in members):
+            return encode(members)
     found = to_jsonable(value)
     text = encode(found)
     if key is None or not (kind_of(key) or _may_have_keys(text)):

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from histhooks import _sources
@@ -296,13 +297,20 @@ def _default_name(model_class: str | None) -> str:
 def _stem() -> str:
     """The program's stem; a worker of loky runs a file of its own, and has the program's arguments."""
     main = sys.modules.get("__main__")
-    path = getattr(main, "__file__", None)
-    package = getattr(main, "__package__", None) or ""
+    path, package = getattr(main, "__file__", None), getattr(main, "__package__", None)
+    argument = sys.argv[0] if sys.argv else None
+    if all(type(word) in (str, type(None)) for word in (path, package, argument)):
+        return _stem_of(path, package or "", argument)
+    return _stem_of.__wrapped__(path, package or "", argument)
+
+
+@lru_cache(maxsize=4)  # asked for at the start of each run
+def _stem_of(path: str | None, package: str, argument: str | None) -> str:
     if path and os.path.basename(path) == "__main__.py":
         # `python -m package`, a folder, or a zip file (zipapp): all of them are called by what holds that file.
         path = os.path.dirname(os.path.abspath(path))
     if path and package.partition(".")[0] in _WORKERS:
-        path = sys.argv[0] if sys.argv else None
+        path = argument
         if os.path.basename(path or "-c") in _SHELLS:
             path = None
     return os.path.splitext(os.path.basename(path))[0] if path else "session"

@@ -334,7 +334,8 @@ net, optimizer = made()
 steps(4, net, optimizer, Seen())
 histhooks.flush()
 run, steady = histhooks.current_run(), thread.here.steady
-put, run._append = run._append, run._late  # as where another thread ends the run in this moment
+from histhooks._run import _late
+put, run._append = run._append, _late  # as where another thread ends the run in this moment
 steps(1, net, optimizer, Seen())
 assert thread.here.steady is steady
 run._append = put

@@ -236,8 +236,8 @@ def _finish(estimator: Any, run: Run) -> None:
     if "cv_results_" in held:
         gathered(run, "candidates", log_search, run, held, what="cv_results_")
     n_iter = found.get("n_iter")
-    if isinstance(n_iter, int):
-        run.update(steps_done=n_iter)
+    if isinstance(n_iter, int):  # said together with the end, which comes now
+        run.before_end = lambda _: {"steps_done": n_iter}
 
 
 # --- partial_fit ------------------------------------------------------------------------------------------------------

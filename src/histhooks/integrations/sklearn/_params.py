@@ -14,6 +14,7 @@ from histhooks._run import Run
 from histhooks._signatures import parameters_of
 
 _NOTHING: dict[str, Any] = {}
+_PLAIN = frozenset({int, bool, float, str, type(None)})
 _DEPTH = 10  # estimators inside one another, where their params are read one by one
 
 
@@ -59,8 +60,9 @@ def _at_hand(estimator: Any) -> dict[str, Any] | None:
     held = answer(_NOTHING, object.__getattribute__, estimator, "__dict__")
     if known.star or known.stars or not known.by_keyword <= held.keys():
         return None
-    found = {name: held[name] for name in sorted(known.by_keyword)}
-    return None if any(hasattr(type(value), "get_params") for value in found.values()) else found
+    found = {name: held[name] for name in known.in_order}
+    kinds = set(map(type, found.values()))
+    return found if _PLAIN.issuperset(kinds) or not any(hasattr(kind, "get_params") for kind in kinds) else None
 
 
 def _is_usual(kind: type, name: str) -> bool:
