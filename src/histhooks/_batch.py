@@ -41,6 +41,7 @@ from histhooks._tables import CONTENT, COVERED, PERSONAL, REFERENCES
 from histhooks._time import now_us
 from histhooks._values import as_float, clean_text
 
+_COUNTED = list(dict.fromkeys([*COVERED, "points"]))  # what has ordinals of its own in each scope
 _MOST = 1 << 63
 _REAL = frozenset({"lr", "duration_s"})
 # Columns that are written as they are: what histhooks makes itself (ids, digests, words of its own), and JSON, whose
@@ -92,7 +93,7 @@ class _Before:
     known: list[tuple[str, str]] = field(default_factory=list)
     folds: list[tuple[Series, Summary, Roller]] = field(default_factory=list)
     subjects: list[tuple[str, dict[str, Any] | None]] = field(default_factory=list)
-    forgotten: list[tuple[str, dict[str, Series], frozenset[str]]] = field(default_factory=list)
+    forgotten: list[tuple[str, dict[str, Series], tuple[str, ...]]] = field(default_factory=list)
 
 
 class Assembler:
@@ -120,7 +121,9 @@ class Assembler:
         self._seq = 0
         self._ordinals: dict[tuple[str, str], int] = {}
         self._series: dict[str, dict[str, Series]] = {}
-        self._gone: dict[str, frozenset[str]] = {}
+        # Of runs that ended: the names of their series and their ordinals, as little as may be.
+        self._gone: dict[str, tuple[str, ...]] = {}
+        self._packed: dict[str, str] = {}
         self._known: set[tuple[str, str]] = set()
         self._last_time = 0
         self._before = _Before(0, None)
@@ -166,6 +169,8 @@ class Assembler:
 
     def done(self) -> None:
         """The last batch is written: there is nothing to go back to."""
+        for run_id, _, _ in self._before.forgotten:
+            self._pack(run_id)
         self._before = _Before(self._seq, self.previous)
 
     def undo(self) -> None:
@@ -205,8 +210,19 @@ class Assembler:
     def _forget(self, run_id: str) -> None:
         # All but their names: one that came back would begin at 0 again.
         of_run = self._series.pop(run_id, {})
-        self._before.forgotten.append((run_id, of_run, self._gone.get(run_id, frozenset())))
-        self._gone[run_id] = frozenset(of_run)
+        gone = self._gone.get(run_id, ())
+        self._before.forgotten.append((run_id, of_run, gone))
+        self._gone[run_id] = (*gone, *of_run)
+
+    def _pack(self, scope: str) -> None:
+        """Keep the ordinals of an ended run in one text: what comes to it later is little, and rare."""
+        self._unpack(scope)
+        found = [(table, self._ordinals.pop((scope, table), 0)) for table in _COUNTED]
+        self._packed[scope] = " ".join(f"{table} {number}" for table, number in found if number)
+
+    def _unpack(self, scope: str) -> None:
+        words = self._packed.pop(scope, "").split()
+        self._ordinals.update({(scope, table): int(number) for table, number in zip(words[::2], words[1::2])})
 
     def salted(self, batch: Batch, subject_id: str, field_name: str, value: str | None) -> str:
         """Commit to a personal value and keep its salt apart."""
@@ -216,6 +232,8 @@ class Assembler:
 
     def _take(self, key: tuple[str, str], count: int) -> int:
         """The next ordinal of a scope and a table, of ``count`` that are used up."""
+        if key[0] in self._packed:
+            self._unpack(key[0])
         number = self._ordinals.get(key, 0)
         self._before.ordinals.setdefault(key, number)
         self._ordinals[key] = number + count

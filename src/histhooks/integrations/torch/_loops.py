@@ -213,9 +213,8 @@ class Loop(Series):
         ref, run_id = state.trained.get(id(first), (None, ""))
         if ref is not None and ref() is first and run_id != self.run.id:
             self.run.link("continues", run_id)
-        if len(state.trained) > 1000:
-            state.trained = {key: entry for key, entry in list(state.trained.items()) if entry[0]() is not None}
-        state.trained[id(first)] = (weakref.ref(first), str(self.run.id))
+        key = id(first)
+        state.trained[key] = (weakref.ref(first, lambda gone: state.forget_trained(key, gone)), str(self.run.id))
 
     def group_added(self, tracked: Tracked, group: dict[str, Any], position: int) -> None:
         """A param group that came after the first step."""

@@ -157,6 +157,11 @@ class State:
             if table.get(key) is tracked:
                 del table[key]
 
+    def forget_trained(self, key: int, gone: weakref.ref[Any]) -> None:
+        """A parameter that a run trained is let go."""
+        if self.trained.get(key, (None, ""))[0] is gone:
+            del self.trained[key]
+
     def judged(self) -> dict[str, bool]:
         """By the run of each open loop, whether all its models are in the mode of evaluation."""
         return {key: loop.is_judged() for key, loop in list(self.of_run.items())[-32:]}
