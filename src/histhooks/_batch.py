@@ -1,17 +1,6 @@
 """From the entries of the buffer to the rows and the ledger line of one transaction. Touches no file.
 
-An entry is a tuple; what it is, its first item says:
-
-- ``(run, metrics, step, epoch, time_ns)``: points of a run;
-- ``(line, value, step, time_ns)``: the same, where one value is new (:class:`histhooks._entries.Line`);
-- ``("row", table, scope, row)``: a row of an append-only table, without its ordinal;
-- ``("params", run_id, time, rows)``: params of a run, each its key, its value and its source;
-- ``("state", subject, subject_id, facts, personal)``: what became of a run or a session;
-- ``("content", table, rows)``: what many runs share;
-- ``("part", part)``: a part of the ledger that covers rows that are there, as they are now;
-- ``("forget", run_id)``: a run has ended, and its series can be let go;
-- ``("later", reading)``: a point whose value lies on a device (:mod:`histhooks._device`); the writer takes it out;
-- ``("after", function)``: called once what came before it is committed.
+What entries there are, :mod:`histhooks._entries` says.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def call_site(skip: tuple[str, ...] = ()) -> str | None:
     while frame is not None:
         module = frame.f_globals.get("__name__")  # exec() runs code in a mapping that may lack it, or hold anything
         is_skipped = isinstance(module, str) and module.partition(".")[0] in ("histhooks", "contextlib", *skip)
-        if not is_skipped and not _is_front(frame.f_code):
+        if not is_skipped and not is_front(frame.f_code):
             return f"{_relative(frame.f_code.co_filename)}:{frame.f_lineno}"
         if frame.f_back is None:
             return None
@@ -44,5 +44,6 @@ def _relative(filename: str) -> str:
         return filename
 
 
-def _is_front(code: CodeType) -> bool:
+def is_front(code: CodeType) -> bool:
+    """Whether code stands in the place of a function's own."""
     return bool(code.co_consts) and type(code.co_consts[-1]) in fronts

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks import _closing, _here, _root
 from histhooks._current import is_paused
-from histhooks._entries import ACTOR, ignore
+from histhooks._entries import ACTOR, after_entry, event_entry, forget_entry, ignore
 from histhooks._exceptions import in_words, message_of
 from histhooks._failures import failures
 from histhooks._forks import Forks
@@ -25,7 +25,6 @@ from histhooks._location import Settings, is_off, store_path
 from histhooks._messages import prepare, warn_once
 from histhooks._room import is_out_of_descriptors
 from histhooks._secrets import mask_text
-from histhooks._time import now_us
 from histhooks._vocabulary import status_of
 
 if TYPE_CHECKING:
@@ -159,7 +158,7 @@ class Engine:
         if run.status in ("failed", "killed", "interrupted"):
             self.n_unfinished[run.status] = self.n_unfinished.get(run.status, 0) + 1
         if self.writer is not None:
-            self.buffer.append(("forget", str(run.id)))
+            self.buffer.append(forget_entry(run.id))
         if self.cell_line is not None:
             self.cell_line.run_ended(run)
         if self.is_exiting and not self.live:
@@ -191,10 +190,11 @@ class Engine:
         put: Callable[[Any], None] | None = None,
     ) -> None:
         """Record that something happened, in a run or in the session."""
-        row = {"id": new_id(), "session_id": self.session_id, "run_id": run_id, "time": now_us(), "step": step}
-        row |= {"kind": kind, "severity": severity, "title": mask_text(str(title)), "count": count}
-        row["body"] = None if body is None else mask_text(str(body))
-        (put or self.buffer.append)(("row", "events", run_id or self.session_id, row))
+        text = None if body is None else mask_text(str(body))
+        entry = event_entry(
+            self.session_id, run_id, kind, mask_text(str(title)), text, severity=severity, step=step, count=count
+        )
+        (put or self.buffer.append)(entry)
 
     def failed(self, where: str, error: BaseException) -> None:
         """Count a failure of ours, keep it as an event, and warn once."""
@@ -222,7 +222,7 @@ class Engine:
         if writer.ident is None:  # it writes at the end
             return False
         done = threading.Event()
-        self.buffer.append(("after", done.set))
+        self.buffer.append(after_entry(done.set))
         writer.wake.set()
         deadline = time.monotonic() + timeout_s
         while not done.wait(min(1.0, max(0.0, deadline - time.monotonic()))):

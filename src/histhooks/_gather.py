@@ -13,12 +13,10 @@ from histhooks import _code, _environment, _origin, _process, _sources
 from histhooks._captures import Capture
 from histhooks._changes import Asked
 from histhooks._data import sha256
-from histhooks._entries import Entry
-from histhooks._ids import new_id
+from histhooks._entries import Entry, capture_entry, content_entry, event_entry, state_entry
 from histhooks._ledger import canonical
 from histhooks._programs import Inquiry, Question
 from histhooks._secrets import mask_text
-from histhooks._time import now_us
 from histhooks._values import dumps
 from histhooks._version import __version__
 
@@ -122,9 +120,7 @@ class Look:
                 if capture.collector in self._told:
                     continue
                 self._told[capture.collector] = capture.status
-                row: dict[str, Any] = {"session_id": self._session_id, "run_id": None, **asdict(capture)}
-                row |= {"duration_s": duration_s, "time": now_us()}
-                self._entries.append(("row", "captures", self._session_id, row))
+                self._entries.append(capture_entry(self._session_id, None, **asdict(capture), duration_s=duration_s))
 
     def not_captured(self) -> list[str]:
         """Names of what was to be gathered and was not."""
@@ -139,10 +135,10 @@ class Look:
         start = time.perf_counter()
         row, packages, captures = _environment.gather(self._gpus, self.inquiry)
         key = content_id({**row, "packages": [list(p) for p in packages]})
-        entries: list[Entry] = [("content", "environments", [{"id": key, **row}])]
+        entries: list[Entry] = [content_entry("environments", {"id": key, **row})]
         if packages:
             rows = [{"environment_id": key, "name": name, "version": version} for name, version in packages]
-            entries.append(("content", "packages", rows))
+            entries.append(content_entry("packages", *rows))
         self._add({"environment_id": key}, entries)
         self.told(captures, time.perf_counter() - start)
         if self._asked is None or not self.inquiry.read(*self._asked.questions, within_s=_TOGETHER_S):
@@ -154,8 +150,8 @@ class Look:
         start = time.perf_counter()
         row, contents, captures = _code.gather(self._asked, self.inquiry)
         key = content_id(row)
-        entries: list[Entry] = [("content", "code_versions", [{"id": key, **row}])]
-        entries += [("content", "contents", [content_row(digest, "file", data)]) for digest, data in contents.items()]
+        entries: list[Entry] = [content_entry("code_versions", {"id": key, **row})]
+        entries += [content_entry("contents", content_row(digest, "file", data)) for digest, data in contents.items()]
         self._add({"code_version_id": key}, entries)
         self.told(captures, time.perf_counter() - start)
         self._hand_over()
@@ -173,16 +169,14 @@ class Look:
         self._count, self._seen = _sources.count(), time.monotonic()
         kept, contents, lost = _code.gather_late(self._asked, Inquiry(self._importing, _LATE_S))
         entries: list[Entry] = [
-            ("content", "contents", [content_row(digest, "file", data)]) for digest, data in contents.items()
+            content_entry("contents", content_row(digest, "file", data)) for digest, data in contents.items()
         ]
         told: list[tuple[str, str, str, str | None]] = [
             ("source", "info", name, digest) for name, digest in kept.items()
         ]
         told += [("source_lost", "warning", text, None) for text in lost]
         for kind, severity, title, body in told:
-            row = {"id": new_id(), "session_id": self._session_id, "run_id": None, "time": now_us(), "step": None}
-            row |= {"kind": kind, "severity": severity, "title": title, "body": body, "count": 1}
-            entries.append(("row", "events", self._session_id, row))
+            entries.append(event_entry(self._session_id, None, kind, title, body, severity=severity))
         return entries
 
     def _too_late(self) -> str:
@@ -201,7 +195,7 @@ class Look:
     def _taken(self) -> list[Entry]:
         entries = self._entries
         if self._facts:
-            entries.append(("state", "session", self._session_id, self._facts, None))
+            entries.append(state_entry("session", self._session_id, self._facts))
         self._entries, self._facts = [], {}
         return entries
 

@@ -11,8 +11,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from histhooks._entries import event_entry
 from histhooks._guard import guarded
-from histhooks._ids import new_id
 from histhooks._ipython import shell
 from histhooks._messages import say
 from histhooks._secrets import mask_text
@@ -65,9 +65,7 @@ class Cells:
         out = []
         while self._seen:
             time, title, text = self._seen.popleft()
-            row = {"id": new_id(), "session_id": session_id, "run_id": None, "time": time, "step": None}
-            row |= {"kind": "cell", "severity": "info", "title": title, "body": mask_text(text), "count": 1}
-            out.append(("row", "events", session_id, row))
+            out.append(event_entry(session_id, None, "cell", title, mask_text(text), time=time))
         return out
 
 

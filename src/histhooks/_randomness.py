@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from histhooks import _engine
 from histhooks._call_site import call_site
 from histhooks._current import current
+from histhooks._entries import capture_entry, row_entry
 from histhooks._guard import guarded
 from histhooks._imports import no_longer, when_imported
 from histhooks._location import is_off
@@ -168,12 +169,10 @@ def _note(
         "call": call,
     }
     row |= {"value": text, "location": site, "time": now_us()}
-    engine.buffer.append(("row", "seeds", run_id or engine.session_id, row))
+    engine.buffer.append(row_entry("seeds", run_id or engine.session_id, row))
     if len(_noted) == _MOST:
         note = f"{_MOST} different seeds were kept, and no more"
-        row = {"session_id": engine.session_id, "run_id": None, "collector": "seeds", "status": "truncated"}
-        row |= {"note": note, "duration_s": None, "time": now_us()}
-        engine.buffer.append(("row", "captures", engine.session_id, row))
+        engine.buffer.append(capture_entry(engine.session_id, None, "seeds", "truncated", note))
 
 
 def _note_hash_seed() -> None:
@@ -186,7 +185,7 @@ def _note_hash_seed() -> None:
         # Before the first run of the session, which has it too.
         began = now_us() if engine.writer is None else engine.writer.began
         row |= {"value": value, "location": None, "time": began}
-        engine.buffer.append(("row", "seeds", engine.session_id, row))
+        engine.buffer.append(row_entry("seeds", engine.session_id, row))
 
 
 # --- states -----------------------------------------------------------------------------------------------------------
@@ -266,7 +265,7 @@ def _entry(state: State, point: str, run_id: str | None) -> tuple[Any, ...]:
         "device": device,
     }
     row |= {"algorithm": algorithm, "digest": digest, "state": None if is_known else zlib.compress(data, 1)}
-    return ("row", "rng_states", run_id or engine.session_id, {**row, "time": now_us()})
+    return row_entry("rng_states", run_id or engine.session_id, {**row, "time": now_us()})
 
 
 @guarded

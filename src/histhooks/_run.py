@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks import _device
 from histhooks._current import current
-from histhooks._entries import ignore
+from histhooks._entries import ignore, is_state, later_entry
 from histhooks._exceptions import answer, code_of, is_interrupt, message_of, name_of, traceback_of
 from histhooks._guard import gathered
 from histhooks._jsonable import class_name, is_mapping, shown
@@ -163,7 +163,7 @@ class Run(Facts):
             except TypeError as error:
                 self._refuse("log", error)
                 continue
-            self._append(("later", reading))
+            self._append(later_entry(reading))
 
     def _read(self, metrics: Mapping[str, Any], step: int | None) -> tuple[dict[str, float], dict[str, Any]]:
         """The numbers in metrics, and what lies on a device."""
@@ -355,7 +355,7 @@ class Run(Facts):
         self._append = self._not_ours
 
     def _not_ours(self, entry: Any) -> None:
-        if entry[0] != "state":  # how it ended is not this process's to say
+        if not is_state(entry):  # how it ended is not this process's to say
             self._unrecorded("log")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from histhooks._entries import ignore
+from histhooks._entries import capture_entry, content_entry, ignore, params_entry, row_entry, state_entry
 from histhooks._exceptions import answer, in_words, is_interrupt, is_of_program, message_of, name_of
 from histhooks._ids import new_id
 from histhooks._jsonable import is_mapping, masked_word, shown
@@ -95,7 +95,7 @@ class Facts:
             params = dict(params)  # what a thread of the program changes meanwhile is not told under another's name
         known = None if defaults else told_before(params, source)
         if known is not None and known.rows is not None:
-            self._append(("params", self.id, now_us(), known.rows))
+            self._append(params_entry(self.id, now_us(), known.rows))
             for key, text in known.seeds:
                 self._log_seed(key, None, text)
             return
@@ -118,7 +118,7 @@ class Facts:
                     self._missing("params", f"{key}: {in_words(error)}")
         finally:  # also where Ctrl-C comes meanwhile
             if rows:
-                self._append(("params", self.id, now_us(), tuple(rows)))
+                self._append(params_entry(self.id, now_us(), tuple(rows)))
         if known is not None and is_whole and not cut:
             known.keep(tuple(rows), _SEEDS)
         if cut:
@@ -262,9 +262,9 @@ class Facts:
                     engine.event("not_hashed", title, severity="warning", step=step, run_id=self.id, put=put)
                 return
             suffix = mask_text(Path(place).suffix.lstrip(".").lower()) or None
-            put(("content", "artifacts", [{"sha256": found[0], "size_bytes": found[1], "format": suffix}]))
+            put(content_entry("artifacts", {"sha256": found[0], "size_bytes": found[1], "format": suffix}))
             row = {"run_id": self.id, "sha256": found[0], "path": place, "role": role}
-            put(("row", "run_artifacts", self.id, {**row, "direction": direction, "step": step, "time": now}))
+            put(row_entry("run_artifacts", self.id, {**row, "direction": direction, "step": step, "time": now}))
 
         now = now_us()
         with_hash(Path(place), use)
@@ -406,17 +406,16 @@ class Facts:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _row(self, table: str, row: dict[str, Any]) -> None:
-        self._append(("row", table, self.id, {**row, "time": now_us()}))
+        self._append(row_entry(table, self.id, {**row, "time": now_us()}))
 
     def _capture(self, collector: str, status: str, note: str | None) -> None:
-        row = {"session_id": self.session_id, "collector": collector, "status": status, "note": note}
-        self._row("captures", {**row, "run_id": self.id, "duration_s": None})
+        self._append(capture_entry(self.session_id, self.id, collector, status, note))
 
     def _state(self, facts: dict[str, Any]) -> None:
         unknown = facts.keys() - _COLUMNS
         if unknown:
             raise TypeError(f"no column of runs is called {', '.join(sorted(unknown))}")
-        self._append(("state", "run", self.id, {k: v for k, v in facts.items() if v is not None}, None))
+        self._append(state_entry("run", self.id, {k: v for k, v in facts.items() if v is not None}))
 
     def _content(self, table: str, row: dict[str, Any]) -> str:
         key = "sha256" if "sha256" in row else "id"
@@ -428,7 +427,7 @@ class Facts:
         found = str(row[key])
         known = self._engine.known_contents if self._engine is not None else set()
         if found not in known:
-            self._append(("content", table, [row]))
+            self._append(content_entry(table, row))
             known.add(found)
         return found
 

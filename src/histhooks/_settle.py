@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from histhooks._entries import state_entry
 from histhooks._process import judge
 from histhooks._spool import waiting
 from histhooks._time import ended, from_iso, iso, now_us
@@ -38,8 +39,8 @@ def dead_sessions(store: Store, own_session_id: str) -> list[tuple[Any, ...]]:
             continue
         end = from_iso(row["heartbeat_at"]) if row["heartbeat_at"] else now
         for run_id, started_at in store.open_runs(row["id"]):
-            entries.append(("state", "run", run_id, {"status": status, **ended(started_at, end)}, None))
-        entries.append(("state", "session", row["id"], {"status": status, "ended_at": iso(end)}, None))
+            entries.append(state_entry("run", run_id, {"status": status, **ended(started_at, end)}))
+        entries.append(state_entry("session", row["id"], {"status": status, "ended_at": iso(end)}))
     return entries
 
 
@@ -49,5 +50,5 @@ def revived(store: Store, session_id: str) -> list[tuple[Any, ...]]:
         return []
     facts = {"status": "running", "ended_at": None}
     again = {**facts, "duration_s": None}
-    entries: list[tuple[Any, ...]] = [("state", "run", i, dict(again), None) for i, _ in store.open_runs(session_id)]
-    return [*entries, ("state", "session", session_id, facts, None)]
+    entries: list[tuple[Any, ...]] = [state_entry("run", i, dict(again)) for i, _ in store.open_runs(session_id)]
+    return [*entries, state_entry("session", session_id, facts)]

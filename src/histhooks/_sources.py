@@ -21,7 +21,7 @@ from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any
 
-from histhooks._fronts import seam_of
+from histhooks._call_site import is_front
 from histhooks._secret_keys import kind_of
 from histhooks._secrets import mask_text
 
@@ -53,7 +53,7 @@ def saw(frame: FrameType | None) -> None:
         if not _program and code.co_name == "<module>" and frame.f_globals.get("__name__") == "__main__":
             outermost = code
         if name[:1] == "<" and id(code) not in _codes and len(_codes) < _MOST_CODES:
-            is_apart = _is_nowhere(name) and not _is_of_package(frame.f_globals) and seam_of(code) is None
+            is_apart = _is_nowhere(name) and not _is_of_package(frame.f_globals) and not is_front(code)
             if is_apart:
                 _codes[id(code)] = code
         frame = frame.f_back

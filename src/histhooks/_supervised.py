@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from histhooks._batch import Assembler
-from histhooks._ids import new_id
+from histhooks._entries import event_entry, state_entry
 from histhooks._process import judge
 from histhooks._secrets import mask_text
 from histhooks._time import ended, iso, now_us
@@ -177,13 +177,12 @@ def entries(
             is_cut = is_open and facts["status"] == "finished"
             became = "interrupted" if is_cut else facts["status"]
             change = {"status": became} | (ended(run["started_at"], now_us()) if run["status"] == "running" else {})
-            found.append(("state", "run", run["id"], change, None))
+            found.append(state_entry("run", run["id"], change))
         if became in _UNFINISHED and run["parent_id"] is None and stderr.strip():
-            event = {"id": new_id(), "session_id": session_id, "run_id": run["id"], "time": now_us(), "step": None}
-            event |= {"kind": "stderr", "severity": "info", "title": "the last lines of stderr", "count": 1}
-            found.append(("row", "events", run["id"], {**event, "body": mask_text(stderr)}))
+            title = "the last lines of stderr"
+            found.append(event_entry(session_id, run["id"], "stderr", title, mask_text(stderr)))
     if facts:
-        found.append(("state", "session", session_id, {k: v for k, v in facts.items() if v is not None}, None))
+        found.append(state_entry("session", session_id, {k: v for k, v in facts.items() if v is not None}))
     return found
 
 

@@ -13,7 +13,7 @@ from histhooks import _children, _code, _gather, _origin, _settle
 from histhooks._batch import Assembler, Batch
 from histhooks._connection import Unwritable
 from histhooks._device import Waiting
-from histhooks._entries import named, points_in
+from histhooks._entries import is_content, is_event, is_later, is_state, named, one_by_one, points_in, state_entry
 from histhooks._failures import failures
 from histhooks._filesystem import is_network
 from histhooks._location import keep_out_of_git
@@ -184,7 +184,7 @@ class Writer(threading.Thread):
         facts, personal, details = _gather.session_facts(*self.engine.place, is_test=self.engine.is_test)
         facts = {**facts, "status": "running", "started_at": iso(self.began), "details": details}
         facts = {key: value for key, value in facts.items() if value is not None}
-        return ("state", "session", self.engine.session_id, facts, personal)
+        return state_entry("session", self.engine.session_id, facts, personal)
 
     def _look_after_others(self) -> None:
         """Bring home what spools hold, and settle sessions that died."""
@@ -288,7 +288,7 @@ class Writer(threading.Thread):
             final["dropped_points"] = self.engine.dropped_points
         if self._assembler.previous is not None:
             final["ledger_head"] = self._assembler.previous
-        return ("state", "session", self.engine.session_id, final, None)
+        return state_entry("session", self.engine.session_id, final)
 
     def rescue(self, patience_s: float) -> bool:
         """At the end, from another thread: where this one hangs or gave up, put what it has not written into a spool.
@@ -313,7 +313,7 @@ class Writer(threading.Thread):
         if batch is not None:
             spool.apply(batch, self.engine.session_id)
             entries = []
-        is_told = any(entry[:2] == ("state", "session") and "started_at" in entry[3] for entry in (*entries, *buffer))
+        is_told = any(is_state(entry, "session") and "started_at" in entry[3] for entry in (*entries, *buffer))
         if self.engine.session_id not in self._assembler.subjects and not is_told:
             entries.insert(0, self._first_state())
         while True:
@@ -321,7 +321,7 @@ class Writer(threading.Thread):
                 entries.append(buffer.popleft())
             if not entries:
                 break
-            self._leave([entry for entry in entries if entry[0] != "later"], spool)
+            self._leave([entry for entry in entries if not is_later(entry)], spool)
             entries = []
         self._leave([self._last_state(failures.overhead_s + self._n_logs * _LOG_S)], spool)
 
@@ -363,7 +363,7 @@ class Writer(threading.Thread):
     def _tells_of_ends(self, entry: tuple[Any, ...]) -> bool:
         """Whether an entry is a state, or content that states refer to; points that are lost are counted."""
         self.engine.dropped_points += len(points_in(entry))
-        return entry[0] == "state" or (entry[0] == "content" and entry[1] in _REFERRED_TO)
+        return is_state(entry) or is_content(entry, _REFERRED_TO)
 
     def _attempt(self, function: Callable[[], None]) -> None:
         """What is done beside writing must never stop it."""
@@ -485,10 +485,9 @@ class Writer(threading.Thread):
             middle = len(entries) // 2
             self._write(entries[:middle])
             self._write(entries[middle:])
-        elif entries[0][0] == "params" and len(entries[0][3]) > 1:
-            kind, run_id, told_at, params = entries[0]
-            self._write([(kind, run_id, told_at, (param,)) for param in params])
-        elif entries[0][:2] != ("row", "events") or entries[0][3]["kind"] != "hook_error":
+        elif len(singles := one_by_one(entries[0])) > 1:
+            self._write(singles)
+        elif not is_event(entries[0], "hook_error"):
             self.engine.failed("writer", TypeError(f"{named(entries[0])} could not be written: {error}"))
 
     def _refused(self, run: Any, text: str) -> None:

@@ -17,12 +17,12 @@ from histhooks import _sources
 from histhooks._call_site import call_site
 from histhooks._current import current, in_task, is_paused
 from histhooks._engine import engine, rank
+from histhooks._entries import capture_entry, state_entry
 from histhooks._guard import gathered
 from histhooks._location import is_strict, project_name
 from histhooks._messages import warn_once
 from histhooks._run import Run
 from histhooks._secrets import mask_text
-from histhooks._time import now_us
 from histhooks._values import key_text
 
 __all__ = [
@@ -275,7 +275,7 @@ def note_event(
 
 def note_rank(rank: int, world_size: int) -> None:
     """Record which of how many processes this one is, where that is known only once training has begun."""
-    engine.buffer.append(("state", "session", engine.session_id, {"rank": rank, "world_size": world_size}, None))
+    engine.buffer.append(state_entry("session", engine.session_id, {"rank": rank, "world_size": world_size}))
 
 
 def note_capture(
@@ -283,10 +283,7 @@ def note_capture(
 ) -> None:
     """Record what came of gathering something."""
     run_id = run.id if run is not None else None
-    row: dict[str, Any] = {"session_id": engine.session_id, "run_id": run_id, "collector": collector}
-    row |= {"status": status, "note": note}
-    row |= {"duration_s": duration_s, "time": now_us()}
-    engine.buffer.append(("row", "captures", run_id or engine.session_id, row))
+    engine.buffer.append(capture_entry(engine.session_id, run_id, collector, status, note, duration_s))
 
 
 def _default_name(model_class: str | None) -> str:

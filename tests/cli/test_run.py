@@ -255,7 +255,9 @@ sys.exit(3)
 
 def test_a_process_that_ended_before_its_first_commit_is_no_error(store: Path) -> None:
     program = "import os, histhooks\nfrom histhooks import _gather\n"
-    program += "_gather.session_facts = lambda: os._exit(4)\nhisthooks.start_run('a')\nhisthooks.flush()\n"
+    program += (
+        "_gather.session_facts = lambda *args, **kwargs: os._exit(4)\nhisthooks.start_run('a')\nhisthooks.flush()\n"
+    )
     Path("early.py").write_text(program)
     done = run(*RUN, "early.py")
     assert (done.returncode, done.stdout) == (4, "")

@@ -85,10 +85,10 @@ def _examine(store: str | None) -> dict[str, Any]:
     import sqlite3
     from importlib import metadata
 
-    from histhooks import __version__
     from histhooks import _spool as spools
     from histhooks._location import is_off, store_path
     from histhooks._stores import known_stores
+    from histhooks._version import __version__
     from histhooks.errors import HisthooksError
     from histhooks.history import History
     from histhooks.history._asking.fields import STATUS

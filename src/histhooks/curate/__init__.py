@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from histhooks._entries import row_entry, state_entry
 from histhooks._ids import short_id
 from histhooks._secrets import mask_text, mask_value
 from histhooks._time import now_us
@@ -61,7 +62,7 @@ def tag(run: str, tags: Mapping[str, Any], *, store: _Store = None) -> str:
                 masked = mask_value(key, value)
                 text = masked if isinstance(masked, str) else dumps(masked)
                 fact = {"run_id": row["id"], "session_id": session.id, "key": key, "value": text, "time": now_us()}
-                entries.append(("row", "tags", row["id"], {**fact, "author": session.actor}))
+                entries.append(row_entry("tags", row["id"], {**fact, "author": session.actor}))
     return str(row["id"])
 
 
@@ -73,7 +74,7 @@ def note(run: str, text: str, *, store: _Store = None) -> str:
         (row,) = session.find((run,))
         with session.deed() as entries:
             fact = {"run_id": row["id"], "session_id": session.id, "body": mask_text(text), "time": now_us()}
-            entries.append(("row", "notes", row["id"], {**fact, "author": session.actor}))
+            entries.append(row_entry("notes", row["id"], {**fact, "author": session.actor}))
     return str(row["id"])
 
 
@@ -92,5 +93,5 @@ def rename(run: str, name: str, *, store: _Store = None) -> str:
             raise StoreError(f"run {short_id(row['id'])} goes on in {spool}; rename it when its session has ended")
         with session.deed() as entries:
             session.not_before_states_of(row["id"])
-            entries.append(("state", "run", row["id"], {"name": mask_text(name.strip())}, None))
+            entries.append(state_entry("run", row["id"], {"name": mask_text(name.strip())}))
     return str(row["id"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from histhooks._entries import content_entry
 from histhooks._gather import content_row
 from histhooks._ids import short_id
 from histhooks._secrets import mask_text
@@ -204,7 +205,7 @@ def _kept_states(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
     ).fetchall()
     kept = {digest: state for session_id, digest, state in held if (session_id, digest) in needed}
     return [
-        ("content", "contents", [content_row(digest, "rng_state", zlib.decompress(state))])
+        content_entry("contents", content_row(digest, "rng_state", zlib.decompress(state)))
         for digest, state in kept.items()
     ]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from histhooks import _code_files
 from histhooks._changes import name_of
-from histhooks._entries import Entry
+from histhooks._entries import Entry, content_entry, part_entry, state_entry
 from histhooks._gather import content_id, content_row
 from histhooks._ledger import digest_rows
 from histhooks._tables import COVERED
@@ -195,11 +195,11 @@ def _replace(
     reason: str,
 ) -> Iterator[Entry]:
     for digest, data in contents.items():
-        yield ("content", "contents", [content_row(digest, "file", data)])
-    yield ("content", "code_versions", [new])
+        yield content_entry("contents", content_row(digest, "file", data))
+    yield content_entry("code_versions", new)
     for owner in sorted(owners):
         session.not_before_states_of(owner)
-        yield ("state", "session", owner, {"code_version_id": new["id"]}, None)
+        yield state_entry("session", owner, {"code_version_id": new["id"]})
     yield _gone(session, "code_versions", old["id"], reason)
     session.connection.execute("DELETE FROM code_versions WHERE id = ?", (old["id"],))
 
@@ -251,7 +251,7 @@ def _covered(session: CommandSession, table: str, scope: str) -> Entry:
     sql = f"SELECT ordinal, {', '.join(spec.columns)} FROM {table} WHERE {spec.scope} = ? ORDER BY ordinal"
     rows = session.connection.execute(sql, (scope,)).fetchall()
     digest = digest_rows(tuple(row)[1:] for row in rows)
-    return ("part", (scope, table, rows[0][0], rows[-1][0], len(rows), digest, None))
+    return part_entry(scope, table, rows[0][0], rows[-1][0], len(rows), digest)
 
 
 def _unneeded(session: CommandSession, needed: set[str], reason: str) -> Iterator[Entry]:

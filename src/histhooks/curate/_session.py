@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks import _gather, _settle
 from histhooks._batch import Assembler
-from histhooks._entries import Entry
+from histhooks._entries import Entry, row_entry, state_entry
 from histhooks._ids import new_id, short_id
 from histhooks._ledger import canonical
 from histhooks._spool import merge_waiting, waiting
@@ -133,7 +133,7 @@ class CommandSession:
                 facts["ledger_head"] = self._assembler.previous
         personal = None if self._is_begun else self._personal
         known = {key: value for key, value in facts.items() if value is not None}
-        self.store.write(self._assembler.build([("state", "session", self.id, known, personal), *entries]))
+        self.store.write(self._assembler.build([state_entry("session", self.id, known, personal), *entries]))
         self._is_begun, self._is_ended = True, is_last
 
     # --- what deeds share -----------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ class CommandSession:
         """The entry that tells of something that is gone."""
         row: dict[str, Any] = {"session_id": self.id, "action": action, "subject_id": subject_id, "reason": reason}
         row |= {"digests": canonical(digests).decode("ascii"), "actor": self.actor}
-        return ("row", "tombstones", self.id, {**row, "time": now_us()})
+        return row_entry("tombstones", self.id, {**row, "time": now_us()})
 
 
 def _refuse(run: Any, text: str) -> None:

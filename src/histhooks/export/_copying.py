@@ -15,7 +15,7 @@ from typing import Any
 
 from histhooks import _gather
 from histhooks._batch import Assembler
-from histhooks._entries import Entry
+from histhooks._entries import Entry, content_entry, state_entry
 from histhooks._ids import new_id
 from histhooks._store import Store
 from histhooks._tables import COVERED, TABLES, of_kind
@@ -211,7 +211,7 @@ def _missing_states(source: sqlite3.Connection, target: sqlite3.Connection) -> l
             if row is None:
                 continue
             data = zlib.decompress(row[1]) if row[0] == "zlib" else row[1]
-        entries.append(("content", "contents", [_gather.content_row(digest, "rng_state", data)]))
+        entries.append(content_entry("contents", _gather.content_row(digest, "rng_state", data)))
     return entries
 
 
@@ -227,7 +227,7 @@ def _sign(store: Store, entries: list[Entry], *, is_anonymous: bool) -> None:
     now = iso(now_us())
     facts = {**facts, "kind": "command", "status": "finished", "started_at": now, "ended_at": now, "details": details}
     known = {key: value for key, value in facts.items() if value is not None}
-    store.write(assembler.build([("state", "session", session_id, known, personal), *entries]))
+    store.write(assembler.build([state_entry("session", session_id, known, personal), *entries]))
 
 
 def _refuse(run: Any, text: str) -> None:

@@ -28,6 +28,7 @@ import torch
 
 from histhooks._artifacts import Found, with_hash
 from histhooks._current import current
+from histhooks._entries import row_entry
 from histhooks._guard import guarded
 from histhooks._time import now_us
 
@@ -237,7 +238,7 @@ def _link(run: Run, kind: str, path: str) -> None:
 
     def use(found: Found) -> None:
         if found is not None:
-            put(("row", "run_links", run.id, {**row, "sha256": found[0]}))
+            put(row_entry("run_links", run.id, {**row, "sha256": found[0]}))
 
     with_hash(Path(path), use)
 

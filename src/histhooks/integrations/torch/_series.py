@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from histhooks._device import OnDevice, Reading
+from histhooks._entries import later_entry
 from histhooks._run import Run
 from histhooks.integrations.torch._gradients import Loss
 from histhooks.integrations.torch._optimizers import Tracked
@@ -65,7 +66,7 @@ class Series:
             if len(losses) == 1 and loss.__class__ is float:
                 metrics[loss_name] = loss
             elif any(isinstance(loss, OnDevice) for loss in losses):
-                run._append(("later", Reading(run, loss_name, losses, step, epoch, now)))
+                run._append(later_entry(Reading(run, loss_name, losses, step, epoch, now)))
             else:
                 metrics[loss_name] = sum(loss for loss in losses if isinstance(loss, float)) / len(losses)
         for name, rate in zip(names[1:], rates):
