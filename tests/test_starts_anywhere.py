@@ -230,3 +230,28 @@ def test_a_zip_file_names_its_runs() -> None:
     done = _call(sys.executable, "-m", "histhooks", "run", "train.pyz")
     assert done.stdout == "the end\n", done.stderr
     assert _rows(Path("histhooks.db"), "SELECT name FROM runs") == [("train·LinearRegression",)]
+
+
+@pytest.mark.parametrize("store", ["/", "/dev/stdout", "0" * 300 + ".db", "0" * 250 + ".db"])
+def test_a_store_that_no_file_can_be_named_by_is_said_and_a_spool_takes_it(store: str) -> None:
+    with open("output", "wb") as output:
+        variables = {**os.environ, "HISTHOOKS_STORE": store, "XDG_STATE_HOME": str(Path("state").absolute())}
+        done = subprocess.run(
+            [sys.executable, _program("import histhooks\nhisthooks.autolog()\n" + FIT)],
+            env=variables, stdout=output, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, Path("output").read_text()) == (0, "the end\n"), done.stderr
+    assert "the writer stopped" not in done.stderr
+    assert store[:9] in done.stderr
+    (spool,) = Path("state").rglob("*.db") if len(store) < 20 else Path().rglob("*.spool/*.db")
+    assert _rows(spool) == [("fit", "finished")]
+
+
+def test_a_store_with_a_null_character_in_its_name_stops_nothing() -> None:
+    Path("pyproject.toml").write_text('[tool.histhooks]\nstore = "a\\u0000b"\n', encoding="utf-8")
+    done = _call(sys.executable, _program("import histhooks\nhisthooks.autolog()\n" + FIT))
+    assert (done.returncode, done.stdout) == (0, "the end\n")
+    assert _rows(Path("histhooks.db")) == [("fit", "finished")]
+    done = _call(sys.executable, _program("import histhooks\nhisthooks.autolog(store='a\\0b.db')\n" + FIT))
+    assert (done.returncode, done.stdout) == (0, "the end\n")
+    assert _rows(Path("ab.db")) == [("fit", "finished")]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from histhooks import _inherited
 from histhooks._files import Files
+from histhooks._location import is_stream
 from histhooks.errors import StoreError
 
 _KINDS = (
@@ -193,6 +194,8 @@ def what_else(path: Path) -> str:
         mode = os.stat(path).st_mode
     except OSError:
         return ""
+    if is_stream(path):
+        return "a stream of this process" if stat.S_ISREG(mode) else "a device"
     return "" if stat.S_ISREG(mode) else next((word for is_kind, word in _KINDS if is_kind(mode)), "something else")
 
 

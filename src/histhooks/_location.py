@@ -66,7 +66,8 @@ def _configured(start: Path) -> Path | None:
         return None
     for key in ("tool", "histhooks", "store"):
         table = table.get(key) if isinstance(table, dict) else None
-    return path.parent / os.path.expanduser(table) if table and isinstance(table, str) else None
+    is_path = bool(table) and isinstance(table, str) and "\0" not in table
+    return path.parent / os.path.expanduser(table) if is_path else None
 
 
 def find_store(explicit: str | os.PathLike[str] | None = None, start: Path | None = None) -> Path | None:
@@ -87,9 +88,9 @@ def find_store(explicit: str | os.PathLike[str] | None = None, start: Path | Non
     """
     from pathlib import Path
 
-    named = explicit or os.environ.get("HISTHOOKS_STORE")
+    named = os.fspath(explicit) if explicit else os.environ.get("HISTHOOKS_STORE")
     if named:
-        return Path(os.path.expanduser(named))
+        return Path(os.path.expanduser(named).replace("\0", ""))  # which no system has in a path
     start = start or Path(working_folder())
     configured = _configured(start)
     if configured is not None:
@@ -123,7 +124,12 @@ def real_path(store: Path) -> Path:
     """A store behind a symbolic link, beside which SQLite keeps its log; of every name of it the same."""
     from pathlib import Path
 
-    return Path(os.path.realpath(store)) if os.path.islink(store) else store
+    return Path(os.path.realpath(store)) if os.path.islink(store) and not is_stream(store) else store
+
+
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names a stream of this process (`/dev/stdout`), which leads to whatever file it was sent to."""
+    return os.path.dirname(path) in ("/dev", "/dev/fd", "/proc/self/fd") and os.path.exists(path)
 
 
 def _new_store(start: Path) -> Path:

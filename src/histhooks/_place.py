@@ -280,7 +280,7 @@ class Place:
                 continue  # who deleted a folder does not want it back
             path = self._own(folder)
             try:
-                if lost is not None and lost.is_open() and not lost.is_there() and not path.exists():
+                if lost is not None and lost.is_open() and not lost.is_there() and not os.path.exists(path):
                     lost.save_into(path)
                 return _as_spool(path)
             except (Unwritable, sqlite3.OperationalError) as error:
@@ -337,7 +337,7 @@ def _why(error: Exception) -> str:
 
 
 def _as_spool(path: Path) -> Store:
-    is_new = not path.exists()
+    is_new = not os.path.exists(path)
     try:
         store = Store(path, is_spool=True)
         sql = "INSERT OR IGNORE INTO exports (id, kind, holds, time) VALUES (?, 'spool', '[]', ?)"

@@ -20,6 +20,7 @@ from histhooks._time import now_us
 if TYPE_CHECKING:
     from histhooks._store import Store
 
+_NAME = 60  # characters of the name of a store, which may be longer than a file's name may be
 _STEPS = 200_000  # of SQLite's virtual machine, some 10 ms
 # Rows of which store and spool each have their own, or the very same.
 _BY_SESSION = of_kind("content", "row", "ledger")
@@ -28,12 +29,13 @@ _BY_SESSION = of_kind("content", "row", "ledger")
 def folders(store: Path) -> tuple[Path, Path]:
     """Where the spools of a store lie: beside it, or where that cannot be written, in this user's folder of state."""
     store = real_path(store).absolute()
-    beside = store.with_name(store.name + ".spool")
     digest = hashlib.sha256(os.fsencode(store)).hexdigest()[:12]
+    name = store.name[:_NAME] or "root"
+    beside = store.parent / f"{name}.spool" if name == store.name else store.parent / f"{name}-{digest}.spool"
     own = user_folder("XDG_STATE_HOME", ".local/state")
     if own is not None and what_else(store):  # beside a device is no place for folders
-        beside = own / "spool" / f"{store.name}-{digest}"
-    return beside, own / "spool" / f"{store.name}-{digest}" if own is not None else beside
+        beside = own / "spool" / f"{name}-{digest}"
+    return beside, own / "spool" / f"{name}-{digest}" if own is not None else beside
 
 
 def waiting(store: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -154,7 +155,7 @@ class Writer(threading.Thread):
     # --- the session ----------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        is_new = not self.path.exists()
+        is_new = not os.path.exists(self.path)
         with self._turn.take(self.importing):
             store = self._place.open()
             first = self._place.with_files(self._first_state)
