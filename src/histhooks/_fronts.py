@@ -176,7 +176,8 @@ def _raise_in(watching: Any, error: BaseException) -> None:
     except StopIteration:
         pass
     except BaseException as raised:
-        if raised is not error:
+        # What would end a generator, Python raises out of one as the cause of a RuntimeError (PEP 479).
+        if raised is not error and raised.__cause__ is not error:
             raise
     finally:
         error.__context__, error.__cause__, error.__suppress_context__ = before

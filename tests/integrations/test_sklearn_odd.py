@@ -257,3 +257,61 @@ assert n > 30
     assert found.keys() <= {"finished", "interrupted", "ended"}
     assert found.get("ended", 0) <= 3
     assert found["interrupted"]
+
+
+def test_an_end_of_an_iterator_that_a_fit_raises_is_a_failure_as_any_other(store: Path) -> None:
+    body = """
+class Ends(Model):
+    def fit(self, X, y=None):
+        raise StopIteration(3)
+ends(lambda: Ends().fit(X, y))
+ends(lambda: Ends().partial_fit(X, y))
+ends(lambda: cross_val_score(Ends(), X, y, cv=2, error_score="raise"))
+"""
+    assert record(store, body).split()[:2] == ["StopIteration", "StopIteration"]
+    assert outcomes(store)[:2] == [("fit", "failed", "StopIteration")] * 2
+
+
+def test_a_candidate_whose_fits_raised_a_group_of_exceptions_is_failed_with_its_name(store: Path) -> None:
+    body = """
+class Groups(Model):
+    def fit(self, X, y=None):
+        if self.a == 2: raise ExceptionGroup("several", [ValueError(1), KeyError(2)])
+        return super().fit(X, y)
+ends(lambda: GridSearchCV(Groups(), {"a": [1, 2]}, cv=2).fit(X, y))
+"""
+    assert record(store, body) == "ok\n"
+    sql = "SELECT status, error_type, error_message FROM runs WHERE kind = 'candidate' ORDER BY id"
+    assert query(store, sql) == [
+        ("finished", None, None),
+        ("failed", "ExceptionGroup", "several (2 sub-exceptions)"),
+    ]
+
+
+def test_fits_behind_a_descriptor_of_any_kind_also_of_a_mixin_are_said(store: Path) -> None:
+    body = """
+import histhooks; histhooks.autolog()
+class Called:
+    def __call__(self, X, y=None): return self
+class Delegates:
+    def __get__(self, model, kind): return lambda X, y=None: model
+class Mixin:
+    fit = Called()
+class A(Mixin, BaseEstimator): pass
+class B(BaseEstimator):
+    @property
+    def fit(self): return lambda X, y=None: self
+class C(BaseEstimator):
+    @classmethod
+    def fit(cls, X, y=None): return cls
+class D(BaseEstimator): fit = Delegates()
+class E(BaseEstimator):
+    fit = Model.fit
+    @property
+    def partial_fit(self): raise AttributeError("partial_fit")
+for kind in (A, B, C, D): kind().fit(X, y)
+"""
+    code, _, err = run_program(SETUP + body, store)
+    assert code == 0, err
+    said = [line.split(" are ")[0] for line in err.splitlines() if "are not recorded" in line]
+    assert said == [f"histhooks: calls of {name}.fit" for name in ("Mixin", "B", "C", "D")]

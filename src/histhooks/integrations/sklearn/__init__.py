@@ -118,6 +118,7 @@ def _wrap_class(kind: type) -> None:
             _seen.add(base)
             for name in METHODS:
                 _wrap_method(base, name, _METHODS[name])
+            _unseen.look_at(base)
     _unseen.met(kind)
     # Most have it from a mixin, which is no estimator itself.
     for base in kind.__mro__:

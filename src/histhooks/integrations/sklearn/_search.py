@@ -27,6 +27,7 @@ _MAX_CLASSES = 100
 _FOLD = lazily(r"split(\d+)_((?:test|train)_.+)")
 _OF_SEARCH = ("best_params_", "best_index_", "refit_time_", "n_splits_", "n_resources_", "n_iterations_")
 _OF_HOST = ("evaluate_candidates", "cross_validate", "learning_curve")
+_STARTS = ("Traceback (most recent call last):", "  + Exception Group Traceback (most recent call last):")
 # The last line of a traceback that is no place in a file: `module.Class: message`.
 _ERROR = lazily(r"(?s)^([A-Za-z_][\w.<>]*)(?:: ?(.*))?$")
 
@@ -249,6 +250,11 @@ def log_failed_search(run: Run) -> None:
 def _reason(text: str) -> dict[str, str]:
     """Columns of `runs` for an error that is known by its traceback."""
     lines = text.rstrip("\n").split("\n")
+    start = max((number for number, line in enumerate(lines) if line.startswith(_STARTS)), default=0)
+    if lines[start].startswith(_STARTS[1]):
+        # Each line of a group stands behind a bar, and its members below a rule of dashes.
+        end = next((n for n, line in enumerate(lines) if n > start and "+-+-" in line), len(lines))
+        lines = [line.removeprefix("  | ") for line in lines[start + 1 : end]]
     last = max((number for number, line in enumerate(lines) if line.startswith(("  File ", "    "))), default=-1)
     said = "\n".join(lines[last + 1 :])
     found = _ERROR.match(said)

@@ -15,10 +15,12 @@ from types import FunctionType
 from typing import Any
 
 from histhooks import recorder
+from histhooks._exceptions import answer
 from histhooks._guard import guarded
 from histhooks._messages import warn_once
 from histhooks._patching import Patches
 
+_NOTHING: dict[str, Any] = {}
 _NAMES = ("fit", "partial_fit")
 _of_program: weakref.WeakSet[type] = weakref.WeakSet()
 _said: weakref.WeakKeyDictionary[type, set[str]] = weakref.WeakKeyDictionary()
@@ -29,9 +31,20 @@ def met(kind: type) -> None:
     if kind.__module__.partition(".")[0] == "sklearn":
         return
     _of_program.add(kind)
+    look_at(kind)
+
+
+def look_at(kind: type) -> None:
+    """Say of a class, which may be a mixin, which of its fits no hook can see."""
     for name in _NAMES:
         found = vars(kind).get(name)
-        if callable(found) and not isinstance(found, (FunctionType, functools.partialmethod)):
+        if isinstance(found, (FunctionType, functools.partialmethod, type(None))):
+            continue
+        held = answer(_NOTHING, object.__getattribute__, found, "__dict__")
+        if isinstance(held.get("fn"), FunctionType):  # behind `available_if`
+            continue
+        # A `partial_fit` that is a property says by it whether there is one; most are never called.
+        if callable(found) or (name == "fit" and hasattr(type(found), "__get__")):
             _say(kind, name, f"is {_what(found)}, and no function of Python")
 
 
