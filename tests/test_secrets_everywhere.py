@@ -55,6 +55,8 @@ params = {
     "header": "Authorization: Basic " + base64.b64encode(("ann:" + MARK).encode()).decode(),
     "netrc": "machine api login ann password " + MARK, "sas": "AccountKey=" + MARK + "==;EndpointSuffix=x",
     "sig": "https://x.blob.core.windows.net/a?sv=1&sig=" + MARK,
+    "named": Named(MARK, 0.1), "named_in": {"deep": [Named((MARK,), 0.1)]}, "class": type(TOKEN, (), {}),
+    "of_class": type(TOKEN, (), {})(), "calls": type(TOKEN, (), {"__call__": call})(),
     "0": np.array([TOKEN], dtype=object), "str_": np.str_(TOKEN),
     "access": "SharedAccessSignature=sv=2020&sig=" + MARK, "token": [MARK + "1234567"], "api_key": Shown(),
 }

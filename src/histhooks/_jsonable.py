@@ -27,7 +27,8 @@ from typing import Any, cast
 
 from histhooks._encoding import encoder_of
 from histhooks._exceptions import UnansweredError, answer, ask, is_interrupt, name_of
-from histhooks._secrets import mask_text
+from histhooks._secret_keys import is_secret_key
+from histhooks._secrets import MASK, mask_text
 
 DEPTH = 12
 _ITEMS = 1000
@@ -85,7 +86,7 @@ _module: Any = vars(type)["__module__"].__get__
 
 def class_name(kind: type) -> str:
     module, name = answer(None, _module, kind), answer("object", _qualname, kind)
-    return clean_text(f"{module}.{name}" if type(module) is str else name)
+    return masked_word(f"{module}.{name}" if type(module) is str else name)
 
 
 def _name_of(thing: Any) -> str:
@@ -97,7 +98,7 @@ def _name_of(thing: Any) -> str:
         name = getattr(thing, "__name__", None)
     if type(name) is not str:
         return class_name(type(thing))
-    return clean_text(f"{module}.{name}" if type(module) is str else name)
+    return masked_word(f"{module}.{name}" if type(module) is str else name)
 
 
 def to_jsonable(value: Any, depth: int = 0) -> Any:
@@ -186,6 +187,9 @@ class _Reader:
             if issubclass(kind, dict) or is_mapping(kind):
                 return self._of_mapping(value, depth)
             members, count = _members(value, kind)
+            fields = _fields_of(kind) if issubclass(kind, tuple) else ()
+            if fields and len(fields) == count:
+                members = [MASK if is_secret_key(f, m) else m for f, m in zip(fields, members, strict=True)]
             listed = [self.read(member, depth + 1) for member in islice(members, max(1, min(_ITEMS, self._left)))]
         finally:
             self._above.discard(id(value))
@@ -256,6 +260,12 @@ def _members(value: Any, kind: type) -> tuple[Iterable[Any], int]:
     if set(map(type, members)) <= {str} or set(map(type, members)) <= {int, bool}:
         members.sort()
     return members, count
+
+
+def _fields_of(kind: type) -> tuple[str, ...]:
+    """The names that a named tuple has for its members, which may say that one is a secret."""
+    found = next((vars(base)["_fields"] for base in kind.__mro__ if "_fields" in vars(base)), ())
+    return found if type(found) is tuple and all(type(name) is str for name in found) else ()
 
 
 class Unread:
