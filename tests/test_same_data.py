@@ -227,7 +227,7 @@ def test_rows_of_the_training_data_are_no_new_data() -> None:
         for start in range(0, 100, 10):
             parts.add(train[order[start : start + 10]], 10)
     for _ in range(10):
-        texts.add(["some", "words"] * 5, 10)
+        texts.add([object()] * 10, 10)  # which nobody can compare
     assert parts.split_of(train, 100) == ("train", "")
     assert parts.split_of(pandas_of(train), 100) == ("train", "")
     assert parts.split_of(train.astype("float32"), 100) == ("test", "")  # other numbers
@@ -238,6 +238,80 @@ def test_rows_of_the_training_data_are_no_new_data() -> None:
         assert rows.split_of(np.vstack([train, new]), 150)[0] is None
     assert texts.split_of(["others"] * 100, 100) == (None, "it has as many rows as the parts that trained together")
     assert texts.split_of(["others"] * 37, 37) == ("test", "")
+
+
+SPARSE = pytest.importorskip("scipy.sparse")
+NUMBERS = (RNG.random((40, 6)) < 0.4) * RNG.normal(size=(40, 6)) + np.eye(40, 6)
+TEXTS = [f"text {n} of {n % 7}" for n in range(60)]
+MIXED = pd.DataFrame(
+    {"a": np.arange(60) / 7, "b": TEXTS, "c": pd.date_range("2020", periods=60), "d": [None, 2.5] * 30}
+)
+
+
+@pytest.mark.parametrize(
+    ("train", "part", "new"),
+    [
+        (BIG, BIG[1000:1100], RNG.normal(size=(500, 3))),
+        (np.asfortranarray(BIG), BIG[::7], RNG.normal(size=(90_000, 3))),
+        (pd.DataFrame(BIG), pd.DataFrame(BIG).sample(frac=0.5, random_state=0), RNG.normal(size=(500, 3))),
+        (BIG.astype("float32"), BIG.astype("float32")[:50], BIG[:50]),
+        (SPARSE.csr_matrix(NUMBERS), SPARSE.csr_matrix(NUMBERS)[5:20], SPARSE.csr_matrix(NUMBERS * 3)),
+        (SPARSE.csc_matrix(NUMBERS), SPARSE.csr_array(NUMBERS)[5:20], SPARSE.csc_matrix(NUMBERS * 2)[::2]),
+        (SPARSE.csr_matrix(NUMBERS), NUMBERS[:30], NUMBERS[:30] * 2),
+        (TEXTS, TEXTS[10:20], ["another text", "text 1"]),
+        (pd.Series(TEXTS), pd.Series(TEXTS[5:9], index=[9, 8, 7, 6]), pd.Series(["another"])),
+        (np.array(TEXTS, dtype=object), TEXTS[3:], ["another"]),
+        (MIXED, MIXED.iloc[10:30], MIXED.assign(b="other").iloc[:20]),
+        ([[1, "a"], [2, "b"], [3, "c"]], [[1, "a"], [3, "c"]], [[1, "b"], [2, "a"]]),
+    ],
+)  # fmt: skip
+def test_a_part_of_training_data_of_any_kind_is_not_new_and_other_data_is(train: Any, part: Any, new: Any) -> None:
+    from histhooks._rows import Rows
+
+    rows = Rows()
+    rows.add(train, None)
+    n = part.shape[0] if hasattr(part, "shape") else len(part)
+    assert rows.split_of(part, n) == (None, f"{n} of its {n} rows are rows of the training data")
+    assert rows.split_of(new, None) == ("test", "")
+
+
+def test_of_very_many_rows_some_are_kept_which_are_the_same_wherever_they_stand() -> None:
+    from histhooks._rows import _MOST, Rows
+
+    train = RNG.normal(size=1_000_000)
+    rows = Rows()
+    rows.add(train, len(train))
+    assert sum(map(len, rows._hashes)) <= _MOST // 2
+    split, why = rows.split_of(train[5000:6000], 1000)
+    assert split is None
+    assert "rows that were compared are rows of the training data" in why
+    assert rows.split_of(RNG.normal(size=1000), 1000) == ("test", "")
+    assert rows.split_of(train[:0], 0)[0] != "train"
+
+
+def test_a_score_on_a_part_of_texts_or_of_big_data_is_none_on_new_data(store_path: Path) -> None:
+    body = """
+import histhooks; histhooks.autolog("sklearn")
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+words = [f"word{n % 7} other{n}" for n in range(80)]
+y = np.arange(80) % 2
+model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(words[:60], y[:60])
+for part in (slice(0, 60), slice(5, 20), slice(60, 80)):
+    model.score(words[part], y[part])
+X = np.random.RandomState(0).rand(60_000, 3)
+z = (X[:, 0] > 0.5).astype(int)
+model = LogisticRegression().fit(X[:50_000], z[:50_000])
+for part in (slice(0, 50_000), slice(5, 20_000), slice(50_000, 60_000)):
+    model.score(X[part], z[part])
+"""
+    code, _, err = run_program(body, store_path)
+    assert code == 0, err
+    sql = "SELECT m.name FROM metrics AS m JOIN runs ON runs.id = run_id WHERE m.metric = 'score' "
+    sql += "ORDER BY started_at, m.time"
+    assert [name for (name,) in query(store_path, sql)] == ["train_score", "unsaid_score", "score"] * 2
 
 
 def test_rows_are_hashed_once_for_each_content() -> None:

@@ -125,7 +125,7 @@ def _encode(values: list[Any], depth: int = 0) -> tuple[bytes | None, bool]:
     mark = b"t"
     if not all(is_missing(value) for value in values if value.__class__ is not str):
         mark = b"m"
-        tokens = [_token(value) for value in values]
+        tokens = [token_of(value) for value in values]
         if None in tokens:
             return None, False
         values = tokens
@@ -137,7 +137,7 @@ def _encode(values: list[Any], depth: int = 0) -> tuple[bytes | None, bool]:
     return mark + repr(lengths).encode() + "".join(texts).encode("utf-8", "surrogatepass"), is_whole
 
 
-def _token(value: Any) -> str | None:
+def token_of(value: Any) -> str | None:
     """A value as text that says its kind; None for what cannot be told by its text."""
     if is_missing(value):
         return "?"
@@ -147,6 +147,6 @@ def _token(value: Any) -> str | None:
         return f"{type(value).__name__} {value!r}"
     module = type(value).__module__.partition(".")[0]
     if module == "numpy":
-        return _token(value.item()) if getattr(value, "shape", None) == () else None
+        return token_of(value.item()) if getattr(value, "shape", None) == () else None
     is_plain = module in ("datetime", "decimal", "fractions", "uuid", "pandas") and not hasattr(value, "__len__")
     return f"{type(value).__name__} {value}" if is_plain else None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MOST_VALUES = 1 << 17  # 1 MiB of float64, up to which a hash covers all values
 _EXACT = float(1 << 53)
 _MOST_PRINTS = 4096  # of one run
-_FAILURES = (
+FAILURES = (
     *(AttributeError, TypeError, ValueError, KeyError, IndexError),
     *(OverflowError, NotImplementedError, RuntimeError),
 )
@@ -91,7 +91,7 @@ def _form_of(X: Any) -> tuple[Any, ...]:
                 for part in parts_of(X) or ()
             ),
         )
-    except _FAILURES:
+    except FAILURES:
         return (id(X),)
 
 
@@ -123,12 +123,16 @@ def array_of(X: Any) -> Any:
         array = _array_of(numpy, X)
         if array is None or array.dtype.kind not in "biuf" or array.size > _MOST_VALUES or not array.shape:
             return None
-        is_long = array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size
-        if is_long and not (array.min() >= -_EXACT and array.max() <= _EXACT):
-            return None  # of two such numbers, one float64 may stand for both
-        return None if array.dtype.kind == "f" and array.dtype.itemsize > 8 else array
-    except _FAILURES:
+        return array if is_exact(array) else None
+    except FAILURES:
         return None
+
+
+def is_exact(array: Any) -> bool:
+    """Whether float64 holds all numbers of an array; of two that it does not hold, one may stand for both."""
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size:
+        return bool(array.min() >= -_EXACT and array.max() <= _EXACT)
+    return not (array.dtype.kind == "f" and array.dtype.itemsize > 8)
 
 
 def _array_of(numpy: Any, X: Any) -> Any:

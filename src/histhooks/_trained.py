@@ -13,9 +13,9 @@ hash. When the model is scored, that integration calls :func:`log_scored`, which
 It is `train` where the content is that of training data of that run, or of one that it continues (``run.link``);
 `valid` where it is that of validation data; `test` where it is known to differ from both. Content is compared across
 containers where it is numbers of 1 MiB at most. Else the split is `unsaid` (NULL in the store), with a `captures` row
-that says why: content that was not hashed (a loader, a tensor on a device), a hash of a sample that is the same (only
-the same object is then the same data), another container. Rows of up to 1 MiB of numbers are known each by a hash
-(:mod:`histhooks._rows`): what was put together from all parts that trained is `train`, a part of it is `unsaid`.
+that says why: content that was not hashed (a loader, a tensor on a device), a hash of a sample that is the same,
+another container. Rows of numbers (16 MiB of them), of sparse matrices, of texts and other values are known each by a
+hash (:mod:`histhooks._rows`): what was put together from all parts that trained is `train`, a part of it is `unsaid`.
 
 Data that trains in many calls (``partial_fit``, ``train_on_batch``) is kept in mind by :func:`saw`, without a row. A
 model that was not trained here leaves split `test`, unless something else was trained here on that data.
@@ -179,8 +179,11 @@ def _log_scored(
 
     row, seen = look_at(X, y)
     scored = _judge(seen, trained_by, is_own=is_own)
-    if scored.split == "test" and trained_by is not None:
-        scored = _by_rows(trained_by, seen, X)
+    if scored.split in ("test", "unsaid") and trained_by is not None:
+        by_rows = _by_rows(trained_by, seen, X)
+        # All rows, each by its hash, say more than samples of two data that are alike.
+        if scored.split == "test" or by_rows.split == "train":
+            scored = by_rows
     found.append(scored)
     role = "evaluated" if scored.split == "unsaid" else scored.split
     run._log_fingerprint(role, row, name, source)
