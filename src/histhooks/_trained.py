@@ -139,6 +139,7 @@ def log_scored(
     is_own: bool = True,
     name: str | None = None,
     source: str | None = None,
+    role: str = "test",
 ) -> Scored:
     """Record data that a model is scored on, and say its split. Never raises; costs the hash that a dataset costs.
 
@@ -155,13 +156,15 @@ def log_scored(
         Whether that run is of this model, and not of one that it is a part of (a step sees transformed data).
     name, source : str, optional
         As for :meth:`Run.log_dataset`.
+    role : str
+        What data is called that training has not seen.
 
     Returns
     -------
     Scored
     """
     found: list[Scored] = []
-    run._try("log_dataset", _log_scored, run, X, y, trained_by, is_own, name, source, found)
+    run._try("log_dataset", _log_scored, run, X, y, trained_by, is_own, name, source, role, found)
     return found[0] if found else Scored("unsaid", "the data could not be read")
 
 
@@ -173,6 +176,7 @@ def _log_scored(
     is_own: bool,
     name: str | None,
     source: str | None,
+    role: str,
     found: list[Scored],
 ) -> None:
     from histhooks._data import look_at
@@ -185,8 +189,8 @@ def _log_scored(
         if scored.split == "test" or by_rows.split == "train":
             scored = by_rows
     found.append(scored)
-    role = "evaluated" if scored.split == "unsaid" else scored.split
-    run._log_fingerprint(role, row, name, source)
+    roles = {"unsaid": "evaluated", "test": role}
+    run._log_fingerprint(roles.get(scored.split, scored.split), row, name, source)
     if scored.why and scored.why not in run._roles:
         run._roles.add(scored.why)
         run._capture("split", "skipped", f"evaluated: on which data is not said: {scored.why}")

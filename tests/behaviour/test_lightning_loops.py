@@ -160,6 +160,7 @@ class Seen:
     calls: list[tuple[str, int, int, int, dict[str, float]]] = field(default_factory=list)
     epochs: list[tuple[int, int, dict[str, float], dict[str, int]]] = field(default_factory=list)
     validations: list[tuple[int, int, dict[str, float], dict[str, int]]] = field(default_factory=list)
+    starts: list[tuple[int, int, dict[str, float]]] = field(default_factory=list)  # of validations
     positions: list[list[str]] = field(default_factory=list)
     rates: dict[int, list[float]] = field(default_factory=dict)
     error: tuple[str, str] | None = None
@@ -189,6 +190,12 @@ class Watch(Callback):
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
         self.seen.positions.append([type(c).__name__ for c in trainer.callbacks])
         module.logs("on_train_epoch_start", self, self.program.by_callback)
+
+    def on_validation_start(self, trainer: Any, module: Any) -> None:
+        # What training logged last under a name that validation logs too is to be seen now, and in no later moment.
+        if not trainer.sanity_checking:
+            values = {name: float(value) for name, value in trainer._logger_connector._callback_metrics.items()}
+            self.seen.starts.append((trainer.current_epoch, max(0, trainer.global_step - 1), values))
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         module.logs("on_train_epoch_end", self, self.program.by_callback)
@@ -451,7 +458,7 @@ def hold(program: Program, seen: Seen, run: dict[str, Any], series: dict[str, li
             points = over[0]
         bare = name.removesuffix("/train").removesuffix("/valid")
         for step, epoch, value in points:
-            moments = [(e, s, v) for e, s, v, _ in seen.epochs + seen.validations]
+            moments = [(e, s, v) for e, s, v, _ in seen.epochs + seen.validations] + seen.starts
             saw = [v.get(bare, math.nan) for e, s, v in moments if (e, s) == (epoch, step)]
             is_put = bare in ("put", *DIRECT)
             assert is_put or any(same(value, one) for one in saw), (
@@ -525,8 +532,8 @@ def check(program: Program, folder: Path) -> None:
             assert recorder.flush()
         finally:
             histhooks.disable()
-    assert [vars(s) | {"epochs": 0, "validations": 0} for s in plain] == [
-        vars(s) | {"epochs": 0, "validations": 0} for s in recorded
+    assert [vars(s) | {"epochs": 0, "validations": 0, "starts": 0} for s in plain] == [
+        vars(s) | {"epochs": 0, "validations": 0, "starts": 0} for s in recorded
     ]
     connection = sqlite3.connect(store)
     ((count,),) = connection.execute("SELECT count(*) FROM runs").fetchall()

@@ -647,6 +647,11 @@ net, rows_of, loader = Shared(), Rows(8), torch.utils.data.DataLoader
 trainer(max_epochs=1).fit(net, loader(rows_of, 4), valid)
 found = splits(net, trainer(), loader(rows_of, 2), loader(Rows(8), 2), loader(Rows(6), 2))
 assert [split for split, _ in found] == ["train", None, "test"], found
+sql = "SELECT role FROM run_datasets JOIN datasets ON datasets.id = dataset_id WHERE n_rows = 40"
+for module in (net, Shared()):
+    trainer().validate(module, other(40), verbose=False)
+trainer().test(net, other(40), verbose=False)
+assert rows(f"{sql} ORDER BY role") == [("test",), ("valid",), ("valid",)], rows(sql)
 """
 
 ENDS = """

@@ -83,7 +83,8 @@ class Evaluation(Call):
             self.run.missing("data", f"the data of {self._verb}() comes from no DataLoader")
             return "unsaid"
         seen = seen_of(loader)
-        split = log_scored(self.run, seen, trained_by=self._trained_by).split
+        role = "test" if self._verb == "test" else "valid"
+        split = log_scored(self.run, seen, trained_by=self._trained_by, role=role).split
         if self._verb == "validate" and (split == "test" or self._was_validated_on(seen)):
             return "valid"
         return "unsaid" if split == "train" and self._trained_by in trained_on_a_part else split

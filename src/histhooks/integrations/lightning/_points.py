@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from histhooks._metrics import describe
 from histhooks._run import Run
 from histhooks._values import is_elsewhere
 
+_MOST_STEPS = 1 << 62
 # Of each series of a run: of which phase it is.
 _owners: weakref.WeakKeyDictionary[Run, dict[str, str]] = weakref.WeakKeyDictionary()
 
@@ -143,7 +143,7 @@ class Points:
         (``_LoggerConnector.log_metrics``), and have no metric of that name.
         """
         epoch, own = self._trainer.current_epoch, metrics.get("step")
-        if own is None or is_elsewhere(own) or not math.isfinite(float(own)):
+        if own is None or is_elsewhere(own) or not 0 <= float(own) < _MOST_STEPS:
             self._put(phase, {**more, **metrics}, step, epoch, is_by_step=is_by_step)
             return
         self._put(phase, {k: v for k, v in metrics.items() if k != "step"}, int(own), epoch, is_by_step=False)
