@@ -356,3 +356,13 @@ def test_of_a_piped_program_with_a_secret_in_it_not_even_a_hash_is_kept(tmp_path
         assert history.run("last").sources == {}
         found = history.diff("last~1", "last").part("code")
         assert found.unknown[0].endswith("which came through a pipe was not recorded")
+
+
+def test_methods_that_a_dataclass_has_are_no_text_of_the_program(tmp_path: Path) -> None:
+    text = "import dataclasses, histhooks\n@dataclasses.dataclass\nclass Job:\n    lr: float = 0.1\n"
+    text += "    def __post_init__(self):\n        with histhooks.start_run('a'): pass\nJob()\n"
+    (tmp_path / "train.py").write_text(text)
+    python(tmp_path, "train.py")
+    with History(tmp_path / "histhooks.db") as history:
+        assert history.run("last").sources == {"train.py": text}
+    assert query(tmp_path / "histhooks.db", "SELECT note FROM captures WHERE collector = 'sources'") == []

@@ -275,6 +275,20 @@ def test_a_part_of_training_data_of_any_kind_is_not_new_and_other_data_is(train:
     assert rows.split_of(new, None) == ("test", "")
 
 
+def test_a_part_of_a_dataset_of_tensors_is_not_new() -> None:
+    torch = pytest.importorskip("torch")
+    from histhooks._rows import Rows
+
+    def dataset(X: Any, y: Any) -> Any:
+        return torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(y))
+
+    rows = Rows()
+    rows.add(dataset(X, Y), len(X))
+    assert rows.split_of(dataset(X[5:20], Y[5:20]), 15)[0] is None
+    assert rows.split_of(dataset(NEW, Y[:20]), 20) == ("test", "")
+    assert rows.split_of(dataset(X, Y), len(X)) == ("train", "")
+
+
 def test_of_very_many_rows_some_are_kept_which_are_the_same_wherever_they_stand() -> None:
     from histhooks._rows import _MOST, Rows
 

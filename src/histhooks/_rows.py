@@ -144,7 +144,7 @@ def _of_parts(numpy: Any, X: Any) -> Any:
         return None
     else:
         parts = parts_of(X) or []
-        if len(parts) > 1 and not is_frame(X):
+        if len(parts) > 1 and not (is_frame(X) or has(X, "tensors")):  # those of a TensorDataset lie side by side
             return None
     if not parts or not _are_few(parts):
         return None

@@ -34,6 +34,7 @@ _INSTALLED = ("site-packages", "dist-packages")
 _OF_CELLS = ("<ipython-input-", "<timed ", "<magic-timeit>")  # whose text stands in a cell
 _WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 _MOST_CODES = 100
+_MAKERS = "__create_fn__."  # of dataclasses
 # Names of the files whose code was running when a run was opened.
 filenames: set[str] = set()
 # Code that ran then and that is in no file: that of a pipe, `exec` of a string; by its identity, which it keeps alive.
@@ -53,7 +54,8 @@ def saw(frame: FrameType | None) -> None:
         if not _program and code.co_name == "<module>" and frame.f_globals.get("__name__") == "__main__":
             outermost = code
         if name[:1] == "<" and id(code) not in _codes and len(_codes) < _MOST_CODES:
-            is_apart = _is_nowhere(name) and not _is_of_package(frame.f_globals) and not is_front(code)
+            is_made = _is_of_package(frame.f_globals) or code.co_qualname.startswith(_MAKERS)
+            is_apart = _is_nowhere(name) and not is_made and not is_front(code)
             if is_apart:
                 _codes[id(code)] = code
         frame = frame.f_back
