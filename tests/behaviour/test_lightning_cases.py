@@ -253,6 +253,14 @@ CASES: dict[str, dict[str, Any]] = {
         "net": {"train": lambda self, loss, n: self.log_dict({"step": 100.0 + self.global_step, "x": loss}, **STEP)}
     },
     "step is no place": {"net": {"train": lambda self, loss, n: self.log_dict({"step": -1.0, "x": loss}, **STEP)}},
+    "stopped while it accumulates": {
+        "net": {
+            "train": lambda self, loss, n: setattr(self.trainer, "should_stop", self.current_epoch == 1 and n == 0),
+            "on_train_batch_start": lambda self: self.log("acc", 1.0 + self.current_epoch, **STEP),
+        },
+        "trainer": {"accumulate_grad_batches": 3, "max_epochs": 3},
+        "needs": {"acc": {1.0, 2.0}},
+    },
     "two loaders": {"net": {"train": counted, "valid": counted}, "loaders": 2},
     "two loaders within an epoch": {
         "net": {"train": counted, "valid": lambda self, loss, n, d: self.log("val_loss", (n + 1.0) * (d + 1))},
@@ -377,6 +385,8 @@ def test_the_record_has_what_the_logger_wrote(store: Path, tmp_path: Path, name:
             assert home is not None, f"{column} {point} is in the logger's file, and not in {series}"
             left[home].remove(next(p for p in left[home] if _is(p, point)))
     columns = {column for row in written for column in row}
+    for one, values in case.get("needs", {}).items():
+        assert values == {value for _, value in series[one]}
     for one, points in left.items():
         bare = one.removesuffix("/train").removesuffix("/valid")
         if bare == "lr" or bare.startswith("lr/"):

@@ -40,7 +40,7 @@ class Points:
         self._seen: dict[str, Any] = {}  # by name: what was there when it was recorded last
         self._held: dict[str, Any] = {}  # what training had logged before a validation, and no logger got
         self._foreign: set[str] = set()  # names of what callbacks put there themselves, in this epoch
-        self._at: dict[str, int] = {}  # by name: the step of the latest point in training
+        self._at: dict[str, tuple[int, int]] = {}  # by name: step and epoch of the latest point in training
         self._validated_after = -1  # so many batches
         self.rates: dict[str, float] = {}
         self._rates_at = -1  # the step whose rates were recorded last
@@ -80,7 +80,7 @@ class Points:
         self._foreign |= foreign.keys()
         values = {**foreign, **metrics}
         self._seen.update({name: now[name] for name in values if name in now})
-        self._at.update(dict.fromkeys(values, step))
+        self._at.update(dict.fromkeys(values, (step, self._trainer.current_epoch)))
         if values:
             self._put_all("train", metrics, foreign, step)
 
@@ -91,7 +91,7 @@ class Points:
         self._seen.update({name: now[name] for name in values if name in now})
         self._foreign |= values.keys() & now.keys()
         at = step if type(step) is int and step >= 0 else self._step()
-        self._at.update(dict.fromkeys(values, at))
+        self._at.update(dict.fromkeys(values, (at, self._trainer.current_epoch)))
         if values:
             self._put(phase, values, at, self._trainer.current_epoch, is_by_step=False)
 
@@ -106,7 +106,8 @@ class Points:
             new = {name: value for name, value in new.items() if name not in validation}
         new = {**self._held, **{name: now[name] for name in self._foreign if name in now}, **new}
         # Of what is logged by step, the value after the last one too: it is what the program sees after a fit.
-        more = {name: value for name, value in new.items() if self._at.get(name) != step}
+        here = (step, self._trainer.current_epoch)  # an epoch that is stopped while it accumulates has no step
+        more = {name: value for name, value in new.items() if self._at.get(name) != here}
         self._put_all("train", metrics, more, step)
         self._seen, self._held, self._foreign = now, {}, set()
 
