@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
-from histhooks._entries import ACTOR, Entry, Line, Point, Source
+from histhooks._entries import ACTOR, Entry, Line, Point, Source, row_in
 from histhooks._jsonable import masked_word
 from histhooks._ledger import (
     canonical,
@@ -23,7 +23,7 @@ from histhooks._ledger import (
     series_header,
 )
 from histhooks._metrics import Metric
-from histhooks._params import Param, as_written
+from histhooks._params import as_written
 from histhooks._points import Roller, Rollup, Summary
 from histhooks._secrets import mask_text
 from histhooks._tables import CONTENT, COVERED, PERSONAL, REFERENCES
@@ -42,7 +42,8 @@ _AS_IS = frozenset(
     "boot_id started_at ended_at heartbeat_at process_started pid_namespace details settings scheduler digests holds "
     "ranges heads ledger_head recorder_version algorithm".split()
 )
-_JSON = {("params", "value"), ("results", "value")}
+_AS_IS_OF = {"results": _AS_IS | {"value"}}
+_SHORT = 100  # characters, up to which what came of masking is kept
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -81,7 +82,7 @@ class _Before:
     ordinals: dict[tuple[str, str], int] = field(default_factory=dict)
     known: list[tuple[str, str]] = field(default_factory=list)
     folds: list[tuple[Series, Summary, Roller]] = field(default_factory=list)
-    subjects: list[tuple[str, dict[str, Any] | None]] = field(default_factory=list)
+    subjects: dict[str, dict[str, Any] | None] = field(default_factory=dict)  # None where they were not there
     forgotten: list[tuple[str, dict[str, Series], tuple[str, ...]]] = field(default_factory=list)
 
 
@@ -122,7 +123,7 @@ class Assembler:
         batch = Batch()
         self._before = _Before(self._seq, self.previous)
         pending: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        params: dict[str, list[tuple[int, Sequence[Param]]]] = {}
+        params: dict[str, list[Entry]] = {}
         points: dict[str, dict[str, tuple[Series, list[Point]]]] = {}
         rest = self._rest
         for entry in entries:
@@ -134,9 +135,9 @@ class Assembler:
             elif kind.__class__ is not str:
                 self._points(entry, points)
             elif kind == "row":
-                self._row(entry[1], entry[2], entry[3], pending)
+                self._row(entry[1], entry[2], row_in(entry), pending)
             elif kind == "params":
-                params.setdefault(entry[1], []).append((entry[2], entry[3]))
+                params.setdefault(entry[1], []).append(entry)
             elif kind == "state":
                 self._state(entry, batch, pending)
             elif kind == "content":
@@ -170,7 +171,7 @@ class Assembler:
         self._known.difference_update(before.known)
         for series, summary, roller in reversed(before.folds):
             series.summary, series.roller = summary, roller
-        for subject_id, facts in reversed(before.subjects):
+        for subject_id, facts in before.subjects.items():
             if facts is None:
                 del self.subjects[subject_id]
             else:
@@ -198,7 +199,9 @@ class Assembler:
 
     def _forget(self, run_id: str) -> None:
         # All but their names: one that came back would begin at 0 again.
-        of_run = self._series.pop(run_id, {})
+        of_run = self._series.pop(run_id, None)
+        if of_run is None:
+            return
         gone = self._gone.get(run_id, ())
         self._before.forgotten.append((run_id, of_run, gone))
         self._gone[run_id] = (*gone, *of_run)
@@ -281,18 +284,18 @@ class Assembler:
             scope, row = self.session_id, {**row, "session_id": self.session_id}
         if row.get("author") is ACTOR:
             row = {**row, "author": self.subjects[self.session_id][1].get("actor")}
-        pending.setdefault((scope, table), []).append(_masked(_plain(row), table))
+        pending.setdefault((scope, table), []).append(_written(row, _AS_IS_OF.get(table, _AS_IS)))
 
     def _content(self, table: str, rows: list[dict[str, Any]], pending: dict[Any, list[dict[str, Any]]]) -> None:
         scope = str(rows[0][COVERED[table].columns[0]])
         if (scope, table) not in self._known:
             self._known.add((scope, table))
             self._before.known.append((scope, table))
-            pending[scope, table] = [_plain(row) for row in rows]
+            pending[scope, table] = [_written(row, row.keys()) for row in rows]
 
     def _state(self, entry: Entry, batch: Batch, pending: dict[Any, list[dict[str, Any]]]) -> None:
         _, subject, subject_id, facts, personal = entry
-        facts = _masked(_plain(facts), subject)
+        facts = _written(facts, _AS_IS)
         for column in REFERENCES.keys() & facts.keys():
             if (facts[column], REFERENCES[column]) not in self._known:
                 del facts[column]  # it could not be written
@@ -313,10 +316,11 @@ class Assembler:
             rows.append({**row, "state": covered})  # as text only in the end
         known = self.subjects.get(subject_id)
         if known is not None:
-            self._before.subjects.append((subject_id, dict(known[1])))
+            if subject_id not in self._before.subjects:
+                self._before.subjects[subject_id] = dict(known[1])
             known[1].update(facts)
         elif "started_at" in facts:
-            self._before.subjects.append((subject_id, None))
+            self._before.subjects[subject_id] = None
             self.subjects[subject_id] = (subject, dict(facts))
         batch.states.setdefault(subject_id, (subject, {}))[1].update(facts)
         batch.is_durable = batch.is_durable or "status" in facts
@@ -359,11 +363,11 @@ class Assembler:
             place = f"{table}/{self.session_id}/{row['ordinal']}/{column}"
             row[f"{column}_sha256"] = self.salted(batch, scope, place, row.get(column))
 
-    def _close_params(self, batch: Batch, run_id: str, told: list[tuple[int, Sequence[Param]]]) -> None:
+    def _close_params(self, batch: Batch, run_id: str, told: list[Entry]) -> None:
         self._rest()
-        count = sum(len(params) for _, params in told)
+        count = sum(len(entry[3]) for entry in told)
         first = self._take((run_id, "params"), count)
-        values, digest = as_written(run_id, first, told)
+        values, digest = as_written(run_id, first, (entry[2:] for entry in told))
         batch.params += values
         batch.parts.append((run_id, "params", first, first + count - 1, count, digest, None))
 
@@ -394,25 +398,23 @@ class Assembler:
         return total
 
 
-def _masked(row: dict[str, Any], table: str) -> dict[str, Any]:
-    """A row whose texts hold no secret."""
-    for column, value in row.items():
-        if value.__class__ is str and column not in _AS_IS and (table, column) not in _JSON:
-            row[column] = masked_word(value) if len(value) <= 100 else mask_text(value)
-    return row
+def _written(row: dict[str, Any], as_is: Container[str]) -> dict[str, Any]:
+    """Values as they read back from SQLite, and no secret in a text, but for columns that are written as they are.
 
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Values as they read back from SQLite: no -0.0, NaN or bool, REAL columns as float, text that UTF-8 can hold."""
+    No -0.0, NaN or bool; REAL columns are float, text is what UTF-8 can hold.
+    """
     out = {}
-    for key, value in row.items():
-        if value.__class__ is str:
-            if not value.isascii():
-                value = clean_text(value)
-        elif value.__class__ is bool:
+    for column, value in row.items():
+        kind = value.__class__
+        if kind is str:
+            if column in as_is:
+                value = value if value.isascii() else clean_text(value)
+            else:
+                value = masked_word(value) if len(value) <= _SHORT else mask_text(clean_text(value))
+        elif kind is bool:
             value = int(value)
-        elif value is not None and (key in _REAL or value.__class__ is float):
+        elif value is not None and (kind is float or column in _REAL):
             value = float(value) + 0.0
             value = value if isfinite(value) else None
-        out[key] = value
+        out[column] = value
     return out

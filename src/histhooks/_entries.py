@@ -28,6 +28,7 @@ Point = tuple[int, int, int | None, int, float | None, str | None]
 
 Entry = tuple[Any, ...]
 
+_names: dict[tuple[str, ...], tuple[str, ...]] = {}  # of the columns of rows, each once
 ACTOR = object()  # who acts, where git has yet to say it: never asked on a thread of the program
 
 
@@ -56,7 +57,14 @@ def row_entry(table: str, scope: str | None, row: Mapping[str, Any]) -> Entry:
     row : mapping
         Its columns, without the ordinal.
     """
-    return ("row", table, scope, row)
+    names = tuple(row)
+    # One tuple of plain values, which the garbage collector leaves alone.
+    return ("row", table, scope, _names.setdefault(names, names), *row.values())
+
+
+def row_in(entry: Entry) -> dict[str, Any]:
+    """The columns of the row that an entry brings."""
+    return dict(zip(entry[3], entry[4:], strict=True))
 
 
 def params_entry(run_id: str | None, time: int, rows: Sequence[Any]) -> Entry:
@@ -148,7 +156,7 @@ def is_content(entry: Entry, tables: Container[str]) -> bool:
 
 def is_event(entry: Entry, kind: str) -> bool:
     """Whether an entry is an event of a kind."""
-    return bool(entry[0] == "row" and entry[1] == "events" and entry[3]["kind"] == kind)
+    return bool(entry[0] == "row" and entry[1] == "events" and row_in(entry)["kind"] == kind)
 
 
 def is_later(entry: Entry) -> bool:

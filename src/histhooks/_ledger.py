@@ -49,7 +49,8 @@ def digest_rows(rows: Iterable[Sequence[Any]]) -> str:
     """SHA-256 over rows in order: each its canonical JSON array and a line feed."""
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(canonical(list(row)) + b"\n")
+        text = _encode(row if row.__class__ is list or row.__class__ is tuple else list(row))
+        digest.update(f"{text}\n".encode("ascii"))
     return digest.hexdigest()
 
 
