@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks.errors import QueryError
 from histhooks.history._asking.listing import Query, rows_of
+from histhooks.history._records import RunRecord
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader
-    from histhooks.history._records import RunRecord
 
 # Table, the run a row belongs to, and its texts with what each is called.
 _OUTER = "JOIN runs AS o ON o.session_id = {}.{} AND o.parent_id IS NULL"
