@@ -263,6 +263,8 @@ MIXED = pd.DataFrame(
         (np.array(TEXTS, dtype=object), TEXTS[3:], ["another"]),
         (MIXED, MIXED.iloc[10:30], MIXED.assign(b="other").iloc[:20]),
         ([[1, "a"], [2, "b"], [3, "c"]], [[1, "a"], [3, "c"]], [[1, "b"], [2, "a"]]),
+        (np.array(TEXTS), np.array(TEXTS[:5]), np.array(["another"])),
+        (X + 1j, (X + 1j)[3:9], X + 2j),
     ],
 )  # fmt: skip
 def test_a_part_of_training_data_of_any_kind_is_not_new_and_other_data_is(train: Any, part: Any, new: Any) -> None:
@@ -273,6 +275,21 @@ def test_a_part_of_training_data_of_any_kind_is_not_new_and_other_data_is(train:
     n = part.shape[0] if hasattr(part, "shape") else len(part)
     assert rows.split_of(part, n) == (None, f"{n} of its {n} rows are rows of the training data")
     assert rows.split_of(new, None) == ("test", "")
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_a_part_of_a_table_of_another_library_is_not_new(library: str) -> None:
+    made: Any = pytest.importorskip(library)
+    from histhooks._rows import Rows
+
+    def table(n: int, shift: float = 0.0) -> Any:
+        columns = {"a": (np.arange(n) + shift).tolist(), "b": [f"text {k + shift}" for k in range(n)]}
+        return made.DataFrame(columns) if library == "polars" else made.table(columns)
+
+    rows = Rows()
+    rows.add(table(40), 40)
+    assert rows.split_of(table(20), 20)[0] is None
+    assert rows.split_of(table(20, 0.5), 20) == ("test", "")
 
 
 def test_a_part_of_a_dataset_of_tensors_is_not_new() -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from itertools import accumulate, chain
 from typing import Any
 
-from histhooks._columns import Values, has, is_frame, is_missing, parts_of
+from histhooks._columns import Values, has, is_frame, is_missing, of_array, parts_of
 from histhooks._content import token_of
 from histhooks._same_data import FAILURES, array_of, is_exact
 
@@ -146,6 +146,7 @@ def _of_parts(numpy: Any, X: Any) -> Any:
         parts = parts_of(X) or []
         if len(parts) > 1 and not (is_frame(X) or has(X, "tensors")):  # those of a TensorDataset lie side by side
             return None
+        parts = list(map(_spelled, parts or _of_arrow(X)))
     if not parts or not _are_few(parts):
         return None
     n = parts[0].n_rows if isinstance(parts[0], Values) else len(parts[0])
@@ -159,6 +160,29 @@ def _of_parts(numpy: Any, X: Any) -> Any:
             return None
         offset += width
     return sums
+
+
+def _of_arrow(X: Any) -> list[Any]:
+    """The columns of a table of polars or pyarrow, where they are few enough to be copied."""
+    package = type(X).__module__.partition(".")[0]
+    if package == "polars" and has(X, "get_columns"):
+        columns = X.get_columns()
+    elif package == "polars" and has(X, "name"):  # a Series
+        columns = [X]
+    elif package == "pyarrow" and has(X, "itercolumns"):
+        columns = list(X.itercolumns())
+    else:
+        return []
+    return [of_array(one.to_numpy()) for one in columns] if len(X) * len(columns) <= _MOST_VALUES else []
+
+
+def _spelled(part: Any) -> Any:
+    """An array of texts of fixed width as values, since the width says nothing; of complex numbers as their parts."""
+    if isinstance(part, Values) or part.dtype.kind not in "USc":
+        return part
+    if part.dtype.kind == "c":
+        return part.astype("c16").reshape(len(part), -1).view("f8") if part.size <= _MOST_VALUES else part
+    return Values(len(part), part.size // max(1, len(part)), lambda start, stop: part[start:stop].ravel().tolist())
 
 
 def _are_few(parts: list[Any]) -> bool:
