@@ -57,7 +57,9 @@ A `fit` that is no function, and one that is put in late, are said once (`captur
 Not recorded: estimators that do not derive from ``BaseEstimator``; ``predict``; curves inside an estimator's own loop;
 where those are recorded too, ``score`` of Keras's wrappers, and of an XGBoost model that was not trained here;
 ``pickle.dump``, and ``joblib.dump`` into an open file. A member that a worker process fitted came back as another
-object, whose run nobody knows. Tested with 1.9.
+object, whose run nobody knows. What a function of the program fits in a process of joblib's is recorded under
+``histhooks run``, or where that function calls ``autolog()``: the line in the program is not run there. Tested with
+1.9.
 """
 
 from __future__ import annotations
