@@ -3,8 +3,9 @@
 A descriptor that is closed under SQLite is given to the file that is opened next, and SQLite goes on writing to that
 number: into a file of the program, or its log into the store. Closing also drops its locks. So while a session writes,
 ``os.closerange`` and ``os.close`` wait until the writer stands still where they name one of its descriptors; the store
-is closed for the moment, as before a fork, and opened again when there is more to write. Of any other descriptor they
-do at once what they always do. Code that closes descriptors in C is noticed afterwards, before the next commit, and the
+is closed for the moment, as before a fork, and opened again when there is more to write. They wait for a range, and for
+a number that is not open, too, since SQLite could be given it that very moment. Of any other descriptor they do at once
+what they always do. Code that closes descriptors in C is noticed afterwards, before the next commit, and the
 session goes on in a spool (:mod:`histhooks._inherited`).
 """
 
@@ -17,9 +18,9 @@ from typing import Any, Protocol
 
 
 class _Holder(Protocol):
-    def holds(self, low: int, high: int) -> bool: ...
+    def may_hold(self, low: int, high: int) -> bool: ...
 
-    def away(self) -> AbstractContextManager[None]: ...
+    def away(self, low: int, high: int) -> AbstractContextManager[None]: ...
 
 
 _holder: _Holder | None = None
@@ -39,12 +40,13 @@ class _Watched:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         holder = _holder
         try:
-            is_ours = holder is not None and holder.holds(*self._span(*args, **kwargs))
+            low, high = self._span(*args, **kwargs)
+            waits = holder is not None and holder.may_hold(low, high)
         except TypeError:
-            is_ours = False
-        if holder is None or not is_ours:
+            waits = False
+        if holder is None or not waits:
             return self.__wrapped__(*args, **kwargs)
-        with holder.away():
+        with holder.away(low, high):
             return self.__wrapped__(*args, **kwargs)
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -64,13 +64,13 @@ class Forks:
             # What was logged is on disk before anybody can leave by os._exit().
             self._is_patient = engine.flush(_FLUSH_S if self._is_patient else 0.0)
         # Locks of SQLite and of modules that are being imported must not be copied while another thread holds them.
-        self._stand_still(writer)
+        self._stand_still(writer, lambda: True)
 
-    def _stand_still(self, writer: Writer) -> None:
+    def _stand_still(self, writer: Writer, is_to_close: Callable[[], bool]) -> None:
         for lock in (writer.importing, writer.lock):
             if lock.acquire(timeout=_LOCK_S):
                 _held.append(lock)
-        if writer.lock in _held:
+        if writer.lock in _held and is_to_close():
             writer.place.let_go()
 
     def _in_parent(self) -> None:
@@ -79,21 +79,30 @@ class Forks:
 
     # --- closing of descriptors (`_closing`) ------------------------------------------------------------------------
 
-    def holds(self, low: int, high: int) -> bool:
-        """Whether descriptors that are to be closed are the writer's."""
+    def may_hold(self, low: int, high: int) -> bool:
+        """Whether descriptors that are to be closed may be the writer's, or become so meanwhile."""
         writer = self._engine.writer
-        if writer is None or writer.done.is_set() or threading.current_thread() is writer or _held:
+        if writer is None or writer.done.is_set() or self._engine.pid != os.getpid() or _held:
             return False
-        if high - low == 1 and writer.place.store is None:
-            return writer.importing.locked() and writer.place.is_at(low)
-        return self._engine.pid == os.getpid() and writer.place.holds(low, high)
+        if threading.current_thread().name.startswith("histhooks-"):
+            return False
+        if high - low != 1:
+            return True
+        if low < 0:
+            return False
+        try:
+            found = os.fstat(low)
+        except OSError:
+            return True  # it is not open, and SQLite may be given it now
+        is_busy = writer.lock.locked() or writer.importing.locked()
+        return writer.place.holds(low, high) or (is_busy and writer.place.is_at(low, found))
 
     @contextmanager
-    def away(self) -> Iterator[None]:
-        """The store is closed, and stays so as long as the block goes on."""
+    def away(self, low: int, high: int) -> Iterator[None]:
+        """The writer stands still, and has none of these descriptors, as long as the block goes on."""
         writer = self._engine.writer
         if writer is not None:
-            self._stand_still(writer)
+            self._stand_still(writer, lambda: writer.place.holds(low, high))
         try:
             yield
         finally:

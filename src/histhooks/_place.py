@@ -88,11 +88,18 @@ class Place:
 
     def holds(self, low: int, high: int) -> bool:
         """Whether a descriptor from ``low`` to below ``high`` is one of the store's."""
-        return self.store is None or self.store.holds(low, high)
+        return self.store is not None and self.store.holds(low, high)
 
-    def is_at(self, number: int) -> bool:
-        """Whether a descriptor is of the store that is being opened."""
-        return number in _inherited.descriptors(self.path)
+    def is_at(self, number: int, found: os.stat_result) -> bool:
+        """Whether an open descriptor is of a file that SQLite has open for a moment: a journal, a folder, a store."""
+        try:
+            path = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:
+            return _inherited.place_of(found) in _inherited.descriptors(self.path).values()
+        path = path.removesuffix(" (deleted)")
+        own = str(self.path if self.store is None else self.store.path)
+        names = (os.path.dirname(own), own, *(f"{own}{end}" for end in ("-wal", "-shm", "-journal")))
+        return path in names or os.path.basename(path).startswith("etilqs_")
 
     def let_go(self) -> None:
         """Before a fork: close the connection; who uses it next opens it again. The writer's lock is held."""
