@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
     from histhooks._writer import Writer
 
 _RESCUE_S = 0.35  # where a signal ends the process and the writer hangs
+
+
+class _Object(weakref.ref[Any]):
+    """An object of the program, with which a run ends."""
+
+    __slots__ = ("run_id",)
+    run_id: str
 
 
 class Engine:
@@ -69,6 +77,8 @@ class Engine:
         self.cell_line: CellLine | None = None
         self.place = (0, 1)  # rank and number of processes when the session began: a group may be gone soon after
         self.live: dict[str, Run] = {}
+        self._objects: dict[str, _Object] = {}  # with which a run ends, by the run
+        self._gone: deque[_Object] = deque()
         self.n_runs = 0
         self.n_unfinished: dict[str, int] = {}
         self.hook_errors = 0
@@ -154,6 +164,7 @@ class Engine:
     def run_ended(self, run: Run) -> None:
         """Let go of a run."""
         self.live.pop(str(run.id), None)
+        self._objects.pop(str(run.id), None)
         self._start_late()
         if run.status in ("failed", "killed", "interrupted"):
             self.n_unfinished[run.status] = self.n_unfinished.get(run.status, 0) + 1
@@ -163,6 +174,22 @@ class Engine:
             self.cell_line.run_ended(run)
         if self.is_exiting and not self.live:
             self.finish()  # nobody else comes to do it
+
+    def end_with(self, thing: Any, run: Run) -> None:
+        """End a run soon after an object of the program is gone.
+
+        Not at once: Python loses a Ctrl-C that comes while it runs what is called back for something that is gone.
+        """
+        found = _Object(thing, self._gone.append)  # which runs no line of Python
+        found.run_id = str(run.id)
+        self._objects[found.run_id] = found
+
+    def end_gone(self) -> None:
+        """End the runs whose object is gone."""
+        while self._gone:
+            run = self.live.get(self._gone.popleft().run_id)
+            if run is not None:
+                run.end()
 
     def start_soon(self) -> None:
         """Start the writer, or where files cannot be opened just now, keep what comes and try again later."""
@@ -219,6 +246,7 @@ class Engine:
         writer = self.writer
         if writer is None or self.ended or self.pid != os.getpid():
             return True
+        self.end_gone()
         if writer.ident is None:  # it writes at the end
             return False
         done = threading.Event()
@@ -267,6 +295,7 @@ class Engine:
         if signal is None:
             for end in self.at_session_end:
                 end()
+        self.end_gone()
         for run in list(self.live.values()):
             if error is not None and status != "killed":
                 run.end(error=error)

@@ -91,12 +91,13 @@ class Seam:
         """Called by the front with what the original code gave."""
         started, result = entered
         if started is not None:
-            _watched.pop(id(sys._getframe(1)), None)
             try:
                 while started:
-                    _go_on(started.pop(), result)
+                    _go_on(started[-1], result)
+                    started.pop()  # no sooner: where Ctrl-C comes meanwhile, `failed` has what has not ended yet
             except RecursionError:
                 pass
+            _watched.pop(id(sys._getframe(1)), None)
         return result
 
     def failed(self) -> None:

@@ -86,6 +86,7 @@ class Run(Facts):
         if engine is not None:
             begun = {"session_id": engine.session_id, "status": "running", "started_at": self.started_at}
             self._opening = {**facts, **begun}
+            engine.run_started(self)  # first: where Ctrl-C comes meanwhile, it is found there
             self._state(self._opening)
             self._opening = None
 

@@ -67,16 +67,11 @@ def trained_by(run: Run, estimator: Any, *, is_own: bool) -> None:
         return
     key = id(estimator)
     try:
-        reference = weakref.ref(estimator, functools.partial(_gone, key))
+        # Called back without a line of Python, in which a Ctrl-C would be lost.
+        reference = weakref.ref(estimator, functools.partial(_trained.pop, key))
     except TypeError:
         return  # of a class with slots
     _trained[key] = Trained(reference, run, is_own)
-
-
-def _gone(key: int, reference: weakref.ref[Any]) -> None:
-    found = _trained.get(key)
-    if found is not None and found.estimator is reference:
-        del _trained[key]
 
 
 @guarded

@@ -415,6 +415,7 @@ class Writer(threading.Thread):
     # --- batches --------------------------------------------------------------------------------------------------
 
     def _flush(self) -> None:
+        self.engine.end_gone()
         buffer = self.engine.buffer
         again: list[tuple[Any, ...]] = []
         self.is_idle = not buffer

@@ -201,7 +201,6 @@ def open_run(
     run = Run(engine, row, is_implicit=implicit)
     try:
         _sources.saw(sys._getframe(1))
-        engine.run_started(run)
         if kind != "candidate":
             for begin in engine.at_run_start:
                 gathered(run, "random states", begin, run)
@@ -230,6 +229,11 @@ def task() -> Iterator[None]:
         yield
     finally:
         in_task.set(before)
+
+
+def end_with(thing: Any, run: Run) -> None:
+    """For integrations: end a run soon after an object of the program is gone."""
+    engine.end_with(thing, run)
 
 
 def main_metric() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
 pytest.importorskip("sklearn")
+
+MOMENTS = int(os.environ.get("HISTHOOKS_MOMENTS") or 60)  # of each hook at which Ctrl-C comes
 
 SETUP = """
 import warnings; warnings.simplefilter("ignore")
@@ -253,7 +256,7 @@ assert n > 30
     assert verify(store).problems == []
     assert query(store, "SELECT hook_errors FROM sessions") == [(0,)]
     found = dict(query(store, "SELECT status, count(*) FROM runs GROUP BY status"))
-    # An interrupt in the last instructions of a hook may leave its run to the end of the session; never `finished`.
+    # An interrupt may leave a loop of `partial_fit` to the end of the session; never `finished`.
     assert found.keys() <= {"finished", "interrupted", "ended"}
     assert found.get("ended", 0) <= 3
     assert found["interrupted"]
@@ -315,3 +318,62 @@ for kind in (A, B, C, D): kind().fit(X, y)
     assert code == 0, err
     said = [line.split(" are ")[0] for line in err.splitlines() if "are not recorded" in line]
     assert said == [f"histhooks: calls of {name}.fit" for name in ("Mixin", "B", "C", "D")]
+
+
+def test_ctrl_c_wherever_python_looks_for_it_in_a_hook_ends_the_run_and_is_not_lost(store: Path) -> None:
+    body = f"""
+import dis, gc, sys
+from histhooks import recorder
+from histhooks._engine import engine
+LOOKS = ("JUMP_BACKWARD", "RESUME")  # and after a call of C
+n, at, before = 0, 0, None
+def look(frame, event, arg):
+    global n, before
+    if event == "opcode":
+        op = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+        was, before = before, (id(frame), op.startswith("CALL"))
+        if op in LOOKS or was == (id(frame), True):
+            n += 1
+            if n == at:
+                raise KeyboardInterrupt
+    return look
+def trace(frame, event, arg):
+    if "/histhooks/" in frame.f_code.co_filename:
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return look
+def is_interrupted(call, moment):
+    global n, at
+    n, at = 0, moment
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+model = Model().fit(X, y)
+def partial():
+    other = Model()
+    other.partial_fit(X, y)
+    other.partial_fit(X, y)
+def validate(): cross_val_score(Model(), X, y, cv=2)
+def search(): GridSearchCV(Model(), {{"a": [1]}}, cv=2).fit(X, y)
+for call in (lambda: Model().fit(X, y), lambda: model.score(X, y), partial, validate, search):
+    for _ in range(3):
+        assert not is_interrupted(call, 0)
+    n_moments, n_reached = n, 0
+    for moment in range(1, n_moments, max(1, n_moments // {MOMENTS})):
+        n_reached += is_interrupted(call, moment)
+        gc.collect(0)
+        engine.end_gone()
+        assert not engine.live, (moment, engine.live)
+        assert recorder.current_run() is None and not recorder.is_task(), moment
+    assert n_reached > {MOMENTS} // 2, (n_reached, n_moments)
+"""
+    code, _, err = run_program(HOOK + SETUP + body, store)
+    assert (code, err) == (0, "")
+    assert verify(store).problems == []
+    assert query(store, "SELECT hook_errors FROM sessions") == [(0,)]
+    found = dict(query(store, "SELECT status, count(*) FROM runs GROUP BY status"))
+    assert found.keys() == {"finished", "interrupted"}

@@ -273,7 +273,7 @@ def _keep(run: Run, estimator: Any) -> None:
     if run.is_recorded:
         trained_by(run, estimator, is_own=True)
         if find(estimator) is not None:
-            weakref.finalize(estimator, run.end).atexit = False
+            recorder.end_with(estimator, run)
 
 
 @guarded
