@@ -7,7 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +226,7 @@ def heads_by_hand(lines: list[tuple[str, int, str, list[list[Any]] | None]], ses
 
 
 @pytest.fixture(scope="module")
-def write_lines(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any, Any], Store]:
+def write_lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Any, Any], Store]]:
     """A store whose sessions and ledger lines are what was said last."""
     store = Store(tmp_path_factory.mktemp("heads") / "histhooks.db")
 
@@ -247,7 +247,8 @@ def write_lines(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any, Any]
         execute("COMMIT")
         return store
 
-    return write
+    yield write
+    store.close()
 
 
 @st.composite
