@@ -66,7 +66,7 @@ def log(step): run.log({"loss": step * 1e-7, "acc": 0.25, "val_loss": 0.75, "val
 FLOW = """
 import os, sqlite3, time
 import histhooks
-from histhooks._engine import engine
+from histhooks._record.engine import engine
 def memory(): return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 run = histhooks.start_run("bench"); histhooks.flush()
 begin, step, thread_us, memories = time.perf_counter(), 0, [], []

@@ -19,11 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from histhooks._batch import Assembler
-from histhooks._gather import content_id
-from histhooks._metrics import Metric, describe
-from histhooks._store import Store
-from histhooks._time import iso
+from histhooks._base.clock import iso
+from histhooks._base.metric_names import Metric, describe
+from histhooks._collect.survey import content_id
+from histhooks._store.assembler import Assembler
+from histhooks._store.store import Store
 
 _DAY_US = 86_400 * 1_000_000
 _EPOCHS = 20

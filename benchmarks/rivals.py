@@ -41,7 +41,7 @@ RIVALS: dict[str, tuple[list[str], str, str, str]] = {
         [],
         "import histhooks; os.environ['HISTHOOKS_STORE'] = 'out/histhooks.db'",
         f"run = histhooks.start_run('bench')\ndef log(step): run.log({NUMBERS}, step=step)",
-        "run.end(); from histhooks._engine import engine; engine.finish()",
+        "run.end(); from histhooks._record.engine import engine; engine.finish()",
     ),
     "csv, flushed": (
         [],

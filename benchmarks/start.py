@@ -29,7 +29,7 @@ with histhooks.start_run("bench") as run:
     run.log({"loss": 1.0})
     histhooks.flush()
     time.sleep(float(sys.argv[1]))
-from histhooks._engine import engine
+from histhooks._record.engine import engine
 begin = time.perf_counter()
 engine.finish()
 print((time.perf_counter() - begin) * 1e3)

@@ -1,4 +1,4 @@
-"""Write ``docs/schema.md`` from ``src/histhooks/schema.sql``: ``python docs/make_schema.py``.
+"""Write ``docs/schema.md`` from ``src/histhooks/_store/schema.sql``: ``python docs/make_schema.py``.
 
 Types, keys and links are read from the database that the script builds; the meaning of a column is the comment that
 stands behind it there. Only what SQL has no place for, a sentence for each table and view, stands in this file.
@@ -11,7 +11,7 @@ import sqlite3
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SCHEMA = ROOT / "src" / "histhooks" / "schema.sql"
+SCHEMA = ROOT / "src" / "histhooks" / "_store" / "schema.sql"
 PAGE = ROOT / "docs" / "schema.md"
 
 SECTIONS = {
@@ -87,7 +87,7 @@ VIEWS = {
 INTRO = """\
 # The schema of a store
 
-Generated from `src/histhooks/schema.sql` by `python docs/make_schema.py`; a test holds it equal.
+Generated from `src/histhooks/_store/schema.sql` by `python docs/make_schema.py`; a test holds it equal.
 
 A store is one SQLite file. Every table and view below is public: read it with any SQL tool; within one major version
 names and meanings stay, and later versions only add. `PRAGMA application_id` is {application_id} (`HIST` in ASCII)

@@ -63,18 +63,18 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 def end_session() -> None:
     """End what the test recorded in this process, so that the next one begins a session and a store of its own."""
-    if "histhooks._engine" not in sys.modules:
+    if "histhooks._record.engine" not in sys.modules:
         return
     import histhooks
-    from histhooks import _messages
-    from histhooks._engine import engine
-    from histhooks._location import Settings
+    from histhooks._host import messages
+    from histhooks._host.store_location import Settings
+    from histhooks._record.engine import engine
 
     histhooks.disable()
     engine.finish("finished")
     engine.settings = Settings()
     engine.reset()
-    _messages.forget()
+    messages.forget()
 
 
 @pytest.fixture

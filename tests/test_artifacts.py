@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import histhooks
-from histhooks._artifacts import AT_ONCE, unchanged_hash
+from histhooks._collect.file_hash import AT_ONCE, unchanged_hash
 from histhooks.testing import query
 
 

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from histhooks._spool import waiting
-from histhooks._tables import COVERED as TABLES
+from histhooks._store.spools import waiting
+from histhooks._store.tables import COVERED as TABLES
 from histhooks.errors import StoreError
 from histhooks.testing import run_program
 from histhooks.verify import verify

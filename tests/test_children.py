@@ -114,7 +114,7 @@ def test_waiting_is_as_without_us(store_path: Path) -> None:
             assert ask() == plain
             assert pickle.loads(pickle.dumps(os.waitpid)) is copy.copy(os.waitpid) is before[0]
             assert repr(os.waitpid) == repr(before[0])
-        from histhooks._engine import engine
+        from histhooks._record.engine import engine
         engine.finish()
         assert [os.waitpid, os.wait, os.wait3, os.wait4, os.waitid] == before
         histhooks.autolog()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from histhooks import History
-from histhooks.history._comparing.code import state_of
+from histhooks.history.compare.code import state_of
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
@@ -196,7 +196,7 @@ def test_who_is_killed_while_git_is_asked_has_the_environment(repository: Path, 
     program = """
 import os, signal, sqlite3, time
 import histhooks
-from histhooks._engine import engine
+from histhooks._record.engine import engine
 histhooks.start_run("a")
 while True:
     histhooks.flush()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from histhooks import History, _code_files, curate
+from histhooks import History, curate
+from histhooks._collect import code_files
 from histhooks.testing import query
 from histhooks.verify import verify
 
@@ -79,7 +80,7 @@ def bytes_of(store: Path) -> bytes:
     ],
 )  # fmt: skip
 def test_settings_are_code_as_long_as_they_hold_no_records(name: str, text: str, is_data: bool) -> None:
-    assert _code_files.holds_rows(name, text) is is_data
+    assert code_files.holds_rows(name, text) is is_data
 
 
 def test_no_row_of_a_changed_or_new_table_reaches_the_store_and_code_does(repository: Path) -> None:
@@ -221,7 +222,7 @@ def old_store(repository: Path) -> Path:
     (repository / "train.py").write_text(RUN + "# changed\n")
     (repository / "data.csv").write_text(ROWS)
     program = (
-        "import histhooks._code_files as f\nf.is_table = lambda text: False\n"
+        "import histhooks._collect.code_files as f\nf.is_table = lambda text: False\n"
         "f.CODE_SUFFIXES += ('.csv',)\nexec(open('train.py').read())\n"
     )
     python(repository, "-c", program)

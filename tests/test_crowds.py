@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from histhooks._spool import waiting
+from histhooks._store.spools import waiting
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 

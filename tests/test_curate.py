@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from histhooks import History, QueryError, StoreError, curate
-from histhooks._spool import waiting
+from histhooks._store.spools import waiting
 from histhooks.export import export
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
@@ -552,7 +552,7 @@ def test_a_command_that_dies_in_the_middle_leaves_the_store_as_it_was(store_path
     program = f"""
 import os, signal
 from histhooks import curate
-from histhooks._store import Store
+from histhooks._store.store import Store
 write = Store.write
 def die(self, batch):
     write(self, batch)

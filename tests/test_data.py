@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histhooks._data import describe
+from histhooks._collect.fingerprint import describe
 
 np = pytest.importorskip("numpy")
 pd = pytest.importorskip("pandas")

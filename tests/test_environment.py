@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from histhooks import _environment
+from histhooks._collect import environment as _environment
 from histhooks.testing import query, run_program
 
 PROGRAM = """
@@ -75,7 +75,9 @@ def test_a_batch_job_is_told_by_its_number(store_path: Path) -> None:
 def test_nothing_is_gathered_on_the_thread_that_trains(store_path: Path) -> None:
     program = """
 import threading
-from histhooks import _code, _environment, _origin
+from histhooks._collect import code as _code
+from histhooks._collect import environment as _environment
+from histhooks._collect import origin
 seen = []
 def watched(module):
     gather = module.gather
@@ -83,14 +85,14 @@ def watched(module):
         seen.append((module.__name__, threading.current_thread() is threading.main_thread()))
         return gather(*args, **kwargs)
     module.gather = watching
-for module in (_code, _environment, _origin):
+for module in (_code, _environment, origin):
     watched(module)
 import histhooks
 with histhooks.start_run("a"):
     histhooks.flush()
 import time
 time.sleep(1)
-assert {name for name, _ in seen} == {"histhooks._code", "histhooks._environment", "histhooks._origin"}, seen
+assert {name for name, _ in seen} == {f"histhooks._collect.{name}" for name in ("code", "environment", "origin")}, seen
 assert not any(is_main for _, is_main in seen), seen
 """
     code, _, err = run_program(program, store_path)
@@ -113,9 +115,9 @@ def test_thread_pools_are_told_by_what_the_program_brought(store_path: Path) -> 
 def test_a_session_of_a_test_is_one_however_short_the_test_is(store_path: Path) -> None:
     Path("test_short.py").write_text(
         "import histhooks, time\n"
-        "from histhooks import _origin\n"
-        "told = _origin.gather\n"
-        "_origin.gather = lambda *args, **kwargs: (time.sleep(0.5), told(*args, **kwargs))[1]\n"
+        "from histhooks._collect import origin\n"
+        "told = origin.gather\n"
+        "origin.gather = lambda *args, **kwargs: (time.sleep(0.5), told(*args, **kwargs))[1]\n"
         "def test_short():\n"
         "    histhooks.start_run('short').end()\n"
         "def test_of_a_program(tmp_path):\n"

@@ -15,10 +15,10 @@ import pytest
 
 import histhooks
 from histhooks import recorder
-from histhooks._engine import engine
-from histhooks._exceptions import ask, in_words, is_interrupt, is_of_program, traceback_of
-from histhooks._guard import gathered, guarded
-from histhooks._vocabulary import status_of
+from histhooks._base.exceptions import ask, in_words, is_interrupt, is_of_program, traceback_of
+from histhooks._base.vocabulary import status_of
+from histhooks._host.guard import gathered, guarded
+from histhooks._record.engine import engine
 
 
 class Mute(Exception):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from histhooks import History
-from histhooks._spool import waiting
+from histhooks._store.spools import waiting
 from histhooks.errors import StoreError
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
@@ -145,7 +145,7 @@ for thread in threads: thread.join()
 def test_who_logs_faster_than_can_be_written_is_held_back_and_all_of_it_is_written(store_path: Path) -> None:
     program = """
 import histhooks
-from histhooks._engine import engine
+from histhooks._record.engine import engine
 run = histhooks.start_run("fast")
 histhooks.flush()
 most = 0
@@ -169,7 +169,7 @@ def test_a_file_that_cannot_grow_and_then_can_loses_nothing(store_path: Path) ->
     program = """
 import resource, sys, time
 import histhooks
-from histhooks._engine import engine
+from histhooks._record.engine import engine
 def limit(soft):
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
 def log(first, count):
@@ -213,7 +213,7 @@ def test_what_no_memory_is_left_for_is_dropped_and_counted(store_path: Path, log
     program = """
 import resource, time
 import histhooks
-from histhooks._entries import Line
+from histhooks._store.entries import Line
 run = histhooks.start_run("drops")
 line = Line(run, "loss", {"lr": 0.1}, None)
 histhooks.flush()

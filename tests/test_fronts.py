@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histhooks._fronts import Unfit, _watched, seam_of
-from histhooks._patching import Patches, watched_copy
+from histhooks._hooks.fronts import Unfit, _watched, seam_of
+from histhooks._hooks.patching import Patches, watched_copy
 
 seen: list[Any] = []
 
@@ -295,7 +295,7 @@ def helper(): return "helped"
 def uses(): return Model().fit(7)
 if len(sys.argv) > 2:
     sys.path.insert(0, sys.argv[2])
-    from histhooks._patching import Patches
+    from histhooks._hooks.patching import Patches
     Patches().wrap(Model, "fit", watch)
 import {0}
 with open(sys.argv[1], "wb") as file:

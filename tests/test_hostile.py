@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from histhooks import History
-from histhooks._spool import folders, waiting
+from histhooks._store.spools import folders, waiting
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 from test_faults import hear, start, tell, values
@@ -75,7 +75,7 @@ def test_a_disk_that_fills_and_empties_again_loses_nothing(small_disk: Path, mon
     program = (
         STEPS
         + """
-from histhooks._engine import engine
+from histhooks._record.engine import engine as _engine
 log(0, 1000)
 for step in range(1000, 31_000):
     run.log({"loss": float(step)}, step=step)
@@ -193,7 +193,7 @@ def test_a_writer_that_hangs_at_the_end_is_waited_for_and_then_a_spool_takes_the
     program = """
 import threading, time
 import histhooks
-from histhooks import _engine
+from histhooks._record import engine as _engine
 with histhooks.start_run("hangs") as run:
     for step in range(100):
         run.log({"loss": float(step)}, step=step)
@@ -253,7 +253,7 @@ def test_a_writer_that_stops_for_good_says_so_and_leaves_true_ends(store_path: P
     program = """
 import time
 import histhooks
-from histhooks._engine import engine
+from histhooks._record.engine import engine as _engine
 with histhooks.start_run("before") as run:
     run.log({"loss": 0.0})
 run = histhooks.start_run("open")
@@ -289,9 +289,9 @@ with histhooks.start_run("after") as run:
 def test_what_a_kept_end_refers_to_is_kept_or_left_out(store_path: Path, table: str, times: int) -> None:
     program = f"""
 import histhooks
-from histhooks import _gather
-from histhooks._batch import Assembler
-from histhooks._engine import engine
+from histhooks._collect import survey
+from histhooks._store.assembler import Assembler
+from histhooks._record.engine import engine as _engine
 left, build = {times}, Assembler.build
 def broken(self, entries):  # where there is such a content the writer stops
     global left
@@ -300,11 +300,11 @@ def broken(self, entries):  # where there is such a content the writer stops
         raise RuntimeError("a mistake of ours")
     return build(self, entries)
 Assembler.build = broken
-code = _gather.Look._code
+code = survey.Look._code
 def late(self):
     if {table!r} == "architectures": engine.writer.done.wait(30)
     code(self)
-_gather.Look._code = late
+survey.Look._code = late
 run = histhooks.start_run("open")
 histhooks.flush()
 for framework in ("one", "two"):
@@ -337,8 +337,8 @@ HANGS = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the tests themselves may run with another one
 import histhooks
-from histhooks import _engine
-from histhooks._engine import engine
+from histhooks._record import engine as _engine
+from histhooks._record.engine import engine as _engine
 run = histhooks.start_run("hangs")
 for step in range(100):
     run.log({"loss": float(step)}, step=step)
@@ -451,7 +451,7 @@ def test_a_session_that_never_got_at_its_store_is_in_a_spool_whole(store_path: P
 import signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 import histhooks
-from histhooks import _engine
+from histhooks._record import engine as _engine
 _engine._RESCUE_S = 30.0  # this machine may be a busy one
 run = histhooks.start_run("locked out")
 run.log({"loss": 1.0})
@@ -527,7 +527,7 @@ def test_in_another_pid_namespace_a_stopped_process_is_lost_and_once_continued_i
     program = """
 import os, sys, time
 import histhooks
-from histhooks import _writer
+from histhooks._record import writer as _writer
 _writer._HEARTBEAT_S = 0.2
 with histhooks.start_run("far away") as run:
     print(os.stat("/proc/self").st_ino and os.getpid(), flush=True)

@@ -3,7 +3,7 @@
 import time
 import uuid
 
-from histhooks._ids import new_id, short_id
+from histhooks._base.ids import new_id, short_id
 
 
 def test_an_identifier_is_a_uuid_of_version_7_that_holds_the_time() -> None:

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from histhooks._imports import no_longer, when_imported
+from histhooks._hooks.imports import no_longer, when_imported
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from histhooks._metrics import Metric, describe
+from histhooks._base.metric_names import Metric, describe
 from histhooks.testing import query, run_program
 
 

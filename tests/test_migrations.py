@@ -19,9 +19,9 @@ import pytest
 from click.testing import CliRunner
 
 from histhooks import History
-from histhooks._migrating import migrate_apart
-from histhooks._spool import waiting
-from histhooks._store import SCHEMA_VERSION, is_busy
+from histhooks._store.spools import waiting
+from histhooks._store.store import SCHEMA_VERSION, is_busy
+from histhooks._store.upgrade import migrate_apart
 from histhooks.cli import _doctor
 from histhooks.export import export
 from histhooks.testing import query, run_program
@@ -83,7 +83,7 @@ def assert_nothing_lost(before: Rows, path: Path) -> None:
 def assert_up_to_date(path: Path) -> None:
     """That a store is of this version, as a new one is, and that its ledger fits, whoever verifies."""
     with closing(sqlite3.connect(":memory:")) as new, closing(sqlite3.connect(path)) as db:
-        new.executescript((files("histhooks") / "schema.sql").read_text(encoding="utf-8"))
+        new.executescript((files("histhooks._store") / "schema.sql").read_text(encoding="utf-8"))
         for sql in (
             "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name",
             "SELECT migration_set, name FROM _sqlite_migrations ORDER BY id",
@@ -246,7 +246,7 @@ def test_any_number_of_processes_may_open_it_at_once(old_store: Path) -> None:
 
 OLDER = """
 import sys
-from histhooks import _store
+from histhooks._store import store as _store
 _store.SCHEMA_VERSION = 1000  # it knows of nothing later, and writes what it always wrote
 import histhooks
 with histhooks.start_run("older", params={"lr": 0.3}) as run:
@@ -294,7 +294,7 @@ def test_a_session_of_the_older_version_goes_on_in_a_store_that_is_migrated_belo
 def test_a_new_store_takes_all_that_version_1_0_wrote(old_store: Path, tmp_path: Path) -> None:
     new = tmp_path / "new.db"
     with closing(sqlite3.connect(new, isolation_level=None)) as db:
-        db.executescript((files("histhooks") / "schema.sql").read_text(encoding="utf-8"))
+        db.executescript((files("histhooks._store") / "schema.sql").read_text(encoding="utf-8"))
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("ATTACH ? AS old", (str(old_store),))
         with closing(made_old()) as old:

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histhooks._values import as_whole, dumps, flatten, key_text, loads, text_of, what_was_cut, what_was_unread
+from histhooks._base.values import as_whole, dumps, flatten, key_text, loads, text_of, what_was_cut, what_was_unread
 from histhooks.testing import query, run_program
 
 

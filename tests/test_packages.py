@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from histhooks import _packages
+from histhooks._collect import packages as _packages
 from histhooks.testing import query, run_program
 
 

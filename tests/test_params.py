@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import histhooks
-from histhooks._encoding import encoder_of
-from histhooks._ledger import canonical, digest_rows
-from histhooks._params import as_written, told_before
+from histhooks._base.encoding import encoder_of
+from histhooks._store.ledger import canonical, digest_rows
+from histhooks._store.params import as_written, told_before
 from histhooks.verify import verify
 
 plain = st.one_of(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from histhooks._patching import Patch, Patches, rebind, renew_all
+from histhooks._hooks.patching import Patch, Patches, rebind, renew_all
 
 
 @pytest.fixture

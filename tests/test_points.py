@@ -7,8 +7,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histhooks._entries import Point
-from histhooks._points import Roller, Summary
+from histhooks._store.entries import Point
+from histhooks._store.folds import Roller, Summary
 
 values = st.none() | st.floats(allow_nan=False, allow_infinity=False, width=32)
 

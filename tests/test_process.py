@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from histhooks._process import STALE_US, identity, judge
-from histhooks._time import iso, now_us
+from histhooks._base.clock import iso, now_us
+from histhooks._host.process import STALE_US, identity, judge
 
 
 def row(**changes: Any) -> dict[str, Any]:

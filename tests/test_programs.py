@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from histhooks._programs import Inquiry
+from histhooks._host.subprocesses import Inquiry
 
 
 def test_programs_run_side_by_side_and_each_answer_is_its_own(tmp_path: Path) -> None:

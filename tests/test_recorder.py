@@ -516,7 +516,7 @@ with histhooks.start_run("first") as run:
     time.sleep(0.6)
     run.log({"loss": 1.0})
 histhooks.recorder.flush()
-from histhooks._engine import engine
+from histhooks._record.engine import engine
 engine.writer._sampler.sample = lambda: 1 / 0
 with histhooks.start_run("second") as run:
     time.sleep(0.6)
@@ -736,8 +736,8 @@ def test_threads_that_add_to_an_ended_run_lose_nothing_and_close_it_behind_them(
 def test_an_ended_run_lets_go_of_all_that_recorded_it(store_path: Path) -> None:
     body = """
 import gc, histhooks, weakref
-from histhooks._batch import Series
-from histhooks._run import Run
+from histhooks._store.assembler import Series
+from histhooks._record.run import Run
 def one():
     with histhooks.start_run("short", params={"lr": 0.1}) as run:
         for step in range(3):

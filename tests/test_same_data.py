@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histhooks._data import describe, print_at
-from histhooks._run_facts import Facts
-from histhooks._same_data import KnownData
+from histhooks._collect.fingerprint import describe, print_at
+from histhooks._collect.same_data import KnownData
+from histhooks._record.run_facts import Facts
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
@@ -144,7 +144,7 @@ def test_two_data_are_one_exactly_where_their_numbers_are(one: list[Any], other:
 
 PROGRAM = """
 import numpy as np, histhooks
-from histhooks._trained import log_scored, saw
+from histhooks.integrations._estimators import log_scored, saw
 histhooks.autolog()
 rng = np.random.default_rng(0)
 X, V, NEW, PART = (rng.normal(size=(20, 3)) for _ in range(4))
@@ -216,7 +216,7 @@ def test_a_store_that_wants_a_split_of_each_metric_takes_one_without(store_path:
 def test_rows_of_the_training_data_are_no_new_data() -> None:
     import numpy as np
 
-    from histhooks._rows import Rows
+    from histhooks._collect.row_hashes import Rows
 
     random = np.random.RandomState(0)
     train, new = random.rand(100, 3), random.rand(50, 3)
@@ -268,7 +268,7 @@ MIXED = pd.DataFrame(
     ],
 )  # fmt: skip
 def test_a_part_of_training_data_of_any_kind_is_not_new_and_other_data_is(train: Any, part: Any, new: Any) -> None:
-    from histhooks._rows import Rows
+    from histhooks._collect.row_hashes import Rows
 
     rows = Rows()
     rows.add(train, None)
@@ -280,7 +280,7 @@ def test_a_part_of_training_data_of_any_kind_is_not_new_and_other_data_is(train:
 @pytest.mark.parametrize("library", ["polars", "pyarrow"])
 def test_a_part_of_a_table_of_another_library_is_not_new(library: str) -> None:
     made: Any = pytest.importorskip(library)
-    from histhooks._rows import Rows
+    from histhooks._collect.row_hashes import Rows
 
     def table(n: int, shift: float = 0.0) -> Any:
         columns = {"a": (np.arange(n) + shift).tolist(), "b": [f"text {k + shift}" for k in range(n)]}
@@ -294,7 +294,7 @@ def test_a_part_of_a_table_of_another_library_is_not_new(library: str) -> None:
 
 def test_a_part_of_a_dataset_of_tensors_is_not_new() -> None:
     torch = pytest.importorskip("torch")
-    from histhooks._rows import Rows
+    from histhooks._collect.row_hashes import Rows
 
     def dataset(X: Any, y: Any) -> Any:
         return torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(y))
@@ -307,7 +307,7 @@ def test_a_part_of_a_dataset_of_tensors_is_not_new() -> None:
 
 
 def test_of_very_many_rows_some_are_kept_which_are_the_same_wherever_they_stand() -> None:
-    from histhooks._rows import _MOST, Rows
+    from histhooks._collect.row_hashes import _MOST, Rows
 
     train = RNG.normal(size=1_000_000)
     rows = Rows()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCHEMA = (files("histhooks") / "schema.sql").read_text(encoding="utf-8")
+SCHEMA = (files("histhooks._store") / "schema.sql").read_text(encoding="utf-8")
 TIME = "2026-01-02T03:04:05.000006Z"
 
 

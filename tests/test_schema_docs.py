@@ -36,7 +36,7 @@ def test_every_table_view_and_column_is_on_the_page_with_a_meaning(make_schema: 
         for text in sections
     }
     db = sqlite3.connect(":memory:")
-    db.executescript((ROOT / "src" / "histhooks" / "schema.sql").read_text(encoding="utf-8"))
+    db.executescript((ROOT / "src" / "histhooks" / "_store" / "schema.sql").read_text(encoding="utf-8"))
     names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]
     assert sorted(shown) == sorted(names)
     for name in names:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from histhooks._secret_keys import EXEMPT_KEYS, LONG_VALUE_KEYS, SECRET_KEYS, TOKEN_OWNERS
-from histhooks._secrets import MASK, is_secret_key, mask_argv, mask_text, mask_value
+from histhooks._base.secret_keys import EXEMPT_KEYS, LONG_VALUE_KEYS, SECRET_KEYS, TOKEN_OWNERS
+from histhooks._base.secrets import MASK, is_secret_key, mask_argv, mask_text, mask_value
 
 WORD = "q8Zt" + "Xw93LmVb27Rk"
 PLANTED = [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from histhooks._secrets import is_secret_key
+from histhooks._base.secrets import is_secret_key
 
 # Each with {w} where the secret is; each secret is a word of its own.
 SHAPES = (

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from histhooks._secret_keys import LONG_VALUE_KEYS, SECRET_KEYS
-from histhooks._secret_shapes import AFTER, KEY_HINTS, SHAPES, needs
-from histhooks._secrets import mask_text, mask_value
+from histhooks._base.secret_keys import LONG_VALUE_KEYS, SECRET_KEYS
+from histhooks._base.secret_shapes import AFTER, KEY_HINTS, SHAPES, needs
+from histhooks._base.secrets import mask_text, mask_value
 from histhooks.testing import query
 from histhooks.verify import verify
 

@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from histhooks import History
-from histhooks._filesystem import is_network, kind_of
-from histhooks._spool import merge_waiting, waiting
-from histhooks._store import SCHEMA_VERSION, Store
+from histhooks._host.mounts import is_network, kind_of
+from histhooks._store.spools import merge_waiting, waiting
+from histhooks._store.store import SCHEMA_VERSION, Store
 from histhooks.cli import _doctor
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
@@ -382,22 +382,23 @@ def test_a_session_that_logs_does_not_wait_for_a_large_spool_and_the_next_brings
     program = """
 import threading
 import histhooks
-from histhooks import _spool, _writer
-_writer._SOON_S = 0.0
-_spool._STEPS = 1000
+from histhooks._store import spools
+from histhooks._record import writer
+writer._SOON_S = 0.0
+spools._STEPS = 1000
 begins, logged = threading.Event(), threading.Event()
-look = _writer.Writer._look_after_others
+look = writer.Writer._look_after_others
 def watched(self):
     begins.set()
     logged.wait(60)
     look(self)
-_writer.Writer._look_after_others = watched
+writer.Writer._look_after_others = watched
 with histhooks.start_run("near") as run:
     begins.wait(60)
     run.log({"loss": 1.0})
     logged.set()
     histhooks.flush()
-    print(len(_spool.waiting(histhooks._engine.engine.writer.path)))
+    print(len(spools.waiting(histhooks._record.engine.engine.writer.path)))
 """
     code, out, err = run_program(program, store_path)
     assert (code, out) == (0, "1\n"), err

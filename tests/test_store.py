@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import histhooks
-from histhooks._connection import Unwritable
-from histhooks._location import find_store, keep_out_of_git, project_name, store_path
-from histhooks._marks import APPLICATION_ID
-from histhooks._spool import merge_waiting
-from histhooks._store import HEADS, SCHEMA_VERSION, Store, check
+from histhooks._host.store_location import find_store, keep_out_of_git, project_name, store_path
+from histhooks._store.connection import Unwritable
+from histhooks._store.spools import merge_waiting
+from histhooks._store.stamp import APPLICATION_ID
+from histhooks._store.store import HEADS, SCHEMA_VERSION, Store, check
 from histhooks.testing import query
 from histhooks.verify import verify
 
@@ -34,7 +34,7 @@ def test_an_old_store_is_brought_up_to_date_in_a_process_of_its_own(tmp_path: Pa
     program = f"""
 import sys
 from pathlib import Path
-from histhooks._store import Store
+from histhooks._store.store import Store
 Store(Path({str(path)!r})).close()
 heavy = {{"sqlite_utils", "numpy", "pandas"}} & set(sys.modules)
 assert not heavy, heavy

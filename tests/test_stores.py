@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from histhooks._stores import known_stores, remember
+from histhooks._store.known_stores import known_stores, remember
 
 PROGRAM = "import histhooks; histhooks.start_run('a').end()"
 

@@ -5,13 +5,13 @@ from importlib import resources
 
 import pytest
 
-from histhooks._tables import COVERED, FOLDS, TABLES, of_kind
+from histhooks._store.tables import COVERED, FOLDS, TABLES, of_kind
 
 
 @pytest.fixture(scope="module")
 def schema() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
-    connection.executescript(resources.files("histhooks").joinpath("schema.sql").read_text(encoding="utf-8"))
+    connection.executescript(resources.files("histhooks._store").joinpath("schema.sql").read_text(encoding="utf-8"))
     return connection
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from histhooks import History, QueryError, StoreError
-from histhooks._store import SCHEMA_VERSION
-from histhooks._tables import COVERED as TABLES
+from histhooks._store.store import SCHEMA_VERSION
+from histhooks._store.tables import COVERED as TABLES
 from histhooks.testing import query
 from histhooks.verify import verify
 
@@ -216,7 +216,7 @@ def may_lack_rights() -> bool:
 
 LIVE = """
 import sys, histhooks
-from histhooks._engine import engine
+from histhooks._record.engine import engine
 with histhooks.start_run("live") as run:
     run.log({"loss": 1.0})
     histhooks.recorder.note_capture("thing", "failed", "it was not there", run=run)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from histhooks import _randomness as _randomness  # registers what each run records of the generators
-from histhooks._location import fix_named_store, working_folder
-from histhooks._version import __version__
+from histhooks._base.version import __version__
+from histhooks._host.store_location import fix_named_store, working_folder
+from histhooks._record import seeds as seeds  # registers what each run records of the generators
 from histhooks.errors import HisthooksError, NotApplicable, QueryError, StoreError
 from histhooks.recorder import Run, current_run, flush, log, paused, start_run
 
@@ -74,8 +74,9 @@ def autolog(
     NotApplicable
         Where a framework that was asked for by name cannot be recorded here.
     """
-    from histhooks import _children, integrations
-    from histhooks._engine import engine
+    from histhooks import integrations
+    from histhooks._record import children
+    from histhooks._record.engine import engine
 
     fix_named_store()
     settings = engine.settings
@@ -89,17 +90,18 @@ def autolog(
     settings.tags = {**settings.tags, **(tags or {})}
     settings.splits = {**settings.splits, **(splits or {})}
     integrations.enable(*frameworks)
-    _children.watch(engine.store_or_default, stays=True)
+    children.watch(engine.store_or_default, stays=True)
 
 
 def disable() -> None:
     """Put the frameworks' own functions back; what is being recorded goes on to its end."""
-    from histhooks import _children, integrations
-    from histhooks._engine import engine
+    from histhooks import integrations
+    from histhooks._record import children
+    from histhooks._record.engine import engine
 
     integrations.disable_all()
     if engine.writer is None or engine.ended:
-        _children.unwatch(is_all=True)
+        children.unwatch(is_all=True)
 
 
 def __getattr__(name: str) -> Any:

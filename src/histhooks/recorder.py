@@ -13,17 +13,17 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from histhooks import _sources
-from histhooks._call_site import call_site
-from histhooks._current import current, in_task, is_paused
-from histhooks._engine import engine, rank
-from histhooks._entries import capture_entry, state_entry
-from histhooks._guard import gathered
-from histhooks._location import is_strict, project_name
-from histhooks._messages import warn_once
-from histhooks._run import Run
-from histhooks._secrets import mask_text
-from histhooks._values import key_text
+from histhooks._base.call_site import call_site
+from histhooks._base.secrets import mask_text
+from histhooks._base.values import key_text
+from histhooks._collect import sources
+from histhooks._host.guard import gathered
+from histhooks._host.messages import warn_once
+from histhooks._host.store_location import is_strict, project_name
+from histhooks._record.current import current, in_task, is_paused
+from histhooks._record.engine import engine, rank
+from histhooks._record.run import Run
+from histhooks._store.entries import capture_entry, state_entry
 
 __all__ = [
     "Run",
@@ -200,7 +200,7 @@ def open_run(
     }
     run = Run(engine, row, is_implicit=implicit)
     try:
-        _sources.saw(sys._getframe(1))
+        sources.saw(sys._getframe(1))
         if kind != "candidate":
             for begin in engine.at_run_start:
                 gathered(run, "random states", begin, run)

@@ -170,7 +170,7 @@ def check_functions_stay_functions(case: Case) -> None:
     body = f"""
 import functools, importlib, inspect, pickle, types
 import histhooks
-from histhooks._patching import all_patches
+from histhooks._hooks.patching import all_patches
 CODE = (
     "co_varnames co_argcount co_posonlyargcount co_kwonlyargcount co_nlocals co_flags co_name co_qualname co_filename"
     " co_firstlineno co_freevars"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import histhooks
-from histhooks import _origin
+from histhooks._collect import origin
 from histhooks.cli._common import sparkline
 
 LONG = "a_rather_long_name_of_a_run·XGBRegressor"
@@ -110,18 +110,18 @@ def test_sparklines_show_gaps_and_constants() -> None:
 
 
 def test_git_names_the_author_as_git_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HISTHOOKS_ACTOR", *_origin._CI_ACTORS):
+    for name in ("HISTHOOKS_ACTOR", *origin._CI_ACTORS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     subprocess.run(["git", "init", "-q"], check=True)
     subprocess.run(["git", "config", "user.email", "bob@example.com"], check=True)
-    assert _origin.actor() == ("bob@example.com", "git")
+    assert origin.actor() == ("bob@example.com", "git")
     subprocess.run(["git", "config", "author.email", "cleo@example.com"], check=True)
-    assert _origin.actor() == ("cleo@example.com", "git")
+    assert origin.actor() == ("cleo@example.com", "git")
     monkeypatch.setenv("GIT_AUTHOR_EMAIL", "ann@example.com")
-    assert _origin.actor() == ("ann@example.com", "git")
+    assert origin.actor() == ("ann@example.com", "git")
     monkeypatch.setenv("HISTHOOKS_ACTOR", "dora")
-    assert _origin.actor() == ("dora", "HISTHOOKS_ACTOR")
+    assert origin.actor() == ("dora", "HISTHOOKS_ACTOR")
 
 
 def test_completion_loads_compinit_and_offers_files_to_run() -> None:
@@ -137,7 +137,7 @@ def test_completion_loads_compinit_and_offers_files_to_run() -> None:
 
 def test_epochs_stand_as_the_host_prints_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from histhooks.cli._metrics import _print_table
-    from histhooks.history._curves.thinning import find_series, read_points
+    from histhooks.history.curves.thinning import find_series, read_points
     from histhooks.recorder import open_run
 
     histhooks.autolog("torch", store=tmp_path / "a.db")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from histhooks._spool import waiting
+from histhooks._store.spools import waiting
 from histhooks.testing import query
 from histhooks.verify import verify
 
@@ -229,18 +229,18 @@ def test_what_a_writer_that_hung_left_in_a_spool_comes_home_before_the_end_is_to
     program = """
 import sys
 import histhooks
-from histhooks import _engine
+from histhooks._record import engine
 with histhooks.start_run("hangs") as run:
     for step in range(100):
         run.log({"loss": float(step)}, step=step)
     histhooks.flush()
-    _engine.engine.event("odd", "in the store", run_id=run.id)
+    engine.engine.event("odd", "in the store", run_id=run.id)
     histhooks.flush()
-    _engine.engine.writer.lock.acquire()  # as where a system call for the file never comes back
+    engine.engine.writer.lock.acquire()  # as where a system call for the file never comes back
     for step in range(100, 200):
         run.log({"loss": float(step)}, step=step)
-finish = _engine.engine.finish
-_engine.engine.finish = lambda: finish(timeout_s=1.0)
+finish = engine.engine.finish
+engine.engine.finish = lambda: finish(timeout_s=1.0)
 print("in vain", file=sys.stderr)
 sys.exit(3)
 """
@@ -254,9 +254,9 @@ sys.exit(3)
 
 
 def test_a_process_that_ended_before_its_first_commit_is_no_error(store: Path) -> None:
-    program = "import os, histhooks\nfrom histhooks import _gather\n"
+    program = "import os, histhooks\nfrom histhooks._collect import survey\n"
     program += (
-        "_gather.session_facts = lambda *args, **kwargs: os._exit(4)\nhisthooks.start_run('a')\nhisthooks.flush()\n"
+        "survey.session_facts = lambda *args, **kwargs: os._exit(4)\nhisthooks.start_run('a')\nhisthooks.flush()\n"
     )
     Path("early.py").write_text(program)
     done = run(*RUN, "early.py")

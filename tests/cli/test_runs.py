@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import histhooks
-from histhooks.cli import _table
+from histhooks._views import table
 
 PROGRAM = """
 import histhooks
@@ -129,7 +129,7 @@ def test_no_line_is_wider_than_the_terminal(store: Path, width: int) -> None:
         _, out, _ = ask("runs", str(store), *words, width=width, project="demo")
         for line in out.splitlines()[:-1]:
             if not line.startswith(("  ×", "  1 of other")) and " in /" not in line:
-                assert _table.cells(line) <= max(width, 58), line
+                assert table.cells(line) <= max(width, 58), line
         assert "sweep" in out
 
 
@@ -249,16 +249,16 @@ def test_json_is_a_list_of_runs_and_csv_has_a_column_for_all(store: Path) -> Non
 
 
 def test_a_table_cuts_what_is_long_and_drops_what_matters_less() -> None:
-    columns = [_table.Column("A"), _table.Column("B", least=4), _table.Column("C", rank=1), _table.Column("D", rank=2)]
-    rows = [[_table.Cell(text) for text in ("id", "a long name", "ccc", "dddd")]]
-    assert _table.lines(columns, rows, 40) == ["A   B            C    D", "id  a long name  ccc  dddd"]
-    assert _table.lines(columns, rows, 24)[1] == "id  a long n…  ccc  dddd"
-    assert _table.lines(columns, rows, 14)[1] == "id  a lo…  ccc"
-    assert _table.lines(columns, rows, 9)[1] == "id  a lo…"
-    assert _table.lines([_table.Column("A"), _table.Column("B")], [[_table.Cell("a"), _table.Cell("")]], 80) == [
+    columns = [table.Column("A"), table.Column("B", least=4), table.Column("C", rank=1), table.Column("D", rank=2)]
+    rows = [[table.Cell(text) for text in ("id", "a long name", "ccc", "dddd")]]
+    assert table.lines(columns, rows, 40) == ["A   B            C    D", "id  a long name  ccc  dddd"]
+    assert table.lines(columns, rows, 24)[1] == "id  a long n…  ccc  dddd"
+    assert table.lines(columns, rows, 14)[1] == "id  a lo…  ccc"
+    assert table.lines(columns, rows, 9)[1] == "id  a lo…"
+    assert table.lines([table.Column("A"), table.Column("B")], [[table.Cell("a"), table.Cell("")]], 80) == [
         "A",
         "a",
     ]
-    assert _table.cells("模型") == 4
-    assert _table.cut("模型模型", 5) == "模型…"
-    assert _table.lines([_table.Column("A")], [[_table.Cell("a\x1b[2Jb\nc")]], 80)[1] == "a [2Jb c"
+    assert table.cells("模型") == 4
+    assert table.cut("模型模型", 5) == "模型…"
+    assert table.lines([table.Column("A")], [[table.Cell("a\x1b[2Jb\nc")]], 80)[1] == "a [2Jb c"

@@ -94,7 +94,7 @@ def test_the_store_beside_the_file_is_asked_where_there_is_none_here(
 
 
 def test_a_file_of_a_size_that_nobody_recorded_is_not_read(folder: Path) -> None:
-    from histhooks.history._asking.whence import whence
+    from histhooks.history.query.whence import whence
 
     with histhooks.History(folder / "histhooks.db") as history:
         seen: list[int] = []

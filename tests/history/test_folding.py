@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import histhooks
-from histhooks._time import iso
-from histhooks.history._asking.folding import FOLD_FROM, LOOP_FROM, Row, fold
-from histhooks.history._asking.listing import build
+from histhooks._base.clock import iso
+from histhooks.history.query.folding import FOLD_FROM, LOOP_FROM, Row, fold
+from histhooks.history.query.listing import build
 
-SCHEMA = (files("histhooks") / "schema.sql").read_text(encoding="utf-8")
+SCHEMA = (files("histhooks._store") / "schema.sql").read_text(encoding="utf-8")
 START = 1_790_000_000_000_000
 
 

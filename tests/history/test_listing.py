@@ -15,8 +15,8 @@ import pytest
 
 import histhooks
 from histhooks.errors import QueryError
-from histhooks.history._asking.listing import params_of, results_of, summaries_of, tags_of
-from histhooks.history._asking.moments import moment, span_s
+from histhooks.history.query.listing import params_of, results_of, summaries_of, tags_of
+from histhooks.history.query.moments import moment, span_s
 
 PROGRAM = """
 import histhooks

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import histhooks
 from histhooks import History, QueryError
-from histhooks.history._curves.thinning import Point, find_series, part_size, read_points, thin, thinned
+from histhooks.history.curves.thinning import Point, find_series, part_size, read_points, thin, thinned
 from histhooks.testing import run_program
 
 NAN, INF = math.nan, math.inf

@@ -354,7 +354,7 @@ import torch, pandas
 from keras.src.trainers.data_adapters.array_slicing import train_validation_split
 given = {make}
 build().fit(*given, epochs=1, verbose=0, validation_split=0.15)
-from histhooks._data import describe
+from histhooks._collect.fingerprint import describe
 parts = train_validation_split((x, y), validation_split=0.15)
 print(json.dumps([[len(part[0]), describe(*part)["content_hash"]] for part in parts]))
 """

@@ -14,7 +14,7 @@ from histhooks.testing import query, run_program
 OUTSIDE = """
 import another_framework
 from histhooks import recorder
-from histhooks._patching import Patches
+from histhooks._hooks.patching import Patches
 from histhooks.integrations import Integration
 
 patches = Patches()

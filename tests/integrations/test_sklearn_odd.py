@@ -324,7 +324,7 @@ def test_ctrl_c_wherever_python_looks_for_it_in_a_hook_ends_the_run_and_is_not_l
     body = f"""
 import dis, gc, sys
 from histhooks import recorder
-from histhooks._engine import engine
+from histhooks._record.engine import engine
 LOOKS = ("JUMP_BACKWARD", "RESUME")  # and after a call of C
 n, at, before = 0, 0, None
 def look(frame, event, arg):

@@ -195,9 +195,9 @@ print(first.score(X, y), second.score(X, y))
 gone = weakref.ref(first)
 del first; gc.collect()
 assert gone() is None
-from histhooks import _trained
+from histhooks.integrations import _estimators
 del second; gc.collect()
-assert not _trained._trained
+assert not _estimators._trained
 before = set(vars(model().fit(X, y)))
 fitted = model().fit(X, y)
 fitted.score(X, y)

@@ -513,7 +513,7 @@ def test_the_content_of_data_in_memory_is_told_by_its_hash() -> None:
     import torch
     from torch.utils.data import Subset, TensorDataset, random_split
 
-    from histhooks._data import describe
+    from histhooks._collect.fingerprint import describe
 
     x, y = torch.arange(40.0).reshape(20, 2), torch.arange(20)
     data = TensorDataset(x, y)

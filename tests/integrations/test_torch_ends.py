@@ -291,8 +291,8 @@ for cell in cells:
 def test_numbers_on_their_way_keep_their_order_and_what_must_not_overtake_them() -> None:
     import torch
 
-    from histhooks._device import OnDevice, Reading, Waiting
-    from histhooks._run import Run
+    from histhooks._record.device_readings import OnDevice, Reading, Waiting
+    from histhooks._record.run import Run
 
     class Slow(OnDevice):
         """A number whose arrival the test decides; a CPU tensor has no event."""

@@ -239,7 +239,7 @@ steps(4, net, optimizer, seen)
     "a name that the program logs itself": """
 steps(4, net, optimizer, seen)
 recorder.current_run()
-loop, = [run for run in histhooks._engine.engine.live.values()]
+loop, = [run for run in histhooks._record.engine.engine.live.values()]
 at = seen.step
 loop.log({"loss": 100.0}, step=at)
 late = Seen()
@@ -328,13 +328,13 @@ assert not is_short()
 
 def test_a_step_on_the_short_way_never_fails_with_its_record(store_path: Path) -> None:
     body = """
-from histhooks._engine import engine
+from histhooks._record.engine import engine
 from histhooks.integrations.torch._state import thread
 net, optimizer = made()
 steps(4, net, optimizer, Seen())
 histhooks.flush()
 run, steady = histhooks.current_run(), thread.here.steady
-from histhooks._run import _late
+from histhooks._record.run import _late
 put, run._append = run._append, _late  # as where another thread ends the run in this moment
 steps(1, net, optimizer, Seen())
 assert thread.here.steady is steady

@@ -8,7 +8,7 @@ from importlib import import_module
 
 import click
 
-from histhooks._location import is_strict
+from histhooks._host.store_location import is_strict
 from histhooks.errors import HisthooksError
 
 # Verb: its module and its line in the list of verbs, which a test holds to its help. In the order of a first day.
@@ -132,8 +132,8 @@ def main() -> None:
 
 def _prepare_output() -> None:
     """Let output be any encoding, a file or nothing at all; what a program reads is cut nowhere."""
-    from histhooks._text import cut_nothing
-    from histhooks.cli._table import is_endless
+    from histhooks._base.text import cut_nothing
+    from histhooks._views.table import is_endless
 
     if sys.stdout is None:  # closed before this began
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, to the end of the process

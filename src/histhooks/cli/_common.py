@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from histhooks._text import finite, is_flat, number, plain, seconds, size, value_text, when
+from histhooks._base.text import finite, is_flat, number, plain, seconds, size, value_text, when
 
 __all__ = ["number", "plain", "seconds", "size", "value_text", "when"]
 
@@ -71,7 +71,7 @@ def console() -> Console:
     """The terminal."""
     from rich.console import Console
 
-    from histhooks.cli._table import width
+    from histhooks._views.table import width
 
     class Ours(Console):
         def on_broken_pipe(self) -> None:

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from histhooks._ids import short_id
-from histhooks._metrics import describe
+from histhooks._base.ids import short_id
+from histhooks._base.metric_names import describe
+from histhooks._views.table import is_endless
 from histhooks.cli import _common as common
-from histhooks.cli._table import is_endless
-from histhooks.history._comparing.outputs import is_clock
+from histhooks.history.compare.outputs import is_clock
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
     from histhooks.history import History, RunRecord
-    from histhooks.history._comparing.comparison import Column, Comparison
+    from histhooks.history.compare.comparison import Column, Comparison
 
 _WIDE = 22  # of one cell, where there is an end
 

@@ -106,14 +106,14 @@ class _Value(_FromStore):
 
     def offer(self, history: History, words: tuple[str, ...], incomplete: str) -> list[CompletionItem]:
         if self._name == "order_by":
-            from histhooks.history._asking.fields import COLUMNS, Names, written
+            from histhooks.history.query.fields import COLUMNS, Names, written
 
             names = Names(history)
             sign = "-" if incomplete.startswith("-") else ""
             params = [written("params", name) for name in names.of("params")]
             return _items([sign + name for name in (*names.of("metrics"), *params, *COLUMNS)], incomplete)
         if self._name in ("status", "kind"):
-            from histhooks.history._asking.where import KINDS, STATUSES
+            from histhooks.history.query.where import KINDS, STATUSES
 
             return _items(STATUSES if self._name == "status" else KINDS, incomplete)
         rows = history.sql(f"{_OPTIONS[self._name]} LIMIT 1000")

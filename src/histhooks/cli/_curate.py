@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from histhooks._ids import short_id
+from histhooks._base.ids import short_id
 from histhooks.cli import _common as common
 
 if TYPE_CHECKING:

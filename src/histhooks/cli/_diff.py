@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from histhooks._ids import short_id
+from histhooks._base.ids import short_id
 from histhooks.cli import _common as common
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from histhooks.history._comparing.change import Change
-    from histhooks.history._comparing.differences import Differences, Part
+    from histhooks.history.compare.change import Change
+    from histhooks.history.compare.differences import Differences, Part
 
 _FEW, _PATCH_LINES = 24, 40
 _CURVE = ("last", "best", "mean", "points", "not_finite", "first", "min", "max")

@@ -73,7 +73,7 @@ def _try(name: str, **variables: str) -> str:
 
 def _schema(version: int) -> str:
     """The version of a store, and what becomes of one that is old."""
-    from histhooks._store import SCHEMA_VERSION
+    from histhooks._store.store import SCHEMA_VERSION
 
     told, ours = (f"{number // 1000}.{number % 1000}" for number in (version, SCHEMA_VERSION))
     return told if version >= SCHEMA_VERSION else f"{told}, which the next session that records here brings to {ours}"
@@ -85,13 +85,13 @@ def _examine(store: str | None) -> dict[str, Any]:
     import sqlite3
     from importlib import metadata
 
-    from histhooks import _spool as spools
-    from histhooks._location import is_off, store_path
-    from histhooks._stores import known_stores
-    from histhooks._version import __version__
+    from histhooks._base.version import __version__
+    from histhooks._host.store_location import is_off, store_path
+    from histhooks._store import spools as spools
+    from histhooks._store.known_stores import known_stores
     from histhooks.errors import HisthooksError
     from histhooks.history import History
-    from histhooks.history._asking.fields import STATUS
+    from histhooks.history.query.fields import STATUS
 
     path = store_path(store)
     problems: list[str] = []

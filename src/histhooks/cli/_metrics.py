@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from histhooks._views import run_words as facts
 from histhooks.cli import _common as common
-from histhooks.history import _facts as facts
 
 if TYPE_CHECKING:
     from histhooks.history import History, RunRecord
-    from histhooks.history._curves.thinning import Found, Point
+    from histhooks.history.curves.thinning import Found, Point
 
 _COLUMNS = ("name", "step", "epoch", "time", "value")
 
@@ -55,7 +55,7 @@ def metrics(words: tuple[str, ...], store: str | None, as_csv: bool, as_json: bo
 
 def _series(history: History, run: RunRecord, names: tuple[str, ...]) -> list[Found]:
     """The series that are meant, each once, in the order in which they were asked for."""
-    from histhooks.history._curves.thinning import find_series, matching
+    from histhooks.history.curves.thinning import find_series, matching
 
     known = [summary["name"] for summary in run.summaries]
     chosen = matching(names, known) if names else known
@@ -65,8 +65,8 @@ def _series(history: History, run: RunRecord, names: tuple[str, ...]) -> list[Fo
 def _points(
     history: History, found: Found, from_step: int | None, to_step: int | None, last: int | None, thin: int | None
 ) -> Iterable[Point]:
-    from histhooks.history._curves.thinning import part_size, read_points, thinned
-    from histhooks.history._curves.thinning import thin as thin_series
+    from histhooks.history.curves.thinning import part_size, read_points, thinned
+    from histhooks.history.curves.thinning import thin as thin_series
 
     is_part = not (from_step is last is to_step is None)
     if thin is None:
@@ -82,7 +82,7 @@ def _points(
 
 
 def _cells(series: Found, point: Point) -> tuple[Any, ...]:
-    from histhooks._time import iso
+    from histhooks._base.clock import iso
 
     return series.name, point.step, "" if point.epoch is None else point.epoch, iso(point.time), repr(point.value)
 
@@ -105,7 +105,7 @@ def _print_table(run: RunRecord, found: list[Found], rows: Iterator[tuple[Found,
     if not found:
         click.echo("the run has no metrics")
         return
-    from histhooks._time import iso
+    from histhooks._base.clock import iso
 
     width = max(4, *(len(series.name) for series in found))
     click.echo(f"{'METRIC':<{width}}  {'STEP':>9}  {'EPOCH':>6}  {'TIME':<19}  VALUE")

@@ -58,7 +58,7 @@ def plot(words: tuple[str, ...], store: str | None, as_json: bool, output: str |
 def split_words(history: History, words: tuple[str, ...]) -> tuple[list[RunRecord], list[str]]:
     """Which of the words are runs: those at the start that mean one, and are no metric of a run before them."""
     from histhooks.errors import QueryError
-    from histhooks.history._curves.thinning import matching
+    from histhooks.history.curves.thinning import matching
 
     runs: list[RunRecord] = []
     known: list[str] = []

@@ -23,9 +23,9 @@ from types import FrameType
 
 import click
 
-from histhooks import _supervised
-from histhooks._location import is_off, user_folder
-from histhooks._messages import is_quiet
+from histhooks._host.messages import is_quiet
+from histhooks._host.store_location import is_off, user_folder
+from histhooks._record import conclude
 
 _WITH_VALUE = ("--store", "--project", "--group")
 _LINES = 200
@@ -258,13 +258,13 @@ def _conclude(folder: Path, pid: int, code: int, stderr: str) -> None:
 
     from histhooks.errors import HisthooksError
 
-    sessions = _supervised.told(folder)
+    sessions = conclude.told(folder)
     if not sessions and not is_quiet() and not is_off():
-        click.echo(f"histhooks: nothing was recorded: {_supervised.why_nothing(folder)}", err=True)
-    ends = {**_supervised.ends(folder), pid: (code, None) if code >= 0 else (None, -code)}
+        click.echo(f"histhooks: nothing was recorded: {conclude.why_nothing(folder)}", err=True)
+    ends = {**conclude.ends(folder), pid: (code, None) if code >= 0 else (None, -code)}
     for session in sessions:
         try:
-            _supervised.conclude(session, *ends.get(session.pid, (None, None)), stderr)
+            conclude.conclude(session, *ends.get(session.pid, (None, None)), stderr)
         except (sqlite3.Error, HisthooksError, OSError) as error:
             click.echo(f"histhooks: how it ended was not recorded: {error}", err=True)
 

@@ -13,7 +13,7 @@ import click
 from histhooks.cli import _common as common
 
 if TYPE_CHECKING:
-    from histhooks.cli._runs_table import Line
+    from histhooks._views.run_table import Line
     from histhooks.history import History, RunRecord
 
 _FILTERS = ("project", "framework", "status", "kind", "group", "job", "since", "until", "where")
@@ -74,14 +74,14 @@ def runs(words: tuple[str, ...], store: str | None, **options: Any) -> None:
 
 def _project_here(history: History) -> dict[str, Any]:
     """The project that recording would use here, where the store has runs of it."""
-    from histhooks._location import project_name
+    from histhooks._host.store_location import project_name
 
     name = project_name()
     return {"project": name} if history.sql("SELECT 1 FROM runs WHERE project = ? LIMIT 1", name) else {}
 
 
 def _query(history: History, asked: dict[str, Any], options: dict[str, Any], **more: Any) -> Any:
-    from histhooks.history._asking.listing import build
+    from histhooks.history.query.listing import build
 
     # Candidates are always inside a search: who asks for them means those.
     is_nested = None if asked.get("kind") == "candidate" else False
@@ -107,9 +107,9 @@ def _found(history: History, asked: dict[str, Any], options: dict[str, Any]) -> 
 
 
 def _lines(history: History, asked: dict[str, Any], options: dict[str, Any]) -> list[Line]:
-    from histhooks.cli._runs_table import Line, line_of
+    from histhooks._views.run_table import Line, line_of
     from histhooks.history import RunRecord
-    from histhooks.history._asking.folding import fold
+    from histhooks.history.query.folding import fold
 
     if options["order_by"] or options["reverse"] or options["unfold"]:
         return _with_children(history, [line_of(run) for run in _outer(history, asked, options)], options)
@@ -140,7 +140,7 @@ def _outer(history: History, asked: dict[str, Any], options: dict[str, Any]) -> 
 
 def _records(history: History, ids: list[str]) -> dict[str, RunRecord]:
     from histhooks.history import RunRecord
-    from histhooks.history._asking.listing import rows_of
+    from histhooks.history.query.listing import rows_of
 
     rows = rows_of(history, "SELECT * FROM runs WHERE id IN {}", ids)
     return {row["id"]: RunRecord(history, row) for row in rows}
@@ -148,9 +148,9 @@ def _records(history: History, ids: list[str]) -> dict[str, RunRecord]:
 
 def _with_children(history: History, shown: list[Line], options: dict[str, Any]) -> list[Line]:
     """Put the runs inside others under them, level by level: one query for each level."""
-    from histhooks.cli._runs_table import line_of
+    from histhooks._views.run_table import line_of
     from histhooks.history import RunRecord
-    from histhooks.history._asking.listing import rows_of
+    from histhooks.history.query.listing import rows_of
 
     if not (options["children"] or options["is_all"]):
         return shown
@@ -177,23 +177,24 @@ def _with_children(history: History, shown: list[Line], options: dict[str, Any])
 
 
 def _print(history: History, shown: list[Line], options: dict[str, Any]) -> None:
-    from histhooks.cli import _runs_table, _table
+    from histhooks._views import run_table
+    from histhooks._views import table as _table
 
     if not shown:
         return
     metric, param = _sorted_by(history, options["order_by"])
-    details = _runs_table.details_of(history, shown, metric, param)
+    details = run_table.details_of(history, shown, metric, param)
     if options["children"] or options["is_all"]:
         whole = {line.run.parent_id for line in shown}
         details.inside = {i: n for i, n in details.inside.items() if i not in whole or n > _FEW_CHILDREN}
-    columns, rows = _runs_table.table(history, shown, details)
+    columns, rows = run_table.table(history, shown, details)
     for line in _table.lines(columns, rows, _table.width()):
         click.echo(line, color=True)
 
 
 def _sorted_by(history: History, order_by: str | None) -> tuple[str | None, str | None]:
     """The metric, or the param, that the rows are sorted by."""
-    from histhooks.history._asking.fields import Names, split
+    from histhooks.history.query.fields import Names, split
 
     if order_by is None:
         return None, None
@@ -250,7 +251,7 @@ def _reasons(history: History, asked: dict[str, Any]) -> list[str]:
 
 
 def _data(found: list[RunRecord], history: History, *, as_csv: bool) -> None:
-    from histhooks.history._asking.listing import params_of, results_of, summaries_of, tags_of
+    from histhooks.history.query.listing import params_of, results_of, summaries_of, tags_of
 
     ids = [run.id for run in found]
     summaries, params = summaries_of(history, ids), params_of(history, ids)
@@ -305,12 +306,13 @@ def _json(value: Any) -> str | None:
 
 def table(found: list[RunRecord]) -> None:
     """Print runs, a line each."""
-    from histhooks.cli import _runs_table, _table
+    from histhooks._views import run_table
+    from histhooks._views import table as _table
 
     if not found:
         return
     history = found[0].history
-    shown = [_runs_table.line_of(run) for run in found]
-    columns, rows = _runs_table.table(history, shown, _runs_table.details_of(history, shown))
+    shown = [run_table.line_of(run) for run in found]
+    columns, rows = run_table.table(history, shown, run_table.details_of(history, shown))
     for line in _table.lines(columns, rows, _table.width()):
         click.echo(line, color=True)

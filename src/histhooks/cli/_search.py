@@ -9,7 +9,7 @@ import click
 from histhooks.cli import _common as common
 
 if TYPE_CHECKING:
-    from histhooks.history._asking.search import Found
+    from histhooks.history.query.search import Found
 
 _FEW = 5
 
@@ -57,21 +57,21 @@ def _plain(one: Found) -> dict[str, Any]:
 
 
 def _print(found: list[Found], text: str) -> None:
-    from histhooks._ids import short_id
-    from histhooks.cli import _table
-    from histhooks.history._asking.search import pattern_of
+    from histhooks._base.ids import short_id
+    from histhooks._views import table
+    from histhooks.history.query.search import pattern_of
 
-    pattern, room = pattern_of(text), _table.width()
+    pattern, room = pattern_of(text), table.width()
     for one in found:
         run = one.run
-        name = _table.cut(run.name, max(10, room - 40))
-        status = _table.styled(run.status, run.status)
+        name = table.cut(run.name, max(10, room - 40))
+        status = table.styled(run.status, run.status)
         click.echo(
-            f"{_table.styled(short_id(run.id), 'bold')}  {name}  {status}  {common.when(run.started_at)}", color=True
+            f"{table.styled(short_id(run.id), 'bold')}  {name}  {status}  {common.when(run.started_at)}", color=True
         )
         for hit in one.hits[:_FEW]:
-            line = _table.cut(f"  {hit.what:9} {_printable(hit.text)}", room)
-            click.echo(pattern.sub(lambda part: _table.styled(part[0], "hit"), line), color=True)
+            line = table.cut(f"  {hit.what:9} {_printable(hit.text)}", room)
+            click.echo(pattern.sub(lambda part: table.styled(part[0], "hit"), line), color=True)
         if len(one.hits) > _FEW:
             click.echo(f"  and {len(one.hits) - _FEW} more")
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from histhooks._ids import short_id
+from histhooks._base.ids import short_id
+from histhooks._views import run_words as facts
+from histhooks._views.table import Cell, Column, cut, is_endless, lines, width
 from histhooks.cli import _common as common
-from histhooks.cli._table import Cell, Column, cut, is_endless, lines, width
-from histhooks.history import _facts as facts
-from histhooks.history._asking.listing import beyond_of
 from histhooks.history._best import best_of, main_of, mean_of_folds
 from histhooks.history._outcomes import outcomes_of
+from histhooks.history.query.listing import beyond_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -328,7 +328,7 @@ def _code(run: RunRecord) -> None:
     """The patch that leads from the commit to the code that ran, its sources and cells; what it lacks, on stderr."""
     import difflib
 
-    from histhooks.history._comparing.code import as_script, lacking
+    from histhooks.history.compare.code import as_script, lacking
 
     code, diff, sources, cells = run.code, run.code_diff, run.sources, run.cells
     has_commit = code is not None and code["commit_hash"] is not None

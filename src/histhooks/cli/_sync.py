@@ -15,8 +15,8 @@ def sync(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
     """Merge the spools of sessions that have ended into their store. Those that still record stay where they are."""
     import sqlite3
 
-    from histhooks._spool import merge_waiting, waiting
-    from histhooks._store import Store
+    from histhooks._store.spools import merge_waiting, waiting
+    from histhooks._store.store import Store
     from histhooks.errors import StoreError
     from histhooks.history._opening import locate
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from histhooks._text import finite
+from histhooks._base.text import finite
+from histhooks._views import run_words as facts
 from histhooks.cli import _common as common
-from histhooks.history import _facts as facts
 from histhooks.history._best import best_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from histhooks.history import History, RunRecord
-    from histhooks.history._curves.following import Progress, Update
-    from histhooks.history._curves.thinning import Point
+    from histhooks.history.curves.following import Progress, Update
+    from histhooks.history.curves.thinning import Point
 
 _MOST_METRICS = 12
 

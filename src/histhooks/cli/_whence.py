@@ -13,7 +13,7 @@ from histhooks.cli import _common as common
 
 if TYPE_CHECKING:
     from histhooks.history import History
-    from histhooks.history._asking.whence import Origin
+    from histhooks.history.query.whence import Origin
 
 _LARGE = 256 << 20
 
@@ -49,7 +49,7 @@ def whence(context: click.Context, words: tuple[str, ...], store: str | None, as
 
 def _beside(file: str) -> str | None:
     """The store here, else one that lies where the file does."""
-    from histhooks._location import find_store
+    from histhooks._host.store_location import find_store
 
     if find_store() is not None:
         return None
@@ -58,7 +58,7 @@ def _beside(file: str) -> str | None:
 
 
 def _look(history: History, file: str) -> Origin:
-    from histhooks.history._asking.whence import whence as look
+    from histhooks.history.query.whence import whence as look
 
     try:
         size = os.path.getsize(file)
@@ -93,8 +93,8 @@ def _print(found: Origin, history: History) -> None:
 
 
 def _line(row: dict[str, Any], verb: str, found: Origin) -> str:
-    from histhooks._ids import short_id
-    from histhooks._time import iso
+    from histhooks._base.clock import iso
+    from histhooks._base.ids import short_id
 
     step = f" at step {row['step']}" if row["step"] is not None else ""
     moved = ""

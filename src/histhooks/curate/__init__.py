@@ -14,11 +14,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from histhooks._entries import row_entry, state_entry
-from histhooks._ids import short_id
-from histhooks._secrets import mask_text, mask_value
-from histhooks._time import now_us
-from histhooks._values import dumps
+from histhooks._base.clock import now_us
+from histhooks._base.ids import short_id
+from histhooks._base.secrets import mask_text, mask_value
+from histhooks._base.values import dumps
+from histhooks._store.entries import row_entry, state_entry
 from histhooks.curate._deleting import Deletion, delete
 from histhooks.curate._pruning import Pruning, prune
 from histhooks.curate._redacting import Redaction, redact

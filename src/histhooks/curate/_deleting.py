@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from histhooks._entries import content_entry
-from histhooks._gather import content_row
-from histhooks._ids import short_id
-from histhooks._secrets import mask_text
-from histhooks._tables import COVERED, SERIES, of_kind
-from histhooks._time import from_iso, now_us
+from histhooks._base.clock import from_iso, now_us
+from histhooks._base.ids import short_id
+from histhooks._base.secrets import mask_text
+from histhooks._collect.survey import content_row
+from histhooks._store.entries import content_entry
+from histhooks._store.tables import COVERED, SERIES, of_kind
 from histhooks.curate._session import CommandSession
 from histhooks.curate._space import free_space, size_of
 from histhooks.errors import QueryError, StoreError

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from histhooks._time import iso, now_us
+from histhooks._base.clock import iso, now_us
 from histhooks.curate._deleting import Deletion, checked_reason, delete_rows
 from histhooks.curate._session import CommandSession
 from histhooks.errors import QueryError

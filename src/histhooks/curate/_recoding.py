@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from histhooks import _code_files
-from histhooks._changes import name_of
-from histhooks._entries import Entry, content_entry, part_entry, state_entry
-from histhooks._gather import content_id, content_row
-from histhooks._ledger import digest_rows
-from histhooks._tables import COVERED
-from histhooks._values import dumps
+from histhooks._base.values import dumps
+from histhooks._collect import code_files
+from histhooks._collect.changes import name_of
+from histhooks._collect.survey import content_id, content_row
+from histhooks._store.entries import Entry, content_entry, part_entry, state_entry
+from histhooks._store.ledger import digest_rows
+from histhooks._store.tables import COVERED
 from histhooks.curate._session import CommandSession
 
 MARK = "[redacted]"
@@ -78,17 +78,17 @@ def _has_rows(section: str) -> bool:
     name = name_of(section)
     if re.search(r"(?m)^Binary files .* differ$", section):
         return False
-    if _code_files.is_code_name(name):
-        return any(_code_files.is_table(text) for text in texts)
-    if not _code_files.may_be_code(name) or name.lower().endswith(".json"):
+    if code_files.is_code_name(name):
+        return any(code_files.is_table(text) for text in texts)
+    if not code_files.may_be_code(name) or name.lower().endswith(".json"):
         return True
-    return any(_code_files.holds_rows(name, text) for text in texts if text.strip())
+    return any(code_files.holds_rows(name, text) for text in texts if text.strip())
 
 
 def _is_data(name: str, text: str) -> bool:
-    if _code_files.is_code_name(name) or not _code_files.may_be_code(name):
-        return _code_files.is_table(text)
-    return _code_files.holds_rows(name, text)
+    if code_files.is_code_name(name) or not code_files.may_be_code(name):
+        return code_files.is_table(text)
+    return code_files.holds_rows(name, text)
 
 
 def recode(

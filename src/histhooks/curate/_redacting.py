@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from histhooks._mentions import mentions, pattern_of
-from histhooks._tables import COVERED, PERSONAL, PERSONAL_COLUMNS
+from histhooks._store.name_search import mentions, pattern_of
+from histhooks._store.tables import COVERED, PERSONAL, PERSONAL_COLUMNS
 from histhooks.curate._deleting import checked_reason
 from histhooks.curate._recoding import Rule, code_only, nothing, recode, without
 from histhooks.curate._session import CommandSession, Personal

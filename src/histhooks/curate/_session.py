@@ -12,14 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from histhooks import _gather, _settle
-from histhooks._batch import Assembler
-from histhooks._entries import Entry, row_entry, state_entry
-from histhooks._ids import new_id, short_id
-from histhooks._ledger import canonical
-from histhooks._spool import merge_waiting, waiting
-from histhooks._store import Store, is_busy
-from histhooks._time import iso, now_us
+from histhooks._base.clock import iso, now_us
+from histhooks._base.ids import new_id, short_id
+from histhooks._collect import survey
+from histhooks._store import settle as _settle
+from histhooks._store.assembler import Assembler
+from histhooks._store.entries import Entry, row_entry, state_entry
+from histhooks._store.ledger import canonical
+from histhooks._store.spools import merge_waiting, waiting
+from histhooks._store.store import Store, is_busy
 from histhooks.errors import QueryError, StoreError
 from histhooks.history import History
 
@@ -67,7 +68,7 @@ class CommandSession:
             self.path = history.path
         self.id = new_id()
         self._assembler = Assembler(self.id, _refuse)
-        facts, personal, details = _gather.session_facts()
+        facts, personal, details = survey.session_facts()
         self._personal = kept({**personal, "command": command})
         self._facts = {**facts, "kind": "command", "started_at": iso(now_us()), "details": details}
         self.actor = self._personal.get("actor")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from histhooks._store import Store
+from histhooks._store.store import Store
 
 _BIG_BYTES = 200 << 20  # above it, moving the whole file takes seconds in which nobody can write
 _SMALL_BYTES = 64 << 20

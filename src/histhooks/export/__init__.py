@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from histhooks._mentions import mentions
+from histhooks._store.name_search import mentions
 from histhooks.errors import QueryError, StoreError
 from histhooks.export._copying import Choice, Progress, choose, copy_runs
 from histhooks.export._formats import as_it_is, check_parquet, scrubber, write_csv, write_json, write_parquet

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from histhooks import _gather
-from histhooks._batch import Assembler
-from histhooks._entries import Entry, content_entry, state_entry
-from histhooks._ids import new_id
-from histhooks._store import Store
-from histhooks._tables import COVERED, TABLES, of_kind
-from histhooks._time import iso, now_us
+from histhooks._base.clock import iso, now_us
+from histhooks._base.ids import new_id
+from histhooks._collect import survey
+from histhooks._store.assembler import Assembler
+from histhooks._store.entries import Entry, content_entry, state_entry
+from histhooks._store.store import Store
+from histhooks._store.tables import COVERED, TABLES, of_kind
 from histhooks.errors import StoreError
 
 _AT_ONCE = 5000
@@ -211,7 +211,7 @@ def _missing_states(source: sqlite3.Connection, target: sqlite3.Connection) -> l
             if row is None:
                 continue
             data = zlib.decompress(row[1]) if row[0] == "zlib" else row[1]
-        entries.append(content_entry("contents", _gather.content_row(digest, "rng_state", data)))
+        entries.append(content_entry("contents", survey.content_row(digest, "rng_state", data)))
     return entries
 
 
@@ -220,7 +220,7 @@ def _sign(store: Store, entries: list[Entry], *, is_anonymous: bool) -> None:
     session_id = new_id()
     assembler = Assembler(session_id, _refuse)
     assembler.heads = store.heads()
-    facts, personal, details = _gather.session_facts()
+    facts, personal, details = survey.session_facts()
     personal = {**personal, "command": "histhooks export"}
     if is_anonymous:
         personal = dict.fromkeys(personal)

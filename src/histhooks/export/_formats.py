@@ -10,9 +10,9 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from histhooks._mentions import pattern_of
-from histhooks._time import iso, now_us
-from histhooks._version import __version__
+from histhooks._base.clock import iso, now_us
+from histhooks._base.version import __version__
+from histhooks._store.name_search import pattern_of
 from histhooks.errors import QueryError
 from histhooks.history import History, RunRecord
 

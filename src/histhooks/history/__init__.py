@@ -12,20 +12,20 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from histhooks.errors import QueryError
-from histhooks.history._asking.functions import register
-from histhooks.history._asking.listing import build
-from histhooks.history._asking.selectors import find, select
-from histhooks.history._curves.series import Series
 from histhooks.history._lists import Runs
 from histhooks.history._opening import Opened
 from histhooks.history._reader import Reader
 from histhooks.history._records import RunRecord
 from histhooks.history._shown import Shown
+from histhooks.history.curves.series import Series
+from histhooks.history.query.functions import register
+from histhooks.history.query.listing import build
+from histhooks.history.query.selectors import find, select
 
 if TYPE_CHECKING:
-    from histhooks.history._asking.search import Found
-    from histhooks.history._comparing.comparison import Comparison
-    from histhooks.history._comparing.differences import Differences
+    from histhooks.history.compare.comparison import Comparison
+    from histhooks.history.compare.differences import Differences
+    from histhooks.history.query.search import Found
 
 __all__ = ["Comparison", "Differences", "History", "RunRecord", "Series"]
 
@@ -178,7 +178,7 @@ class History(Shown, Reader):
         >>> found.differs, [change.key for change in found.part("params").changes]
         (True, ['C'])
         """
-        from histhooks.history._comparing.differences import differences
+        from histhooks.history.compare.differences import differences
 
         runs = [run if isinstance(run, RunRecord) else self.run(run) for run in (a, b)]
         return differences(runs[0], runs[1], tolerance=tolerance)
@@ -217,7 +217,7 @@ class History(Shown, Reader):
         >>> [(column.title, column.values, column.best) for column in found.columns if column.kind == "metric"]
         [('val_loss', (0.31, 0.27, 0.29), (1,))]
         """
-        from histhooks.history._comparing.comparison import compare
+        from histhooks.history.compare.comparison import compare
 
         return compare([each for run in runs for each in ([run] if isinstance(run, RunRecord) else self.select(run))])
 
@@ -247,7 +247,7 @@ class History(Shown, Reader):
         return self._search(text, limit, **which)[0]
 
     def _search(self, text: str, limit: int | None, **which: Any) -> tuple[list[Found], int]:
-        from histhooks.history._asking.search import search
+        from histhooks.history.query.search import search
 
         return search(self, text, build(self, **which), limit)
 
@@ -255,11 +255,11 @@ class History(Shown, Reader):
 def __getattr__(name: str) -> Any:
     # Comparing is loaded when somebody compares: most readings only look.
     if name == "Comparison":
-        from histhooks.history._comparing.comparison import Comparison
+        from histhooks.history.compare.comparison import Comparison
 
         return Comparison
     if name == "Differences":
-        from histhooks.history._comparing.differences import Differences
+        from histhooks.history.compare.differences import Differences
 
         return Differences
     raise AttributeError(f"module 'histhooks.history' has no attribute {name!r}")

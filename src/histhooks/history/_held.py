@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from histhooks import _here
+from histhooks._host import recording_here
 from histhooks.history._opening import Opened, open_store
 
 _PATIENCE_S = 0.2
@@ -33,12 +33,12 @@ class Held:
         self._opened: Opened | None = None
         self._is_over = False
         self.reopen()
-        _here.opened(self)
+        recording_here.opened(self)
 
     @contextmanager
     def asked(self) -> Iterator[sqlite3.Connection]:
         """The connection, for one question; what this process logged before is waited for."""
-        _here.catch_up(self._path)
+        recording_here.catch_up(self._path)
         with self._lock:
             if self._is_over:
                 raise sqlite3.ProgrammingError("the history is closed")

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
-from histhooks import _here, _inherited
-from histhooks._location import find_store, real_path
-from histhooks._marks import marks
-from histhooks._spool import only_spools, waiting
-from histhooks._stores import known_stores
-from histhooks._union import show_spools
+from histhooks._host import inherited_files, recording_here
+from histhooks._host.store_location import find_store, real_path
+from histhooks._store.known_stores import known_stores
+from histhooks._store.overlay import show_spools
+from histhooks._store.spools import only_spools, waiting
+from histhooks._store.stamp import marks
 from histhooks.errors import StoreError
 
 # Pragmas whose argument only says what to look at, and those that do something without one.
@@ -55,9 +55,9 @@ class Opened:
     def keep_away(self, path: Path) -> None:
         """In a forked child: never use the connection, nor close it."""
         try:
-            _inherited.leave(_inherited.place_of(os.stat(path)), self.connection)
+            inherited_files.leave(inherited_files.place_of(os.stat(path)), self.connection)
         except OSError:
-            _inherited.leave(None, self.connection)
+            inherited_files.leave(None, self.connection)
         if self.copy is not None:
             self.copy._finalizer.detach()  # type: ignore[attr-defined]
 
@@ -70,9 +70,9 @@ def locate(store: str | os.PathLike[str] | None = None) -> Path:
     StoreError
         Where there is none.
     """
-    path = find_store(store) if store is not None else _here.store_here() or find_store()
+    path = find_store(store) if store is not None else recording_here.store_here() or find_store()
     if path is not None:
-        _here.catch_up(path)
+        recording_here.catch_up(path)
     if path is None:
         raise StoreError(
             f"no store here; name one with --store PATH, or record something first (histhooks demo){_known()}"
@@ -139,14 +139,14 @@ def _only_looks(action: int, name: str | None, argument: str | None, *_: str | N
 def _empty() -> sqlite3.Connection:
     """A store to lay spools over where nothing came home yet."""
     connection = sqlite3.connect(":memory:", uri=True, isolation_level=None)
-    connection.executescript(resources.files("histhooks").joinpath("schema.sql").read_text(encoding="utf-8"))
+    connection.executescript(resources.files("histhooks._store").joinpath("schema.sql").read_text(encoding="utf-8"))
     return connection
 
 
 def _connect(path: Path) -> Opened:
     uri, copy, is_live = path.absolute().as_uri(), None, True
     log = path.with_name(path.name + "-wal")
-    is_inherited = _inherited.holds(path)
+    is_inherited = inherited_files.holds(path)
     if is_inherited or (not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-shm").exists()):
         # SQLite needs a -shm file beside a WAL store, and cannot make one here.
         is_live = False
@@ -161,7 +161,7 @@ def _connect(path: Path) -> Opened:
     # Who closes a WAL store last takes the files beside it away, unless it may not write: then both would stay behind.
     # So the one that comes to a store that nobody has open may, and one in the process that records there;
     # `query_only` holds it to reading.
-    mode = "rw" if is_live and (_is_closed(path) or _here.is_recorded_to(path)) else "ro"
+    mode = "rw" if is_live and (_is_closed(path) or recording_here.is_recorded_to(path)) else "ro"
     uri += ("&" if "?" in uri else "?") + f"mode={mode}"
     # Closed by another thread where a process forks or ends; a lock of `History` keeps threads apart.
     connection = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from histhooks._process import judge
-from histhooks._spool import waiting
-from histhooks._time import now_us
+from histhooks._base.clock import now_us
+from histhooks._host.process import judge
+from histhooks._store.spools import waiting
 from histhooks.errors import QueryError
 from histhooks.history._held import Held
 from histhooks.history._opening import Opened, locate

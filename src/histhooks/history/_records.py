@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from histhooks._ids import short_id
-from histhooks.history._curves.attempts import attempts_of
-from histhooks.history._curves.following import Update, follow
-from histhooks.history._curves.frames import frame_of
-from histhooks.history._curves.series import Series, read_series
-from histhooks.history._curves.thinning import find_series, thin
+from histhooks._base.ids import short_id
 from histhooks.history._run_rows import RunRows
 from histhooks.history._shown import Shown
+from histhooks.history.curves.attempts import attempts_of
+from histhooks.history.curves.following import Update, follow
+from histhooks.history.curves.frames import frame_of
+from histhooks.history.curves.series import Series, read_series
+from histhooks.history.curves.thinning import find_series, thin
 
 if TYPE_CHECKING:
     import pandas
@@ -105,28 +105,28 @@ class RunRecord(Shown, RunRows):
     @property
     def code_diff(self) -> str | None:
         """The recorded differences from the commit, as a patch; None where there are none, or none were recorded."""
-        from histhooks.history._comparing.code import diff_of
+        from histhooks.history.compare.code import diff_of
 
         return diff_of(self._history, self.code)
 
     @property
     def untracked(self) -> dict[str, str]:
         """Text of the code files that git did not know, by path from the repository's root."""
-        from histhooks.history._comparing.code import untracked_of
+        from histhooks.history.compare.code import untracked_of
 
         return untracked_of(self._history, self.code)
 
     @property
     def sources(self) -> dict[str, str]:
         """Text of what ran and what git does not have, by name: files elsewhere, `-c`, standard input, archives."""
-        from histhooks.history._comparing.code import sources_of
+        from histhooks.history.compare.code import sources_of
 
         return sources_of(self._history, self)
 
     @property
     def cells(self) -> list[dict[str, Any]]:
         """The cells of its notebook that began before it ended, in their order: `title` and `source` of each."""
-        from histhooks.history._comparing.code import cells_of
+        from histhooks.history.compare.code import cells_of
 
         return cells_of(self)
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from histhooks._time import from_iso
-from histhooks._values import loads
-from histhooks.history._curves.thinning import find_series
+from histhooks._base.clock import from_iso
+from histhooks._base.values import loads
 from histhooks.history._rows import RELATED
+from histhooks.history.curves.thinning import find_series
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader

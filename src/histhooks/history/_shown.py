@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 class Shown:
-    """A base for what a notebook shows; :mod:`histhooks.history._notebook` draws it when a notebook asks."""
+    """A base for what a notebook shows; :mod:`histhooks._views.notebook` draws it when a notebook asks."""
 
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        from histhooks.history._notebook import html
+        from histhooks._views.notebook import html
 
         return html(self)

@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from histhooks import _neighbours, _packages, _randomness, recorder
-from histhooks._exceptions import in_words
-from histhooks._guard import guarded
-from histhooks._imports import no_longer, when_imported
-from histhooks._location import is_strict
-from histhooks._messages import warn_once
+from histhooks import recorder
+from histhooks._base.exceptions import in_words
+from histhooks._collect import packages
+from histhooks._hooks import mlflow
+from histhooks._hooks.imports import no_longer, when_imported
+from histhooks._host.guard import guarded
+from histhooks._host.messages import warn_once
+from histhooks._host.store_location import is_strict
+from histhooks._record import seeds
 from histhooks.errors import NotApplicable
 
 if TYPE_CHECKING:
@@ -80,8 +83,8 @@ def enable(*names: str) -> None:
             raise ValueError(f"unknown framework {given!r}; known are {', '.join(choices)}")
     for name in asked:
         _require(name, entries)
-    _randomness.install()
-    _neighbours.install()
+    seeds.install()
+    mlflow.install()
     for name in asked or [*available(), *entries]:
         _wanted.add(name)
         install = _installer(name, entries.get(name), is_asked=bool(asked))
@@ -100,8 +103,8 @@ def disable_all() -> None:
         no_longer(_module_name(name))
     _wanted.clear()
     _half_loaded.clear()
-    _randomness.uninstall()
-    _neighbours.uninstall()
+    seeds.uninstall()
+    mlflow.uninstall()
     while _installed:
         _installed.popitem()[1].uninstall()
 
@@ -123,7 +126,7 @@ def _is_importable(name: str) -> bool:
 
 
 def _entry_points() -> dict[str, EntryPoint]:
-    if not _packages.may_have_entry_points(GROUP):
+    if not packages.may_have_entry_points(GROUP):
         return {}
     from importlib.metadata import entry_points
 

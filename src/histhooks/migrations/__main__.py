@@ -3,8 +3,8 @@
 import sqlite3
 import sys
 
-from histhooks._migrating import BUSY
-from histhooks._store import is_busy
+from histhooks._store.store import is_busy
+from histhooks._store.upgrade import BUSY
 from histhooks.errors import StoreError
 from histhooks.migrations import migrate, schema_sql
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from histhooks._views.spark import spark_svg
 from histhooks.plot._chart import Chart
 from histhooks.plot._curves import Request, read_curves
-from histhooks.plot._spark import spark_svg
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from histhooks._ids import short_id
-from histhooks._time import from_iso
+from histhooks._base.clock import from_iso
+from histhooks._base.ids import short_id
 from histhooks.errors import QueryError
 from histhooks.history._best import main_of
-from histhooks.history._curves.thinning import (
+from histhooks.history.curves.thinning import (
     Found,
     Point,
     find_series,

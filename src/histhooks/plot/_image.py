@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from histhooks._text import plain
+from histhooks._base.text import plain
 from histhooks.errors import QueryError
 from histhooks.plot._scales import short
 from histhooks.plot._svg import COLOURS

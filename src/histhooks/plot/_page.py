@@ -6,8 +6,8 @@ import json
 import math
 from typing import TYPE_CHECKING
 
+from histhooks._views.spark import escaped
 from histhooks.plot._scales import short
-from histhooks.plot._spark import escaped
 from histhooks.plot._svg import COLOURS, Frame, inside
 
 if TYPE_CHECKING:

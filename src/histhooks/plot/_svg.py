@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from histhooks._views.spark import escaped
 from histhooks.plot._scales import Scale, short
-from histhooks.plot._spark import escaped
 
 if TYPE_CHECKING:
     from histhooks.plot._curves import Curve, Piece

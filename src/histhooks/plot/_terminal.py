@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from histhooks._text import plain
+from histhooks._base.text import plain
 from histhooks.plot._scales import Scale, short
 
 if TYPE_CHECKING:

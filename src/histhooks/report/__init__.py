@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from histhooks._version import __version__
+from histhooks._base.version import __version__
 from histhooks.errors import QueryError, StoreError
 from histhooks.report import _contents, _html, _markdown
 from histhooks.report._blocks import Facts, Page, Section, Table, Text

@@ -7,17 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from histhooks import _text
-from histhooks._ids import short_id
+from histhooks._base import text as _text
+from histhooks._base.ids import short_id
+from histhooks._views import run_words as facts
 from histhooks.errors import QueryError
-from histhooks.history import _facts as facts
-from histhooks.history._asking.listing import beyond_of
 from histhooks.history._best import best_of, main_of, mean_of_folds
-from histhooks.history._comparing.code import as_script, lacking
 from histhooks.history._outcomes import outcomes_of
 from histhooks.history._places import place
 from histhooks.history._ranking import Best
 from histhooks.history._seeding import UNUSED, param_seeds, why_none
+from histhooks.history.compare.code import as_script, lacking
+from histhooks.history.query.listing import beyond_of
 from histhooks.plot import spark_svg, svg_curves
 from histhooks.report._blocks import Block, Code, Columns, Curves, Facts, Section, Table, Text
 

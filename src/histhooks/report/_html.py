@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-from histhooks._text import plain
+from histhooks._base.text import plain
 from histhooks.report._blocks import Block, Code, Columns, Curves, Facts, Page, Section, Table, Text
 
 # Nothing is loaded and nothing runs, whatever stands on the page

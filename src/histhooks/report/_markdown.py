@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from histhooks._text import plain
+from histhooks._base.text import plain
 from histhooks.report._blocks import Block, Code, Columns, Curves, Facts, Page, Table, Text
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~])")

@@ -17,10 +17,10 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from histhooks._location import real_path
-from histhooks._process import judge
-from histhooks._spool import only_spools, waiting
-from histhooks._time import now_us
+from histhooks._base.clock import now_us
+from histhooks._host.process import judge
+from histhooks._host.store_location import real_path
+from histhooks._store.spools import only_spools, waiting
 from histhooks.errors import QueryError, StoreError
 from histhooks.verify._derived import DerivedCheck
 from histhooks.verify._ledger import LedgerCheck, Progress

@@ -7,9 +7,9 @@ from dataclasses import fields
 from itertools import islice
 from typing import Any
 
-from histhooks._ledger import commitment
-from histhooks._points import Roller, Summary
-from histhooks._tables import PERSONAL_COLUMNS
+from histhooks._store.folds import Roller, Summary
+from histhooks._store.ledger import commitment
+from histhooks._store.tables import PERSONAL_COLUMNS
 from histhooks.verify._ledger import LedgerCheck
 
 _LIVE_COLUMNS = frozenset({"heartbeat_at", "hook_errors", "dropped_points", "overhead_s", "epochs_done", "steps_done"})

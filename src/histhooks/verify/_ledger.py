@@ -9,14 +9,14 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from histhooks._entries import Point
-from histhooks._ledger import (
+from histhooks._store.entries import Point
+from histhooks._store.ledger import (
     digest_rows,
     line_digest,
     pack_points,
     series_header,
 )
-from histhooks._tables import CONTENT, COVERED, Table
+from histhooks._store.tables import CONTENT, COVERED, Table
 from histhooks.verify._report import Report
 
 Progress = Callable[[int, int], None]

@@ -82,12 +82,12 @@ import keras
 from keras.callbacks import Callback, CallbackList
 
 from histhooks import recorder
-from histhooks._guard import gathered, guarded
-from histhooks._patching import Patches
-from histhooks._run import Run
-from histhooks._trained import find, trained_by
+from histhooks._hooks.patching import Patches
+from histhooks._host.guard import gathered, guarded
+from histhooks._record.run import Run
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
+from histhooks.integrations._estimators import find, trained_by
 from histhooks.integrations.keras import _lists
 from histhooks.integrations.keras._batches import Loops, around_flattening
 from histhooks.integrations.keras._facts import bind, log_arguments, log_compiled, log_data

@@ -9,10 +9,10 @@ from contextvars import ContextVar
 from typing import Any
 
 from histhooks import recorder
-from histhooks._data import print_at
-from histhooks._guard import gathered, guarded
-from histhooks._run import Run
-from histhooks._trained import saw, trained_by
+from histhooks._collect.fingerprint import print_at
+from histhooks._host.guard import gathered, guarded
+from histhooks._record.run import Run
+from histhooks.integrations._estimators import saw, trained_by
 from histhooks.integrations.keras._facts import described, log_compiled
 from histhooks.integrations.keras._files import log_read
 from histhooks.integrations.keras._logs import numbers_in

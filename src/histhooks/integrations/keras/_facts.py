@@ -12,11 +12,11 @@ from typing import Any
 
 import keras
 
-from histhooks._exceptions import ask
-from histhooks._guard import gathered
-from histhooks._run import Run
-from histhooks._signatures import signature_of
-from histhooks._trained import Scored, log_scored, saw
+from histhooks._base.exceptions import ask
+from histhooks._hooks.signatures import signature_of
+from histhooks._host.guard import gathered
+from histhooks._record.run import Run
+from histhooks.integrations._estimators import Scored, log_scored, saw
 from histhooks.integrations.keras._optimizers import Optimizers
 from histhooks.integrations.keras._settings import (
     defaults_of,

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from histhooks import recorder
-from histhooks._guard import gathered, guarded
-from histhooks._run import Run
-from histhooks._trained import adding_to, find
+from histhooks._host.guard import gathered, guarded
+from histhooks._record.run import Run
+from histhooks.integrations._estimators import adding_to, find
 from histhooks.integrations.keras._facts import bind
 from histhooks.integrations.keras._fit import fit_of
 

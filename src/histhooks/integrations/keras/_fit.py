@@ -12,9 +12,9 @@ import keras
 from keras.callbacks import CallbackList
 
 from histhooks import recorder
-from histhooks._data import hash_file
-from histhooks._guard import gathered, guarded
-from histhooks._run import Run
+from histhooks._collect.fingerprint import hash_file
+from histhooks._host.guard import gathered, guarded
+from histhooks._record.run import Run
 from histhooks.integrations.keras._facts import backup_of, files_of, log_callbacks, monitored_by
 from histhooks.integrations.keras._lists import leave, listen
 from histhooks.integrations.keras._logs import numbers_in

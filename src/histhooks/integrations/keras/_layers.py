@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from histhooks import recorder
-from histhooks._guard import gathered
-from histhooks._run import Run
+from histhooks._host.guard import gathered
+from histhooks._record.run import Run
 from histhooks.integrations.keras._settings import layers_in, settings_in, size_of, weights_of
 
 _MOST_LAYERS = 500

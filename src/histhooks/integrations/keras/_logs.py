@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from histhooks._exceptions import UnansweredError, ask, in_words
-from histhooks._values import as_float, is_elsewhere
+from histhooks._base.exceptions import UnansweredError, ask, in_words
+from histhooks._base.values import as_float, is_elsewhere
 
 _MOST = 100  # components of one metric
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import keras
 
-from histhooks._exceptions import answer, ask
-from histhooks._guard import gathered
-from histhooks._patching import Patches
-from histhooks._run import Run
+from histhooks._base.exceptions import answer, ask
+from histhooks._hooks.patching import Patches
+from histhooks._host.guard import gathered
+from histhooks._record.run import Run
 from histhooks.integrations.keras._settings import (
     defaults_of,
     is_of_keras,

@@ -10,9 +10,9 @@ from typing import Any
 from keras.callbacks import CallbackList
 
 from histhooks import recorder
-from histhooks._guard import gathered, guarded
-from histhooks._run import Run
-from histhooks._trained import Scored, adding_to, find
+from histhooks._host.guard import gathered, guarded
+from histhooks._record.run import Run
+from histhooks.integrations._estimators import Scored, adding_to, find
 from histhooks.integrations.keras._facts import log_evaluated
 from histhooks.integrations.keras._files import log_read
 from histhooks.integrations.keras._fit import Fit

@@ -13,9 +13,9 @@ from typing import Any
 
 import keras
 
-from histhooks._exceptions import answer
-from histhooks._run import Run
-from histhooks._signatures import signature_of
+from histhooks._base.exceptions import answer
+from histhooks._hooks.signatures import signature_of
+from histhooks._record.run import Run
 
 _PLAIN = (bool, int, float, str)
 

@@ -75,13 +75,13 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from histhooks import _signals
-from histhooks._guard import guarded
-from histhooks._imports import no_longer, when_imported
-from histhooks._patching import Patches
-from histhooks._trained import adding_to, find
+from histhooks._hooks.imports import no_longer, when_imported
+from histhooks._hooks.patching import Patches
+from histhooks._host.guard import guarded
+from histhooks._record import signals as _signals
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
+from histhooks.integrations._estimators import adding_to, find
 from histhooks.integrations.lightning import _fabric
 from histhooks.integrations.lightning._callback import HistoryCallback, __version__
 from histhooks.integrations.lightning._calls import active, watch_hooks, watch_logger, watch_loggers

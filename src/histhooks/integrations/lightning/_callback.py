@@ -15,7 +15,7 @@ else:
     except ImportError:
         from pytorch_lightning import Callback, __version__
 
-from histhooks._guard import guarded
+from histhooks._host.guard import guarded
 
 __all__ = ["HistoryCallback", "__version__"]
 

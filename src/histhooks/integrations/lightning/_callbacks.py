@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from histhooks import recorder
-from histhooks._guard import gathered
-from histhooks._run import Run
+from histhooks._host.guard import gathered
+from histhooks._record.run import Run
 
 _ROOTS = ("lightning.pytorch.callbacks.", "pytorch_lightning.callbacks.")
 # They show what goes on, and change nothing of it.

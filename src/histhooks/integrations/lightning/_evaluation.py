@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from histhooks import recorder
-from histhooks._data import print_at
-from histhooks._guard import gathered, guarded
-from histhooks._run import Run
-from histhooks._same_data import is_same
-from histhooks._torch_objects import loader_settings
-from histhooks._trained import adding_to, find, log_scored
+from histhooks._collect.fingerprint import print_at
+from histhooks._collect.same_data import is_same
+from histhooks._host.guard import gathered, guarded
+from histhooks._record.run import Run
+from histhooks.integrations._estimators import adding_to, find, log_scored
+from histhooks.integrations._pytorch import loader_settings
 from histhooks.integrations.lightning._calls import Call, Hook, active
 from histhooks.integrations.lightning._facts import bound_arguments, flat, seen_of, trained_on_a_part
 from histhooks.integrations.lightning._fit import Fit

@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any
 
 from histhooks import recorder
-from histhooks._guard import guarded
-from histhooks._patching import Patches
+from histhooks._hooks.patching import Patches
+from histhooks._host.guard import guarded
 from histhooks.integrations.lightning._facts import bound_arguments
 
 ROOTS = ("lightning.fabric", "lightning_fabric")

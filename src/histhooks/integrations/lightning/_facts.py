@@ -7,12 +7,12 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from histhooks._exceptions import answer
-from histhooks._guard import gathered
-from histhooks._run import Run
-from histhooks._signatures import signature_of
-from histhooks._torch_objects import group_settings, loaded_size, loader_settings, log_loader, scheduler_settings
-from histhooks._trained import saw
+from histhooks._base.exceptions import answer
+from histhooks._hooks.signatures import signature_of
+from histhooks._host.guard import gathered
+from histhooks._record.run import Run
+from histhooks.integrations._estimators import saw
+from histhooks.integrations._pytorch import group_settings, loaded_size, loader_settings, log_loader, scheduler_settings
 
 _TRAINER = (
     "max_epochs", "min_epochs", "max_steps", "min_steps", "precision", "accumulate_grad_batches", "gradient_clip_val",

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from histhooks import recorder
-from histhooks._data import hash_file
-from histhooks._guard import gathered, guarded
-from histhooks._run import Run
-from histhooks._torch_objects import log_architecture
+from histhooks._collect.fingerprint import hash_file
+from histhooks._host.guard import gathered, guarded
+from histhooks._record.run import Run
+from histhooks.integrations._pytorch import log_architecture
 from histhooks.integrations.lightning import _facts
 from histhooks.integrations.lightning._callbacks import files_of, log_callbacks, log_outcomes
 from histhooks.integrations.lightning._calls import Call, Hook

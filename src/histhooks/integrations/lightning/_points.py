@@ -6,9 +6,9 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from histhooks._metrics import describe
-from histhooks._run import Run
-from histhooks._values import is_elsewhere
+from histhooks._base.metric_names import describe
+from histhooks._base.values import is_elsewhere
+from histhooks._record.run import Run
 
 _MOST_STEPS = 1 << 62
 # Of each series of a run: of which phase it is.

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from multiprocessing import util
 from typing import Any
 
-from histhooks._device import Waiting
-from histhooks._guard import guarded
-from histhooks._run import Run
+from histhooks._host.guard import guarded
+from histhooks._record.device_readings import Waiting
+from histhooks._record.run import Run
 
 _LAUNCHERS = ("_MultiProcessingLauncher", "_XLALauncher")
 _PAUSE_S = 0.1

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from histhooks import _signals, recorder
-from histhooks._exceptions import answer
-from histhooks._guard import gathered, guarded
-from histhooks._run import Run
-from histhooks._trained import trained_by
+from histhooks import recorder
+from histhooks._base.exceptions import answer
+from histhooks._host.guard import gathered, guarded
+from histhooks._record import signals
+from histhooks._record.run import Run
+from histhooks.integrations._estimators import trained_by
 from histhooks.integrations.lightning._callback import HistoryCallback, __version__
 from histhooks.integrations.lightning._calls import Call, Hook, active
 from histhooks.integrations.lightning._facts import keep_in_mind, log_hyperparameters, log_settings
@@ -100,7 +101,7 @@ class Watched:
         else:
             guarded(self._relay.close)()  # the process of rank 0 has concluded
         fit.run.end(error=what_ended(fit.exception, error))
-        guarded(_signals.again)()
+        guarded(signals.again)()
         trained_by(fit.run, self._module, is_own=True)
 
 

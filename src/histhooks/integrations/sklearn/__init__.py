@@ -73,9 +73,9 @@ from typing import Any
 import sklearn
 from sklearn.base import BaseEstimator
 
-from histhooks._fronts import Unfit
-from histhooks._imports import no_longer, when_imported
-from histhooks._patching import Patches, Watch
+from histhooks._hooks.fronts import Unfit
+from histhooks._hooks.imports import no_longer, when_imported
+from histhooks._hooks.patching import Patches, Watch
 from histhooks.errors import NotApplicable
 from histhooks.integrations import CHOICES, Integration
 from histhooks.integrations.sklearn import _tasks, _unseen

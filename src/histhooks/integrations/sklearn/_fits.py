@@ -15,13 +15,13 @@ import sklearn
 from sklearn.base import BaseEstimator, ClassifierMixin, ClusterMixin, DensityMixin, OutlierMixin, RegressorMixin
 
 from histhooks import recorder
-from histhooks._columns import at_hand
-from histhooks._exceptions import answer, ask
-from histhooks._guard import gathered, guarded
-from histhooks._run import Run
-from histhooks._signatures import bind
-from histhooks._trained import find, forget, part_trained, saw, trained_by
+from histhooks._base.exceptions import answer, ask
+from histhooks._collect.data_values import at_hand
+from histhooks._hooks.signatures import bind
+from histhooks._host.guard import gathered, guarded
+from histhooks._record.run import Run
 from histhooks.integrations import installed
+from histhooks.integrations._estimators import find, forget, part_trained, saw, trained_by
 from histhooks.integrations.sklearn._params import log_estimator_params
 from histhooks.integrations.sklearn._search import log_failed_search, log_search, small, watch_fits_of
 

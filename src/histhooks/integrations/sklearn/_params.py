@@ -8,10 +8,10 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from histhooks._exceptions import answer, ask
-from histhooks._guard import gathered
-from histhooks._run import Run
-from histhooks._signatures import parameters_of
+from histhooks._base.exceptions import answer, ask
+from histhooks._hooks.signatures import parameters_of
+from histhooks._host.guard import gathered
+from histhooks._record.run import Run
 
 _NOTHING: dict[str, Any] = {}
 _PLAIN = frozenset({int, bool, float, str, type(None)})

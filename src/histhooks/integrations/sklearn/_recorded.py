@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 
-from histhooks._patching import watched_copy
+from histhooks._hooks.patching import watched_copy
 from histhooks.integrations.sklearn import _tasks
 from histhooks.integrations.sklearn._fits import METHODS, watch_method
 from histhooks.integrations.sklearn._scores import watch_score

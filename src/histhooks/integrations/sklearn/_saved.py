@@ -8,8 +8,8 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from histhooks import recorder
-from histhooks._guard import guarded
-from histhooks._trained import adding_to, find
+from histhooks._host.guard import guarded
+from histhooks.integrations._estimators import adding_to, find
 from histhooks.integrations.sklearn._scores import is_called_by_host
 
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from histhooks import recorder
-from histhooks._exceptions import ask
-from histhooks._guard import gathered, guarded
-from histhooks._patching import program_frame
-from histhooks._run import Run
-from histhooks._signatures import bind
-from histhooks._trained import Trained, adding_to, find, log_scored
+from histhooks._base.exceptions import ask
+from histhooks._hooks.patching import program_frame
+from histhooks._hooks.signatures import bind
+from histhooks._host.guard import gathered, guarded
+from histhooks._record.run import Run
+from histhooks.integrations._estimators import Trained, adding_to, find, log_scored
 from histhooks.integrations.sklearn._fits import is_nested, is_of_another, open_estimator_run, recorded_as
 from histhooks.integrations.sklearn._params import log_estimator_params
 

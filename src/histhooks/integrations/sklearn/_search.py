@@ -16,11 +16,11 @@ from typing import Any
 import sklearn
 
 from histhooks import recorder
-from histhooks._exceptions import ask
-from histhooks._guard import gathered, guarded
-from histhooks._run import Run
-from histhooks._secret_shapes import lazily
-from histhooks._secrets import mask_text
+from histhooks._base.exceptions import ask
+from histhooks._base.secret_shapes import lazily
+from histhooks._base.secrets import mask_text
+from histhooks._host.guard import gathered, guarded
+from histhooks._record.run import Run
 
 _MAX_CANDIDATES = 1000
 _MAX_CLASSES = 100

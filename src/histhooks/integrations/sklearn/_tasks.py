@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from histhooks import recorder
-from histhooks._exceptions import answer
-from histhooks._imports import no_longer, when_imported
-from histhooks._patching import Patches
-from histhooks._run import Run
+from histhooks._base.exceptions import answer
+from histhooks._hooks.imports import no_longer, when_imported
+from histhooks._hooks.patching import Patches
+from histhooks._record.run import Run
 from histhooks.integrations.sklearn._saved import watch_dump
 
 _patches = Patches()

@@ -15,10 +15,10 @@ from types import FunctionType
 from typing import Any
 
 from histhooks import recorder
-from histhooks._exceptions import answer
-from histhooks._guard import guarded
-from histhooks._messages import warn_once
-from histhooks._patching import Patches
+from histhooks._base.exceptions import answer
+from histhooks._hooks.patching import Patches
+from histhooks._host.guard import guarded
+from histhooks._host.messages import warn_once
 
 _NOTHING: dict[str, Any] = {}
 _NAMES = ("fit", "partial_fit")

@@ -9,10 +9,10 @@ from typing import Any
 import sklearn
 
 from histhooks import recorder
-from histhooks._exceptions import answer
-from histhooks._guard import gathered, guarded
-from histhooks._run import Run
-from histhooks._signatures import bind
+from histhooks._base.exceptions import answer
+from histhooks._hooks.signatures import bind
+from histhooks._host.guard import gathered, guarded
+from histhooks._record.run import Run
 from histhooks.integrations.sklearn._fits import is_nested, name_of_class, recorded_as
 from histhooks.integrations.sklearn._params import log_estimator_params
 from histhooks.integrations.sklearn._search import log_failed_fits, log_scores, watch_fits_of

@@ -76,12 +76,12 @@ from torch.optim import lr_scheduler
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.data import dataloader
 
-from histhooks import _device
-from histhooks._current import is_paused
-from histhooks._guard import guarded
-from histhooks._imports import no_longer, when_imported
-from histhooks._patching import Patches
-from histhooks._run import Run
+from histhooks._hooks.imports import no_longer, when_imported
+from histhooks._hooks.patching import Patches
+from histhooks._host.guard import guarded
+from histhooks._record import device_readings
+from histhooks._record.current import is_paused
+from histhooks._record.run import Run
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
 from histhooks.integrations.torch import _backward, _ends, _models
@@ -258,11 +258,11 @@ def _around_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: di
 
 
 def _around_capture_begin(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    _device.capturing.acquire()
+    device_readings.capturing.acquire()
     try:
         return original(*args, **kwargs)
     except BaseException:
-        _device.capturing.release()
+        device_readings.capturing.release()
         raise
 
 
@@ -270,8 +270,8 @@ def _around_capture_end(original: Callable[..., Any], args: tuple[Any, ...], kwa
     try:
         return original(*args, **kwargs)
     finally:
-        if _device.capturing.locked():
-            _device.capturing.release()
+        if device_readings.capturing.locked():
+            device_readings.capturing.release()
 
 
 def _keep_out_of_graphs(eval_frame: ModuleType) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from histhooks import _device
-from histhooks._current import current, is_paused
-from histhooks._guard import guarded
+from histhooks._host.guard import guarded
+from histhooks._record import device_readings
+from histhooks._record.current import current, is_paused
 from histhooks.integrations.torch._gradients import Backward, Loss, Witness, changed, leaves, reaches
 from histhooks.integrations.torch._state import Closure, Here, Running, is_hosts, state, thread
 
@@ -204,7 +204,7 @@ def _number(here: Here, tensor: Any) -> Loss | None:
     if tensor.is_cpu:
         return float(tensor.item())
     try:
-        return _device.OnDevice(tensor)
+        return device_readings.OnDevice(tensor)
     except TypeError:
         return None
 

@@ -26,9 +26,9 @@ from functools import partial
 from types import CodeType, ModuleType
 from typing import Any
 
-from histhooks._guard import guarded
-from histhooks._imports import no_longer, when_imported
-from histhooks._patching import Patches
+from histhooks._hooks.imports import no_longer, when_imported
+from histhooks._hooks.patching import Patches
+from histhooks._host.guard import guarded
 from histhooks.integrations.torch._state import Here, state, thread
 
 # Frames of these stand below functions of the program that have nothing to do with each other.

@@ -26,14 +26,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from histhooks._artifacts import Found, with_hash
-from histhooks._current import current
-from histhooks._entries import row_entry
-from histhooks._guard import guarded
-from histhooks._time import now_us
+from histhooks._base.clock import now_us
+from histhooks._collect.file_hash import Found, with_hash
+from histhooks._host.guard import guarded
+from histhooks._record.current import current
+from histhooks._store.entries import row_entry
 
 if TYPE_CHECKING:
-    from histhooks._run import Run
+    from histhooks._record.run import Run
     from histhooks.integrations.torch._loops import Loop
     from histhooks.integrations.torch._optimizers import Tracked
     from histhooks.integrations.torch._state import State

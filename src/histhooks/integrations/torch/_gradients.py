@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from histhooks._device import OnDevice
+from histhooks._record.device_readings import OnDevice
 
 if TYPE_CHECKING:
     from histhooks.integrations.torch._optimizers import Tracked

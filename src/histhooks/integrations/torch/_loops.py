@@ -7,11 +7,11 @@ import weakref
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from histhooks._entries import Line
-from histhooks._guard import guarded
-from histhooks._run import Run
-from histhooks._time import iso
-from histhooks._torch_objects import (
+from histhooks._base.clock import iso
+from histhooks._host.guard import guarded
+from histhooks._record.run import Run
+from histhooks._store.entries import Line
+from histhooks.integrations._pytorch import (
     class_name,
     defaults_of,
     group_settings,

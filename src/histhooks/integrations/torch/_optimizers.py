@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
-from histhooks._torch_objects import group_settings, scheduler_settings
+from histhooks.integrations._pytorch import group_settings, scheduler_settings
 from histhooks.integrations.torch._gradients import next_number
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from histhooks._torch_objects import loaded_size, loader_settings, log_loaded
+from histhooks.integrations._pytorch import loaded_size, loader_settings, log_loaded
 
 if TYPE_CHECKING:
-    from histhooks._run import Run
+    from histhooks._record.run import Run
 
 _MOST = 64
 _RECENT = 8  # passes that are known although loader and iterator are gone

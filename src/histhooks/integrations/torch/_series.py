@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from histhooks._device import OnDevice, Reading
-from histhooks._entries import later_entry
-from histhooks._run import Run
+from histhooks._record.device_readings import OnDevice, Reading
+from histhooks._record.run import Run
+from histhooks._store.entries import later_entry
 from histhooks.integrations.torch._gradients import Loss
 from histhooks.integrations.torch._optimizers import Tracked
 from histhooks.integrations.torch._state import Here, state

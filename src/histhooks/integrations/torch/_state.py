@@ -12,8 +12,8 @@ from histhooks.integrations.torch._optimizers import Tracked
 from histhooks.integrations.torch._passes import Passes
 
 if TYPE_CHECKING:
-    from histhooks._entries import Line
-    from histhooks._run import Run
+    from histhooks._record.run import Run
+    from histhooks._store.entries import Line
     from histhooks.integrations.torch._loops import Loop
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from histhooks import recorder
-from histhooks._current import current, is_paused
-from histhooks._guard import guarded
-from histhooks._ipython import shell
-from histhooks._run import Run
-from histhooks._torch_objects import class_name, group_settings
+from histhooks._host.guard import guarded
+from histhooks._host.ipython import shell
+from histhooks._record.current import current, is_paused
+from histhooks._record.run import Run
+from histhooks.integrations._pytorch import class_name, group_settings
 from histhooks.integrations.torch import _backward, _models
 from histhooks.integrations.torch._loops import Led, Loop
 from histhooks.integrations.torch._optimizers import Tracked

@@ -62,10 +62,10 @@ from xgboost import collective, training
 from xgboost.callback import TrainingCallback
 
 from histhooks import recorder
-from histhooks._exceptions import answer
-from histhooks._guard import guarded
-from histhooks._patching import Patches
-from histhooks._run import Run
+from histhooks._base.exceptions import answer
+from histhooks._hooks.patching import Patches
+from histhooks._host.guard import guarded
+from histhooks._record.run import Run
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
 from histhooks.integrations.xgboost._facts import (

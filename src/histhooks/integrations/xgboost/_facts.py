@@ -11,13 +11,13 @@ from typing import Any
 import xgboost
 
 from histhooks import recorder
-from histhooks._data import print_at
-from histhooks._exceptions import answer, ask
-from histhooks._guard import gathered, guarded
-from histhooks._metrics import describe
-from histhooks._run import Run
-from histhooks._same_data import KnownData
-from histhooks._signatures import signature_of
+from histhooks._base.exceptions import answer, ask
+from histhooks._base.metric_names import describe
+from histhooks._collect.fingerprint import print_at
+from histhooks._collect.same_data import KnownData
+from histhooks._hooks.signatures import signature_of
+from histhooks._host.guard import gathered, guarded
+from histhooks._record.run import Run
 from histhooks.integrations.xgboost._models import log_previous
 
 _DATA = ("self", "dtrain", "evals", "evals_result", "params", "callbacks", "X", "y", "eval_set", "xgb_model")

@@ -9,11 +9,11 @@ from typing import Any
 
 import xgboost
 
-from histhooks._data import hash_file
-from histhooks._exceptions import answer, ask
-from histhooks._guard import guarded
-from histhooks._run import Run
-from histhooks._trained import forget, trained_by
+from histhooks._base.exceptions import answer, ask
+from histhooks._collect.fingerprint import hash_file
+from histhooks._host.guard import guarded
+from histhooks._record.run import Run
+from histhooks.integrations._estimators import forget, trained_by
 
 run_of: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
 _estimator_of: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()

@@ -10,9 +10,9 @@ from typing import Any
 from xgboost.callback import EarlyStopping
 
 from histhooks import recorder
-from histhooks._exceptions import ask
-from histhooks._guard import gathered, guarded
-from histhooks._run import Run
+from histhooks._base.exceptions import ask
+from histhooks._host.guard import gathered, guarded
+from histhooks._record.run import Run
 from histhooks.integrations.xgboost._facts import config_of, direction_of, split_of
 from histhooks.integrations.xgboost._models import run_of, stamped
 

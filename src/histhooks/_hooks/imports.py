@@ -1,0 +1,55 @@
+"""Waiting for an import, never causing it.
+
+wrapt's post-import hooks call back once a module has been imported by the program, or at once where it has been
+already (https://wrapt.readthedocs.io). wrapt itself costs about 10 ms to import, so a process that has a framework
+loaded, and asks for no other, never loads it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+
+from histhooks._host.guard import guarded
+
+_waiting: dict[str, Callable[[ModuleType], None]] = {}
+_hooked: set[str] = set()
+_arrived: set[str] = set()
+
+
+def when_imported(name: str, function: Callable[[ModuleType], None]) -> None:
+    """Call a function once the program has imported a module.
+
+    Parameters
+    ----------
+    name : str
+        Import name.
+    function : callable
+        Takes the module. A later call for the same name replaces it, as long as it still waits.
+    """
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    if module is not None and (name in _arrived or not getattr(spec, "_initializing", False)):
+        function(module)
+        return
+    _waiting[name] = function
+    if name in _hooked:
+        return
+    _hooked.add(name)
+    import wrapt
+
+    wrapt.register_post_import_hook(_imported, name)
+
+
+def no_longer(name: str) -> None:
+    """Stop waiting for a module."""
+    _waiting.pop(name, None)
+
+
+@guarded
+def _imported(module: ModuleType) -> None:
+    _arrived.add(module.__name__)  # Python still calls it initializing while this runs
+    function = _waiting.pop(module.__name__, None)
+    if function is not None:
+        function(module)

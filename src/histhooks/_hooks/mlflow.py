@@ -1,0 +1,40 @@
+"""Others that wrap the same functions: what has to be done so that both records stay complete.
+
+MLflow's ``autolog(disable=True)`` puts back what a function was when it was wrapped (``mlflow.utils.gorilla.revert``).
+Where ours came later, it is gone with that, so ours are looked after once MLflow is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import Any
+
+from histhooks._hooks.imports import no_longer, when_imported
+from histhooks._hooks.patching import Patches, renew_all
+from histhooks._host.guard import guarded
+
+_MLFLOW = "mlflow.utils.gorilla"
+_patches = Patches()
+
+
+def install() -> None:
+    """Look after ours wherever a neighbour comes or is there."""
+    when_imported(_MLFLOW, guarded(_hook))
+
+
+def uninstall() -> None:
+    """Leave the neighbours as they were."""
+    no_longer(_MLFLOW)
+    _patches.undo()
+
+
+def _hook(module: ModuleType) -> None:
+    if not _patches and isinstance(vars(module).get("revert"), FunctionType):
+        _patches.wrap(module, "revert", _around_revert)
+
+
+def _around_revert(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = original(*args, **kwargs)
+    guarded(renew_all)()
+    return result

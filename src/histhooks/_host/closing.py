@@ -1,0 +1,84 @@
+"""What a program does to all descriptors at once, as daemons do: what SQLite has open is closed properly before.
+
+A descriptor that is closed under SQLite is given to the file that is opened next, and SQLite goes on writing to that
+number: into a file of the program, or its log into the store. Closing also drops its locks. So while a session writes,
+``os.closerange`` and ``os.close`` wait until the writer stands still where they name one of its descriptors; the store
+is closed for the moment, as before a fork, and opened again when there is more to write. They wait for a range, and for
+a number that is not open, too, since SQLite could be given it that very moment. Of any other descriptor they do at once
+what they always do. Code that closes descriptors in C is noticed afterwards, before the next commit, and the
+session goes on in a spool (:mod:`histhooks._host.inherited_files`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+
+class _Holder(Protocol):
+    def may_hold(self, low: int, high: int) -> bool: ...
+
+    def away(self, low: int, high: int) -> AbstractContextManager[None]: ...
+
+
+_holder: _Holder | None = None
+
+
+class _Watched:
+    """A function of ``os``; an object, since no function of C becomes a method of the class that it stands in."""
+
+    def __init__(self, original: Callable[..., Any], span: Callable[..., tuple[int, int]]) -> None:
+        self.__wrapped__ = original
+        self.__name__, self.__qualname__ = original.__name__, original.__qualname__
+        self.__module__, self.__doc__ = original.__module__, original.__doc__
+        self.__self__ = original.__self__  # type: ignore[attr-defined]
+        self.__text_signature__ = original.__text_signature__  # type: ignore[attr-defined]
+        self._span = span
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        holder = _holder
+        try:
+            low, high = self._span(*args, **kwargs)
+            waits = holder is not None and holder.may_hold(low, high)
+        except TypeError:
+            waits = False
+        if holder is None or not waits:
+            return self.__wrapped__(*args, **kwargs)
+        with holder.away(low, high):
+            return self.__wrapped__(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return repr(self.__wrapped__)
+
+    def __reduce__(self) -> Any:
+        return eval, (f"__import__({self.__module__!r}).{self.__name__}",)  # loads where histhooks is not installed
+
+
+def _one(fd: int) -> tuple[int, int]:
+    return fd, fd + 1
+
+
+def _many(fd_low: int, fd_high: int, /) -> tuple[int, int]:
+    return fd_low, fd_high
+
+
+def watch(holder: _Holder) -> None:
+    """Have the program's closing wait for a holder of descriptors."""
+    global _holder
+    _holder = holder
+    for name, span in (("close", _one), ("closerange", _many)):
+        found = getattr(os, name)
+        if type(found).__name__ == "builtin_function_or_method":
+            setattr(os, name, _Watched(found, span))
+
+
+def unwatch() -> None:
+    """Put the functions back."""
+    global _holder
+    _holder = None
+    for name in ("close", "closerange"):
+        found = getattr(os, name)
+        if isinstance(found, _Watched):
+            setattr(os, name, found.__wrapped__)

@@ -1,0 +1,105 @@
+"""Which process is this, and does it still live?
+
+Linux tells both in /proc (proc(5)): the boot id, the PID namespace, and field 22 of `stat`, the start time of a process
+in clock ticks since boot, which no later process with the same number can share.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from histhooks._base.clock import from_iso
+
+STALE_US = 5 * 60 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """What tells one process from every other.
+
+    Attributes
+    ----------
+    hostname : str
+    boot_id, pid_namespace, process_started : str or None
+        None where the system does not tell.
+    pid : int
+    """
+
+    hostname: str
+    boot_id: str | None
+    pid: int
+    pid_namespace: str | None
+    process_started: str | None
+
+
+def identity() -> ProcessIdentity:
+    """The identity of this process."""
+    pid = os.getpid()
+    return ProcessIdentity(socket.gethostname(), _boot_id(), pid, _namespace(), _started(pid))
+
+
+def _boot_id() -> str | None:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        import psutil
+
+        return str(int(psutil.boot_time()))
+
+
+def _namespace() -> str | None:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None
+
+
+def _started(pid: int) -> str | None:
+    """When a living process started; None where there is none, or only its entry in the process table."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None if Path("/proc/self/stat").exists() else _started_elsewhere(pid)
+    state, *rest = stat.rpartition(")")[2].split()
+    return None if state in "ZX" else rest[18]
+
+
+def _started_elsewhere(pid: int) -> str | None:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
+    except psutil.Error:
+        return None
+
+
+def judge(row: Mapping[str, Any], now_us: int) -> str:
+    """What became of a session that says it is running.
+
+    Parameters
+    ----------
+    row : mapping
+        A row of `sessions`.
+    now_us : int, microseconds UTC
+
+    Returns
+    -------
+    str
+        `running`; `killed` where its process is provably gone; `lost` where nothing can be seen of its process and its
+        heartbeat is 5 minutes old.
+    """
+    here = identity()
+    if row.get("hostname") == here.hostname:
+        if row.get("boot_id") and row["boot_id"] != here.boot_id:
+            return "killed"
+        if row.get("pid_namespace") == here.pid_namespace and row.get("pid"):
+            started = _started(int(row["pid"]))
+            return "running" if started is not None and started == row.get("process_started") else "killed"
+    seen = row.get("heartbeat_at") or row.get("started_at")
+    return "running" if seen and now_us - from_iso(seen) <= STALE_US else "lost"

@@ -1,0 +1,133 @@
+"""What is done around a fork: the parent's connection is closed before it, and the child starts clean.
+
+A fork waits for what is being written, so that what was logged before it is in the file whoever leaves first, and in
+whatever way (``os._exit``); it waits a second at most, and no longer at all while the store cannot be written. Both
+sides open the store again when they next write; a child that writes nothing never does. Programs that are started by
+``subprocess`` pay nothing: no code of ours runs there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from histhooks._host import announcer, closing, inherited_files, messages, recording_here
+
+if TYPE_CHECKING:
+    from histhooks._record.engine import Engine
+    from histhooks._record.writer import Writer
+
+_FLUSH_S = 1.0
+_LOCK_S = 2.0
+_held: list[threading.Lock] = []
+_kept: list[object] = []  # what is under way in the parent has finalizers that are none of the child's business
+
+
+class Forks:
+    """Callbacks for ``os.register_at_fork``.
+
+    Parameters
+    ----------
+    engine : Engine
+        What the process records.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._is_patient = True
+        self._waits = False
+
+    def watch(self) -> None:
+        """Have a forked child call us."""
+        if hasattr(os, "register_at_fork"):  # Windows has no fork
+            os.register_at_fork(after_in_child=self.in_child)
+
+    def wait_for_writer(self) -> None:
+        """Have each fork wait for what is being written; called once this process writes, and has logging.
+
+        Whoever registers last is called first: logging takes a lock before a fork, which the writer needs to speak.
+        """
+        if not self._waits and hasattr(os, "register_at_fork"):
+            self._waits = True
+            os.register_at_fork(before=self._before, after_in_parent=self._in_parent)
+
+    def _before(self) -> None:
+        engine = self._engine
+        writer = engine.writer
+        if writer is None or engine.pid != os.getpid() or threading.current_thread() is writer:
+            return
+        if engine.buffer and not writer.done.is_set():
+            # What was logged is on disk before anybody can leave by os._exit().
+            self._is_patient = engine.flush(_FLUSH_S if self._is_patient else 0.0)
+        # Locks of SQLite and of modules that are being imported must not be copied while another thread holds them.
+        self._stand_still(writer, lambda: True)
+
+    def _stand_still(self, writer: Writer, is_to_close: Callable[[], bool]) -> None:
+        for lock in (writer.importing, writer.lock):
+            if lock.acquire(timeout=_LOCK_S):
+                _held.append(lock)
+        if writer.lock in _held and is_to_close():
+            writer.place.let_go()
+
+    def _in_parent(self) -> None:
+        while _held:
+            _held.pop().release()
+
+    # --- closing of descriptors (`closing`) ------------------------------------------------------------------------
+
+    def may_hold(self, low: int, high: int) -> bool:
+        """Whether descriptors that are to be closed may be the writer's, or become so meanwhile."""
+        writer = self._engine.writer
+        if writer is None or writer.done.is_set() or self._engine.pid != os.getpid() or _held:
+            return False
+        if threading.current_thread().name.startswith("histhooks-"):
+            return False
+        if high - low != 1:
+            return True
+        if low < 0:
+            return False
+        try:
+            found = os.fstat(low)
+        except OSError:
+            return True  # it is not open, and SQLite may be given it now
+        is_busy = writer.lock.locked() or writer.importing.locked()
+        return writer.place.holds(low, high) or (is_busy and writer.place.is_at(low, found))
+
+    @contextmanager
+    def away(self, low: int, high: int) -> Iterator[None]:
+        """The writer stands still, and has none of these descriptors, as long as the block goes on."""
+        writer = self._engine.writer
+        if writer is not None:
+            self._stand_still(writer, lambda: writer.place.holds(low, high))
+        try:
+            yield
+        finally:
+            self._in_parent()
+
+    def in_child(self) -> None:
+        """Begin anew; what is inherited is neither used nor closed."""
+        engine = self._engine
+        closing.unwatch()
+        _held.clear()
+        inherited_files.see()
+        recording_here.keep_away()
+        writer = engine.writer
+        if writer is not None:
+            writer.place.keep_away()
+            _kept.append(writer)
+        messages.after_fork()
+        announcer.after_fork()
+        for run in engine.live.values():
+            run.inherit(engine)
+        self._is_patient = True
+        engine.reset()
+        if writer is not None:
+            from histhooks._record import signals
+
+            signals.forget()
+        if children := sys.modules.get("histhooks._record.children"):
+            children.forget()

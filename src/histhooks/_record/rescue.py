@@ -1,0 +1,81 @@
+"""At the end of a process whose writer hangs: another thread puts what is not written into a spool."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from typing import TYPE_CHECKING
+
+from histhooks._host.messages import warn_once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from histhooks._record.destination import Place
+    from histhooks._store.store import Store
+
+_STEP_S = 0.5
+
+
+class Rescue:
+    """One attempt, whoever asks for it.
+
+    Parameters
+    ----------
+    place : Place
+        Where the writer writes, which it is told to leave.
+    done : threading.Event
+        Set when the writer has ended.
+    """
+
+    def __init__(self, place: Place, done: threading.Event) -> None:
+        self._place = place
+        self._done = done
+        self._lock = threading.Lock()
+        self._is_begun = False
+        self._is_over = threading.Event()
+
+    def run(self, leave_in: Callable[[Store], None], is_needless: Callable[[], bool], patience_s: float) -> bool:
+        """Make the attempt, or wait for the one that is being made.
+
+        Parameters
+        ----------
+        leave_in : callable
+            Writes what is not written into a spool.
+        is_needless : callable
+            Whether the writer came to its end after all.
+        patience_s : float, seconds
+
+        Returns
+        -------
+        bool
+            Whether it came to an end in that time.
+        """
+        with self._lock:
+            is_first, self._is_begun = not self._is_begun, True
+        if is_first:
+            arguments = (leave_in, is_needless, patience_s)
+            try:
+                # No Thread: a signal may have interrupted the main thread inside a lock that starting one takes.
+                _thread.start_new_thread(self._attempt, arguments)
+            except RuntimeError:  # since Python 3.12 none can be started on the way out
+                self._attempt(*arguments)
+        return self._is_over.wait(patience_s)
+
+    def _attempt(self, leave_in: Callable[[Store], None], is_needless: Callable[[], bool], patience_s: float) -> None:
+        try:
+            self._place.is_abandoned = True
+            # Who is slow and does not hang comes to its next step by then, and ends there.
+            is_ended = self._done.wait(min(_STEP_S, patience_s / 4))
+            if is_needless():
+                return
+            spool = self._place.refuge()
+            leave_in(spool)
+            spool.close()
+            if not is_ended:
+                path = self._place.path
+                warn_once("hangs", f"the writer hangs, on {path} or on what is below it; the rest is in a spool")
+        except Exception as error:
+            warn_once("rescue", f"what was recorded last is lost: {type(error).__name__}: {error}")
+        finally:
+            self._is_over.set()

@@ -1,0 +1,367 @@
+"""A run: what a hook or a program says to it becomes entries of the buffer, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from histhooks._base.clock import iso, now_us
+from histhooks._base.exceptions import answer, code_of, is_interrupt, message_of, name_of, traceback_of
+from histhooks._base.jsonable import class_name, is_mapping, shown
+from histhooks._base.metric_names import Metric, describe, is_of_outputs
+from histhooks._base.secrets import mask_text
+from histhooks._base.values import as_float, clean_text, digits, is_elsewhere, items_of
+from histhooks._base.vocabulary import status_of
+from histhooks._host.guard import gathered
+from histhooks._record import device_readings
+from histhooks._record.current import current
+from histhooks._record.run_facts import MOST, Facts
+from histhooks._store.entries import ignore, is_state, later_entry
+
+# An import costs what it brings in: what only some runs need, the methods that need it import.
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from histhooks._record.engine import Engine
+    from histhooks._store.entries import Line
+
+_EXACT = 1 << 53
+# Characters that are kept.
+_MESSAGE = 10_000
+_TRACEBACK = 50_000
+
+
+def _how(error: BaseException) -> dict[str, str]:
+    """What `runs` says of the exception that ended a run."""
+    kind = type(error)
+    if issubclass(kind, KeyboardInterrupt):
+        return {}
+    if issubclass(kind, SystemExit):
+        code = code_of(error)
+        text = answer("<its code cannot be read>", str, code)
+        return {"error_type": "SystemExit", "error_message": mask_text(text[: 2 * _MESSAGE])[:_MESSAGE]}
+    facts = {"error_type": name_of(error), "error_message": mask_text(message_of(error))[:_MESSAGE]}
+    return {**facts, "traceback": mask_text(traceback_of(error))[-_TRACEBACK:]}
+
+
+class Run(Facts):
+    """One training, or one ``start_run()`` block. No call on it ever raises into a program.
+
+    Attributes
+    ----------
+    id : str or None
+        UUIDv7; None where nothing is recorded.
+    name, kind, status : str
+    parent_id, framework : str or None
+    """
+
+    def __init__(self, engine: Engine | None, facts: Mapping[str, Any], *, is_implicit: bool = True) -> None:
+        super().__init__(engine)
+        self.is_implicit = is_implicit
+        self.start_us = now_us()
+        self.begun_s = time.perf_counter()
+        self.started_at = iso(self.start_us)
+        self.name = str(facts.get("name") or "run")
+        self.kind = str(facts.get("kind") or "block")
+        self.parent_id: str | None = facts.get("parent_id")
+        self.framework: str | None = facts.get("framework")
+        self.status = "running"
+        self._metrics: dict[str, Metric] = {}
+        self._tokens: list[Token[Run | None]] = []
+        # What an integration still has to say when the run ends: called with the status, gives columns of `runs`.
+        self.before_end: Callable[[str], dict[str, Any]] | None = None
+        # For a point of an epoch that comes without a step: the last step that the host has taken.
+        self.last_step: Callable[[], int | None] | None = None
+        self._changing = threading.Lock()  # held while `status`, `_n_reopened` and `_append` are changed together
+        self._n_reopened = 0  # blocks that add to the run after its end
+        self.thread_id = threading.get_ident()
+        self._final: dict[str, Any] | None = None
+        self._is_settled = False
+        # What is not said of the beginning yet.
+        self._opening: dict[str, Any] | None = None
+        if engine is not None:
+            begun = {"session_id": engine.session_id, "status": "running", "started_at": self.started_at}
+            self._opening = {**facts, **begun}
+            engine.run_started(self)  # first: where Ctrl-C comes meanwhile, it is found there
+            self._state(self._opening)
+            self._opening = None
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name!r} {self.kind} {self.status} {self.id}>"
+
+    # --- the hot path -------------------------------------------------------------------------------------------
+
+    def log(self, metrics: Mapping[str, Any], *, step: int | None = None, epoch: int | None = None) -> None:
+        """Record one point of each metric.
+
+        Parameters
+        ----------
+        metrics : mapping of str to number
+            Names as the program calls them; a prefix such as ``val_`` names the split.
+        step : int, optional
+            0-based step. By default the number of points the metric has so far; where an epoch is given and the
+            optimizer steps of a PyTorch loop are recorded, the last of those.
+        epoch : int, optional
+            0-based epoch.
+        """
+        try:
+            if step is not None and (step.__class__ is not int or not 0 <= step <= MOST):
+                step = self._whole("step", step)
+            for name, value in metrics.items():
+                if value.__class__ is not float or name.__class__ is not str or not name:
+                    metrics, elsewhere = self._read(metrics, step)
+                    break
+            else:
+                metrics, elsewhere = dict(metrics), None
+            if epoch is not None:
+                if epoch.__class__ is not int or not 0 <= epoch <= MOST:
+                    epoch = self._whole("epoch", epoch)
+                if step is None and self.last_step is not None:
+                    step = self.last_step()
+            now = time.time_ns()
+            if metrics:
+                self._append((self, metrics, step, epoch, now))
+            if elsewhere:
+                self._log_later(elsewhere, step, epoch, now)
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            self._log_odd(metrics, step, epoch, error)
+
+    def _log_odd(self, metrics: Any, step: int | None, epoch: int | None, error: BaseException) -> None:
+        """Record what a call brought beside something that raised even when it was asked for its class."""
+        if self.status != "running" or (isinstance(metrics, dict) and all(type(v) is float for v in metrics.values())):
+            self._refuse("log", error)
+        elif not is_mapping(type(metrics)):
+            name = class_name(type(metrics))
+            self._refuse("log", TypeError(f"metrics are names with numbers, such as {{'loss': 0.3}}, not {name}"))
+        else:
+            self._try("log", self._log_read, metrics, step, epoch)
+
+    def _log_read(self, metrics: Mapping[str, Any], step: int | None, epoch: int | None) -> None:
+        read, elsewhere = self._read(metrics, step)
+        now = time.time_ns()
+        if read:
+            self._append((self, read, step, epoch, now))
+        self._log_later(elsewhere, step, epoch, now)
+
+    def log_line(self, line: Line, value: float, step: int, time_ns: int) -> None:
+        """For integrations: record points of which one value, the step and the time are all that is new."""
+        try:
+            self._append((line, value, step, time_ns))
+        except Exception as error:
+            self._refuse("log", error)
+
+    def _log_later(self, metrics: dict[str, Any], step: int | None, epoch: int | None, now: int) -> None:
+        """Record numbers that lie on a device, without waiting for it."""
+        for name, value in metrics.items():
+            try:
+                reading = device_readings.Reading(
+                    self, clean_text(name), [device_readings.OnDevice(value)], step, epoch, now
+                )
+            except TypeError as error:
+                self._refuse("log", error)
+                continue
+            self._append(later_entry(reading))
+
+    def _read(self, metrics: Mapping[str, Any], step: int | None) -> tuple[dict[str, float], dict[str, Any]]:
+        """The numbers in metrics, and what lies on a device."""
+        out, elsewhere = {}, {}
+        for given, value in items_of(metrics):
+            if not issubclass(type(given), str) or not given:
+                self._refuse("log", ValueError(f"the name of a metric is a word, not {shown(given)}"))
+                continue
+            name = str.__str__(given)
+            try:
+                if is_elsewhere(value):
+                    elsewhere[name] = value
+                    continue
+                out[clean_text(name)] = number = as_float(value)
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
+                self._refuse("log", TypeError(f"metric {name!r}: {message_of(error)}"))
+                number = float(isinstance(error, OverflowError)) * 2 * _EXACT
+            if not -_EXACT < number < _EXACT:
+                self._keep_exactly(name, value, step)
+        return out, elsewhere
+
+    def _keep_exactly(self, name: str, value: Any, step: int | None) -> None:
+        """Keep a whole number that a float may not hold, also one of NumPy or PyTorch."""
+        item = getattr(value, "item", None)
+        plain = item() if item is not None else value
+        if isinstance(plain, int) and abs(plain) > _EXACT:
+            self._event("integer", clean_text(name), digits(plain), "info", step)
+
+    def declare_metric(
+        self, name: str, *, metric: str | None = None, split: str | None = None, direction: int | None = None
+    ) -> None:
+        """Say what a metric's name means, before its first point.
+
+        Parameters
+        ----------
+        name : str
+        metric : str, optional
+            What is measured, without the split.
+        split : str, optional
+            `train`, `valid`, `test` or `system`; `unsaid` where nobody knows on which data.
+        direction : int, optional
+            1 where more is better, -1 where less is, 0 where nobody can know.
+        """
+        known = describe(name)
+        kept = None if split == "unsaid" else split or known.split
+        self._metrics[name] = Metric(metric or known.metric, kept, known.direction if direction is None else direction)
+
+    def what_is(self, name: str) -> Metric:
+        """What a metric's name means in this run.
+
+        A name that says no split is `train`, but for a block that only uses a model, or a statistic of what one puts
+        out: what a program logs about production data is of no split.
+        """
+        declared = self._metrics.get(name)
+        if declared is not None:
+            return declared
+        found = describe(name)
+        is_silent = self.kind == "block" and found.split == "train" and found.metric == name
+        if is_silent and (self.uses_only() or is_of_outputs(name)):
+            return found._replace(split=None)
+        return found
+
+    def uses_only(self) -> bool:
+        """Whether the run read a model, or data that is for something else than training, and trained nothing."""
+        return self.is_use and (self.data is None or "train" not in self.data.prints)
+
+    # --- states -------------------------------------------------------------------------------------------------
+
+    def update(self, **facts: Any) -> None:
+        """Record columns of `runs` that changed."""
+        self._try("update", self._state, facts)
+
+    def end(self, status: str = "finished", error: BaseException | None = None, **facts: Any) -> None:
+        """Close the run; a second call does nothing.
+
+        Parameters
+        ----------
+        status : str
+            How it ended, where no exception tells.
+        error : BaseException, optional
+            The exception that ended it.
+        **facts
+            Further columns of `runs`.
+        """
+        if self.status == "running":
+            self._try("end", self._end, status, error, facts)
+
+    def _end(self, status: str, error: BaseException | None, facts: dict[str, Any]) -> None:
+        status = status_of(error) if error is not None else status
+        before, self.before_end = self.before_end, None
+        try:
+            if before is not None:
+                facts = {**(gathered(self, "end", before, status, what="last facts") or {}), **facts}
+            if error is not None:
+                facts = {**facts, **_how(error)}
+        finally:
+            self._close(status, facts)  # also where Ctrl-C comes meanwhile
+
+    def _close(self, status: str, facts: dict[str, Any]) -> None:
+        duration = time.perf_counter() - self.begun_s
+        final = {"status": status, "ended_at": iso(now_us()), "duration_s": round(duration, 6), **facts}
+        interrupt: BaseException | None = None
+        while True:
+            try:
+                self._settle(final)
+                break
+            except BaseException as error:
+                if interrupt is not None or not is_interrupt(error):
+                    raise
+                interrupt = error  # Ctrl-C waits until the end is whole
+        if interrupt is not None:
+            raise interrupt
+
+    def _settle(self, final: dict[str, Any]) -> None:
+        with self._changing:
+            if self._final is None:
+                self._final = final
+            elif self._final is not final:
+                return  # another thread was first
+            self.status = final["status"]
+        if not self._is_settled:
+            self._state({**(self._opening or {}), **final})
+            self._is_settled = True
+        if self._engine is not None and (str(self.id) in self._engine.live or self._opening is not None):
+            self._engine.run_ended(self)
+        with self._changing:
+            self._lead()
+
+    def takes_more(self) -> bool:
+        """For integrations: whether :meth:`reopened` can help; not in a forked child, nor after ``disable()``."""
+        engine = self._engine
+        return engine is not None and engine.session_id == self.session_id and not engine.ended
+
+    @contextmanager
+    def reopened(self) -> Iterator[None]:
+        """For integrations: add to a run that has ended, such as a score on data that came later.
+
+        Its end stays as it was. A metric that it had before its end cannot go on. Several threads may do so at once:
+        the run takes more until the last of them has left.
+        """
+        is_open = self.takes_more()
+        with self._changing:
+            self._n_reopened += is_open
+            self._lead()
+        try:
+            yield
+        finally:
+            with self._changing:
+                self._n_reopened -= is_open
+                self._lead()
+
+    def __enter__(self) -> Run:
+        self._tokens.append(current.set(self))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        try:
+            current.reset(self._tokens.pop())
+        except (ValueError, IndexError):
+            # Left in another context than it was entered in: a generator, or a thread.
+            current.set(None)
+        above = current.get()
+        if above is not None and above.status != "running":
+            current.set(None)  # blocks in generators end in any order
+        self.end(error=error)
+
+    # --- where entries go ---------------------------------------------------------------------------------------
+
+    def put_by(self, append: Callable[[Any], None]) -> None:
+        """For the writer: hand over what is recorded in another way, as long as the run goes on."""
+        with self._changing:
+            if self.status == "running" and self.is_recorded:
+                self._append = append
+
+    def _lead(self) -> None:
+        """Lead entries of a run that has ended where they belong; `_changing` is held."""
+        if self.status == "running" or self._append is ignore:
+            return
+        engine = self._engine
+        takes_more = engine is not None and self._n_reopened and self.takes_more()
+        self._append = engine.buffer.append if engine is not None and takes_more else _late
+
+    def inherit(self, engine: Engine) -> None:
+        """In a forked child: the run stays its parent's, and whoever adds to it here is told so, once."""
+        self._changing = threading.Lock()
+        self._engine, self.is_recorded, self.owner, self._heir = None, False, engine.pid, engine
+        self._append = self._not_ours
+
+    def _not_ours(self, entry: Any) -> None:
+        if not is_state(entry):  # how it ended is not this process's to say
+            self._unrecorded("log")
+
+
+def _late(entry: Any) -> None:
+    """Takes what comes after the end of a run; no method, by which each run would hold itself until it is collected."""
+    raise RuntimeError("the run has ended")

@@ -1,0 +1,477 @@
+"""What is said of a run once, beside its curves: params, results, data, files, tags, notes, links, a model's shape."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from histhooks._base.clock import now_us
+from histhooks._base.exceptions import answer, in_words, is_interrupt, is_of_program, message_of, name_of
+from histhooks._base.ids import new_id
+from histhooks._base.jsonable import is_mapping, masked_word, shown
+from histhooks._base.secrets import mask_text
+from histhooks._base.values import as_whole, dumps, flatten, items_of, key_text, text_of, what_was_cut, what_was_unread
+from histhooks._host.messages import warn_once
+from histhooks._host.store_location import is_strict
+from histhooks._store.entries import capture_entry, content_entry, ignore, params_entry, row_entry, state_entry
+from histhooks._store.params import told_before
+
+# An import costs what it brings in: what only some runs need, the methods that need it import.
+if TYPE_CHECKING:
+    from histhooks._collect.file_hash import Found
+    from histhooks._collect.same_data import KnownData, Print
+    from histhooks._record.engine import Engine
+
+# By the id of the run, as long as that run is at hand.
+known_data: WeakValueDictionary[str, KnownData] = WeakValueDictionary()
+
+_LINK_KINDS = ("resumes", "continues", "fine-tunes", "reproduces", "uses")
+_DIRECTIONS = ("in", "out")
+MOST = (1 << 63) - 1  # what a column of SQLite holds
+# What a hook reads off objects of the program; what they raise is no misuse of a call.
+_COLLECTORS = {"log_params": "params", "log_results": "results", "log_dataset": "data"}
+_MISSING = 20  # rows of one collector in one run that name what could not be read
+_REFUSALS = 100  # of one run that are told one by one
+_MOST_NAMED = 5
+_WORD = 100  # characters, up to which what came of masking is kept
+_SEEDS = ("random_state", "seed")
+_BY_HOOKS = ("end", "update", "missing")  # what no program calls
+_COLUMNS = frozenset(
+    "session_id parent_id project group_name name kind framework framework_version model_class call_site status "
+    "started_at ended_at duration_s error_type error_message traceback architecture_id main_metric epochs_planned "
+    "epochs_done steps_done".split()
+)
+
+
+class Facts:
+    """The part of a :class:`histhooks._record.run.Run` that needs no clock and no curve.
+
+    Parameters
+    ----------
+    engine : Engine or None
+        Where nothing is recorded, none.
+    """
+
+    name: str
+    is_implicit = False
+
+    kind: str
+    framework: str | None
+
+    def __init__(self, engine: Engine | None) -> None:
+        self._engine = engine
+        self.is_recorded = engine is not None
+        self.id: str | None = new_id() if engine is not None else None
+        self.session_id: str | None = engine.session_id if engine is not None else None
+        self._append: Callable[[Any], None] = engine.buffer.append if engine is not None else ignore
+        self._roles: set[str] = set()  # of data whose reading is told
+        self._n_refused = 0
+        self._n_missing: dict[str, int] = {}
+        self.is_use = False  # read a model, or had data that neither trains nor judges
+        self._heir: Engine | None = None  # in a forked child: what records there
+        self.owner: int | None = None  # in a forked child: the process whose run it is
+        self._is_told = False
+        self.data: KnownData | None = None  # what the run was trained on and judged by, to know it again
+
+    def log_params(
+        self, params: Mapping[str, Any], *, source: str = "user", defaults: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record params; nested mappings flatten with dots.
+
+        Parameters
+        ----------
+        params : mapping of str to object
+        source : str
+            Who chose them: `argument`, `default`, `resolved`, `user`, ...
+        defaults : mapping of str to object, optional
+            Of the same shape: what is as it is here gets source `default`.
+        """
+        self._try("log_params", self._log_params, params, source, defaults or {})
+
+    def _log_params(self, params: Mapping[str, Any], source: str, defaults: Mapping[str, Any]) -> None:
+        if params.__class__ is dict:
+            params = dict(params)  # what a thread of the program changes meanwhile is not told under another's name
+        known = None if defaults else told_before(params, source)
+        if known is not None and known.rows is not None:
+            self._append(params_entry(self.id, now_us(), known.rows))
+            for key, text in known.seeds:
+                self._log_seed(key, None, text)
+            return
+        usual = {key: dumps(value, key) for key, value in flatten(defaults).items()}
+        cut: list[str] = []
+        rows: list[tuple[str, str, str]] = []
+        is_whole = True
+        try:
+            for key, value in flatten(params).items():
+                if not key:
+                    is_whole = False
+                    self._refuse("log_params", ValueError("the name of a param is empty"))
+                    continue
+                try:
+                    self._log_param(key, value, source, usual, cut, rows)
+                except BaseException as error:
+                    if is_interrupt(error):
+                        raise
+                    is_whole = False
+                    self._missing("params", f"{key}: {in_words(error)}")
+        finally:  # also where Ctrl-C comes meanwhile
+            if rows:
+                self._append(params_entry(self.id, now_us(), tuple(rows)))
+        if known is not None and is_whole and not cut:
+            known.keep(tuple(rows), _SEEDS)
+        if cut:
+            more = f" and {len(cut) - _MOST_NAMED} more" if len(cut) > _MOST_NAMED else ""
+            self._capture("params", "truncated", f"kept of {', '.join(cut[:_MOST_NAMED])}{more}")
+
+    def _log_param(
+        self,
+        key: str,
+        value: Any,
+        source: str,
+        usual: Mapping[str, str],
+        cut: list[str],
+        rows: list[tuple[str, str, str]],
+    ) -> None:
+        text = dumps(value, key)
+        whose = "default" if usual.get(key) == text else source
+        rows.append((masked_word(key), text, masked_word(whose)))
+        if key.endswith(_SEEDS) or '"sklearn.model_selection.' in text:
+            self._log_seed(key, value, text)
+        left, unread = what_was_cut(text), what_was_unread(text)
+        if left:
+            cut.append(f"{key} ({left})")
+        if unread:
+            self._missing("params", f"{key}: {unread} was raised when it was read")
+
+    def _log_seed(self, key: str, value: Any, text: str) -> None:
+        """A seed that is a param, or that of a splitter which is one."""
+        if not key.endswith(_SEEDS):
+            own = answer(None, object.__getattribute__, value, "__dict__")
+            key, text = f"{key}.random_state", dumps(own.get("random_state") if type(own) is dict else None)
+        if self.kind != "candidate" and text.lstrip("-").isdigit():
+            row = {"session_id": self.session_id, "run_id": self.id, "library": self.framework or "program"}
+            self._row("seeds", {**row, "call": key, "value": text, "location": None})
+
+    def log_results(self, results: Mapping[str, Any]) -> None:
+        """Record outcomes that are no curve."""
+        self._try("log_results", self._log_results, results)
+
+    def _log_results(self, results: Mapping[str, Any]) -> None:
+        for name, value in items_of(results):
+            key = key_text(name)
+            if name is None or not key:
+                self._refuse("log_results", ValueError(f"the name of a result is a word, not {shown(name)}"))
+                continue
+            text = dumps(value, key)
+            shown_key = masked_word(key) if len(key) <= _WORD else mask_text(key)
+            self._row("results", {"run_id": self.id, "key": shown_key, "value": text})
+            if unread := what_was_unread(text):
+                self._missing("results", f"{key}: {unread} was raised when it was read")
+
+    def log_dataset(
+        self, role: str, X: Any, y: Any = None, *, name: str | None = None, source: str | None = None
+    ) -> None:
+        """Record a fingerprint of data; never its rows.
+
+        Parameters
+        ----------
+        role : str
+            `train`, `valid`, `test`, or what else it is for.
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), optional
+        name, source : str, optional
+            What the program calls it, and where it came from.
+        """
+        self._try("log_dataset", self._log_dataset, role, X, y, name, source)
+
+    def _log_dataset(self, role: str, X: Any, y: Any, name: str | None, source: str | None) -> None:
+        from histhooks._collect import fingerprint
+
+        if not isinstance(role, str) or not role:
+            raise ValueError(f"the role of data is a word, such as 'train', not {shown(role)}")
+        found, seen = fingerprint.look_at(X, y)
+        if role in ("train", "valid"):
+            self.know(role, seen, X)
+        elif role != "test":
+            self.is_use = True
+        self._log_fingerprint(role, found, name, source)
+
+    def know(self, role: str, seen: Print, X: Any = None) -> None:
+        """For integrations: keep in mind that the run trained on data, or was judged by it while it trained."""
+        if self.data is None:
+            from histhooks._collect.same_data import KnownData
+
+            self.data = known_data[str(self.id)] = KnownData()
+        self.data.add(role, seen)
+        if role == "train":
+            from histhooks._collect.row_hashes import Rows
+
+            self.data.rows = self.data.rows or Rows()
+            self.data.rows.add(X, seen.shape[0] if seen.shape else None, None if X is None else seen.values)
+
+    def _log_fingerprint(self, role: str, found: dict[str, Any], name: str | None, source: str | None) -> None:
+        from histhooks._collect import fingerprint
+
+        dataset_id = self._content("datasets", found)
+        words = {k: None if v is None else mask_text(key_text(v)) for k, v in (("name", name), ("source", source))}
+        role = masked_word(role) if len(role) <= _WORD else mask_text(role)
+        row = {"run_id": self.id, "dataset_id": dataset_id, "role": role, **words}
+        self._row("run_datasets", row)
+        if role not in self._roles:
+            self._roles.add(role)
+            told = fingerprint.capture_of(role, found)
+            self._capture(told.collector, told.status, told.note)
+
+    def log_artifact(
+        self, path: str | os.PathLike[str], *, role: str = "file", direction: str = "out", step: int | None = None
+    ) -> None:
+        """Record a file by its content hash; that of a file above 8 MiB is computed beside the program.
+
+        Parameters
+        ----------
+        path : str or path
+        role : str
+            `model`, `checkpoint`, `file`, ...
+        direction : {'out', 'in'}
+            Written or read by the run.
+        step : int, optional
+            0-based step.
+        """
+        self._try("log_artifact", self._log_artifact, path, role, direction, step)
+
+    def _log_artifact(self, path: str | os.PathLike[str], role: str, direction: str, step: int | None) -> None:
+        from pathlib import Path
+
+        from histhooks._collect.file_hash import with_hash
+
+        if direction not in _DIRECTIONS:
+            raise ValueError(f"direction is 'in' or 'out', not {direction!r}")
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no file {os.fspath(path)!r} to record")
+        role = key_text(role)
+        self.is_use = self.is_use or (direction == "in" and role == "model")
+        step = None if step is None else self._whole("step", step)
+        put, place, engine = self._append, os.path.abspath(path), self._engine
+
+        def use(found: Found) -> None:
+            if found is None:
+                title = f"{place} was written again before its content was hashed"
+                if engine is not None:
+                    engine.event("not_hashed", title, severity="warning", step=step, run_id=self.id, put=put)
+                return
+            suffix = mask_text(Path(place).suffix.lstrip(".").lower()) or None
+            put(content_entry("artifacts", {"sha256": found[0], "size_bytes": found[1], "format": suffix}))
+            row = {"run_id": self.id, "sha256": found[0], "path": place, "role": role}
+            put(row_entry("run_artifacts", self.id, {**row, "direction": direction, "step": step, "time": now}))
+
+        now = now_us()
+        with_hash(Path(place), use)
+
+    def tag(self, *pairs: Any, **tags: Any) -> None:
+        """Tag a run: ``tag("key", "value")``, ``tag("word")``, ``tag({"key": "value"})`` or ``tag(key="value")``."""
+        self._try("tag", self._tag, pairs, tags)
+
+    def _tag(self, pairs: tuple[Any, ...], tags: dict[str, Any]) -> None:
+        given: list[tuple[Any, Any]] = []
+        if len(pairs) == 1 and is_mapping(type(pairs[0])):
+            given = list(items_of(pairs[0]))
+        elif pairs:
+            given = [(pairs[0], pairs[1] if len(pairs) > 1 else "")]
+        for key, value in [*given, *tags.items()]:
+            if not isinstance(key, str) or not key:
+                self._refuse("tag", ValueError(f"the name of a tag is a word, not {shown(key)}"))
+                continue
+            row = {"run_id": self.id, "session_id": self.session_id, "key": mask_text(key)}
+            self._row("tags", {**row, "value": text_of(value, key), "author": self._author()})
+
+    def note(self, text: str) -> None:
+        """Leave a note on a run."""
+        self._try("note", self._note, text)
+
+    def _note(self, text: str) -> None:
+        if text is None or not str(text).strip():
+            raise ValueError(f"a note is some text, not {text!r}")
+        row = {"run_id": self.id, "session_id": self.session_id, "body": mask_text(str(text))}
+        self._row("notes", {**row, "author": self._author()})
+
+    def _author(self) -> Any:
+        return self._engine.author() if self._engine is not None else None
+
+    def event(
+        self, kind: str, title: str, body: str | None = None, *, severity: str = "info", step: int | None = None
+    ) -> None:
+        """Record that something happened."""
+        self._try("event", self._event, kind, title, body, severity, step)
+
+    def _event(self, kind: str, title: str, body: str | None, severity: str, step: int | None) -> None:
+        if self._engine is not None:
+            self._engine.event(kind, title, body, severity=severity, step=step, run_id=self.id, put=self._append)
+
+    def link(self, kind: str, other_run_id: str | None, sha256: str | None = None) -> None:
+        """Record how this run relates to an earlier one."""
+        self._try("link", self._link, kind, other_run_id, sha256)
+
+    def _link(self, kind: str, other_run_id: str | None, sha256: str | None) -> None:
+        if kind not in _LINK_KINDS:
+            raise ValueError(f"a link is one of {', '.join(_LINK_KINDS)}, not {kind!r}")
+        earlier = known_data.get(str(other_run_id))
+        if earlier is not None and kind in ("continues", "resumes", "fine-tunes"):
+            self._go_on_from(earlier)
+        other = None if other_run_id is None else mask_text(key_text(other_run_id))
+        row = {"run_id": self.id, "session_id": self.session_id, "kind": kind, "other_run_id": other}
+        self._row("run_links", {**row, "sha256": sha256})
+
+    def _go_on_from(self, earlier: KnownData) -> None:
+        """A model that goes on was trained on what the run before it saw, too."""
+        from histhooks._collect.same_data import KnownData
+
+        if self.data is None:
+            self.data = known_data[str(self.id)] = KnownData()
+        if self.data is not earlier and self.data.earlier is None:
+            self.data.earlier = earlier
+
+    def log_architecture(
+        self, framework: str, class_name: str, layers: Any, n_parameters: int | None, n_trainable: int | None
+    ) -> None:
+        """Record the shape of a model, once by content."""
+        counts = {"n_parameters": n_parameters, "n_trainable": n_trainable}
+        self._try("log_architecture", self._log_architecture, framework, class_name, layers, counts)
+
+    def _log_architecture(self, framework: str, class_name: str, layers: Any, counts: dict[str, Any]) -> None:
+        # What the table refuses would leave a run that refers to nothing.
+        whole = {name: None if count is None else self._whole(name, count) for name, count in counts.items()}
+        words = {"framework": mask_text(str(framework)), "class_name": mask_text(str(class_name))}
+        row = {**words, **whole, "layers": dumps(layers, "")}
+        self._state({"architecture_id": self._content("architectures", row)})
+
+    def log_optimizer(
+        self,
+        position: int,
+        class_name: str,
+        settings: Mapping[str, Any],
+        groups: list[Mapping[str, Any]] | None = None,
+        scheduler: Any = None,
+    ) -> str:
+        """Record an optimizer and its groups; give its id."""
+        optimizer_id = new_id()
+        row = {"id": optimizer_id, "run_id": self.id, "position": position, "class_name": class_name}
+        row |= {"settings": dumps(settings, ""), "scheduler": None if scheduler is None else dumps(scheduler, "")}
+        self._try("log_optimizer", self._row, "optimizers", row)
+        for number, group in enumerate(groups or []):
+            facts = dict(group)
+            self.log_optimizer_group(optimizer_id, number, facts, step=0, n_parameters=facts.pop("n_parameters", None))
+        return optimizer_id
+
+    def log_optimizer_group(
+        self,
+        optimizer_id: str,
+        position: int,
+        settings: Mapping[str, Any],
+        *,
+        step: int | None = None,
+        n_parameters: int | None = None,
+    ) -> None:
+        """Record the settings of one param group, from a step on."""
+        lr = settings.get("lr")
+        row: dict[str, Any] = {
+            "optimizer_id": optimizer_id,
+            "run_id": self.id,
+            "position": position,
+            "n_parameters": n_parameters,
+        }
+        row |= {"lr": lr if isinstance(lr, (int, float)) else None, "settings": dumps(settings, ""), "step": step}
+        self._try("log_optimizer_group", self._row, "optimizer_groups", row)
+
+    def missing(self, collector: str, why: str) -> None:
+        """For integrations: record that a fact could not be read; the 21st of a collector says that there were more.
+
+        Parameters
+        ----------
+        collector : str
+            For `captures`.
+        why : str
+            What is missing, and what was raised.
+        """
+        self._try("missing", self._missing, collector, why)
+
+    def _missing(self, collector: str, why: str) -> None:
+        count = self._n_missing[collector] = self._n_missing.get(collector, 0) + 1
+        if count > _MISSING + 1:
+            return
+        note = mask_text(why[:10_000])[:500] if count <= _MISSING else f"more than {_MISSING} that could not be read"
+        self._capture(collector, "failed", note)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _row(self, table: str, row: dict[str, Any]) -> None:
+        self._append(row_entry(table, self.id, {**row, "time": now_us()}))
+
+    def _capture(self, collector: str, status: str, note: str | None) -> None:
+        self._append(capture_entry(self.session_id, self.id, collector, status, note))
+
+    def _state(self, facts: dict[str, Any]) -> None:
+        unknown = facts.keys() - _COLUMNS
+        if unknown:
+            raise TypeError(f"no column of runs is called {', '.join(sorted(unknown))}")
+        self._append(state_entry("run", self.id, {k: v for k, v in facts.items() if v is not None}))
+
+    def _content(self, table: str, row: dict[str, Any]) -> str:
+        key = "sha256" if "sha256" in row else "id"
+        if key not in row:
+            from histhooks._collect.fingerprint import sha256
+            from histhooks._store.ledger import canonical
+
+            row = {"id": sha256(canonical(row)), **row}
+        found = str(row[key])
+        known = self._engine.known_contents if self._engine is not None else set()
+        if found not in known:
+            self._append(content_entry(table, row))
+            known.add(found)
+        return found
+
+    def _try(self, what: str, function: Callable[..., None], *args: Any) -> None:
+        if not self.is_recorded:
+            self._unrecorded(what)
+            return
+        try:
+            function(*args)
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            if self.is_implicit and is_of_program(error) and what in _COLLECTORS:
+                self._missing(_COLLECTORS[what], in_words(error))
+            else:
+                self._refuse(what, error)
+
+    def _unrecorded(self, what: str) -> None:
+        """Say once that a forked child cannot add to a run of its parent; what no program asks for is not told."""
+        if self.owner is None or self._is_told or what in _BY_HOOKS:
+            return
+        self._is_told = True
+        text = f"{what} on run {self.name!r} records nothing here: it is a run of process {self.owner}, from which "
+        text += "this one was forked; open one of its own with `with histhooks.start_run():`"
+        warn_once("forked", text)
+        if self._heir is not None:
+            self._heir.event("forked", text, severity="warning")
+
+    def _whole(self, what: str, value: Any) -> int | None:
+        """A step, an epoch or a count; None, and what it belongs to goes without it, where it is none."""
+        number = as_whole(value)
+        if number is not None and 0 <= number <= MOST:
+            return number
+        self._refuse("log", ValueError(f"{what} is a whole number from 0 on that 64 bits hold, not {shown(value)}"))
+        return None
+
+    def _refuse(self, what: str, error: BaseException) -> None:
+        if self._engine is None:
+            return
+        if is_strict():
+            raise error
+        text = mask_text(f"{what} on run {self.name!r} was refused: {message_of(error)[:10_000]}")
+        warn_once(f"{self.id}/{what}/{name_of(error)}", text)
+        self._n_refused += 1
+        if self._n_refused > _REFUSALS:  # a loop that is odd at each step must not fill the file
+            return
+        self._engine.event("refused", text[:500], severity="warning", run_id=self.id)

@@ -1,0 +1,248 @@
+"""Following a run while it trains: what came since the last look, how far it is, and how it ended."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from histhooks._base.clock import from_iso, now_us
+from histhooks.history._run_rows import RunRows
+from histhooks.history.curves.thinning import Point, first_place
+from histhooks.history.query.selectors import find
+
+if TYPE_CHECKING:
+    from histhooks.history._reader import Reader
+
+Run = TypeVar("Run", bound=RunRows)
+
+_WINDOW_US = 30_000_000
+_ANYWAY_S = 2.0
+# Params of the hosts that say how many steps are planned.
+_STEPS = ("trainer.max_steps", "num_boost_round", "max_steps")
+_POINTS = "SELECT n, coalesce(step, n), epoch, time, value, special FROM points WHERE series = ? AND n >= ? ORDER BY n"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    Attributes
+    ----------
+    epoch : int or None
+        The epoch that it is in, or that it ended last, counted from 1.
+    epochs_done, epochs_planned, steps_done, steps_planned : int or None
+        None where nobody knows.
+    share : float or None
+        What is done of what is planned, 0 to 1.
+    rate : float or None
+        Steps a second, lately.
+    elapsed_s, left_s : float
+        Seconds since the start, and to go; the latter None where nobody knows.
+    """
+
+    epoch: int | None
+    epochs_done: int | None
+    epochs_planned: int | None
+    steps_done: int | None
+    steps_planned: int | None
+    share: float | None
+    rate: float | None
+    elapsed_s: float
+    left_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Update(Generic[Run]):
+    """What came of a run since the look before.
+
+    Attributes
+    ----------
+    run : RunRecord
+        As it stands now.
+    points : list of (str, Point)
+        New points with the name of their metric, in the order of their times.
+    events : list of dict
+        New rows of `events`: of the run, and warnings and errors of its process.
+    children : int
+        Runs inside it.
+    progress : Progress
+    """
+
+    run: Run
+    points: list[tuple[str, Point]]
+    events: list[dict[str, Any]]
+    children: int
+    progress: Progress
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended."""
+        return self.run.status != "running"
+
+
+@dataclass(slots=True)
+class Follower(Generic[Run]):
+    """Looks at one run again and again.
+
+    Parameters
+    ----------
+    run : RunRecord
+    from_start : bool
+        Whether the first look gives everything, or only what comes from now on.
+    """
+
+    run: Run
+    from_start: bool = False
+    _seen: dict[str, int] = field(default_factory=dict)
+    _events: set[str] = field(default_factory=set)
+    _steps: deque[tuple[int, int]] = field(default_factory=deque)
+    _version: tuple[Any, ...] = ()
+    _looked_s: float = 0.0
+    _is_first: bool = True
+    _epoch_mark: tuple[int, float] = (0, 0.0)
+
+    @property
+    def history(self) -> Reader:
+        """The store that is looked at."""
+        return self.run.history
+
+    def look(self) -> Update[Run] | None:
+        """What came since; None where nothing was written.
+
+        Raises
+        ------
+        QueryError
+            Where the run is no longer there.
+        """
+        version = self._state()
+        # A process that was killed writes nothing: look from time to time anyway.
+        is_due = time.monotonic() - self._looked_s >= _ANYWAY_S
+        if version == self._version and not is_due:
+            return None
+        self._version, self._looked_s = version, time.monotonic()
+        self.history.refresh()
+        run = type(self.run)(self.history, find(self.history, self.run.id))
+        # The run first: where it has ended, all its points are there.
+        points, events = self._points(run), self._new_events(run)
+        children = int(self.history.cursor("SELECT count(*) FROM runs WHERE parent_id = ?", run.id).fetchone()[0])
+        if self._is_first and not self.from_start:
+            points, events = [], []
+        self._is_first = False
+        return Update(run, points, events, children, self._progress(run))
+
+    def _state(self) -> tuple[Any, ...]:
+        """Changes with every commit to the store or to a spool of it."""
+        from histhooks._store.spools import waiting
+
+        (version,) = self.history.cursor("PRAGMA data_version").fetchone()
+        files = [self.history.path, self.history.path.with_name(self.history.path.name + "-wal")]
+        found: list[Any] = [version]
+        for path in [*files, *waiting(self.history.path)]:
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
+            found.append((path.name, stat.st_mtime_ns, stat.st_size))
+        return tuple(found)
+
+    def _points(self, run: RunRows) -> list[tuple[str, Point]]:
+        sql = "SELECT series, name, split, start_time, count FROM metric_summaries WHERE run_id = ? ORDER BY series"
+        found: list[tuple[str, Point]] = []
+        for key, name, split, start, count in self.history.cursor(sql, run.id).fetchall():
+            seen = self._seen.get(name, 0)
+            if self._is_first and not self.from_start:
+                # Only as many as tell how fast it goes.
+                seen = max(seen, count - 200)
+            if count <= seen:
+                continue
+            for n, step, epoch, moment, value, special in self.history.cursor(_POINTS, key, seen):
+                point = Point(n, step, epoch, start + moment, float(special) if value is None else value)
+                found.append((name, point))
+                seen = n + 1
+                if split != "system":
+                    self._steps.append((point.time, step))
+            self._seen[name] = seen
+        found.sort(key=lambda pair: pair[1].time)
+        return found
+
+    def _new_events(self, run: RunRows) -> list[dict[str, Any]]:
+        sql = (
+            "SELECT id, run_id, time, step, kind, severity, title, body, count FROM events WHERE run_id = ? "
+            "OR (session_id = ? AND run_id IS NULL AND severity IN ('warning', 'error') AND time >= ?) ORDER BY time"
+        )
+        rows = self.history.sql(sql, run.id, run.row["session_id"], from_iso(run.started_at))
+        fresh = [row for row in rows if row["id"] not in self._events]
+        self._events |= {row["id"] for row in fresh}
+        return fresh
+
+    def _progress(self, run: RunRows) -> Progress:
+        summaries = [s for s in run.summaries if s["split"] != "system"]
+        is_over = run.status != "running"
+        elapsed = run.duration_s if is_over else (now_us() - from_iso(run.started_at)) / 1e6
+        elapsed = max(0.0, elapsed or 0.0)
+        last_epoch = max((s["last_epoch"] for s in summaries if s["last_epoch"] is not None), default=None)
+        epochs = run.epochs_done if run.epochs_done is not None else last_epoch
+        steps = max([run.steps_done or 0, *(s["last_step"] + 1 for s in summaries if s["last_step"] is not None)])
+        planned = run.epochs_planned or None
+        steps_planned = None if planned else self._steps_planned(run)
+        rate = self._rate()
+        share = left = None
+        if planned:
+            share = min(1.0, (epochs or 0) / planned)
+            left = self._left_by_epochs(run, epochs or 0, planned, last_epoch, elapsed)
+        elif steps_planned:
+            share = min(1.0, steps / steps_planned)
+            left = max(0, steps_planned - steps) / rate if rate else None
+        epoch = max(epochs or 0, 0 if last_epoch is None else last_epoch + 1) or None
+        left = None if is_over else left
+        return Progress(epoch, epochs, planned, steps or None, steps_planned, share, rate, elapsed, left)
+
+    def _left_by_epochs(
+        self, run: RunRows, done: int, planned: int, last_epoch: int | None, elapsed: float
+    ) -> float | None:
+        """Seconds to go, as long as the epochs of this run took until the last of them ended."""
+        if done != self._epoch_mark[0]:
+            self._epoch_mark = (done, elapsed)
+        first = first_place(self.history, run.id)[1] or 0
+        # A run that was gone on from another may count the epochs of both, and took time for its own.
+        counts_both = last_epoch is not None and done > last_epoch + 1 - first
+        own = done - first if counts_both else done
+        if own <= 0:
+            return None
+        return max(0.0, self._epoch_mark[1] * (1 + (planned - done) / own) - elapsed)
+
+    def _steps_planned(self, run: RunRows) -> int | None:
+        params = run.params
+        names = (*_STEPS, "n_estimators") if run.framework == "xgboost" else _STEPS
+        for name in names:
+            value = params.get(name)
+            if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+                return value
+        return None
+
+    def _rate(self) -> float | None:
+        if not self._steps:
+            return None
+        ordered = sorted(self._steps)
+        latest = ordered[-1][0]
+        self._steps = deque(pair for pair in ordered if pair[0] >= latest - _WINDOW_US)
+        steps = [step for _, step in self._steps]
+        span = latest - self._steps[0][0]
+        return (max(steps) - steps[0]) / span * 1e6 if span > 0 and max(steps) > steps[0] else None
+
+
+def follow(run: Run, every_s: float = 0.5, *, from_start: bool = False) -> Iterator[Update[Run]]:
+    """Look at a run until it ends; see :meth:`RunRecord.follow`."""
+    follower = Follower(run, from_start)
+    while True:
+        begin = time.monotonic()
+        update = follower.look()
+        if update is not None:
+            yield update
+            if update.is_over:
+                return
+        # Where a look takes long, as through large spools, it is not taken as often.
+        time.sleep(max(every_s, 4 * (time.monotonic() - begin)))

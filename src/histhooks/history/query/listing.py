@@ -1,0 +1,246 @@
+"""Which runs, in which order: one query, so that a limit reads no more than it must."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from histhooks._base.values import loads
+from histhooks.errors import QueryError
+from histhooks.history.query.fields import STATUS, Field, Names, framework_of, split
+from histhooks.history.query.moments import EXAMPLES, moment
+from histhooks.history.query.where import KINDS, STATUSES, compile_where, unknown_choice
+
+if TYPE_CHECKING:
+    from histhooks.history._reader import Reader
+
+_CANDIDATES = (
+    "(r.kind = 'search' AND EXISTS (SELECT 1 FROM results AS k, json_each(k.value) AS j "
+    "WHERE k.run_id = r.id AND k.key GLOB 'candidates_beyond_*' AND {}))"
+)
+_AT_ONCE = 500
+_EQUAL = {"project": "r.project", "framework": "r.framework", "kind": "r.kind", "group": "r.group_name"}
+
+
+@dataclass(slots=True)
+class Query:
+    """What is asked of a store, as SQL over ``runs AS r``.
+
+    Attributes
+    ----------
+    clauses : list of str
+    values : list
+        For the question marks in them.
+    order : list of str
+        SQL of what to sort by.
+    order_values : list
+    """
+
+    clauses: list[str] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    order: list[str] = field(default_factory=lambda: ["r.started_at DESC", "r.id DESC"])
+    order_values: list[Any] = field(default_factory=list)
+
+    def add(self, sql: str, *values: Any) -> None:
+        """Ask one thing more."""
+        self.clauses.append(sql)
+        self.values.extend(values)
+
+    @property
+    def condition(self) -> str:
+        """All that is asked."""
+        return f" WHERE {' AND '.join(self.clauses)}" if self.clauses else ""
+
+    def select(self, columns: str, limit: int | None = None, offset: int = 0) -> tuple[str, list[Any]]:
+        """The whole statement, with its values."""
+        sql = f"SELECT {columns} FROM runs AS r{self.condition} ORDER BY {', '.join(self.order)}"
+        values = [*self.values, *self.order_values]
+        if limit is not None or offset:
+            sql += " LIMIT ? OFFSET ?"
+            values += [-1 if limit is None else limit, offset]
+        return sql, values
+
+
+def build(
+    history: Reader,
+    *,
+    status: str | None = None,
+    tag: str | Iterable[str] | Mapping[str, Any] | None = None,
+    job: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    where: str | None = None,
+    order_by: str = "started_at",
+    reverse: bool = False,
+    is_nested: bool | None = None,
+    with_inner: bool = False,
+    **equal: str | None,
+) -> Query:
+    """Understand what is asked; the parameters are those of :meth:`History.runs`.
+
+    Raises
+    ------
+    QueryError
+        Where something in it cannot be understood.
+    """
+    names, query = Names(history), Query()
+    for name, value in equal.items():
+        if value is not None:
+            if name == "kind" and value not in KINDS:
+                raise QueryError(unknown_choice("kind", value, KINDS))
+            query.add(f"{_EQUAL[name]} = ?", framework_of(value) if name == "framework" else value)
+    if status is not None:
+        if status not in STATUSES:
+            raise QueryError(unknown_choice("status", status, STATUSES))
+        query.add(f"{STATUS} = ?", status)
+    _times(query, since, until)
+    for key, wanted in _tags(tag):
+        sql = names.resolve("tags", key, "").sql
+        if wanted is None:
+            query.add(f"{sql} IS NOT NULL", key)
+        else:
+            query.add(f"{sql} = ?", key, wanted)
+    if job is not None:
+        query.add(*job_condition(job))
+    if is_nested is not None:
+        query.add("r.parent_id IS NOT NULL" if is_nested else "r.parent_id IS NULL")
+    if where is not None:
+        _where(query, where, names, with_inner=with_inner)
+    _order(query, order_by, names, reverse=reverse)
+    return query
+
+
+def job_condition(job: str) -> tuple[Any, ...]:
+    """Runs of a batch job: by its id, an array by its id, one of an array by `ARRAY_NUMBER`.
+
+    A session in an array knows the id of its own job with its number, and its runs are grouped by the array's id.
+    """
+    array, _, number = job.rpartition("_")
+    sql = (
+        "(r.group_name = ? OR r.session_id IN (SELECT s.id FROM sessions AS s WHERE s.job_id = ? "
+        "OR substr(s.job_id, 1, length(?) + 1) = ? || '_') OR (r.group_name = ? AND r.session_id IN "
+        "(SELECT s.id FROM sessions AS s WHERE substr(s.job_id, -length(?) - 1) = '_' || ?)))"
+    )
+    return sql, job, job, job, job, array, number, number
+
+
+def _times(query: Query, since: str | None, until: str | None) -> None:
+    for text, sign, which in ((since, ">=", 0), (until, "<", 1)):
+        if text is None:
+            continue
+        found = moment(text)
+        if found is None:
+            raise QueryError(f"{text!r} is no time; write {EXAMPLES}")
+        query.add(f"r.started_at {sign} ?", found[which])
+
+
+def _tags(tag: str | Iterable[str] | Mapping[str, Any] | None) -> list[tuple[str, str | None]]:
+    if tag is None:
+        return []
+    if isinstance(tag, Mapping):
+        return [(key, None if value is None else str(value)) for key, value in tag.items()]
+    out: list[tuple[str, str | None]] = []
+    for text in [tag] if isinstance(tag, str) else tag:
+        key, sign, value = text.partition("=")
+        out.append((key, value if sign else None))
+    return out
+
+
+def _where(query: Query, where: str, names: Names, *, with_inner: bool) -> None:
+    asked = compile_where(where, names)
+    sql, values = asked.sql, [*asked.values]
+    if asked.candidate is not None:
+        sql = f"({sql} OR {_CANDIDATES.format(asked.candidate[0])})"
+        values += asked.candidate[1]
+    if with_inner:
+        sql = (
+            f"r.id IN (WITH RECURSIVE up (id) AS (SELECT r.id FROM runs AS r WHERE {sql} UNION SELECT u.parent_id "
+            "FROM runs AS u JOIN up ON u.id = up.id WHERE u.parent_id IS NOT NULL) SELECT id FROM up)"
+        )
+    query.add(sql, *values)
+
+
+def _order(query: Query, order_by: str, names: Names, *, reverse: bool) -> None:
+    """The greatest on top, of a metric the best; what has none comes last, whichever way."""
+    is_turned = reverse != order_by.startswith("-")
+    name = order_by.removeprefix("-")
+    if name == "started_at":
+        if is_turned:
+            query.order = ["r.started_at", "r.id"]
+        return
+    found = names.resolve(*split(name))
+    way = "" if is_turned else " DESC"
+    keys: list[tuple[str, tuple[Any, ...]]] = [(found.sql, found.values)]
+    if found.kind in ("json", "tag"):
+        number = f"hh_number({found.sql})"
+        keys = [(number, found.values), (_text(found), found.values)]
+    elif found.direction is not None:
+        sql, values = found.direction
+        keys = [(f"(CASE {sql} WHEN -1 THEN -1 ELSE 1 END * {found.sql})", (*values, *found.values))]
+    query.order = [f"{sql}{way} NULLS LAST" for sql, _ in keys] + ["r.started_at DESC", "r.id DESC"]
+    query.order_values = [value for _, values in keys for value in values]
+
+
+def _text(found: Field) -> str:
+    return f"hh_text({found.sql})" if found.kind == "json" else found.sql
+
+
+# --- what a listing shows of its runs, with one query each ------------------------------------------------------------
+
+
+def rows_of(history: Reader, sql: str, ids: Iterable[str]) -> list[dict[str, Any]]:
+    """Rows of a query about some runs or sessions, whose ids stand for ``{}``, some hundred with each question.
+
+    A list of values reaches the tables below the views that show spools; a subquery would read them whole.
+    """
+    listed = list(dict.fromkeys(ids))
+    chunks = [listed[start : start + _AT_ONCE] for start in range(0, len(listed), _AT_ONCE)]
+    return [row for part in chunks for row in history.sql(sql.format(f"({', '.join('?' * len(part))})"), *part)]
+
+
+def summaries_of(history: Reader, ids: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """The summaries of the metrics of some runs."""
+    out: dict[str, list[dict[str, Any]]] = {}
+    sql = "SELECT * FROM metric_summaries WHERE run_id IN {} ORDER BY series"
+    for row in rows_of(history, sql, ids):
+        row.pop("series")
+        out.setdefault(row["run_id"], []).append(row)
+    return out
+
+
+def params_of(history: Reader, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The params of some runs."""
+    sql = "SELECT run_id, key, value FROM params WHERE run_id IN {} ORDER BY ordinal"
+    return _json_of(history, sql, ids)
+
+
+def results_of(history: Reader, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The results of some runs; not the long tables of candidates."""
+    sql = "SELECT run_id, key, value FROM results WHERE run_id IN {} AND length(value) < 2000 ORDER BY ordinal"
+    return _json_of(history, sql, ids)
+
+
+def beyond_of(history: Reader, ids: Iterable[str]) -> dict[str, int]:
+    """How many candidates of a search have no run of their own, and stand in a table of its results."""
+    sql = (
+        "SELECT run_id, sum(json_array_length(value)) AS n FROM latest_results WHERE run_id IN {} "
+        "AND key GLOB 'candidates_beyond_*' GROUP BY run_id"
+    )
+    return {row["run_id"]: row["n"] for row in rows_of(history, sql, ids)}
+
+
+def tags_of(history: Reader, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The tags of some runs."""
+    out: dict[str, dict[str, Any]] = {}
+    sql = "SELECT run_id, key, value FROM tags WHERE run_id IN {} ORDER BY time, ordinal"
+    for row in rows_of(history, sql, ids):
+        out.setdefault(row["run_id"], {})[row["key"]] = row["value"]
+    return out
+
+
+def _json_of(history: Reader, sql: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    out: dict[str, dict[str, Any]] = {}
+    for row in rows_of(history, sql, ids):
+        out.setdefault(row["run_id"], {})[row["key"]] = loads(row["value"])
+    return out

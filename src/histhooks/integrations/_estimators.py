@@ -1,0 +1,230 @@
+"""Which run trained which estimator: by identity, and known no longer than the estimator lives.
+
+One integration may have seen its fit, and another its ``score``: those of XGBoost's estimators are scikit-learn's.
+
+**Scored data.** Whatever an integration logs with ``run.log_dataset("train" or "valid", X, y)`` is kept in mind by a
+hash. When the model is scored, that integration calls :func:`log_scored`, which records the data and says its split::
+
+    scored = log_scored(run, X, y, trained_by=run)      # `run` takes the point, `trained_by` trained the model, or None
+    name = scored.named("score")                        # score, train_score, valid_score or unsaid_score
+    run.declare_metric(name, metric="score", split=scored.split, direction=1)
+    run.log({name: value})
+
+It is `train` where the content is that of training data of that run, or of one that it continues (``run.link``);
+`valid` where it is that of validation data; `test` where it is known to differ from both. Content is compared across
+containers where it is numbers of 1 MiB at most. Else the split is `unsaid` (NULL in the store), with a `captures` row
+that says why: content that was not hashed (a loader, a tensor on a device), a hash of a sample that is the same,
+another container. Rows of numbers (16 MiB of them), of sparse matrices, of texts and other values are known each by a
+hash (:mod:`histhooks._collect.row_hashes`): what was put together from all parts that trained is `train`, a part of it
+is `unsaid`.
+
+Data that trains in many calls (``partial_fit``, ``train_on_batch``) is kept in mind by :func:`saw`, without a row. A
+model that was not trained here leaves split `test`, unless something else was trained here on that data.
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from histhooks import recorder
+from histhooks._collect.same_data import Print, is_same
+from histhooks._host.guard import guarded
+from histhooks._record.run import Run
+from histhooks._record.run_facts import known_data
+
+
+@dataclass(slots=True)
+class Trained:
+    """What is known of an estimator that was fitted here.
+
+    Attributes
+    ----------
+    run : Run
+    is_own : bool
+        Whether the run is of this estimator, and not of one that it is a part of.
+    calls : int
+        How many calls of ``partial_fit`` the run has seen.
+    """
+
+    estimator: weakref.ref[Any]
+    run: Run
+    is_own: bool
+    calls: int = 0
+
+
+# By id: an estimator of another package may compare by value, or have no hash.
+_trained: dict[int, Trained] = {}
+
+
+@guarded
+def trained_by(run: Run, estimator: Any, *, is_own: bool) -> None:
+    """Keep in mind which run has just trained an estimator."""
+    if not run.is_recorded:
+        return
+    key = id(estimator)
+    try:
+        # Called back without a line of Python, in which a Ctrl-C would be lost.
+        reference = weakref.ref(estimator, functools.partial(_trained.pop, key))
+    except TypeError:
+        return  # of a class with slots
+    _trained[key] = Trained(reference, run, is_own)
+
+
+@guarded
+def part_trained(estimator: Any) -> None:
+    """Keep in mind that an estimator was fitted inside the run that goes on: a step, a member, the best candidate."""
+    run = recorder.current_run()
+    if run is None or not run.is_implicit or run.kind == "loop":
+        return
+    known = find(estimator)
+    if known is None or known.run is not run:  # else a `partial_fit` that calls `fit`, of the run's own estimator
+        trained_by(run, estimator, is_own=False)
+
+
+def find(estimator: Any) -> Trained | None:
+    """What is known of an estimator."""
+    found = _trained.get(id(estimator))
+    return found if found is not None and found.estimator() is estimator else None
+
+
+def forget(estimator: Any) -> None:
+    """Know no longer who trained an estimator."""
+    _trained.pop(id(estimator), None)
+
+
+@contextmanager
+def adding_to(run: Run) -> Iterator[None]:
+    """Let a run take more, whether it has ended or not."""
+    if run.status == "running":
+        yield
+        return
+    with run.reopened():
+        yield
+
+
+class Scored(NamedTuple):
+    """What is known of data that a model was scored on.
+
+    Attributes
+    ----------
+    split : str
+        `train`, `valid`, `test`, or `unsaid` where that cannot be known: as :meth:`Run.declare_metric` takes it.
+    why : str
+        Why it is `unsaid`, else empty.
+    """
+
+    split: str
+    why: str
+
+    def named(self, metric: str) -> str:
+        """The name of the series: that of the metric itself on test data, else with the split before it."""
+        return metric if self.split == "test" else f"{self.split}_{metric}"
+
+
+def log_scored(
+    run: Run,
+    X: Any,
+    y: Any = None,
+    *,
+    trained_by: Run | None,
+    is_own: bool = True,
+    name: str | None = None,
+    source: str | None = None,
+    role: str = "test",
+) -> Scored:
+    """Record data that a model is scored on, and say its split. Never raises; costs the hash that a dataset costs.
+
+    Parameters
+    ----------
+    run : Run
+        The run that takes the point; reopened by the caller where it has ended.
+    X : array-like, loader or other data
+        The very object that the host was given, or the part of it that was logged for the training.
+    y : array-like, optional
+    trained_by : Run or None
+        The run that trained the model; None where it was not trained here.
+    is_own : bool
+        Whether that run is of this model, and not of one that it is a part of (a step sees transformed data).
+    name, source : str, optional
+        As for :meth:`Run.log_dataset`.
+    role : str
+        What data is called that training has not seen.
+
+    Returns
+    -------
+    Scored
+    """
+    found: list[Scored] = []
+    run._try("log_dataset", _log_scored, run, X, y, trained_by, is_own, name, source, role, found)
+    return found[0] if found else Scored("unsaid", "the data could not be read")
+
+
+def _log_scored(
+    run: Run,
+    X: Any,
+    y: Any,
+    trained_by: Run | None,
+    is_own: bool,
+    name: str | None,
+    source: str | None,
+    role: str,
+    found: list[Scored],
+) -> None:
+    from histhooks._collect.fingerprint import look_at
+
+    row, seen = look_at(X, y)
+    scored = _judge(seen, trained_by, is_own=is_own)
+    if scored.split in ("test", "unsaid") and trained_by is not None:
+        by_rows = _by_rows(trained_by, seen, X)
+        # All rows, each by its hash, say more than samples of two data that are alike.
+        if scored.split == "test" or by_rows.split == "train":
+            scored = by_rows
+    found.append(scored)
+    roles = {"unsaid": "evaluated", "test": role}
+    run._log_fingerprint(roles.get(scored.split, scored.split), row, name, source)
+    if scored.why and scored.why not in run._roles:
+        run._roles.add(scored.why)
+        run._capture("split", "skipped", f"evaluated: on which data is not said: {scored.why}")
+
+
+def _judge(seen: Print, trained_by: Run | None, *, is_own: bool) -> Scored:
+    if trained_by is None:
+        if any(is_same(other, seen) for known in list(known_data.values()) for other in known.prints.get("train", ())):
+            return Scored("unsaid", "another model was trained here on this data; this one was trained elsewhere")
+        return Scored("test", "")
+    known = trained_by.data
+    if known is None:
+        return Scored("unsaid", "the training data is not known")
+    split, why = known.split_of(seen)
+    if split == "test" and not is_own and known.has_target(seen):
+        return Scored("unsaid", "its targets are those of the training data, and its features are others")
+    return Scored(split or "unsaid", why)
+
+
+def _by_rows(trained_by: Run, seen: Print, X: Any) -> Scored:
+    """Of data that is none of the training data as it is: whether its rows are."""
+    known = trained_by.data
+    for _ in range(100):
+        if known is None:
+            break
+        split, why = known.rows.split_of(X, seen.shape[0] if seen.shape else None) if known.rows else ("test", "")
+        if split != "test":
+            return Scored(split or "unsaid", why)
+        known = known.earlier
+    return Scored("test", "")
+
+
+def saw(run: Run, X: Any, y: Any = None, *, role: str = "train") -> None:
+    """Keep in mind data of one of many calls that train a model, without a row of the record."""
+    run._try("log_dataset", _saw, run, X, y, role)
+
+
+def _saw(run: Run, X: Any, y: Any, role: str) -> None:
+    from histhooks._collect.fingerprint import print_at
+
+    run.know(role, print_at(X, y), X)

@@ -1,0 +1,145 @@
+"""What objects of PyTorch say about themselves, for every integration that meets them. Imports no framework."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from histhooks._record.run import Run
+
+_LOADER = ("batch_size", "num_workers", "drop_last", "pin_memory", "persistent_workers", "prefetch_factor")
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def group_settings(group: Mapping[str, Any], n_parameters: int | None = None) -> dict[str, Any]:
+    """The settings of a param group, without the parameters, which are counted where that is not known already."""
+    known = {k: _readable(v) for k, v in group.items() if k not in ("params", "param_names")}
+    if "params" in group:
+        known["n_parameters"] = n_parameters or sum(map(size_of, group["params"]))
+    return known
+
+
+def size_of(parameter: Any) -> int:
+    """How many numbers a parameter has in the whole model, also where this process holds a part of it.
+
+    A DTensor (FSDP 2, tensor parallel) has the shape of the whole. The flat parameter of FSDP 1 knows its size before
+    it was cut, without padding (torch/distributed/fsdp/_flat_param.py); what DeepSpeed's ZeRO 3 cut has
+    `ds_numel`.
+    """
+    facts = vars(parameter) if hasattr(type(parameter), "__dict__") else {}
+    whole = facts.get("_unpadded_unsharded_size")
+    if whole is not None:
+        return int(whole.numel())
+    return int(facts["ds_numel"]) if "ds_numel" in facts else int(parameter.numel())
+
+
+def is_part(parameter: Any) -> bool:
+    """Whether a parameter has only a part of its numbers, and nobody knows how many there are in all.
+
+    FSDP 1 with `use_orig_params` puts such views of a shard into the place of the program's own parameters.
+    """
+    return bool(vars(parameter).get("_fsdp_flattened")) and "_unpadded_unsharded_size" not in vars(parameter)
+
+
+def _readable(value: Any) -> Any:
+    """A tensor's number; where it lies on a device, reading it would wait for that."""
+    if type(value) in (tuple, list):
+        return type(value)(map(_readable, value))
+    if not hasattr(value, "numel"):  # an array of NumPy's has a device too
+        return value
+    return value.item() if value.device.type == "cpu" and value.numel() == 1 else f"a tensor on {value.device}"
+
+
+def defaults_of(cls: type) -> dict[str, Any]:
+    """The defaults of what a class is made with."""
+    try:
+        parameters = inspect.signature(cls).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
+
+def scheduler_settings(scheduler: Any, **facts: Any) -> dict[str, Any]:
+    """Class and public settings of a learning-rate scheduler; those inside it by class."""
+    state = {k: v for k, v in vars(scheduler).items() if not k.startswith("_") and _is_plain(v)}
+    inner = getattr(scheduler, "_schedulers", None)
+    inside = {"schedulers": [scheduler_settings(one) for one in inner]} if inner else {}
+    return {"class": type(scheduler).__name__, **facts, **state, **inside}
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, _PLAIN) or (isinstance(value, list) and all(isinstance(v, _PLAIN) for v in value))
+
+
+def loader_settings(loader: Any) -> dict[str, Any] | None:
+    """The settings of a DataLoader, which keep nothing alive; None where it is none. It is never iterated."""
+    if not hasattr(loader, "batch_size") or not hasattr(loader, "dataset"):
+        return None
+    facts: dict[str, Any] = {name: getattr(loader, name, None) for name in _LOADER}
+    # A loader that was given a sampler of batches has no size, and no sampler of its own (Accelerate's).
+    batches: Any = getattr(loader, "batch_sampler", None)
+    facts["batch_size"] = loader.batch_size or getattr(batches, "batch_size", None)
+    while hasattr(batches, "batch_sampler"):
+        batches = batches.batch_sampler
+    facts["sampler"] = type(getattr(batches, "sampler", loader.sampler)).__name__
+    facts["shuffle"] = "Random" in facts["sampler"]
+    return facts
+
+
+def log_loader(run: Run, role: str, loader: Any) -> None:
+    """Record the settings of a DataLoader where it feeds training, and its dataset; it is never iterated."""
+    settings = loader_settings(loader)
+    if settings is not None:
+        log_loaded(run, role, type(loader), settings, loader.dataset)
+
+
+def log_loaded(run: Run, role: str, cls: type, settings: Mapping[str, Any], dataset: Any) -> None:
+    """Record the settings of a DataLoader of a class, and its dataset where that is still there."""
+    if role == "train":
+        usual = {**defaults_of(cls), "shuffle": False, "sampler": "SequentialSampler"}
+        run.log_params({"data": settings}, source="argument", defaults={"data": usual})
+    if dataset is None:
+        return
+    if hasattr(dataset, "tensors") or hasattr(getattr(dataset, "dataset", None), "tensors"):
+        run.log_dataset(role, dataset)  # its values lie in memory
+    else:
+        run.log_dataset(role, dataset if getattr(dataset, "is_stand_in", False) else loaded_size(dataset))
+
+
+def loaded_size(dataset: Any) -> Any:
+    """What stands for a dataset whose values nobody may ask for: its class's name, its size, and which object it is."""
+    facts: dict[str, Any] = {"shape": (len(dataset), None)} if hasattr(type(dataset), "__len__") else {}
+    with contextlib.suppress(TypeError):  # of a class with slots
+        facts["stands_for"] = weakref.ref(dataset)
+    return type(type(dataset).__name__, (), {"is_stand_in": True, **facts})()
+
+
+def class_name(module: Any) -> str:
+    """The full name of a module's class; what multiprocessing calls `__mp_main__` is the program, too."""
+    return f"{type(module).__module__.replace('__mp_main__', '__main__')}.{type(module).__qualname__}"
+
+
+def log_architecture(run: Run, framework: str, modules: Iterable[Any]) -> None:
+    """Record the children, classes and parameter counts of a model, or of several that train together."""
+    modules = list(modules)
+    layers = [
+        {
+            "name": name if len(modules) == 1 else f"{type(module).__name__}.{name}".rstrip("."),
+            "class": type(child).__name__,
+            "parameters": sum(map(size_of, child.parameters())),
+        }
+        for module in modules
+        for name, child in [*module.named_children()] or [("", module)]
+    ]
+    parameters = {id(p): p for module in modules for p in module.parameters()}.values()
+    trainable = sum(size_of(p) for p in parameters if p.requires_grad)
+    name = " + ".join(class_name(module) for module in modules)
+    run.log_architecture(framework, name, layers, sum(map(size_of, parameters)), trainable)
+    if any("_unpadded_unsharded_size" in vars(p) for p in parameters):
+        run.missing("architecture", "layers lie in flat parameters of FSDP, of which only the whole size is known")
+    if any(map(is_part, parameters)):
+        run.missing("architecture", "sizes are those of the part of a sharded model that this process holds")
