@@ -75,7 +75,7 @@ def test_a_disk_that_fills_and_empties_again_loses_nothing(small_disk: Path, mon
     program = (
         STEPS
         + """
-from histhooks._record.engine import engine as _engine
+from histhooks._record.engine import engine
 log(0, 1000)
 for step in range(1000, 31_000):
     run.log({"loss": float(step)}, step=step)
@@ -253,7 +253,7 @@ def test_a_writer_that_stops_for_good_says_so_and_leaves_true_ends(store_path: P
     program = """
 import time
 import histhooks
-from histhooks._record.engine import engine as _engine
+from histhooks._record.engine import engine
 with histhooks.start_run("before") as run:
     run.log({"loss": 0.0})
 run = histhooks.start_run("open")
@@ -291,7 +291,7 @@ def test_what_a_kept_end_refers_to_is_kept_or_left_out(store_path: Path, table: 
 import histhooks
 from histhooks._collect import survey
 from histhooks._store.assembler import Assembler
-from histhooks._record.engine import engine as _engine
+from histhooks._record.engine import engine
 left, build = {times}, Assembler.build
 def broken(self, entries):  # where there is such a content the writer stops
     global left
@@ -338,7 +338,7 @@ import signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the tests themselves may run with another one
 import histhooks
 from histhooks._record import engine as _engine
-from histhooks._record.engine import engine as _engine
+from histhooks._record.engine import engine
 run = histhooks.start_run("hangs")
 for step in range(100):
     run.log({"loss": float(step)}, step=step)
