@@ -94,7 +94,7 @@ def test_an_exception_that_cannot_be_printed_ends_a_run_as_any_other(recording: 
     assert message
     assert "raise error" in trace
     assert type(error).__name__ in trace
-    assert engine.live == {}
+    assert engine.session.live == {}
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_property_that_raises_costs_its_own_fact(recording: Path, name: str) -
     ((collector, note),) = rows(recording, "SELECT collector, note FROM captures WHERE status = 'failed'")
     assert collector == "params"
     assert note.startswith("depth: ")
-    assert engine.hook_errors == 0
+    assert engine.session.hook_errors == 0
 
 
 def test_a_failure_of_a_hook_is_counted_and_raised_where_that_is_asked_for(
@@ -152,7 +152,7 @@ def test_a_failure_of_a_hook_is_counted_and_raised_where_that_is_asked_for(
             gathered(run, "data", ours, None, "x", what="shape")
         monkeypatch.setenv("HISTHOOKS_STRICT", "")
         assert gathered(run, "data", ours, None, "x", what="shape") is None
-    assert engine.hook_errors == 2
+    assert engine.session.hook_errors == 2
     notes = rows(recording, "SELECT note FROM captures WHERE status = 'failed'")
     assert notes == [("shape: AttributeError: 'NoneType' object has no attribute '_metrics'",)] * 2
 
@@ -164,7 +164,7 @@ def test_what_raises_in_c_for_an_object_of_the_program_is_asked_for(recording: P
 
     with recorder.open_run(kind="fit") as run:
         gathered(run, "data", ask, len, NoLength(), what="length")
-    assert engine.hook_errors == 0
+    assert engine.session.hook_errors == 0
     ((note,),) = rows(recording, "SELECT note FROM captures WHERE status = 'failed'")
     assert note == "length: ValueError: __len__() should return >= 0"
 

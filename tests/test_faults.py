@@ -152,8 +152,8 @@ most = 0
 for step in range(1_000_000):
     run.log({"loss": float(step)}, step=step)
     if step % 100 == 0:
-        most = max(most, len(engine.buffer))
-print(most, len(engine.buffer) > 0)
+        most = max(most, len(engine.session.buffer))
+print(most, len(engine.session.buffer) > 0)
 """
     code, out, err = run_program(program, store_path)
     assert code == 0, err
@@ -181,7 +181,7 @@ histhooks.flush()
 limit(700_000)  # neither the store with its log nor a spool has room for what follows
 log(1000, 40_000)
 histhooks.flush(2)
-print("full", len(engine.buffer) > 0 or engine.writer._in_flight is not None, flush=True)
+print("full", len(engine.session.buffer) > 0 or engine.writer._in_flight is not None, flush=True)
 sys.stdin.readline()
 limit(resource.RLIM_INFINITY)
 log(41_000, 1000)

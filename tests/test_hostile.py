@@ -80,7 +80,7 @@ log(0, 1000)
 for step in range(1000, 31_000):
     run.log({"loss": float(step)}, step=step)
 histhooks.flush(2)
-print("full", len(engine.buffer) > 0 or engine.writer._in_flight is not None, flush=True)
+print("full", len(engine.session.buffer) > 0 or engine.writer._in_flight is not None, flush=True)
 sys.stdin.readline()
 log(31_000, 100)
 run.end()
@@ -307,10 +307,12 @@ def late(self):
 survey.Look._code = late
 run = histhooks.start_run("open")
 histhooks.flush()
+engine.writer._decided.wait(30)  # the writer stops once the session has begun whole, and looks around
 for framework in ("one", "two"):
     run.log_architecture(framework, "Net", [], 1, 1)
     run.log({{"loss": 0.0}})
     engine.writer.done.wait(30)
+engine.writer._gathering.join(30)  # what it found is kept too, if it comes before the end
 run.end()
 with histhooks.start_run("after"): pass
 """

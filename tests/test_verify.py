@@ -220,7 +220,7 @@ from histhooks._record.engine import engine
 with histhooks.start_run("live") as run:
     run.log({"loss": 1.0})
     histhooks.recorder.note_capture("thing", "failed", "it was not there", run=run)
-    engine.dropped_points = 7
+    engine.session.dropped_points = 7
     histhooks.flush()
     print("ready", flush=True)
     sys.stdin.readline()

@@ -20,9 +20,8 @@ from histhooks._collect import sources
 from histhooks._host.guard import gathered
 from histhooks._host.messages import warn_once
 from histhooks._host.store_location import is_strict, project_name
-from histhooks._record.current import current, in_task, is_paused
 from histhooks._record.engine import engine, rank
-from histhooks._record.run import Run
+from histhooks._record.run import Run, current, in_task, is_paused
 from histhooks._store.entries import capture_entry, state_entry
 
 __all__ = [
@@ -65,7 +64,8 @@ def current_run() -> Run | None:
     if run is not None:
         return run if run.owner is None else None
     # A plain loop has no block around it that could make its run current.
-    return next((r for r in reversed(list(engine.live.values())) if r.kind == "loop"), None)
+    live = reversed(list(engine.session.live.values()))
+    return next((run for run in live if run.kind == "loop" and isinstance(run, Run)), None)
 
 
 def start_run(
@@ -133,7 +133,7 @@ def is_recording() -> bool:
     try:
         return engine.is_recording()
     except (RuntimeError, OSError, ValueError) as error:  # as in open_run()
-        engine.failed("is_recording", error)
+        engine.session.failed("is_recording", error)
         return False
 
 
@@ -180,7 +180,7 @@ def open_run(
         project = project_name(settings.project, settings.folder)
         name = name or _default_name(model_class)
     except Exception as error:  # no thread is left, no folder is to be found
-        engine.failed("open_run", error)
+        engine.session.failed("open_run", error)
         if is_strict():
             raise
         return _inert
@@ -198,7 +198,7 @@ def open_run(
         "main_metric": settings.metric,
         **facts,
     }
-    run = Run(engine, row, is_implicit=implicit)
+    run = Run(engine.session, row, is_implicit=implicit)
     try:
         sources.saw(sys._getframe(1))
         if kind != "candidate":
@@ -233,7 +233,7 @@ def task() -> Iterator[None]:
 
 def end_with(thing: Any, run: Run) -> None:
     """For integrations: end a run soon after an object of the program is gone."""
-    engine.end_with(thing, run)
+    engine.session.end_with(thing, run)
 
 
 def main_metric() -> str | None:
@@ -274,12 +274,12 @@ def note_event(
     if run is not None:
         run.event(kind, title, body, severity=severity)
     else:
-        engine.event(kind, title, body, severity=severity)
+        engine.session.event(kind, title, body, severity=severity)
 
 
 def note_rank(rank: int, world_size: int) -> None:
     """Record which of how many processes this one is, where that is known only once training has begun."""
-    engine.buffer.append(state_entry("session", engine.session_id, {"rank": rank, "world_size": world_size}))
+    engine.session.buffer.append(state_entry("session", engine.session.id, {"rank": rank, "world_size": world_size}))
 
 
 def note_capture(
@@ -287,7 +287,8 @@ def note_capture(
 ) -> None:
     """Record what came of gathering something."""
     run_id = run.id if run is not None else None
-    engine.buffer.append(capture_entry(engine.session_id, run_id, collector, status, note, duration_s))
+    session = engine.session
+    session.buffer.append(capture_entry(session.id, run_id, collector, status, note, duration_s))
 
 
 def _default_name(model_class: str | None) -> str:

@@ -234,7 +234,7 @@ with histhooks.start_run("hangs") as run:
     for step in range(100):
         run.log({"loss": float(step)}, step=step)
     histhooks.flush()
-    engine.engine.event("odd", "in the store", run_id=run.id)
+    engine.engine.session.event("odd", "in the store", run_id=run.id)
     histhooks.flush()
     engine.engine.writer.lock.acquire()  # as where a system call for the file never comes back
     for step in range(100, 200):

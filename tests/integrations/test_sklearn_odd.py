@@ -366,8 +366,8 @@ for call in (lambda: Model().fit(X, y), lambda: model.score(X, y), partial, vali
     for moment in range(1, n_moments, max(1, n_moments // {MOMENTS})):
         n_reached += is_interrupted(call, moment)
         gc.collect(0)
-        engine.end_gone()
-        assert not engine.live, (moment, engine.live)
+        engine.session.end_gone()
+        assert not engine.session.live, (moment, engine.session.live)
         assert recorder.current_run() is None and not recorder.is_task(), moment
     assert n_reached > {MOMENTS} // 2, (n_reached, n_moments)
 """

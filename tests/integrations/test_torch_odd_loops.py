@@ -239,7 +239,7 @@ steps(4, net, optimizer, seen)
     "a name that the program logs itself": """
 steps(4, net, optimizer, seen)
 recorder.current_run()
-loop, = [run for run in histhooks._record.engine.engine.live.values()]
+loop, = [run for run in histhooks._record.engine.engine.session.live.values()]
 at = seen.step
 loop.log({"loss": 100.0}, step=at)
 late = Seen()

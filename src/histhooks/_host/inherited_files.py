@@ -4,7 +4,7 @@ SQLite keeps what it knows of an open file for the whole process: locks, the ind
 child inherits that knowledge without the locks (fcntl(2)), and a new connection to the same file joins it: two writers
 then work on one file, each with an index of its own (https://www.sqlite.org/howtocorrupt.html, sections 2.6 and 1.1).
 The same becomes of a process that closes all descriptors, as daemons do. So our own connections are closed before a
-fork (``_engine._before_fork``); where that could not be, and for connections that are not ours, a child opens none to
+fork (`_record.forks`); where that could not be, and for connections that are not ours, a child opens none to
 that file and closes none: it records in a spool, and reads a copy.
 
 Which files those are is seen in the child at once, before the program can close anything: SQLite holds a descriptor of

@@ -21,7 +21,7 @@ from histhooks._store.entries import event_entry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from histhooks._record.run import Run
+    from histhooks._record.session import Recorded
 
 _NAMED = 3
 
@@ -88,7 +88,7 @@ class CellLine:
         events.register("pre_run_cell", guarded(self._began))
         events.register("post_run_cell", guarded(self._ended))
 
-    def run_ended(self, run: Run) -> None:
+    def run_ended(self, run: Recorded) -> None:
         """Keep a run for the line; one that ends with its cell, or after it, is told at once."""
         if run.parent_id is not None:
             return

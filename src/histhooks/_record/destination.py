@@ -13,7 +13,6 @@ from histhooks._base.ids import new_id
 from histhooks._host import inherited_files
 from histhooks._host.descriptors import is_out_of_descriptors
 from histhooks._host.messages import warn_once
-from histhooks._host.store_location import real_path, store_path
 from histhooks._record import conclude
 from histhooks._store.connection import Unwritable, is_busy
 from histhooks._store.entries import points_in
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from histhooks._record.engine import Engine
+    from histhooks._record.session import Session
     from histhooks._record.throttle import Brake
     from histhooks._store.assembler import Batch
     from histhooks._store.pace import Pace
@@ -49,8 +48,10 @@ class Place:
 
     Parameters
     ----------
-    engine : Engine
-        What is written for.
+    session : Session
+        What is written.
+    path : Path
+        Of the store.
     stopping : threading.Event
         Set when the session ends, and patience with it.
     subjects : dict
@@ -64,16 +65,17 @@ class Place:
 
     def __init__(
         self,
-        engine: Engine,
+        session: Session,
+        path: Path,
         stopping: threading.Event,
         subjects: dict[str, tuple[str, dict[str, Any]]],
         pace: Pace,
         brake: Brake,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.path = real_path(store_path(engine.settings.store, engine.settings.folder))
+        self.path = path
         self.store: Store | None = None
-        self._engine = engine
+        self._session = session
         self._stopping = stopping
         self._subjects = subjects
         self._pace = pace
@@ -84,7 +86,7 @@ class Place:
     def open(self) -> Store:
         """Open the store, or a spool; the first thing that is asked of a place."""
         self.store = self._open()
-        conclude.tell(self._engine.session_id, self.store.path)
+        conclude.tell(self._session.id, self.store.path)
         return self.store
 
     def holds(self, low: int, high: int) -> bool:
@@ -165,7 +167,7 @@ class Place:
                         f"its log has {self.store.log_bytes()} bytes, since somebody reads on and on", batch
                     )
                 self.store.pace = self._pace
-                self.store.apply(batch, self._engine.session_id)
+                self.store.apply(batch, self._session.id)
                 if is_short:
                     self.store.wait_for_locks()
                 if self.store.is_whole():
@@ -236,14 +238,14 @@ class Place:
 
     def shed(self) -> None:
         """Drop the oldest points, and nothing else, where memory would run over."""
-        buffer = self._engine.buffer
+        buffer = self._session.buffer
         if len(buffer) <= _most_entries():
             return
         kept = []
         for _ in range(len(buffer) - _most_entries() // 2):
             entry = buffer.popleft()
             points = points_in(entry)
-            self._engine.dropped_points += len(points)
+            self._session.dropped_points += len(points)
             if not points:
                 kept.append(entry)
         buffer.extendleft(reversed(kept))
@@ -297,10 +299,10 @@ class Place:
 
     def _own(self, folder: Path) -> Path:
         """The spool of this session in a folder; the next one where the descriptors of one were closed."""
-        number, path = 0, folder / f"{self._engine.session_id}.db"
+        number, path = 0, folder / f"{self._session.id}.db"
         while inherited_files.holds(path):
             number += 1
-            path = folder / f"{self._engine.session_id}.{number}.db"
+            path = folder / f"{self._session.id}.{number}.db"
         return path
 
     def refuge(self) -> Store:
@@ -314,11 +316,11 @@ class Place:
         self.is_abandoned = True
         for folder in reversed(folders(self.path)):
             try:
-                store = _as_spool(folder / f"{self._engine.session_id}.rest.db")
+                store = _as_spool(folder / f"{self._session.id}.rest.db")
             except (Unwritable, sqlite3.OperationalError):
                 continue
             own = self.path if self.store is None else self.store.path
-            conclude.tell(self._engine.session_id, own, store.path)
+            conclude.tell(self._session.id, own, store.path)
             self._tell(store)
             return store
         raise Unwritable("no spool can be written")
@@ -329,7 +331,7 @@ class Place:
             raise Unwritable(f"the spool {self.store.path} cannot be written ({reason})")
         before, self.store = self.store, self._spool(f"{self.path} cannot be written ({reason})", self.store)
         before.leave()
-        conclude.tell(self._engine.session_id, self.store.path)
+        conclude.tell(self._session.id, self.store.path)
         self._tell(self.store)
 
     def _tell(self, store: Store) -> None:

@@ -10,23 +10,19 @@ import os
 import sys
 import threading
 import time
-import weakref
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from histhooks._base.exceptions import in_words, message_of
-from histhooks._base.ids import new_id
-from histhooks._base.secrets import mask_text
 from histhooks._base.vocabulary import status_of
 from histhooks._host import announcer, closing, recording_here
 from histhooks._host.descriptors import is_out_of_descriptors
 from histhooks._host.failures import failures
 from histhooks._host.ipython import is_notebook, shell
 from histhooks._host.messages import prepare, warn_once
-from histhooks._host.store_location import Settings, is_off, store_path
-from histhooks._record.current import is_paused
+from histhooks._host.store_location import Settings, is_off, real_path, store_path
 from histhooks._record.forks import Forks
-from histhooks._store.entries import ACTOR, after_entry, event_entry, forget_entry, ignore
+from histhooks._record.run import is_paused
+from histhooks._record.session import Session
+from histhooks._store.entries import after_entry, forget_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,16 +30,10 @@ if TYPE_CHECKING:
 
     from histhooks._record.cells import CellLine
     from histhooks._record.run import Run
+    from histhooks._record.session import Recorded
     from histhooks._record.writer import Writer
 
 _RESCUE_S = 0.35  # where a signal ends the process and the writer hangs
-
-
-class _Object(weakref.ref[Any]):
-    """An object of the program, with which a run ends."""
-
-    __slots__ = ("run_id",)
-    run_id: str
 
 
 class Engine:
@@ -51,12 +41,10 @@ class Engine:
 
     Attributes
     ----------
-    buffer : deque
-        Entries for the writer; the only thing that training threads and the writer share.
-    hook_errors : int
-        Failures of ours that training never saw.
-    dropped_points : int
-        Points that neither the store nor a spool had room for.
+    session : Session
+        What is recorded, before its first run too; the last one, once that has ended.
+    writer : Writer or None
+        What writes it, from the first run on.
     """
 
     def __init__(self) -> None:
@@ -68,35 +56,22 @@ class Engine:
 
     def reset(self) -> None:
         """Begin anew, as in a forked child."""
-        self.buffer: deque[tuple[Any, ...]] = deque()
-        self.session_id = new_id()
-        self.pid = os.getpid()
+        self.session = Session()
+        self.session.run_ended = self._run_ended
         self.writer: Writer | None = None
-        self.speaks = True
-        self.is_test = False
         self.cell_line: CellLine | None = None
-        self.place = (0, 1)  # rank and number of processes when the session began: a group may be gone soon after
-        self.live: dict[str, Run] = {}
-        self._objects: dict[str, _Object] = {}  # with which a run ends, by the run
-        self._gone: deque[_Object] = deque()
-        self.n_runs = 0
-        self.n_unfinished: dict[str, int] = {}
-        self.hook_errors = 0
-        self.dropped_points = 0
         failures.overhead_s = 0.0
-        self.exit_code: int | None = None
-        self.ended = False
         self.is_late = False  # the writer could not be started
         self.is_exiting = False  # the interpreter's last callbacks run, and ours has been among them
-        self.actor: str | None = None
-        self.known_states: set[str] = set()
-        self.known_contents: set[str] = set()  # that the writer has, of this session
-        self.determinism: dict[str, Any] = {}
         self._lock = threading.Lock()
 
     def is_recording(self) -> bool:
         """Whether a fit that begins now leaves a run; another rank than 0 leaves a session without runs."""
-        if is_off() or is_paused.get() or (self.writer is not None and self.writer.has_failed and not self.ended):
+        if (
+            is_off()
+            or is_paused.get()
+            or (self.writer is not None and self.writer.has_failed and not self.session.ended)
+        ):
             return False
         if rank() == 0:
             return True
@@ -111,38 +86,36 @@ class Engine:
         RuntimeError
             Where the system has no thread left.
         """
-        if self.pid != os.getpid():
+        if self.session.pid != os.getpid():
             forks.in_child()  # forked by C code, which calls nobody before it
-        if self.writer is not None and not self.ended:
+        if self.writer is not None and not self.session.ended:
             from histhooks._record import signals
 
             signals.renew()
             return
         with self._lock:
-            if self.ended:
-                self.ended = False
-                self.session_id = new_id()
-                self.writer = None
-                self.n_runs, self.n_unfinished, self.hook_errors, self.dropped_points = 0, {}, 0, 0
-                self.known_states, self.known_contents, self.determinism = set(), set(), {}
+            if self.session.ended:
+                self.session, self.writer = Session(self.session), None
             if self.writer is None:
                 from histhooks._record import children as _children
                 from histhooks._record import signals
                 from histhooks._record.cells import CellLine
                 from histhooks._record.writer import Writer
 
-                self.place = (rank(), world())
-                self.is_test = _is_test()
-                self.speaks = announcer.claim(*self.place)
+                session = self.session
+                session.rank, session.world = rank(), world()
+                session.is_test = _is_test()
+                session.speaks = announcer.claim(session.rank, session.world)
                 failures.overhead_s = 0.0  # installing is paid before a session begins
                 prepare()
                 forks.wait_for_writer()
-                self.writer = Writer(self)
-                if self.speaks and self.cell_line is None and is_notebook():
+                path = real_path(store_path(self.settings.store, self.settings.folder))
+                self.writer = Writer(session, path)
+                if session.speaks and self.cell_line is None and is_notebook():
                     self.cell_line = CellLine(lambda: self.writer.place.shown() if self.writer is not None else "")
                 try:
                     _register()
-                    signals.install(self)
+                    signals.install(signals.Do(self._event, self.flush, self.finish))
                     closing.watch(forks)
                     _children.watch(self.store_or_default)
                     _start(self.writer)
@@ -153,44 +126,18 @@ class Engine:
     def tell_of_store(self, named: str) -> None:
         """Say so where a store is named that comes too late: a session has one, and it has begun in another."""
         writer = self.writer
-        if writer is not None and not self.ended and os.path.realpath(named) != os.path.realpath(writer.path):
+        if writer is not None and not self.session.ended and os.path.realpath(named) != os.path.realpath(writer.path):
             warn_once(f"store/{named}", f"{named} comes too late: this process records to {writer.path} to its end; "
                       "name the store before the first run")  # fmt: skip
 
-    def run_started(self, run: Run) -> None:
-        """Keep a run as long as it is open."""
-        self.n_runs += 1
-        self.live[str(run.id)] = run
-
-    def run_ended(self, run: Run) -> None:
-        """Let go of a run."""
-        self.live.pop(str(run.id), None)
-        self._objects.pop(str(run.id), None)
+    def _run_ended(self, run: Recorded) -> None:
         self._start_late()
-        if run.status in ("failed", "killed", "interrupted"):
-            self.n_unfinished[run.status] = self.n_unfinished.get(run.status, 0) + 1
         if self.writer is not None:
-            self.buffer.append(forget_entry(run.id))
+            self.session.buffer.append(forget_entry(run.id))
         if self.cell_line is not None:
             self.cell_line.run_ended(run)
-        if self.is_exiting and not self.live:
+        if self.is_exiting and not self.session.live:
             self.finish()  # nobody else comes to do it
-
-    def end_with(self, thing: Any, run: Run) -> None:
-        """End a run soon after an object of the program is gone.
-
-        Not at once: Python loses a Ctrl-C that comes while it runs what is called back for something that is gone.
-        """
-        found = _Object(thing, self._gone.append)  # which runs no line of Python
-        found.run_id = str(run.id)
-        self._objects[found.run_id] = found
-
-    def end_gone(self) -> None:
-        """End the runs whose object is gone."""
-        while self._gone:
-            run = self.live.get(self._gone.popleft().run_id)
-            if run is not None:
-                run.end()
 
     def start_soon(self) -> None:
         """Start the writer, or where files cannot be opened just now, keep what comes and try again later."""
@@ -205,36 +152,12 @@ class Engine:
         if self.is_late and self.writer is None:
             self.start_soon()
 
-    def event(
-        self,
-        kind: str,
-        title: str,
-        body: str | None = None,
-        *,
-        severity: str = "info",
-        step: int | None = None,
-        run_id: str | None = None,
-        count: int = 1,
-        put: Callable[[Any], None] | None = None,
-    ) -> None:
-        """Record that something happened, in a run or in the session."""
-        text = None if body is None else mask_text(str(body))
-        entry = event_entry(
-            self.session_id, run_id, kind, mask_text(str(title)), text, severity=severity, step=step, count=count
-        )
-        (put or self.buffer.append)(entry)
-
     def failed(self, where: str, error: BaseException) -> None:
-        """Count a failure of ours, keep it as an event, and warn once."""
-        self.hook_errors += 1
-        if self.hook_errors <= 100:
-            self.event("hook_error", mask_text(f"{where}: {in_words(error)[:10_000]}")[:500], severity="error")
-        text = mask_text(message_of(error)[:10_000])[:300]
-        warn_once(f"hook/{where}", f"a hook failed and training went on: {where}: {text} (told once)")
+        """Count a failure of ours in the session of today."""
+        self.session.failed(where, error)
 
-    def author(self) -> Any:
-        """Who acts in this process; as long as nobody knows, `ACTOR`, for which the writer puts the session's."""
-        return ACTOR if self.actor is None else self.actor
+    def _event(self, kind: str, title: str, *, severity: str) -> None:
+        self.session.event(kind, title, severity=severity)
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until everything recorded so far is committed.
@@ -245,13 +168,13 @@ class Engine:
             False where it was not within ``timeout_s`` seconds.
         """
         writer = self.writer
-        if writer is None or self.ended or self.pid != os.getpid():
+        if writer is None or self.session.ended or self.session.pid != os.getpid():
             return True
-        self.end_gone()
+        self.session.end_gone()
         if writer.ident is None:  # it writes at the end
             return False
         done = threading.Event()
-        self.buffer.append(after_entry(done.set))
+        self.session.buffer.append(after_entry(done.set))
         writer.wake.set()
         deadline = time.monotonic() + timeout_s
         while not done.wait(min(1.0, max(0.0, deadline - time.monotonic()))):
@@ -273,40 +196,38 @@ class Engine:
 
     def catch_up(self) -> None:
         """Wait until what was logged before is written, for who reads it in this process."""
-        if self.writer is not None and (self.buffer or not self.writer.is_idle):
+        if self.writer is not None and (self.session.buffer or not self.writer.is_idle):
             self.flush()
 
     def finish(self, status: str | None = None, *, signal: str | None = None, timeout_s: float = 10.0) -> None:
         """End the session: settle open runs, write what is left, and say so."""
         self._start_late()
-        writer = self.writer
-        if writer is None or self.pid != os.getpid():
+        session, writer = self.session, self.writer
+        if writer is None or session.pid != os.getpid():
             return
-        if self.ended:
+        if session.ended:
             if signal is not None and not writer.done.is_set():
                 # A signal while the process ends, as from multiprocessing's pools: what is being written counts.
                 writer.finish(str(status), signal, None)
                 if not writer.done.wait(timeout_s):
                     writer.rescue(_RESCUE_S)
             return
-        self.ended = True
+        session.ended = True
         recording_here.let_go()
         error = uncaught()
         status = status or ("ended" if error is None else status_of(error))
         if signal is None:
             for end in self.at_session_end:
                 end()
-        self.end_gone()
-        for run in list(self.live.values()):
+        session.end_gone()
+        for run in list(session.live.values()):
             if error is not None and status != "killed":
                 run.end(error=error)
             else:
                 run.end(status)
             if signal is not None:
-                run._append = ignore  # its thread goes on for a moment, and does nothing wrong
-        writer.finish(
-            status, signal, _exit_code_of(error) if status == "failed" and error is not None else self.exit_code
-        )
+                run.close()  # its thread goes on for a moment, and does nothing wrong
+        writer.finish(status, signal, _exit_code_of(error) if status == "failed" and error is not None else None)
         if writer.ident is None:
             writer.run()
         is_written = writer.done.wait(timeout_s) and not writer.has_failed
@@ -395,8 +316,8 @@ def world() -> int:
 
 engine = Engine()
 failures.report = engine.failed
-failures.open_runs = lambda: engine.live.values()
-forks = Forks(engine)
+failures.open_runs = lambda: engine.session.live.values()
+forks = Forks(lambda: engine.session, lambda: engine.writer, engine.flush, engine.reset)
 forks.watch()
 recording_here.recording = engine
 _is_registered = False

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from histhooks._host import announcer, closing, inherited_files, messages, recording_here
 
 if TYPE_CHECKING:
-    from histhooks._record.engine import Engine
+    from histhooks._record.session import Session
     from histhooks._record.writer import Writer
 
 _FLUSH_S = 1.0
@@ -32,12 +32,23 @@ class Forks:
 
     Parameters
     ----------
-    engine : Engine
-        What the process records.
+    session, writer : callable
+        Give what the process records, and what writes it.
+    flush : callable
+        Waits some seconds until all is written; False if it is not.
+    begin_anew : callable
+        Has the process record something of its own.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        session: Callable[[], Session],
+        writer: Callable[[], Writer | None],
+        flush: Callable[[float], bool],
+        begin_anew: Callable[[], None],
+    ) -> None:
+        self._session, self._writer = session, writer
+        self._flush, self._begin_anew = flush, begin_anew
         self._is_patient = True
         self._waits = False
 
@@ -56,13 +67,12 @@ class Forks:
             os.register_at_fork(before=self._before, after_in_parent=self._in_parent)
 
     def _before(self) -> None:
-        engine = self._engine
-        writer = engine.writer
-        if writer is None or engine.pid != os.getpid() or threading.current_thread() is writer:
+        session, writer = self._session(), self._writer()
+        if writer is None or session.pid != os.getpid() or threading.current_thread() is writer:
             return
-        if engine.buffer and not writer.done.is_set():
+        if session.buffer and not writer.done.is_set():
             # What was logged is on disk before anybody can leave by os._exit().
-            self._is_patient = engine.flush(_FLUSH_S if self._is_patient else 0.0)
+            self._is_patient = self._flush(_FLUSH_S if self._is_patient else 0.0)
         # Locks of SQLite and of modules that are being imported must not be copied while another thread holds them.
         self._stand_still(writer, lambda: True)
 
@@ -81,8 +91,8 @@ class Forks:
 
     def may_hold(self, low: int, high: int) -> bool:
         """Whether descriptors that are to be closed may be the writer's, or become so meanwhile."""
-        writer = self._engine.writer
-        if writer is None or writer.done.is_set() or self._engine.pid != os.getpid() or _held:
+        writer = self._writer()
+        if writer is None or writer.done.is_set() or self._session().pid != os.getpid() or _held:
             return False
         if threading.current_thread().name.startswith("histhooks-"):
             return False
@@ -100,7 +110,7 @@ class Forks:
     @contextmanager
     def away(self, low: int, high: int) -> Iterator[None]:
         """The writer stands still, and has none of these descriptors, as long as the block goes on."""
-        writer = self._engine.writer
+        writer = self._writer()
         if writer is not None:
             self._stand_still(writer, lambda: writer.place.holds(low, high))
         try:
@@ -108,23 +118,25 @@ class Forks:
         finally:
             self._in_parent()
 
+    def _event(self, kind: str, title: str, *, severity: str) -> None:
+        self._session().event(kind, title, severity=severity)
+
     def in_child(self) -> None:
         """Begin anew; what is inherited is neither used nor closed."""
-        engine = self._engine
+        session, writer = self._session(), self._writer()
         closing.unwatch()
         _held.clear()
         inherited_files.see()
         recording_here.keep_away()
-        writer = engine.writer
         if writer is not None:
             writer.place.keep_away()
             _kept.append(writer)
         messages.after_fork()
         announcer.after_fork()
-        for run in engine.live.values():
-            run.inherit(engine)
         self._is_patient = True
-        engine.reset()
+        self._begin_anew()
+        for run in session.live.values():
+            run.inherit(session.pid, self._event)
         if writer is not None:
             from histhooks._record import signals
 

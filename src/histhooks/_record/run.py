@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ from histhooks._base.values import as_float, clean_text, digits, is_elsewhere, i
 from histhooks._base.vocabulary import status_of
 from histhooks._host.guard import gathered
 from histhooks._record import device_readings
-from histhooks._record.current import current
 from histhooks._record.run_facts import MOST, Facts
 from histhooks._store.entries import ignore, is_state, later_entry
 
@@ -26,9 +26,15 @@ from histhooks._store.entries import ignore, is_state, later_entry
 if TYPE_CHECKING:
     from contextvars import Token
 
-    from histhooks._record.engine import Engine
+    from histhooks._record.session import Session
     from histhooks._store.entries import Line
 
+# Which run is current where this is executed, and whether recording is paused there: threads and tasks each have
+# values of their own.
+current: ContextVar[Run | None] = ContextVar("histhooks_run", default=None)
+is_paused: ContextVar[bool] = ContextVar("histhooks_paused", default=False)
+# This was dispatched by a host from inside one of its own fits: a search, a validation, an ensemble.
+in_task: ContextVar[bool] = ContextVar("histhooks_task", default=False)
 _EXACT = 1 << 53
 # Characters that are kept.
 _MESSAGE = 10_000
@@ -59,16 +65,16 @@ class Run(Facts):
     parent_id, framework : str or None
     """
 
-    def __init__(self, engine: Engine | None, facts: Mapping[str, Any], *, is_implicit: bool = True) -> None:
-        super().__init__(engine)
+    def __init__(self, session: Session | None, facts: Mapping[str, Any], *, is_implicit: bool = True) -> None:
+        super().__init__(session)
         self.is_implicit = is_implicit
         self.start_us = now_us()
         self.begun_s = time.perf_counter()
         self.started_at = iso(self.start_us)
         self.name = str(facts.get("name") or "run")
         self.kind = str(facts.get("kind") or "block")
-        self.parent_id: str | None = facts.get("parent_id")
-        self.framework: str | None = facts.get("framework")
+        self.parent_id = facts.get("parent_id")
+        self.framework = facts.get("framework")
         self.status = "running"
         self._metrics: dict[str, Metric] = {}
         self._tokens: list[Token[Run | None]] = []
@@ -83,10 +89,10 @@ class Run(Facts):
         self._is_settled = False
         # What is not said of the beginning yet.
         self._opening: dict[str, Any] | None = None
-        if engine is not None:
-            begun = {"session_id": engine.session_id, "status": "running", "started_at": self.started_at}
+        if session is not None:
+            begun = {"session_id": session.id, "status": "running", "started_at": self.started_at}
             self._opening = {**facts, **begun}
-            engine.run_started(self)  # first: where Ctrl-C comes meanwhile, it is found there
+            session.begin(self)  # first: where Ctrl-C comes meanwhile, it is found there
             self._state(self._opening)
             self._opening = None
 
@@ -292,15 +298,14 @@ class Run(Facts):
         if not self._is_settled:
             self._state({**(self._opening or {}), **final})
             self._is_settled = True
-        if self._engine is not None and (str(self.id) in self._engine.live or self._opening is not None):
-            self._engine.run_ended(self)
+        if self._session is not None and (str(self.id) in self._session.live or self._opening is not None):
+            self._session.let_go(self)
         with self._changing:
             self._lead()
 
     def takes_more(self) -> bool:
         """For integrations: whether :meth:`reopened` can help; not in a forked child, nor after ``disable()``."""
-        engine = self._engine
-        return engine is not None and engine.session_id == self.session_id and not engine.ended
+        return self._session is not None and not self._session.ended
 
     @contextmanager
     def reopened(self) -> Iterator[None]:
@@ -343,18 +348,22 @@ class Run(Facts):
             if self.status == "running" and self.is_recorded:
                 self._append = append
 
+    def close(self) -> None:
+        """Take nothing more, and say nothing: a signal ends the process, and its thread goes on for a moment."""
+        self._append = ignore
+
     def _lead(self) -> None:
         """Lead entries of a run that has ended where they belong; `_changing` is held."""
         if self.status == "running" or self._append is ignore:
             return
-        engine = self._engine
-        takes_more = engine is not None and self._n_reopened and self.takes_more()
-        self._append = engine.buffer.append if engine is not None and takes_more else _late
+        session = self._session
+        takes_more = session is not None and self._n_reopened and self.takes_more()
+        self._append = session.buffer.append if session is not None and takes_more else _late
 
-    def inherit(self, engine: Engine) -> None:
-        """In a forked child: the run stays its parent's, and whoever adds to it here is told so, once."""
+    def inherit(self, owner: int, tell: Callable[..., None]) -> None:
+        """In a forked child: the run stays its parent's, and an event of the child says so to who adds to it, once."""
         self._changing = threading.Lock()
-        self._engine, self.is_recorded, self.owner, self._heir = None, False, engine.pid, engine
+        self._session, self.is_recorded, self.owner, self._told = None, False, owner, tell
         self._append = self._not_ours
 
     def _not_ours(self, entry: Any) -> None:

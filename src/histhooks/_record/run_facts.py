@@ -15,6 +15,7 @@ from histhooks._base.secrets import mask_text
 from histhooks._base.values import as_whole, dumps, flatten, items_of, key_text, text_of, what_was_cut, what_was_unread
 from histhooks._host.messages import warn_once
 from histhooks._host.store_location import is_strict
+from histhooks._record.session import Recorded
 from histhooks._store.entries import capture_entry, content_entry, ignore, params_entry, row_entry, state_entry
 from histhooks._store.params import told_before
 
@@ -22,7 +23,7 @@ from histhooks._store.params import told_before
 if TYPE_CHECKING:
     from histhooks._collect.file_hash import Found
     from histhooks._collect.same_data import KnownData, Print
-    from histhooks._record.engine import Engine
+    from histhooks._record.session import Session
 
 # By the id of the run, as long as that run is at hand.
 known_data: WeakValueDictionary[str, KnownData] = WeakValueDictionary()
@@ -45,32 +46,28 @@ _COLUMNS = frozenset(
 )
 
 
-class Facts:
+class Facts(Recorded):
     """The part of a :class:`histhooks._record.run.Run` that needs no clock and no curve.
 
     Parameters
     ----------
-    engine : Engine or None
+    session : Session or None
         Where nothing is recorded, none.
     """
 
-    name: str
     is_implicit = False
 
-    kind: str
-    framework: str | None
-
-    def __init__(self, engine: Engine | None) -> None:
-        self._engine = engine
-        self.is_recorded = engine is not None
-        self.id: str | None = new_id() if engine is not None else None
-        self.session_id: str | None = engine.session_id if engine is not None else None
-        self._append: Callable[[Any], None] = engine.buffer.append if engine is not None else ignore
+    def __init__(self, session: Session | None) -> None:
+        self._session = session
+        self.is_recorded = session is not None
+        self.id = new_id() if session is not None else None
+        self.session_id: str | None = session.id if session is not None else None
+        self._append: Callable[[Any], None] = session.buffer.append if session is not None else ignore
         self._roles: set[str] = set()  # of data whose reading is told
         self._n_refused = 0
         self._n_missing: dict[str, int] = {}
         self.is_use = False  # read a model, or had data that neither trains nor judges
-        self._heir: Engine | None = None  # in a forked child: what records there
+        self._told: Callable[..., None] | None = None  # in a forked child: records an event there
         self.owner: int | None = None  # in a forked child: the process whose run it is
         self._is_told = False
         self.data: KnownData | None = None  # what the run was trained on and judged by, to know it again
@@ -253,13 +250,13 @@ class Facts:
         role = key_text(role)
         self.is_use = self.is_use or (direction == "in" and role == "model")
         step = None if step is None else self._whole("step", step)
-        put, place, engine = self._append, os.path.abspath(path), self._engine
+        put, place, session = self._append, os.path.abspath(path), self._session
 
         def use(found: Found) -> None:
             if found is None:
                 title = f"{place} was written again before its content was hashed"
-                if engine is not None:
-                    engine.event("not_hashed", title, severity="warning", step=step, run_id=self.id, put=put)
+                if session is not None:
+                    session.event("not_hashed", title, severity="warning", step=step, run_id=self.id, put=put)
                 return
             suffix = mask_text(Path(place).suffix.lstrip(".").lower()) or None
             put(content_entry("artifacts", {"sha256": found[0], "size_bytes": found[1], "format": suffix}))
@@ -297,7 +294,7 @@ class Facts:
         self._row("notes", {**row, "author": self._author()})
 
     def _author(self) -> Any:
-        return self._engine.author() if self._engine is not None else None
+        return self._session.author() if self._session is not None else None
 
     def event(
         self, kind: str, title: str, body: str | None = None, *, severity: str = "info", step: int | None = None
@@ -306,8 +303,8 @@ class Facts:
         self._try("event", self._event, kind, title, body, severity, step)
 
     def _event(self, kind: str, title: str, body: str | None, severity: str, step: int | None) -> None:
-        if self._engine is not None:
-            self._engine.event(kind, title, body, severity=severity, step=step, run_id=self.id, put=self._append)
+        if self._session is not None:
+            self._session.event(kind, title, body, severity=severity, step=step, run_id=self.id, put=self._append)
 
     def link(self, kind: str, other_run_id: str | None, sha256: str | None = None) -> None:
         """Record how this run relates to an earlier one."""
@@ -425,7 +422,7 @@ class Facts:
 
             row = {"id": sha256(canonical(row)), **row}
         found = str(row[key])
-        known = self._engine.known_contents if self._engine is not None else set()
+        known = self._session.known_contents if self._session is not None else set()
         if found not in known:
             self._append(content_entry(table, row))
             known.add(found)
@@ -453,8 +450,8 @@ class Facts:
         text = f"{what} on run {self.name!r} records nothing here: it is a run of process {self.owner}, from which "
         text += "this one was forked; open one of its own with `with histhooks.start_run():`"
         warn_once("forked", text)
-        if self._heir is not None:
-            self._heir.event("forked", text, severity="warning")
+        if self._told is not None:
+            self._told("forked", text, severity="warning")
 
     def _whole(self, what: str, value: Any) -> int | None:
         """A step, an epoch or a count; None, and what it belongs to goes without it, where it is none."""
@@ -465,7 +462,7 @@ class Facts:
         return None
 
     def _refuse(self, what: str, error: BaseException) -> None:
-        if self._engine is None:
+        if self._session is None:
             return
         if is_strict():
             raise error
@@ -474,4 +471,4 @@ class Facts:
         self._n_refused += 1
         if self._n_refused > _REFUSALS:  # a loop that is odd at each step must not fill the file
             return
-        self._engine.event("refused", text[:500], severity="warning", run_id=self.id)
+        self._session.event("refused", text[:500], severity="warning", run_id=self.id)

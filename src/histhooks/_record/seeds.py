@@ -36,7 +36,7 @@ from histhooks._hooks.patching import Patches
 from histhooks._host.guard import guarded
 from histhooks._host.store_location import is_off
 from histhooks._record import engine as _engine
-from histhooks._record.current import current
+from histhooks._record.run import current
 from histhooks._store.entries import capture_entry, row_entry
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _note(
     value = args[0] if args else next(iter(kwargs.values()), None)
     if is_off() or not (isinstance(value, (int, float, str, bytes, list, tuple)) or hasattr(value, "dtype")):
         return  # None, or a generator that is handed on
-    engine = _engine.engine
+    session = _engine.engine.session
     run = current.get()
     run_id = run.id if run is not None and run.is_recorded and run.status == "running" else None
     nearest = call_site()
@@ -158,34 +158,34 @@ def _note(
     # What a seeding function calls in turn stays where the library calls it, so that the program's own calls stand out.
     site = nearest if _seeding.get() is not None else call_site(_LIBRARIES) or nearest
     text = str(value)[:1000] if isinstance(value, (int, str)) else dumps(value)[:1000]
-    key = (engine.session_id, run_id, call, library, text, site)
+    key = (session.id, run_id, call, library, text, site)
     if key in _noted:
         return
     _noted.add(key)
     row: dict[str, Any] = {
-        "session_id": engine.session_id,
+        "session_id": session.id,
         "run_id": run_id,
         "library": library,
         "call": call,
     }
     row |= {"value": text, "location": site, "time": now_us()}
-    engine.buffer.append(row_entry("seeds", run_id or engine.session_id, row))
+    session.buffer.append(row_entry("seeds", run_id or session.id, row))
     if len(_noted) == _MOST:
         note = f"{_MOST} different seeds were kept, and no more"
-        engine.buffer.append(capture_entry(engine.session_id, None, "seeds", "truncated", note))
+        session.buffer.append(capture_entry(session.id, None, "seeds", "truncated", note))
 
 
 def _note_hash_seed() -> None:
     """The seed of Python's own hashes, which order sets of words; as it was when the interpreter started."""
     value = os.environ.get("PYTHONHASHSEED", "")
     if value.isdigit() and not sys.flags.ignore_environment:
-        engine = _engine.engine
-        row: dict[str, Any] = {"session_id": engine.session_id, "run_id": None, "library": "python"}
+        session, writer = _engine.engine.session, _engine.engine.writer
+        row: dict[str, Any] = {"session_id": session.id, "run_id": None, "library": "python"}
         row |= {"call": "PYTHONHASHSEED"}
         # Before the first run of the session, which has it too.
-        began = now_us() if engine.writer is None else engine.writer.began
+        began = now_us() if writer is None else writer.began
         row |= {"value": value, "location": None, "time": began}
-        engine.buffer.append(row_entry("seeds", engine.session_id, row))
+        session.buffer.append(row_entry("seeds", session.id, row))
 
 
 # --- states -----------------------------------------------------------------------------------------------------------
@@ -252,51 +252,51 @@ def _entry(state: State, point: str, run_id: str | None) -> tuple[Any, ...]:
     import zlib
 
     library, device, algorithm, data = state
-    engine = _engine.engine
+    session = _engine.engine.session
     digest = _digest_of(state)
-    _latest[engine.session_id, library, device] = digest
-    is_known = digest in engine.known_states
-    engine.known_states.add(digest)
+    _latest[session.id, library, device] = digest
+    is_known = digest in session.known_states
+    session.known_states.add(digest)
     row: dict[str, Any] = {
-        "session_id": engine.session_id,
+        "session_id": session.id,
         "run_id": run_id,
         "point": point,
         "library": library,
         "device": device,
     }
     row |= {"algorithm": algorithm, "digest": digest, "state": None if is_known else zlib.compress(data, 1)}
-    return row_entry("rng_states", run_id or engine.session_id, {**row, "time": now_us()})
+    return row_entry("rng_states", run_id or session.id, {**row, "time": now_us()})
 
 
 @guarded
 def at_run_start(run: Run) -> None:
     """Record where the global generators stand, and the determinism flags where they changed."""
-    engine = _engine.engine
-    if engine.session_id not in _hashed:
-        _hashed.add(engine.session_id)
+    session = _engine.engine.session
+    if session.id not in _hashed:
+        _hashed.add(session.id)
         _note_hash_seed()
     while _early:
         _, (point, state) = _early.popitem()
-        engine.buffer.append(_entry(state, point, None))
+        session.buffer.append(_entry(state, point, None))
     for state in _states():
-        engine.buffer.append(_entry(state, "run_start", run.id))
+        session.buffer.append(_entry(state, "run_start", run.id))
     flags = _determinism()
-    if flags and flags != engine.determinism:
-        engine.determinism = flags
+    if flags and flags != session.determinism:
+        session.determinism = flags
         run.event("determinism", "flags that decide whether the same seed gives the same numbers", dumps(flags))
 
 
 @guarded
 def at_session_end() -> None:
     """Record where the global generators stand, where that is not known yet."""
-    engine = _engine.engine
+    session = _engine.engine.session
     while _early:
         _, (point, early) = _early.popitem()
-        engine.buffer.append(_entry(early, point, None))
+        session.buffer.append(_entry(early, point, None))
     for state in _states():
-        known = _latest.get((engine.session_id, state[0], state[1]))
+        known = _latest.get((session.id, state[0], state[1]))
         if known is not None and known != _digest_of(state):
-            engine.buffer.append(_entry(state, "process_end", None))
+            session.buffer.append(_entry(state, "process_end", None))
 
 
 def _determinism() -> dict[str, Any]:

@@ -26,10 +26,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from histhooks._record.engine import Engine
+
+class Do(NamedTuple):
+    """What is done when a signal comes."""
+
+    event: Callable[..., None]
+    flush: Callable[[float], bool]
+    finish: Callable[..., None]
+
 
 # signal.getsignal() looks each answer up in two enums, which costs as much as all else that a run asks of signals.
 _handler_of: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
@@ -40,16 +46,16 @@ _marks = 0
 _installed: set[int] = set()
 _pipe: tuple[int, int] | None = None
 _place: tuple[int, int] | None = None  # of that pipe: a program may close all descriptors, and open others
-_engine: Engine | None = None
+_do: Do | None = None
 _is_unseen = False
 _once = threading.Lock()
 _kept: Any = None  # a callback that the interpreter may still call
 
 
-def install(engine: Engine) -> None:
+def install(do: Do) -> None:
     """Watch the signals that the program leaves to their default."""
-    global _engine
-    _engine = engine
+    global _do
+    _do = do
     renew()
 
 
@@ -175,9 +181,9 @@ def handle(number: int, frame: FrameType | None) -> Any:
     """Python's handler, on the main thread."""
     if signal.getsignal(number) is not handle:
         # Somebody else's handler called us: it decides what becomes of the process.
-        if _engine is not None:
-            _engine.event("signal", f"{signal.Signals(number).name} was handled by the program", severity="warning")
-            _engine.flush(_GRACE_S)
+        if _do is not None:
+            _do.event("signal", f"{signal.Signals(number).name} was handled by the program", severity="warning")
+            _do.flush(_GRACE_S)
         return
     # Not from here: this thread may have been interrupted inside a lock that the end of a session needs too.
     if _pipe is not None:
@@ -231,8 +237,8 @@ def _end(number: int) -> None:
     if not _once.acquire(blocking=False):
         return
     name = signal.Signals(number).name
-    if _engine is not None:
-        _engine.finish("killed", signal=name, timeout_s=_GRACE_S)
+    if _do is not None:
+        _do.finish("killed", signal=name, timeout_s=_GRACE_S)
     _default(number)
 
 

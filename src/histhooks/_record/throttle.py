@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
 
-    from histhooks._record.engine import Engine
+    from histhooks._record.session import Session
 
 TOO_MANY = 20_000  # calls of log() that wait: less than a second of writing
 FEW = 10_000
@@ -22,19 +22,19 @@ class Brake:
 
     Parameters
     ----------
-    engine : Engine
+    session : Session
         Whose runs are held back.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._is_on = False
 
     def hold(self, waiting: int) -> None:
         """Hold back, or let go, by how many entries wait."""
         if waiting > TOO_MANY or (self._is_on and waiting > FEW):
             self._is_on = True
-            for run in list(self._engine.live.values()):
+            for run in list(self._session.live.values()):
                 run.put_by(self._slowly)
         else:
             self.release()
@@ -43,11 +43,11 @@ class Brake:
         """Let go."""
         if self._is_on:
             self._is_on = False
-            for run in list(self._engine.live.values()):
-                run.put_by(self._engine.buffer.append)
+            for run in list(self._session.live.values()):
+                run.put_by(self._session.buffer.append)
 
     def _slowly(self, entry: tuple[Any, ...]) -> None:
-        self._engine.buffer.append(entry)
+        self._session.buffer.append(entry)
         time.sleep(_HELD_BACK_S)
 
 

@@ -34,8 +34,9 @@ from histhooks._store.tables import REFERENCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from histhooks._record.engine import Engine
+    from histhooks._record.session import Session
     from histhooks._store.store import Store
 
 _WAIT_S = 0.25
@@ -55,13 +56,15 @@ class Writer(threading.Thread):
 
     Parameters
     ----------
-    engine : Engine
-        What it writes for.
+    session : Session
+        What it writes.
+    path : Path
+        Of the store.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, session: Session, path: Path) -> None:
         super().__init__(name="histhooks-writer", daemon=True)
-        self.engine = engine
+        self._session = session
         # Held while we use SQLite, and while we may import: a fork copies neither half done.
         self.lock = threading.Lock()
         self.importing = threading.Lock()
@@ -71,10 +74,12 @@ class Writer(threading.Thread):
         self._stopping = threading.Event()
         self._final: dict[str, Any] = {}
         self._pace = Pace()
-        self._brake = Brake(engine)
+        self._brake = Brake(session)
         self._turn = Turn()
-        self._assembler = Assembler(engine.session_id, self._refused, self._pace.rest)
-        self._place = Place(engine, self._stopping, self._assembler.subjects, self._pace, self._brake, self._turn.wait)
+        self._assembler = Assembler(session.id, self._refused, self._pace.rest)
+        self._place = Place(
+            session, path, self._stopping, self._assembler.subjects, self._pace, self._brake, self._turn.wait
+        )
         self.place, self.path = self._place, self._place.path
         self._held: list[tuple[Any, ...]] = []
         self._in_flight: Batch | None = None
@@ -86,7 +91,7 @@ class Writer(threading.Thread):
         self._clock = time.perf_counter()
         self._tell: Callable[[str], None] = say
         self._n_logs = 0
-        self._look = survey.Look(engine.session_id, code.entry_file(), engine.buffer.extend, self.importing)
+        self._look = survey.Look(session.id, code.entry_file(), session.buffer.extend, self.importing)
         self._gathering = threading.Thread(target=self._gather_soon, name="histhooks-gather", daemon=True)
         self._may_gather: Literal["yes", "no", "not yet"] = "not yet"
         self._decided = threading.Event()
@@ -146,7 +151,7 @@ class Writer(threading.Thread):
         except Abandoned:
             pass
         except Exception as error:
-            self.engine.hook_errors += 1
+            self._session.hook_errors += 1
             self._give_up()
             warn_once("writer", f"the writer stopped: {type(error).__name__}: {error}; run `histhooks doctor`")
         finally:
@@ -161,7 +166,7 @@ class Writer(threading.Thread):
         with self._turn.take(self.importing):
             store = self._place.open()
             first = self._place.with_files(self._first_state)
-        self._tell = say if self.engine.speaks else be_still
+        self._tell = say if self._session.speaks else be_still
         if store.is_spool and is_network(self.path):
             self._tell(f"recording to {store.path}, since {self.path} is on a network; `histhooks sync` brings it home")
         elif store.is_spool:
@@ -170,7 +175,7 @@ class Writer(threading.Thread):
             self._tell(f"recording to {self.path}")
             if is_new:
                 keep_out_of_git(self.path)
-        self.engine.actor = first[4].get("actor")
+        self._session.actor = first[4].get("actor")
         self._look.told(origin.untold(first[4]))
         self._assembler.heads = self._place.heads(self.lock)
         self._write([first])
@@ -184,10 +189,12 @@ class Writer(threading.Thread):
         self._flush()
 
     def _first_state(self) -> tuple[Any, ...]:
-        facts, personal, details = survey.session_facts(*self.engine.place, is_test=self.engine.is_test)
+        facts, personal, details = survey.session_facts(
+            self._session.rank, self._session.world, is_test=self._session.is_test
+        )
         facts = {**facts, "status": "running", "started_at": iso(self.began), "details": details}
         facts = {key: value for key, value in facts.items() if value is not None}
-        return state_entry("session", self.engine.session_id, facts, personal)
+        return state_entry("session", self._session.id, facts, personal)
 
     def _look_after_others(self) -> None:
         """Bring home what spools hold, and settle sessions that died."""
@@ -196,7 +203,7 @@ class Writer(threading.Thread):
             with self.lock:
                 began = time.monotonic()
                 merge_waiting(store, lambda: time.monotonic() - began > self._time_to_spare())
-            self._write_of_others(partial(settle.dead_sessions, own_session_id=self.engine.session_id))
+            self._write_of_others(partial(settle.dead_sessions, own_session_id=self._session.id))
 
     def _look_after_children(self) -> None:
         """Write how children ended that this process has waited for."""
@@ -227,7 +234,7 @@ class Writer(threading.Thread):
         """Seconds for bringing spools home: one of a million points takes one, and what is logged waits for it."""
         if self._final.get("signal"):
             return 0.0
-        return PATIENCE_AT_END_S if self._stopping.is_set() else _SOON_S if self.engine.buffer else 3600.0
+        return PATIENCE_AT_END_S if self._stopping.is_set() else _SOON_S if self._session.buffer else 3600.0
 
     def _gather_soon(self) -> None:
         self._decided.wait()
@@ -246,7 +253,7 @@ class Writer(threading.Thread):
                 with self.importing:
                     gather()
             except Exception as error:
-                self.engine.failed("gather", error)
+                self._session.failed("gather", error)
                 self._look.failed(names, error)
             self._gathering_s = time.thread_time() - begin
 
@@ -260,21 +267,21 @@ class Writer(threading.Thread):
             self._gathering.join(_GRACE_S / 2 if is_signal else _HURRY_S)
         elif not is_signal:
             self._attempt(self._late_sources)
-        self.engine.buffer.extend(self._look.close())
+        self._session.buffer.extend(self._look.close())
 
     def _late_sources(self) -> None:
         """What the program imported, or ran, after the look around."""
         with self.importing:
             entries = self._look.late()
-        self.engine.buffer.extend(entries)
+        self._session.buffer.extend(entries)
 
     def _end(self) -> None:
-        engine = self.engine
+        session = self._session
         cost_s = failures.overhead_s + self._n_logs * _LOG_S + self._gathering_s + time.thread_time()
         self._write([self._last_state(cost_s)])
         self._has_ended = True
-        unfinished = ", ".join(f"{count} {status}" for status, count in sorted(engine.n_unfinished.items()))
-        runs = f"{engine.n_runs} run{'' if engine.n_runs == 1 else 's'}" + (f" ({unfinished})" if unfinished else "")
+        unfinished = ", ".join(f"{count} {status}" for status, count in sorted(session.n_unfinished.items()))
+        runs = f"{session.n_runs} run{'' if session.n_runs == 1 else 's'}" + (f" ({unfinished})" if unfinished else "")
         took_s = time.perf_counter() - self._clock  # a share says something only beside the fixed price of the start
         cost = f"{cost_s:.2f} s" + (f" ({cost_s / took_s * 100:.1f} %)" if took_s >= _LONG_S else "")
         missing = f" · not captured: {', '.join(names)}" if (names := self._look.not_captured()) else ""
@@ -286,12 +293,12 @@ class Writer(threading.Thread):
 
     def _last_state(self, cost_s: float) -> tuple[Any, ...]:
         final = {key: value for key, value in self._final.items() if value is not None}
-        final |= {"hook_errors": self.engine.hook_errors, "overhead_s": round(cost_s, 6)}
-        if self.engine.dropped_points:
-            final["dropped_points"] = self.engine.dropped_points
+        final |= {"hook_errors": self._session.hook_errors, "overhead_s": round(cost_s, 6)}
+        if self._session.dropped_points:
+            final["dropped_points"] = self._session.dropped_points
         if self._assembler.previous is not None:
             final["ledger_head"] = self._assembler.previous
-        return state_entry("session", self.engine.session_id, final)
+        return state_entry("session", self._session.id, final)
 
     def rescue(self, patience_s: float) -> bool:
         """At the end, from another thread: where this one hangs or gave up, put what it has not written into a spool.
@@ -312,12 +319,12 @@ class Writer(threading.Thread):
 
     def _leave_in(self, spool: Store) -> None:
         """Write what is not written yet; in parts, so that one that comes too late costs no other."""
-        batch, entries, buffer = self._in_flight, list(self._held), self.engine.buffer
+        batch, entries, buffer = self._in_flight, list(self._held), self._session.buffer
         if batch is not None:
-            spool.apply(batch, self.engine.session_id)
+            spool.apply(batch, self._session.id)
             entries = []
         is_told = any(is_state(entry, "session") and "started_at" in entry[3] for entry in (*entries, *buffer))
-        if self.engine.session_id not in self._assembler.subjects and not is_told:
+        if self._session.id not in self._assembler.subjects and not is_told:
             entries.insert(0, self._first_state())
         while True:
             while buffer and len(entries) < _PART:
@@ -332,7 +339,7 @@ class Writer(threading.Thread):
         """Write entries; those at which the writer may have stopped are left out."""
         try:
             batch = self._assembler.build(entries)
-            spool.apply(batch, self.engine.session_id)
+            spool.apply(batch, self._session.id)
         except (sqlite3.OperationalError, Unwritable):
             raise
         except Exception:
@@ -342,7 +349,7 @@ class Writer(threading.Thread):
                 self._leave(entries[:middle], spool)
                 self._leave(entries[middle:], spool)
             else:
-                self.engine.dropped_points += len(points_in(entries[0]))
+                self._session.dropped_points += len(points_in(entries[0]))
             return
         self._assembler.done()
 
@@ -351,21 +358,21 @@ class Writer(threading.Thread):
         self.has_failed = True
         if self._in_flight is None:
             self._assembler.undo()
-            self.engine.buffer.extendleft(reversed(self._held))
+            self._session.buffer.extendleft(reversed(self._held))
         self._held = []
-        for run in list(self.engine.live.values()):
+        for run in list(self._session.live.values()):
             run.put_by(self._keep_end)
-        buffer = self.engine.buffer
+        buffer = self._session.buffer
         waiting = [buffer.popleft() for _ in range(len(buffer))]
         buffer.extendleft(reversed([entry for entry in waiting if self._tells_of_ends(entry)]))
 
     def _keep_end(self, entry: tuple[Any, ...]) -> None:
         if self._tells_of_ends(entry):
-            self.engine.buffer.append(entry)
+            self._session.buffer.append(entry)
 
     def _tells_of_ends(self, entry: tuple[Any, ...]) -> bool:
         """Whether an entry is a state, or content that states refer to; points that are lost are counted."""
-        self.engine.dropped_points += len(points_in(entry))
+        self._session.dropped_points += len(points_in(entry))
         return is_state(entry) or is_content(entry, _REFERRED_TO)
 
     def _attempt(self, function: Callable[[], None]) -> None:
@@ -377,7 +384,7 @@ class Writer(threading.Thread):
         except Exception as error:
             if isinstance(error, Unwritable) or not self._place.is_whole():
                 return  # the next commit goes elsewhere
-            self.engine.failed(f"writer.{function.__name__}", error)
+            self._session.failed(f"writer.{function.__name__}", error)
 
     def _heartbeat(self) -> None:
         now = time.monotonic()
@@ -385,7 +392,7 @@ class Writer(threading.Thread):
             return
         self._beat = now
         with self.lock:
-            entries = settle.revived(self._place.store, self.engine.session_id)
+            entries = settle.revived(self._place.store, self._session.id)
         self._write(entries)
 
     def _look_around(self) -> None:
@@ -394,7 +401,7 @@ class Writer(threading.Thread):
             return
         has_more = self._look.has_more and not self._gathering.is_alive() and not self._stopping.is_set()
         try:
-            entries = self._cells.entries(self.engine.session_id)
+            entries = self._cells.entries(self._session.id)
             sample = self._sampler.sample()
         finally:
             self.importing.release()
@@ -409,7 +416,7 @@ class Writer(threading.Thread):
         if sample:
             now = time.time_ns()
             entries += [
-                (run, sample, None, None, now) for run in list(self.engine.live.values()) if run.parent_id is None
+                (run, sample, None, None, now) for run in list(self._session.live.values()) if run.parent_id is None
             ]
         if entries:
             self._write(entries)
@@ -417,8 +424,8 @@ class Writer(threading.Thread):
     # --- batches --------------------------------------------------------------------------------------------------
 
     def _flush(self) -> None:
-        self.engine.end_gone()
-        buffer = self.engine.buffer
+        self._session.end_gone()
+        buffer = self._session.buffer
         again: list[tuple[Any, ...]] = []
         self.is_idle = not buffer
         # What was there when this began, and what is more than a transaction of its own holds. The rest waits for the
@@ -451,7 +458,7 @@ class Writer(threading.Thread):
             self._flush()
         lost = self._waiting.give_up()
         if lost:
-            self.engine.event("points_lost", f"{lost} numbers never came from their device", severity="warning")
+            self._session.event("points_lost", f"{lost} numbers never came from their device", severity="warning")
         self._flush()
 
     def _write(self, entries: list[tuple[Any, ...]]) -> None:
@@ -492,7 +499,7 @@ class Writer(threading.Thread):
         elif len(singles := one_by_one(entries[0])) > 1:
             self._write(singles)
         elif not is_event(entries[0], "hook_error"):
-            self.engine.failed("writer", TypeError(f"{named(entries[0])} could not be written: {error}"))
+            self._session.failed("writer", TypeError(f"{named(entries[0])} could not be written: {error}"))
 
     def _refused(self, run: Any, text: str) -> None:
-        self.engine.event("refused", text, severity="warning", run_id=run.id)
+        self._session.event("refused", text, severity="warning", run_id=run.id)

@@ -80,8 +80,7 @@ from histhooks._hooks.imports import no_longer, when_imported
 from histhooks._hooks.patching import Patches
 from histhooks._host.guard import guarded
 from histhooks._record import device_readings
-from histhooks._record.current import is_paused
-from histhooks._record.run import Run
+from histhooks._record.run import Run, is_paused
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration
 from histhooks.integrations.torch import _backward, _ends, _models

@@ -10,7 +10,7 @@ import torch
 
 from histhooks._host.guard import guarded
 from histhooks._record import device_readings
-from histhooks._record.current import current, is_paused
+from histhooks._record.run import current, is_paused
 from histhooks.integrations.torch._gradients import Backward, Loss, Witness, changed, leaves, reaches
 from histhooks.integrations.torch._state import Closure, Here, Running, is_hosts, state, thread
 

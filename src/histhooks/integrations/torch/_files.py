@@ -29,7 +29,7 @@ import torch
 from histhooks._base.clock import now_us
 from histhooks._collect.file_hash import Found, with_hash
 from histhooks._host.guard import guarded
-from histhooks._record.current import current
+from histhooks._record.run import current
 from histhooks._store.entries import row_entry
 
 if TYPE_CHECKING:

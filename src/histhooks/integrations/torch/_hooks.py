@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from histhooks._hooks.patching import Patch
-from histhooks._record.current import current, is_paused
+from histhooks._record.run import current, is_paused
 from histhooks.integrations.torch import _backward, _steps
 from histhooks.integrations.torch._state import is_hosts, state, thread
 

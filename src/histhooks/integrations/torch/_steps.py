@@ -9,8 +9,7 @@ import torch
 from histhooks import recorder
 from histhooks._host.guard import guarded
 from histhooks._host.ipython import shell
-from histhooks._record.current import current, is_paused
-from histhooks._record.run import Run
+from histhooks._record.run import Run, current, is_paused
 from histhooks.integrations._pytorch import class_name, group_settings
 from histhooks.integrations.torch import _backward, _models
 from histhooks.integrations.torch._loops import Led, Loop
