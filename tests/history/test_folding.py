@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import histhooks
 from histhooks._base.clock import iso
 from histhooks.history.query.folding import FOLD_FROM, LOOP_FROM, Row, fold
-from histhooks.history.query.listing import build
+from histhooks.history.query.run_query import build
 
 SCHEMA = (files("histhooks._store") / "schema.sql").read_text(encoding="utf-8")
 START = 1_790_000_000_000_000

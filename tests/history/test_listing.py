@@ -15,8 +15,8 @@ import pytest
 
 import histhooks
 from histhooks.errors import QueryError
-from histhooks.history.query.listing import params_of, results_of, summaries_of, tags_of
-from histhooks.history.query.moments import moment, span_s
+from histhooks.history.query.run_query import params_of, results_of, summaries_of, tags_of
+from histhooks.history.query.times import moment, span_s
 
 PROGRAM = """
 import histhooks

@@ -13,7 +13,7 @@ from histhooks._base.text import number, seconds, value_text, when
 from histhooks._views import run_words as facts
 from histhooks._views.table import Cell, Column
 from histhooks.history._outcomes import Outcome, best_of, outcomes_of
-from histhooks.history.query.listing import beyond_of, params_of, rows_of, summaries_of
+from histhooks.history.query.run_query import beyond_of, params_of, rows_of, summaries_of
 
 if TYPE_CHECKING:
     from histhooks.history import History, RunRecord

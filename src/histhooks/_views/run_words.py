@@ -13,7 +13,7 @@ from histhooks.history._seeding import param_seeds, why_none
 
 if TYPE_CHECKING:
     from histhooks.history._records import RunRecord
-    from histhooks.history._rows import Artifact, Dataset, Link, Optimizer
+    from histhooks.history._row_types import Artifact, Dataset, Link, Optimizer
     from histhooks.history.curves.following import Progress
 
 _DULL = (None, False, 0, 0.0, "")

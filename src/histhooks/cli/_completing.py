@@ -106,7 +106,7 @@ class _Value(_FromStore):
 
     def offer(self, history: History, words: tuple[str, ...], incomplete: str) -> list[CompletionItem]:
         if self._name == "order_by":
-            from histhooks.history.query.fields import COLUMNS, Names, written
+            from histhooks.history.query.names import COLUMNS, Names, written
 
             names = Names(history)
             sign = "-" if incomplete.startswith("-") else ""

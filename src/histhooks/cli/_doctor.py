@@ -91,7 +91,7 @@ def _examine(store: str | None) -> dict[str, Any]:
     from histhooks._store.known_stores import known_stores
     from histhooks.errors import HisthooksError
     from histhooks.history import History
-    from histhooks.history.query.fields import STATUS
+    from histhooks.history.query.names import STATUS
 
     path = store_path(store)
     problems: list[str] = []

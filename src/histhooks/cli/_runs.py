@@ -81,7 +81,7 @@ def _project_here(history: History) -> dict[str, Any]:
 
 
 def _query(history: History, asked: dict[str, Any], options: dict[str, Any], **more: Any) -> Any:
-    from histhooks.history.query.listing import build
+    from histhooks.history.query.run_query import build
 
     # Candidates are always inside a search: who asks for them means those.
     is_nested = None if asked.get("kind") == "candidate" else False
@@ -140,7 +140,7 @@ def _outer(history: History, asked: dict[str, Any], options: dict[str, Any]) -> 
 
 def _records(history: History, ids: list[str]) -> dict[str, RunRecord]:
     from histhooks.history import RunRecord
-    from histhooks.history.query.listing import rows_of
+    from histhooks.history.query.run_query import rows_of
 
     rows = rows_of(history, "SELECT * FROM runs WHERE id IN {}", ids)
     return {row["id"]: RunRecord(history, row) for row in rows}
@@ -150,7 +150,7 @@ def _with_children(history: History, shown: list[Line], options: dict[str, Any])
     """Put the runs inside others under them, level by level: one query for each level."""
     from histhooks._views.run_table import line_of
     from histhooks.history import RunRecord
-    from histhooks.history.query.listing import rows_of
+    from histhooks.history.query.run_query import rows_of
 
     if not (options["children"] or options["is_all"]):
         return shown
@@ -194,7 +194,7 @@ def _print(history: History, shown: list[Line], options: dict[str, Any]) -> None
 
 def _sorted_by(history: History, order_by: str | None) -> tuple[str | None, str | None]:
     """The metric, or the param, that the rows are sorted by."""
-    from histhooks.history.query.fields import Names, split
+    from histhooks.history.query.names import Names, split
 
     if order_by is None:
         return None, None
@@ -251,7 +251,7 @@ def _reasons(history: History, asked: dict[str, Any]) -> list[str]:
 
 
 def _data(found: list[RunRecord], history: History, *, as_csv: bool) -> None:
-    from histhooks.history.query.listing import params_of, results_of, summaries_of, tags_of
+    from histhooks.history.query.run_query import params_of, results_of, summaries_of, tags_of
 
     ids = [run.id for run in found]
     summaries, params = summaries_of(history, ids), params_of(history, ids)

@@ -18,9 +18,9 @@ from histhooks.history._reader import Reader
 from histhooks.history._records import RunRecord
 from histhooks.history._shown import Shown
 from histhooks.history.curves.series import Series
-from histhooks.history.query.functions import register
-from histhooks.history.query.listing import build
+from histhooks.history.query.run_query import build
 from histhooks.history.query.selectors import find, select
+from histhooks.history.query.sql_functions import register
 
 if TYPE_CHECKING:
     from histhooks.history.compare.comparison import Comparison

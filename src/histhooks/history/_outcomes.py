@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from histhooks.history._ranking import best_value
-from histhooks.history.query.listing import results_of, summaries_of
+from histhooks.history.query.run_query import results_of, summaries_of
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader

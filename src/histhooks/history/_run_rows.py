@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from histhooks._base.clock import from_iso
 from histhooks._base.values import loads
-from histhooks.history._rows import RELATED
+from histhooks.history._row_types import RELATED
 from histhooks.history.curves.thinning import find_series
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader
-    from histhooks.history._rows import Architecture, Artifact, Dataset, Event, Link, Note, Optimizer
+    from histhooks.history._row_types import Architecture, Artifact, Dataset, Event, Link, Note, Optimizer
 
 _OPEN = ("running", "killed", "lost")  # nobody but its process could tell, and it did not
 

@@ -17,7 +17,7 @@ from histhooks.history._places import place
 from histhooks.history._ranking import Best
 from histhooks.history._seeding import UNUSED, param_seeds, why_none
 from histhooks.history.compare.code import as_script, lacking
-from histhooks.history.query.listing import beyond_of
+from histhooks.history.query.run_query import beyond_of
 from histhooks.plot import spark_svg, svg_curves
 from histhooks.report._blocks import Block, Code, Columns, Curves, Facts, Section, Table, Text
 

@@ -27,7 +27,7 @@ from histhooks.history.compare.code import (
 
 if TYPE_CHECKING:
     from histhooks.history._records import RunRecord
-    from histhooks.history._rows import Dataset, Group, Optimizer
+    from histhooks.history._row_types import Dataset, Group, Optimizer
 
 _MOST_COLUMNS = 5
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base.clock import from_iso
-from histhooks.history.query.fields import STATUS
+from histhooks.history.query.names import STATUS
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader
-    from histhooks.history.query.listing import Query
+    from histhooks.history.query.run_query import Query
 
 FOLD_FROM = 4  # fewer are easier to read one by one
 LOOP_FROM = 10  # programs that a shell started one after another

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks.errors import QueryError
 from histhooks.history._records import RunRecord
-from histhooks.history.query.listing import Query, rows_of
+from histhooks.history.query.run_query import Query, rows_of
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader

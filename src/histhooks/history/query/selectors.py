@@ -11,7 +11,7 @@ from histhooks._base.ids import short_id
 from histhooks._base.text import when
 from histhooks._host.store_location import project_name
 from histhooks.errors import QueryError
-from histhooks.history.query.listing import job_condition
+from histhooks.history.query.run_query import job_condition
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from histhooks.errors import QueryError
-from histhooks.history.query.fields import Field, Names, framework_of, has_prefix, prefix_of, split, written
-from histhooks.history.query.moments import EXAMPLES, moment, span_s
-from histhooks.history.query.words import Word, fail, words_of
+from histhooks.history.query.names import Field, Names, framework_of, has_prefix, prefix_of, split, written
+from histhooks.history.query.times import EXAMPLES, moment, span_s
+from histhooks.history.query.tokens import Word, fail, words_of
 
 _DEEPEST = 40
 _SHORT_HASH = re.compile(r"[0-9a-fA-F]{4,39}")

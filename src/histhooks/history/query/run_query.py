@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._base.values import loads
 from histhooks.errors import QueryError
-from histhooks.history.query.fields import STATUS, Field, Names, framework_of, split
-from histhooks.history.query.moments import EXAMPLES, moment
+from histhooks.history.query.names import STATUS, Field, Names, framework_of, split
+from histhooks.history.query.times import EXAMPLES, moment
 from histhooks.history.query.where import KINDS, STATUSES, compile_where, unknown_choice
 
 if TYPE_CHECKING:
