@@ -23,6 +23,7 @@ from histhooks._base.clock import iso
 from histhooks._base.metric_names import Metric, describe
 from histhooks._collect.survey import content_id
 from histhooks._store.assembler import Assembler
+from histhooks._store.entries import row_entry
 from histhooks._store.store import Store
 
 _DAY_US = 86_400 * 1_000_000
@@ -197,7 +198,7 @@ class Maker:
 
 
 def _row(table: str, run_id: str, time_us: int, **columns: Any) -> Any:
-    return ("row", table, run_id, {"run_id": run_id, **columns, "time": time_us})
+    return row_entry(table, run_id, {"run_id": run_id, **columns, "time": time_us})
 
 
 def _refused(run: Any, text: str) -> None:
