@@ -100,7 +100,7 @@ def disable() -> None:
     from histhooks._record.engine import engine
 
     integrations.disable_all()
-    if engine.writer is None or engine.session.ended:
+    if engine.writer is None or engine.session.is_over:
         children.unwatch(is_all=True)
 
 

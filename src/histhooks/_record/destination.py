@@ -14,6 +14,7 @@ from histhooks._host import inherited_files
 from histhooks._host.descriptors import is_out_of_descriptors
 from histhooks._host.messages import warn_once
 from histhooks._record import conclude
+from histhooks._record.session import Phase
 from histhooks._store.connection import Unwritable, is_busy
 from histhooks._store.entries import points_in
 from histhooks._store.spools import folders
@@ -81,7 +82,6 @@ class Place:
         self._pace = pace
         self._brake = brake
         self._wait = wait
-        self.is_abandoned = False
 
     def open(self) -> Store:
         """Open the store, or a spool; the first thing that is asked of a place."""
@@ -156,7 +156,7 @@ class Place:
                 deadline, is_hurried = min(deadline, time.monotonic() + PATIENCE_AT_END_S), True
             try:
                 assert self.store is not None
-                if self.is_abandoned:
+                if self._session.phase is Phase.ABANDONED:
                     raise Abandoned
                 if not self.store.is_whole():
                     self._elsewhere("the program has closed its descriptors", batch)
@@ -280,7 +280,7 @@ class Place:
 
     def _spool(self, reason: str, lost: Store | None = None) -> Store:
         """Open the spool of this session; where the file of the store is gone, begin with what it held."""
-        if self.is_abandoned:
+        if self._session.phase is Phase.ABANDONED:
             raise Abandoned
         if reason:
             warn_once(f"spool/{self.path}", f"{reason}; this session records in a spool")
@@ -313,7 +313,6 @@ class Place:
         Unwritable
             Where there is none.
         """
-        self.is_abandoned = True
         for folder in reversed(folders(self.path)):
             try:
                 store = _as_spool(folder / f"{self._session.id}.rest.db")

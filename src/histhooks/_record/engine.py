@@ -21,7 +21,7 @@ from histhooks._host.messages import prepare, warn_once
 from histhooks._host.store_location import Settings, is_off, real_path, store_path
 from histhooks._record.forks import Forks
 from histhooks._record.run import is_paused
-from histhooks._record.session import Session
+from histhooks._record.session import Phase, Session
 from histhooks._store.entries import after_entry, forget_entry
 
 if TYPE_CHECKING:
@@ -67,11 +67,7 @@ class Engine:
 
     def is_recording(self) -> bool:
         """Whether a fit that begins now leaves a run; another rank than 0 leaves a session without runs."""
-        if (
-            is_off()
-            or is_paused.get()
-            or (self.writer is not None and self.writer.has_failed and not self.session.ended)
-        ):
+        if is_off() or is_paused.get() or self.session.phase is Phase.STOPPED:
             return False
         if rank() == 0:
             return True
@@ -88,13 +84,13 @@ class Engine:
         """
         if self.session.pid != os.getpid():
             forks.in_child()  # forked by C code, which calls nobody before it
-        if self.writer is not None and not self.session.ended:
+        if self.writer is not None and not self.session.is_over:
             from histhooks._record import signals
 
             signals.renew()
             return
         with self._lock:
-            if self.session.ended:
+            if self.session.is_over:
                 self.session, self.writer = Session(self.session), None
             if self.writer is None:
                 from histhooks._record import children as _children
@@ -110,10 +106,11 @@ class Engine:
                 prepare()
                 forks.wait_for_writer()
                 path = real_path(store_path(self.settings.store, self.settings.folder))
-                self.writer = Writer(session, path)
-                if session.speaks and self.cell_line is None and is_notebook():
-                    self.cell_line = CellLine(lambda: self.writer.place.shown() if self.writer is not None else "")
+                session.advance("begin")
                 try:
+                    self.writer = Writer(session, path)
+                    if session.speaks and self.cell_line is None and is_notebook():
+                        self.cell_line = CellLine(lambda: self.writer.place.shown() if self.writer is not None else "")
                     _register()
                     signals.install(signals.Do(self._event, self.flush, self.finish))
                     closing.watch(forks)
@@ -121,12 +118,13 @@ class Engine:
                     _start(self.writer)
                 except BaseException:
                     self.writer = None  # the next run tries again
+                    session.advance("take_back")
                     raise
 
     def tell_of_store(self, named: str) -> None:
         """Say so where a store is named that comes too late: a session has one, and it has begun in another."""
         writer = self.writer
-        if writer is not None and not self.session.ended and os.path.realpath(named) != os.path.realpath(writer.path):
+        if writer is not None and not self.session.is_over and os.path.realpath(named) != os.path.realpath(writer.path):
             warn_once(f"store/{named}", f"{named} comes too late: this process records to {writer.path} to its end; "
                       "name the store before the first run")  # fmt: skip
 
@@ -168,7 +166,7 @@ class Engine:
             False where it was not within ``timeout_s`` seconds.
         """
         writer = self.writer
-        if writer is None or self.session.ended or self.session.pid != os.getpid():
+        if writer is None or self.session.is_over or self.session.pid != os.getpid():
             return True
         self.session.end_gone()
         if writer.ident is None:  # it writes at the end
@@ -205,14 +203,13 @@ class Engine:
         session, writer = self.session, self.writer
         if writer is None or session.pid != os.getpid():
             return
-        if session.ended:
+        if not session.advance("end"):
             if signal is not None and not writer.done.is_set():
                 # A signal while the process ends, as from multiprocessing's pools: what is being written counts.
                 writer.finish(str(status), signal, None)
                 if not writer.done.wait(timeout_s):
                     writer.rescue(_RESCUE_S)
             return
-        session.ended = True
         recording_here.let_go()
         error = uncaught()
         status = status or ("ended" if error is None else status_of(error))
@@ -230,7 +227,7 @@ class Engine:
         writer.finish(status, signal, _exit_code_of(error) if status == "failed" and error is not None else None)
         if writer.ident is None:
             writer.run()
-        is_written = writer.done.wait(timeout_s) and not writer.has_failed
+        is_written = writer.done.wait(timeout_s) and session.phase is not Phase.FAILED
         is_written = is_written or writer.rescue(3.0 if signal is None else _RESCUE_S)
         if not is_written and signal is None:  # a signal leaves no time for stderr, which may hang too
             warn_once("rescue", f"what was recorded last is lost: {writer.path} hangs, and no spool was there in time")

@@ -305,7 +305,7 @@ class Run(Facts):
 
     def takes_more(self) -> bool:
         """For integrations: whether :meth:`reopened` can help; not in a forked child, nor after ``disable()``."""
-        return self._session is not None and not self._session.ended
+        return self._session is not None and not self._session.is_over
 
     @contextmanager
     def reopened(self) -> Iterator[None]:

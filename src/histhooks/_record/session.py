@@ -1,11 +1,29 @@
-"""What a process records from its first run to its end: the ids, the counters, the runs that are open, the buffer."""
+"""What a process records from its first run to its end: the ids, the counters, the runs that are open, the buffer.
+
+=================  ===========  ==================================================================================
+a session is       until        which is when
+=================  ===========  ==================================================================================
+``NEW``            ``begin``    the first run begins; ``take_back`` undoes it, if the writer cannot be started
+``RECORDING``      ``end``      the process ends, or a signal ends it: no run begins in this session any more
+``RECORDING``      ``stop``     the writer gives up
+``STOPPED``        ``end``      as above; until then nothing is recorded
+``ENDING``         ``written``  the writer has written the last line
+``ENDING``         ``stop``     the writer gives up
+``ENDING``         ``abandon``  the writer hangs, and another thread writes what is left
+``FAILED``         ``abandon``  the same, for a writer that has given up
+``ABANDONED``      ``written``  the writer was slow, and came to its end after all
+``ENDED``
+=================  ===========  ==================================================================================
+"""
 
 from __future__ import annotations
 
+import enum
 import os
+import threading
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from histhooks._base.exceptions import in_words, message_of
 from histhooks._base.ids import new_id
@@ -17,6 +35,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MOST_ERRORS = 100  # that are kept as events
+
+
+class Phase(enum.Enum):
+    """Where a session is in its life."""
+
+    NEW = "new"
+    RECORDING = "recording"
+    STOPPED = "stopped"
+    ENDING = "ending"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+    ENDED = "ended"
+
+
+Event = Literal["begin", "take_back", "end", "stop", "written", "abandon"]
+TRANSITIONS: dict[Event, dict[Phase, Phase]] = {
+    "begin": {Phase.NEW: Phase.RECORDING},
+    "take_back": {Phase.RECORDING: Phase.NEW},
+    "end": {Phase.RECORDING: Phase.ENDING, Phase.STOPPED: Phase.FAILED},
+    "stop": {Phase.RECORDING: Phase.STOPPED, Phase.ENDING: Phase.FAILED},
+    "written": {Phase.ENDING: Phase.ENDED, Phase.ABANDONED: Phase.ENDED},
+    "abandon": {Phase.ENDING: Phase.ABANDONED, Phase.FAILED: Phase.ABANDONED},
+}
+_OPEN = frozenset({Phase.NEW, Phase.RECORDING, Phase.STOPPED})
 
 
 class _Object(weakref.ref[Any]):
@@ -63,6 +105,8 @@ class Session:
 
     Attributes
     ----------
+    phase : Phase
+        Changed by :meth:`advance` only.
     buffer : deque
         Entries for the writer; the only thing that training threads and the writer share.
     live : dict
@@ -95,7 +139,8 @@ class Session:
         self.known_states: set[str] = set()
         self.known_contents: set[str] = set()
         self.determinism: dict[str, Any] = {}
-        self.ended = False
+        self.phase = Phase.NEW
+        self._advancing = threading.RLock()  # a signal may come while its own thread holds it
         self.run_ended: Callable[[Recorded], None] = lambda run: None
         self._objects: dict[str, _Object] = {}  # with which a run ends, by the run
         self._gone: deque[_Object] = deque()
@@ -105,6 +150,28 @@ class Session:
             before._next = self
             while before.buffer:
                 self.buffer.append(before.buffer.popleft())
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def advance(self, event: Event) -> bool:
+        """Go on to the phase that an event leads to.
+
+        Returns
+        -------
+        bool
+            False if the event leads nowhere from this phase, such as a second end; nothing has changed then.
+        """
+        with self._advancing:
+            after = TRANSITIONS[event].get(self.phase)
+            if after is None:
+                return False
+            self.phase = after
+            return True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its end has begun, so that what comes now needs another session."""
+        return self.phase not in _OPEN
 
     # --- runs -----------------------------------------------------------------------------------------------------
 

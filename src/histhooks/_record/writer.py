@@ -22,6 +22,7 @@ from histhooks._record.cells import Cells
 from histhooks._record.destination import PATIENCE_AT_END_S, REFUSALS, Abandoned, Place
 from histhooks._record.device_readings import Waiting
 from histhooks._record.rescue import Rescue
+from histhooks._record.session import Phase
 from histhooks._record.throttle import Brake, Turn
 from histhooks._store import settle
 from histhooks._store.assembler import Assembler, Batch
@@ -70,7 +71,7 @@ class Writer(threading.Thread):
         self.importing = threading.Lock()
         self.wake = threading.Event()
         self.done = threading.Event()
-        self.has_failed = self.is_idle = False
+        self.is_idle = False
         self._stopping = threading.Event()
         self._final: dict[str, Any] = {}
         self._pace = Pace()
@@ -83,8 +84,7 @@ class Writer(threading.Thread):
         self.place, self.path = self._place, self._place.path
         self._held: list[tuple[Any, ...]] = []
         self._in_flight: Batch | None = None
-        self._rescue = Rescue(self._place, self.done)
-        self._has_ended = False
+        self._rescue = Rescue(session, self._place, self.done)
         self._gathering_s = 0.0
         self._beat = 0.0
         self.began = now_us()
@@ -279,7 +279,7 @@ class Writer(threading.Thread):
         session = self._session
         cost_s = failures.overhead_s + self._n_logs * _LOG_S + self._gathering_s + time.thread_time()
         self._write([self._last_state(cost_s)])
-        self._has_ended = True
+        session.advance("written")
         unfinished = ", ".join(f"{count} {status}" for status, count in sorted(session.n_unfinished.items()))
         runs = f"{session.n_runs} run{'' if session.n_runs == 1 else 's'}" + (f" ({unfinished})" if unfinished else "")
         took_s = time.perf_counter() - self._clock  # a share says something only beside the fixed price of the start
@@ -313,9 +313,9 @@ class Writer(threading.Thread):
         bool
             Whether it came to an end in that time.
         """
-        if self.has_failed and self._assembler.previous is None:
+        if self._session.phase is Phase.FAILED and self._assembler.previous is None:
             return True  # there is no session to end
-        return self._rescue.run(self._leave_in, lambda: self._has_ended, patience_s)
+        return self._rescue.run(self._leave_in, patience_s)
 
     def _leave_in(self, spool: Store) -> None:
         """Write what is not written yet; in parts, so that one that comes too late costs no other."""
@@ -355,7 +355,7 @@ class Writer(threading.Thread):
 
     def _give_up(self) -> None:
         """Nothing is written any more, and nothing kept for it but how runs end, for a last attempt."""
-        self.has_failed = True
+        self._session.advance("stop")
         if self._in_flight is None:
             self._assembler.undo()
             self._session.buffer.extendleft(reversed(self._held))
@@ -465,7 +465,7 @@ class Writer(threading.Thread):
         self._held = entries
         try:
             with self._turn.take(self.lock):
-                if self._place.is_abandoned:
+                if self._session.phase is Phase.ABANDONED:
                     raise Abandoned
                 batch = self._in_flight = self._build(entries)
                 self._place.commit(batch)
