@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import histhooks
-from histhooks.history._best import best_of, main_of
-from histhooks.history._outcomes import outcomes_of
+from histhooks.history._ranking import best_of, main_of, outcomes_of
 from histhooks.plot._curves import main_names
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from histhooks.history import History
-from histhooks.history._best import main_of
+from histhooks.history._ranking import main_of
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 

@@ -15,9 +15,8 @@ from histhooks._base.ids import short_id
 from histhooks._base.text import number, seconds, value_text, when
 from histhooks._views.spark import spark_svg
 from histhooks.history import History
-from histhooks.history._best import best_of, main_of
-from histhooks.history._lists import Runs
-from histhooks.history._records import RunRecord
+from histhooks.history._ranking import best_of, main_of
+from histhooks.history._records import RunRecord, Runs
 from histhooks.history.compare.comparison import Column, Comparison
 from histhooks.history.compare.differences import Differences
 from histhooks.history.curves.thinning import find_series, thin

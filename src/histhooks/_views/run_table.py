@@ -12,7 +12,7 @@ from histhooks._base.ids import short_id
 from histhooks._base.text import number, seconds, value_text, when
 from histhooks._views import run_words as facts
 from histhooks._views.table import Cell, Column
-from histhooks.history._outcomes import Outcome, best_of, outcomes_of
+from histhooks.history._ranking import Outcome, leader_of, outcomes_of
 from histhooks.history.query.run_query import beyond_of, params_of, rows_of, summaries_of
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def table(history: History, shown: Sequence[Line], details: Details) -> tuple[Se
 def _cells(line: Line, details: Details, summaries: list[dict[str, Any]]) -> list[Cell]:
     run, many = line.run, len(line.ids) > 1
     name = next((o.name for i in line.ids if (o := details.outcomes.get(i)) is not None), None)
-    best = best_of({i: details.outcomes.get(i) for i in line.ids}, name) if name else None
+    best = leader_of({i: details.outcomes.get(i) for i in line.ids}, name) if name else None
     found = details.outcomes.get(best or run.id)
     title = "  " * line.depth + ("└ " if line.depth else "") + run.name
     if many:

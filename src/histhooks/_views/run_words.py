@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from histhooks._base import text as _text
 from histhooks._base.ids import short_id
 from histhooks.history._places import place
-from histhooks.history._seeding import param_seeds, why_none
+from histhooks.history._seeds import param_seeds, set_by_program, why_none
 
 if TYPE_CHECKING:
     from histhooks.history._records import RunRecord
@@ -139,13 +139,11 @@ def optimizer(found: Optimizer) -> list[str]:
 
 def seeds(run: RunRecord) -> str:
     """Seeds that were set, and whether any was."""
-    # What the program seeded, and not what that call seeded in turn; unless nothing else is known.
     params = param_seeds(run)
     rows = [s for s in run.seeds if s["location"] or s["call"] not in params]
-    set_by_program = [s for s in rows if "-packages/" not in (s["location"] or "")]
     told = [
         f"{s['library']} {s['call']}({s['value']})" + (f" at {s['location']}" if s["location"] else "")
-        for s in set_by_program or rows
+        for s in set_by_program(rows)
     ]
     told += [f"{key}={_text.value_text(value)}" for key, value in params.items()]
     is_hash_only = all(s["library"] == "python" for s in rows) and not params

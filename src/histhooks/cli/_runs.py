@@ -278,7 +278,7 @@ _CSV = (
 
 
 def _csv(found: list[RunRecord], summaries: dict[str, list[dict[str, Any]]], params: dict[str, dict[str, Any]]) -> None:
-    from histhooks.history._best import best_of
+    from histhooks.history._ranking import best_of
 
     metrics = list(dict.fromkeys(row["name"] for run in found for row in summaries.get(run.id, [])))
     keys = list(dict.fromkeys(key for run in found for key in params.get(run.id, {})))

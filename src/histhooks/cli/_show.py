@@ -12,8 +12,7 @@ from histhooks._base.ids import short_id
 from histhooks._views import run_words as facts
 from histhooks._views.table import Cell, Column, cut, is_endless, lines, width
 from histhooks.cli import _common as common
-from histhooks.history._best import best_of, main_of, mean_of_folds
-from histhooks.history._outcomes import outcomes_of
+from histhooks.history._ranking import best_of, main_of, mean_of_folds, outcomes_of
 from histhooks.history.query.run_query import beyond_of
 
 if TYPE_CHECKING:

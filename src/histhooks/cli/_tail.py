@@ -14,7 +14,7 @@ import click
 from histhooks._base.text import finite
 from histhooks._views import run_words as facts
 from histhooks.cli import _common as common
-from histhooks.history._best import best_of
+from histhooks.history._ranking import best_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from histhooks.errors import QueryError
-from histhooks.history._lists import Runs
 from histhooks.history._opening import Opened
 from histhooks.history._reader import Reader
-from histhooks.history._records import RunRecord
+from histhooks.history._records import RunRecord, Runs
 from histhooks.history._shown import Shown
 from histhooks.history.curves.series import Series
 from histhooks.history.query.run_query import build

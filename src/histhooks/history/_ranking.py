@@ -1,6 +1,11 @@
-"""One rule for the best value of a metric: of a series of minibatches it is a mean, never the luckiest of them.
+"""What ranks a run: the metric that is its outcome, and the best value of a metric. The rule for all faces stands here.
 
-- Where points carry epochs and an epoch has several of them (of training data two, of any other eight on average), the
+The metric is the one that was named; else the score of a search; else a validation metric before one of test data,
+of training data and of unknown data, one with a known direction before others, and a loss first of these.
+
+Its best value is a mean in a series of minibatches, never the luckiest of them:
+
+- If points carry epochs and an epoch has several of them (of training data two, of any other eight on average), the
   best is the best mean of an epoch.
 - In a loop of PyTorch without epochs, a series of training data of 20 points and more is cut into ten parts; the best
   is the best mean of a part. So it is, with 1,024 points a part, in a series of more than 20,000 points, whose epochs
@@ -12,12 +17,19 @@ Points that are not finite take no part in a mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import fsum
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from histhooks.history.query.run_query import results_of, summaries_of
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader
+    from histhooks.history._run_rows import RunRows
 
+_SPLITS = ("valid", "test", "train")
+_SCORES = ("best_score", "mean_test_score")
 _SEVERAL, _MANY = 2, 8
 _FROM, _PARTS = 20, 10
 _LONG, _LEVEL = 20_000, 2
@@ -91,17 +103,148 @@ def _mean(history: Reader, run_id: str, summary: Mapping[str, Any]) -> Best | No
     sign = summary["direction"]
     if count > _LONG:
         sql = "SELECT NULL, last_step, mean FROM rollups WHERE series = ? AND level = ? AND mean IS NOT NULL"
-        return _best_of(history, sign, "part", sql, series, _LEVEL)
+        return _best_mean(history, sign, "part", sql, series, _LEVEL)
     columns = "max(coalesce(step, n)), avg(value) FROM points WHERE series = ? AND value IS NOT NULL"
     if epoch is not None:
         sql = f"SELECT epoch, {columns} AND epoch IS NOT NULL GROUP BY epoch"
-        return _best_of(history, sign, "epoch", sql, series)
-    return _best_of(history, sign, "part", f"SELECT NULL, {columns} GROUP BY n * {_PARTS} / ?", series, count)
+        return _best_mean(history, sign, "epoch", sql, series)
+    return _best_mean(history, sign, "part", f"SELECT NULL, {columns} GROUP BY n * {_PARTS} / ?", series, count)
 
 
-def _best_of(history: Reader, sign: int, mean_of: str, sql: str, *values: Any) -> Best | None:
+def _best_mean(history: Reader, sign: int, mean_of: str, sql: str, *values: Any) -> Best | None:
     found = [(mean, step, epoch) for epoch, step, mean in history.cursor(sql, *values)]
     if not found:
         return None
     mean, step, epoch = max(found, key=lambda each: each[0] * sign)
     return Best(mean, step, mean_of, epoch)
+
+
+# --- the outcome of a run --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The value that ranks a run.
+
+    Attributes
+    ----------
+    name : str
+        Of the metric or the result.
+    direction : int
+        1 where more is better, -1 where less is, 0 where nobody knows.
+    best, last : float or None
+        None where there is none; there is no best where the direction is unknown.
+    special : str or None
+        The last value where it is not finite.
+    """
+
+    name: str
+    direction: int
+    best: float | None
+    last: float | None
+    special: str | None = None
+
+
+def outcome(
+    main_metric: str | None,
+    summaries: Iterable[Mapping[str, Any]],
+    results: Mapping[str, Any],
+    wanted: str | None = None,
+) -> Outcome | None:
+    """Choose what ranks a run: the metric that was named, its main one, a search's score, a validation metric, a loss.
+
+    Parameters
+    ----------
+    main_metric : str or None
+    summaries : iterable of mapping
+        Rows of `metric_summaries`.
+    results : mapping
+    wanted : str, optional
+        The metric to show whatever ranks it.
+    """
+    found = {row["name"]: row for row in summaries}
+    if wanted is not None:
+        return _of(found[wanted]) if wanted in found else None
+    if main_metric in found:
+        return _of(found[main_metric])
+    for name in _SCORES:
+        if isinstance(results.get(name), (int, float)):
+            return Outcome(name, 1, float(results[name]), None)
+    own = [row for row in found.values() if row["split"] != "system" and row["name"].partition("/")[0] != "lr"]
+    # What a model scores on the data that it was fitted to says how well it remembers.
+    own = [row for row in own if row["metric"] != "score" or row["split"] in ("valid", "test")]
+    chosen = min(own, key=_claim, default=None)
+    if chosen is not None:
+        return _of(chosen)
+    if isinstance(results.get("n_iter"), (int, float)):
+        return Outcome("n_iter", 0, None, float(results["n_iter"]))
+    return None
+
+
+def _claim(row: Mapping[str, Any]) -> tuple[int, bool, bool]:
+    """The least ranks a run: validation before test before training before what nobody said, then what has a direction,
+    then a loss; the first that was logged of several."""
+    place = _SPLITS.index(row["split"]) if row["split"] in _SPLITS else len(_SPLITS)
+    return place, not row["direction"], "loss" not in row["metric"]
+
+
+def _of(row: Mapping[str, Any]) -> Outcome:
+    best = {1: row["max"], -1: row["min"], 0: None}[row["direction"]]
+    return Outcome(row["name"], row["direction"], best, row["last"], row["last_special"])
+
+
+def outcomes_of(
+    history: Reader, runs: Mapping[str, str | None], wanted: str | None = None
+) -> dict[str, Outcome | None]:
+    """The outcomes of some runs, given by id with their main metric; two queries for all of them."""
+    summaries, results = summaries_of(history, runs), results_of(history, runs)
+    return {
+        i: _ranked(history, i, outcome(main, summaries.get(i, ()), results.get(i, {}), wanted), summaries.get(i, ()))
+        for i, main in runs.items()
+    }
+
+
+def _ranked(
+    history: Reader, run_id: str, found: Outcome | None, summaries: Iterable[Mapping[str, Any]]
+) -> Outcome | None:
+    """With its best by the rule for all: of minibatches a mean."""
+    row = next((row for row in summaries if found is not None and row["name"] == found.name), None)
+    best = None if row is None or found is None else best_value(history, run_id, row)
+    return found if best is None or found is None else replace(found, best=best.value)
+
+
+def leader_of(found: Mapping[str, Outcome | None], name: str) -> str | None:
+    """The id of the run with the best value of a metric; None where nobody can tell."""
+    ranked = {
+        i: one.best * one.direction
+        for i, one in found.items()
+        if one is not None and one.name == name and one.best is not None and one.direction
+    }
+    return max(ranked, key=lambda i: ranked[i]) if ranked else None
+
+
+def best_of(run: RunRows, summary: Mapping[str, Any]) -> Best | None:
+    """The best value of a metric of a run; None if its direction is unknown or no value is finite."""
+    return best_value(run.history, run.id, summary)
+
+
+def mean_of_folds(run: RunRows, summary: Mapping[str, Any]) -> float | None:
+    """The mean of a metric whose points are folds, of which the best says nothing; None for other runs."""
+    if run.kind not in ("candidate", "validate") or not summary["count"]:
+        return None
+    known = [point["value"] for point in run.metrics(summary["name"]) if point["value"] is not None]
+    return fsum(known) / len(known) if known else None
+
+
+def main_of(summaries: Sequence[Mapping[str, Any]], named: str | None = None) -> Mapping[str, Any] | None:
+    """The row of the metric that ranks a run, the same for every verb; None where it has none.
+
+    Parameters
+    ----------
+    summaries : sequence of mapping
+        Rows of `metric_summaries`.
+    named : str, optional
+        Column `main_metric` of the run.
+    """
+    found = outcome(named, summaries, {})
+    return next((row for row in summaries if found is not None and row["name"] == found.name), None)

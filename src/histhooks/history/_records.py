@@ -1,4 +1,4 @@
-"""One run of a history, read when asked."""
+"""One run of a history, read when asked, and a list of runs."""
 
 from __future__ import annotations
 
@@ -166,3 +166,7 @@ class RunRecord(Shown, RunRows):
             "children": [{**c.row, "status": c.status} for c in self.children], "tags": self.related("tags"),
             "notes": self.notes, "events": self.events, "captures": self.captures,
         }  # fmt: skip
+
+
+class Runs(Shown, list[RunRecord]):
+    """A list of runs like any other, which a notebook shows as a table."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from histhooks._base.clock import from_iso
 from histhooks._base.ids import short_id
 from histhooks.errors import QueryError
-from histhooks.history._best import main_of
+from histhooks.history._ranking import main_of
 from histhooks.history.curves.thinning import (
     Found,
     Point,

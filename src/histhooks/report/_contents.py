@@ -11,11 +11,9 @@ from histhooks._base import text as _text
 from histhooks._base.ids import short_id
 from histhooks._views import run_words as facts
 from histhooks.errors import QueryError
-from histhooks.history._best import best_of, main_of, mean_of_folds
-from histhooks.history._outcomes import outcomes_of
 from histhooks.history._places import place
-from histhooks.history._ranking import Best
-from histhooks.history._seeding import UNUSED, param_seeds, why_none
+from histhooks.history._ranking import Best, best_of, main_of, mean_of_folds, outcomes_of
+from histhooks.history._seeds import UNUSED, param_seeds, seed_calls, why_none
 from histhooks.history.compare.code import as_script, lacking
 from histhooks.history.query.run_query import beyond_of
 from histhooks.plot import spark_svg, svg_curves
@@ -183,9 +181,7 @@ def _params(run: RunRecord) -> list[Block]:
 
 def _randomness(run: RunRecord) -> list[Block]:
     rows = [
-        [s["library"], f"{s['call']}({s['value']})", s["location"] or "–", moment(s["time"])]
-        for s in run.seeds
-        if s["location"] or s["library"] == "python"  # the others are among the params
+        [s["library"], f"{s['call']}({s['value']})", s["location"] or "–", moment(s["time"])] for s in seed_calls(run)
     ]
     rows += [["param", f"{key} = {_value(value)}", "–", "–"] for key, value in param_seeds(run).items()]
     table = Table(["library", "seed", "where", "when"], rows)

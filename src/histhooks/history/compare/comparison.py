@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._base.values import dumps
 from histhooks.errors import QueryError
-from histhooks.history._best import best_of, mean_of_folds
+from histhooks.history._ranking import best_of, mean_of_folds
+from histhooks.history._seeds import seed_calls, set_by_program
 from histhooks.history._shown import Shown
 from histhooks.history.compare.change import ABSENT, is_same
 from histhooks.history.compare.command import options_of
@@ -228,8 +229,7 @@ def _environment(run: RunRecord) -> dict[str, Any]:
 
 
 def _seeds(run: RunRecord) -> str | None:
-    own = [row for row in run.seeds if row["location"] or row["library"] == "python"]
-    rows = [row for row in own if "-packages/" not in (row["location"] or "")] or own
+    rows = set_by_program(seed_calls(run))
     return ", ".join(dict.fromkeys(f"{row['library']} {row['value']}" for row in rows)) or None
 
 

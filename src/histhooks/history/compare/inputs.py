@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._base.values import flatten
 from histhooks.history._places import place
-from histhooks.history._seeding import UNSEEDED, param_seeds, why_none
+from histhooks.history._seeds import UNSEEDED, param_seeds, seed_calls, set_by_program, why_none
 from histhooks.history.compare.change import ABSENT, Change, Part, change, changes_of, is_same
 from histhooks.history.compare.code import (
     CodeState,
@@ -336,10 +336,7 @@ def seeds(a: RunRecord, b: RunRecord) -> Part:
 
 
 def _seeds(run: RunRecord) -> dict[str, Any]:
-    # What the program seeded, and not what that call seeded in turn; unless nothing else is known.
-    own = [row for row in run.seeds if row["location"] or row["library"] == "python"]  # the others are among params
-    rows = [row for row in own if "-packages/" not in (row["location"] or "")] or own
     out: dict[str, list[Any]] = {}
-    for row in rows:
+    for row in set_by_program(seed_calls(run)):
         out.setdefault(f"{row['library']} {row['call']}", []).append(row["value"])
     return {key: values[0] if len(values) == 1 else values for key, values in out.items()}

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base.values import flatten
-from histhooks.history._best import best_of, mean_of_folds
+from histhooks.history._ranking import best_of, mean_of_folds
 from histhooks.history.compare.change import ABSENT, Change, Part, change, changes_of, is_same
 from histhooks.history.query.run_query import beyond_of
 

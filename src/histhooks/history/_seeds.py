@@ -1,8 +1,9 @@
-"""Seeds among the params, and whether seeds are missing: only if a generator was used without one."""
+"""The seeds of a run: those the program set, those among its params, and whether one is missing."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,3 +40,13 @@ def param_seeds(run: RunRows) -> dict[str, Any]:
     """Seeds among the params: `seed` of XGBoost, `random_state` of scikit-learn, and what ends so."""
     found = {key: value for key, value in run.params.items() if value is not None}
     return {key: value for key, value in found.items() if re.search(r"(^|[._])(random_state|seed)$", key)}
+
+
+def seed_calls(run: RunRows) -> list[dict[str, Any]]:
+    """Seeds that were set by a call or by the environment; the others are among the params."""
+    return [row for row in run.seeds if row["location"] or row["library"] == "python"]
+
+
+def set_by_program(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The seeds that the program set itself, not those that a package set in turn; all if it set none itself."""
+    return [row for row in rows if "-packages/" not in (row["location"] or "")] or list(rows)
