@@ -206,7 +206,7 @@ run.end()
     "log",
     [
         'run.log({"loss": float(step), "lr": 0.1}, step=step)',
-        "run._append((line, float(step), step, time.time_ns()))",
+        "run.put((line, float(step), step, time.time_ns()))",
     ],
 )
 def test_what_no_memory_is_left_for_is_dropped_and_counted(store_path: Path, log: str) -> None:

@@ -35,7 +35,7 @@ def test_params_told_many_times_are_kept_as_they_are_the_first_time(several: lis
         for params in several:
             entries = []
             run = histhooks.Run(None, {"name": "x"})
-            run.is_recorded, run.id, run._append = True, "r", entries.append
+            run.relay(entries.append, "r", None)
             run.log_params(params)
             found.append([pair for entry in entries if entry[0] == "params" for pair in entry[3]])
     assert found[: len(several)] == found[len(several) :]

@@ -334,11 +334,11 @@ net, optimizer = made()
 steps(4, net, optimizer, Seen())
 histhooks.flush()
 run, steady = histhooks.current_run(), thread.here.steady
-from histhooks._record.run import _late
-put, run._append = run._append, _late  # as where another thread ends the run in this moment
+from histhooks._record.outlet import late
+put, run.put = run.put, late  # as where another thread ends the run in this moment
 steps(1, net, optimizer, Seen())
 assert thread.here.steady is steady
-run._append = put
+run.put = put
 def broken(*entries):
     raise RuntimeError("a mistake of ours")
 engine.writer._assembler._close_points = broken

@@ -19,8 +19,9 @@ from histhooks._base.values import as_float, clean_text, digits, is_elsewhere, i
 from histhooks._base.vocabulary import status_of
 from histhooks._host.guard import gathered
 from histhooks._record import device_readings
+from histhooks._record.outlet import late
 from histhooks._record.run_facts import MOST, Facts
-from histhooks._store.entries import ignore, is_state, later_entry
+from histhooks._store.entries import is_state, later_entry
 
 # An import costs what it brings in: what only some runs need, the methods that need it import.
 if TYPE_CHECKING:
@@ -82,7 +83,6 @@ class Run(Facts):
         self.before_end: Callable[[str], dict[str, Any]] | None = None
         # For a point of an epoch that comes without a step: the last step that the host has taken.
         self.last_step: Callable[[], int | None] | None = None
-        self._changing = threading.Lock()  # held while `status`, `_n_reopened` and `_append` are changed together
         self._n_reopened = 0  # blocks that add to the run after its end
         self.thread_id = threading.get_ident()
         self._final: dict[str, Any] | None = None
@@ -130,7 +130,7 @@ class Run(Facts):
                     step = self.last_step()
             now = time.time_ns()
             if metrics:
-                self._append((self, metrics, step, epoch, now))
+                self.put((self, metrics, step, epoch, now))
             if elsewhere:
                 self._log_later(elsewhere, step, epoch, now)
         except BaseException as error:
@@ -152,13 +152,13 @@ class Run(Facts):
         read, elsewhere = self._read(metrics, step)
         now = time.time_ns()
         if read:
-            self._append((self, read, step, epoch, now))
+            self.put((self, read, step, epoch, now))
         self._log_later(elsewhere, step, epoch, now)
 
     def log_line(self, line: Line, value: float, step: int, time_ns: int) -> None:
         """For integrations: record points of which one value, the step and the time are all that is new."""
         try:
-            self._append((line, value, step, time_ns))
+            self.put((line, value, step, time_ns))
         except Exception as error:
             self._refuse("log", error)
 
@@ -172,7 +172,7 @@ class Run(Facts):
             except TypeError as error:
                 self._refuse("log", error)
                 continue
-            self._append(later_entry(reading))
+            self.put(later_entry(reading))
 
     def _read(self, metrics: Mapping[str, Any], step: int | None) -> tuple[dict[str, float], dict[str, Any]]:
         """The numbers in metrics, and what lies on a device."""
@@ -301,7 +301,7 @@ class Run(Facts):
         if self._session is not None and (str(self.id) in self._session.live or self._opening is not None):
             self._session.let_go(self)
         with self._changing:
-            self._lead()
+            self._lead_on()
 
     def takes_more(self) -> bool:
         """For integrations: whether :meth:`reopened` can help; not in a forked child, nor after ``disable()``."""
@@ -317,13 +317,13 @@ class Run(Facts):
         is_open = self.takes_more()
         with self._changing:
             self._n_reopened += is_open
-            self._lead()
+            self._lead_on()
         try:
             yield
         finally:
             with self._changing:
                 self._n_reopened -= is_open
-                self._lead()
+                self._lead_on()
 
     def __enter__(self) -> Run:
         self._tokens.append(current.set(self))
@@ -342,35 +342,26 @@ class Run(Facts):
 
     # --- where entries go ---------------------------------------------------------------------------------------
 
-    def put_by(self, append: Callable[[Any], None]) -> None:
-        """For the writer: hand over what is recorded in another way, as long as the run goes on."""
-        with self._changing:
-            if self.status == "running" and self.is_recorded:
-                self._append = append
+    def relay(self, put: Callable[[Any], None], run_id: str | None, session_id: str | None) -> None:
+        """For integrations: stand for a run of another process, which is sent what is recorded here."""
+        self.id, self.session_id, self.is_recorded = run_id, session_id, True
+        self.lead("relay", put)
 
-    def close(self) -> None:
-        """Take nothing more, and say nothing: a signal ends the process, and its thread goes on for a moment."""
-        self._append = ignore
-
-    def _lead(self) -> None:
+    def _lead_on(self) -> None:
         """Lead entries of a run that has ended where they belong; `_changing` is held."""
-        if self.status == "running" or self._append is ignore:
+        if self.status == "running":
             return
-        session = self._session
-        takes_more = session is not None and self._n_reopened and self.takes_more()
-        self._append = session.buffer.append if session is not None and takes_more else _late
+        if self._session is not None and self._n_reopened and self.takes_more():
+            self._lead("reopen", self._session.buffer.append)
+        else:
+            self._lead("end", late)
 
     def inherit(self, owner: int, tell: Callable[..., None]) -> None:
         """In a forked child: the run stays its parent's, and an event of the child says so to who adds to it, once."""
-        self._changing = threading.Lock()
+        self._changing = threading.Lock()  # another thread of the parent may hold that one for ever
         self._session, self.is_recorded, self.owner, self._told = None, False, owner, tell
-        self._append = self._not_ours
+        self.lead("inherit", self._not_ours)
 
     def _not_ours(self, entry: Any) -> None:
         if not is_state(entry):  # how it ended is not this process's to say
             self._unrecorded("log")
-
-
-def _late(entry: Any) -> None:
-    """Takes what comes after the end of a run; no method, by which each run would hold itself until it is collected."""
-    raise RuntimeError("the run has ended")

@@ -16,7 +16,7 @@ from histhooks._base.values import as_whole, dumps, flatten, items_of, key_text,
 from histhooks._host.messages import warn_once
 from histhooks._host.store_location import is_strict
 from histhooks._record.session import Recorded
-from histhooks._store.entries import capture_entry, content_entry, ignore, params_entry, row_entry, state_entry
+from histhooks._store.entries import capture_entry, content_entry, params_entry, row_entry, state_entry
 from histhooks._store.params import told_before
 
 # An import costs what it brings in: what only some runs need, the methods that need it import.
@@ -58,11 +58,11 @@ class Facts(Recorded):
     is_implicit = False
 
     def __init__(self, session: Session | None) -> None:
+        super().__init__(session.buffer.append if session is not None else None)
         self._session = session
         self.is_recorded = session is not None
         self.id = new_id() if session is not None else None
         self.session_id: str | None = session.id if session is not None else None
-        self._append: Callable[[Any], None] = session.buffer.append if session is not None else ignore
         self._roles: set[str] = set()  # of data whose reading is told
         self._n_refused = 0
         self._n_missing: dict[str, int] = {}
@@ -92,7 +92,7 @@ class Facts(Recorded):
             params = dict(params)  # what a thread of the program changes meanwhile is not told under another's name
         known = None if defaults else told_before(params, source)
         if known is not None and known.rows is not None:
-            self._append(params_entry(self.id, now_us(), known.rows))
+            self.put(params_entry(self.id, now_us(), known.rows))
             for key, text in known.seeds:
                 self._log_seed(key, None, text)
             return
@@ -115,7 +115,7 @@ class Facts(Recorded):
                     self._missing("params", f"{key}: {in_words(error)}")
         finally:  # also where Ctrl-C comes meanwhile
             if rows:
-                self._append(params_entry(self.id, now_us(), tuple(rows)))
+                self.put(params_entry(self.id, now_us(), tuple(rows)))
         if known is not None and is_whole and not cut:
             known.keep(tuple(rows), _SEEDS)
         if cut:
@@ -250,7 +250,7 @@ class Facts(Recorded):
         role = key_text(role)
         self.is_use = self.is_use or (direction == "in" and role == "model")
         step = None if step is None else self._whole("step", step)
-        put, place, session = self._append, os.path.abspath(path), self._session
+        put, place, session = self.put, os.path.abspath(path), self._session
 
         def use(found: Found) -> None:
             if found is None:
@@ -304,7 +304,7 @@ class Facts(Recorded):
 
     def _event(self, kind: str, title: str, body: str | None, severity: str, step: int | None) -> None:
         if self._session is not None:
-            self._session.event(kind, title, body, severity=severity, step=step, run_id=self.id, put=self._append)
+            self._session.event(kind, title, body, severity=severity, step=step, run_id=self.id, put=self.put)
 
     def link(self, kind: str, other_run_id: str | None, sha256: str | None = None) -> None:
         """Record how this run relates to an earlier one."""
@@ -403,16 +403,16 @@ class Facts(Recorded):
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _row(self, table: str, row: dict[str, Any]) -> None:
-        self._append(row_entry(table, self.id, {**row, "time": now_us()}))
+        self.put(row_entry(table, self.id, {**row, "time": now_us()}))
 
     def _capture(self, collector: str, status: str, note: str | None) -> None:
-        self._append(capture_entry(self.session_id, self.id, collector, status, note))
+        self.put(capture_entry(self.session_id, self.id, collector, status, note))
 
     def _state(self, facts: dict[str, Any]) -> None:
         unknown = facts.keys() - _COLUMNS
         if unknown:
             raise TypeError(f"no column of runs is called {', '.join(sorted(unknown))}")
-        self._append(state_entry("run", self.id, {k: v for k, v in facts.items() if v is not None}))
+        self.put(state_entry("run", self.id, {k: v for k, v in facts.items() if v is not None}))
 
     def _content(self, table: str, row: dict[str, Any]) -> str:
         key = "sha256" if "sha256" in row else "id"
@@ -424,7 +424,7 @@ class Facts(Recorded):
         found = str(row[key])
         known = self._session.known_contents if self._session is not None else set()
         if found not in known:
-            self._append(content_entry(table, row))
+            self.put(content_entry(table, row))
             known.add(found)
         return found
 

@@ -29,6 +29,7 @@ from histhooks._base.exceptions import in_words, message_of
 from histhooks._base.ids import new_id
 from histhooks._base.secrets import mask_text
 from histhooks._host.messages import warn_once
+from histhooks._record.outlet import Outlet
 from histhooks._store.entries import ACTOR, event_entry
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class _Object(weakref.ref[Any]):
     run_id: str
 
 
-class Recorded:
+class Recorded(Outlet):
     """What a session knows of a run, which is a :class:`histhooks._record.run.Run`."""
 
     id: str | None
@@ -80,14 +81,6 @@ class Recorded:
 
     def end(self, status: str = "finished", error: BaseException | None = None, **facts: Any) -> None:
         """Close the run."""
-        raise NotImplementedError
-
-    def put_by(self, append: Callable[[Any], None]) -> None:
-        """Hand over what is recorded in another way."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Take nothing more."""
         raise NotImplementedError
 
     def inherit(self, owner: int, tell: Callable[..., None]) -> None:

@@ -35,7 +35,7 @@ class Brake:
         if waiting > TOO_MANY or (self._is_on and waiting > FEW):
             self._is_on = True
             for run in list(self._session.live.values()):
-                run.put_by(self._slowly)
+                run.lead("slow", self._slowly)
         else:
             self.release()
 
@@ -44,7 +44,7 @@ class Brake:
         if self._is_on:
             self._is_on = False
             for run in list(self._session.live.values()):
-                run.put_by(self._session.buffer.append)
+                run.lead("release", self._session.buffer.append)
 
     def _slowly(self, entry: tuple[Any, ...]) -> None:
         self._session.buffer.append(entry)

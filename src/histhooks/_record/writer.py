@@ -361,7 +361,7 @@ class Writer(threading.Thread):
             self._session.buffer.extendleft(reversed(self._held))
         self._held = []
         for run in list(self._session.live.values()):
-            run.put_by(self._keep_end)
+            run.lead("keep_ends", self._keep_end)
         buffer = self._session.buffer
         waiting = [buffer.popleft() for _ in range(len(buffer))]
         buffer.extendleft(reversed([entry for entry in waiting if self._tells_of_ends(entry)]))

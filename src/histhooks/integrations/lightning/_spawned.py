@@ -56,7 +56,7 @@ class Relay:
             if not self._reading.poll():
                 continue
             for entry in self._reading.recv():
-                run._append((run, *entry[1:]) if entry[0] == "points" else entry)
+                run.put((run, *entry[1:]) if entry[0] == "points" else entry)
 
     def close(self) -> None:
         """In the caller: take what has come, and stop listening."""
@@ -68,9 +68,8 @@ class Relay:
     def open_here(self) -> Run:
         """In the process of rank 0: a run whose entries go to the caller."""
         run = Run(None, {"name": "relayed", "kind": "fit"})
-        run.id, run.session_id, run.is_recorded = self.run_id, self.session_id, True
         sender = _Sender(self._writing)
-        run._append = sender.buffer.append
+        run.relay(sender.buffer.append, self.run_id, self.session_id)
         sender.start()
         return run
 

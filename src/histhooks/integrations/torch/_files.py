@@ -234,7 +234,7 @@ def is_state(content: Any, names: frozenset[str], depth: int) -> bool:
 
 def _link(run: Run, kind: str, path: str) -> None:
     row = {"run_id": run.id, "session_id": run.session_id, "kind": kind, "other_run_id": None, "time": now_us()}
-    put = run._append  # a large file's hash may come after the end of the run
+    put = run.put  # a large file's hash may come after the end of the run
 
     def use(found: Found) -> None:
         if found is not None:

@@ -66,14 +66,14 @@ class Series:
             if len(losses) == 1 and loss.__class__ is float:
                 metrics[loss_name] = loss
             elif any(isinstance(loss, OnDevice) for loss in losses):
-                run._append(later_entry(Reading(run, loss_name, losses, step, epoch, now)))
+                run.put(later_entry(Reading(run, loss_name, losses, step, epoch, now)))
             else:
                 metrics[loss_name] = sum(loss for loss in losses if isinstance(loss, float)) / len(losses)
         for name, rate in zip(names[1:], rates):
             if rate is not None and name is not None:
                 metrics[name] = rate
         if metrics:
-            run._append((run, metrics, step, epoch, now))
+            run.put((run, metrics, step, epoch, now))
 
     def _names_of(self, tracked: Tracked, n_groups: int) -> list[str | None]:
         """How the loss and the rates of an optimizer are called; None where the program logs that name itself."""
@@ -98,7 +98,7 @@ class Series:
         is_plain = len(self.members) == 1 and len(tracked.groups) == 1
         place = "" if is_plain else f"/{tracked.position}.{position}"
         values = {f"{key}{place}": value for key, value in numbers.items()}
-        self.run._append((self.run, values, tracked.steps, self.epoch, time.time_ns()))
+        self.run.put((self.run, values, tracked.steps, self.epoch, time.time_ns()))
 
     # --- names that the program logs itself -----------------------------------------------------------------------
 
