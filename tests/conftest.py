@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("helpers")
+
 # Keras reads it once, when it is imported; constraints.txt holds the version of torch.
 os.environ["KERAS_BACKEND"] = "torch"
 
@@ -86,6 +88,6 @@ def store_path(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of a repository in which real trainings were recorded (`trainings.make`); only to be read."""
-    import trainings
+    from helpers import trainings
 
     return trainings.make(tmp_path_factory.mktemp("trained"))

@@ -16,12 +16,13 @@ import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
+from helpers.stores import VERIFIER, alone
+from helpers.stores import WHOLE_PROGRAM as PROGRAM
 from histhooks._store.spools import waiting
 from histhooks._store.tables import COVERED as TABLES
 from histhooks.errors import StoreError
 from histhooks.testing import run_program
 from histhooks.verify import verify
-from test_verify import PROGRAM, VERIFIER, alone
 
 EVERYTHING = (
     PROGRAM

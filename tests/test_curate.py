@@ -19,13 +19,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.stores import VERIFIER
 from histhooks import History, QueryError, StoreError, curate
 from histhooks._store.spools import waiting
 from histhooks.export import export
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
-
-VERIFIER = Path(__file__).parent.parent / "docs" / "verify_ledger.py"
 
 SEARCH = """
 import histhooks

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from helpers.stores import VERIFIER
 from histhooks import History, QueryError, StoreError, curate
 from histhooks.export import export
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
-VERIFIER = Path(__file__).parent.parent / "docs" / "verify_ledger.py"
 # Root writes into any folder, unless it gives up the right to.
 WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-dac_override,-fowner"] if os.geteuid() == 0 else []
 PERSON = {"LOGNAME": "zaphodbb", "HISTHOOKS_ACTOR": "zaphodbb@heartofgold.example"}

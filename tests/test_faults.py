@@ -7,46 +7,18 @@ import random
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
-import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
+from helpers.programs import hear, start, tell
+from helpers.stores import values
 from histhooks import History
 from histhooks._store.spools import waiting
 from histhooks.errors import StoreError
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
-
-
-def start(store: Path, program: str, **variables: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "HISTHOOKS_STORE": str(store), "HISTHOOKS_QUIET": "1", **variables}
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
-        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def tell(process: subprocess.Popen[str], word: str = "go") -> None:
-    assert process.stdin is not None
-    process.stdin.write(word + "\n")
-    process.stdin.flush()
-
-
-def hear(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def values(store: Path, name: str = "loss") -> dict[str, list[float]]:
-    """Points of each run, from the store and what waits beside it."""
-    with History(store) as history:
-        points = {run.name: run.metrics() for run in history.runs()}
-    return {run: [point["value"] for point in found if point["name"] == name] for run, found in points.items()}
-
 
 CLOCK = """
 import os, sys, time

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import pytest
 
+from helpers.programs import hear, start, tell
+from helpers.stores import values
 from histhooks import History
 from histhooks._store.spools import folders, waiting
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
-from test_faults import hear, start, tell, values
 
 STEPS = """
 import sys, time

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from helpers.stores import VERIFIER
 from histhooks import History
 from histhooks._store.spools import waiting
 from histhooks._store.store import SCHEMA_VERSION, is_busy
@@ -28,7 +29,6 @@ from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
 DATA = Path(__file__).parent / "data"
-VERIFIER = Path(__file__).parent.parent / "docs" / "verify_ledger.py"
 WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-dac_override,-fowner"] if os.geteuid() == 0 else []
 NAMES = [
     "train·LogisticRegression", "train·LogisticRegression", "train·LogisticRegression", "train·GridSearchCV",

@@ -1,6 +1,6 @@
 """With what macOS and Windows lack taken away, the package imports, records, reads and keeps its contract.
 
-Not a test of the systems themselves: see `lacking`.
+Not a test of the systems themselves: see `helpers/lacking.py`.
 """
 
 import json
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers.lacking import LACKS, make_site
 from histhooks.testing import CHECKS, Case, query
-from lacking import LACKS, make_site
 
 SYSTEMS = sorted(LACKS)
 SKLEARN = Case(

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers.programs import hear, start
+from helpers.stores import values
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
-from test_faults import hear, start, values
 
 BEGIN = """
 import asyncio, hashlib, signal, sys, threading

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from helpers import programs
 
 PAGE = Path(__file__).parent.parent / "docs" / "sql.md"
 PROGRAM = """
@@ -55,8 +56,7 @@ QUESTIONS = questions()
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("sklearn")
     path = tmp_path_factory.mktemp("sql") / "histhooks.db"
-    environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1"}
-    subprocess.run([sys.executable, "-c", PROGRAM], env=environment, check=True, timeout=120)
+    programs.script(path, PROGRAM)
     return path
 
 

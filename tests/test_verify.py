@@ -15,24 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from helpers.stores import VERIFIER, alone
+from helpers.stores import WHOLE_PROGRAM as PROGRAM
 from histhooks import History, QueryError, StoreError
 from histhooks._store.store import SCHEMA_VERSION
 from histhooks._store.tables import COVERED as TABLES
 from histhooks.testing import query
 from histhooks.verify import verify
-
-PROGRAM = """
-import histhooks
-open("model.bin", "wb").write(b"weights")
-for name in ("first", "second"):
-    with histhooks.start_run(name, params={"a": 1, "b": [1, 2]}, tags={"team": "red"}) as run:
-        for step in range(200):
-            run.log({"loss": 1.0 / (step + 1), "val_acc": step / 200}, step=step, epoch=step // 10)
-        run.log_results({"best": 3}); run.note("fine"); run.event("milestone", "halfway")
-        run.log_artifact("model.bin"); run.log_dataset("train", [[1, 2]])
-histhooks.flush()
-"""
-VERIFIER = Path(__file__).parent.parent / "docs" / "verify_ledger.py"
 
 
 @pytest.fixture
@@ -43,12 +32,6 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for _ in range(2):
         subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, check=True, timeout=60)
     return path
-
-
-def alone(store: Path, *arguments: str) -> tuple[int, str]:
-    command = [sys.executable, "-I", str(VERIFIER), str(store), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    return done.returncode, done.stdout
 
 
 def change(store: Path, sql: str) -> None:

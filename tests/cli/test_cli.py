@@ -14,6 +14,7 @@ import click
 import pytest
 
 import histhooks
+from helpers import programs
 from histhooks.cli import VERBS, _doctor, cli
 
 PROGRAM = """
@@ -33,8 +34,7 @@ except ValueError:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("history") / "histhooks.db"
-    environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1"}
-    subprocess.run([sys.executable, "-c", PROGRAM], env=environment, check=True, timeout=60)
+    programs.script(path, PROGRAM)
     return path
 
 

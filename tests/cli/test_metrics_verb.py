@@ -9,8 +9,8 @@ import math
 from pathlib import Path
 
 import pytest
-from on_terminal import ask, ask_on_terminal
 
+from helpers.terminals import ask, ask_on_terminal
 from histhooks.testing import run_program
 
 PROGRAM = """

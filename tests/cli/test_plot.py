@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from on_terminal import ask, ask_on_terminal, environment
 
+from helpers.terminals import ask, ask_on_terminal, environment
 from histhooks.testing import run_program
 
 PROGRAM = """

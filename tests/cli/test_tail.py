@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from on_terminal import COMMAND, ask, ask_on_terminal, environment
 
+from helpers.terminals import COMMAND, ask, ask_on_terminal, environment
 from histhooks import History
 from histhooks.testing import run_program
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import histhooks
+from helpers.programs import script as record
 from histhooks.errors import QueryError
 from histhooks.history.query.run_query import params_of, results_of, summaries_of, tags_of
 from histhooks.history.query.times import moment, span_s
@@ -35,15 +36,10 @@ run("d", 1, "red")
 """
 
 
-def record(path: Path, program: str = PROGRAM, **variables: str) -> None:
-    environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1", **variables}
-    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
-
-
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("history") / "histhooks.db"
-    record(path, HISTHOOKS_PROJECT="demo")
+    record(path, PROGRAM, HISTHOOKS_PROJECT="demo")
     return path
 
 
@@ -193,7 +189,7 @@ def test_runs_of_a_job_of_an_array_and_of_one_of_an_array(tmp_path: Path) -> Non
 
 def test_runs_of_a_waiting_spool_are_found_like_all_others(tmp_path: Path) -> None:
     path = tmp_path / "histhooks.db"
-    record(path)
+    record(path, PROGRAM)
     record(path, PROGRAM.replace('run("a", 0.1', 'run("spooled", 7.5'), HISTHOOKS_NETWORK="1")
     with histhooks.History(path) as history:
         assert history.spools

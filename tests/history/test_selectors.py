@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import histhooks
+from helpers.programs import script as record
 from histhooks.errors import QueryError
 
 PROGRAM = """
@@ -21,11 +22,6 @@ for number in range(3):
         with histhooks.start_run("inner"):
             pass
 """
-
-
-def record(path: Path, program: str, **variables: str) -> None:
-    environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1", **variables}
-    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import histhooks
+from helpers import programs
 from histhooks.errors import QueryError
 from histhooks.history import RunRecord
 
@@ -52,8 +53,7 @@ except ValueError:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("history") / "histhooks.db"
-    environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1"}
-    subprocess.run([sys.executable, "-c", PROGRAM], env=environment, check=True, timeout=60)
+    programs.script(path, PROGRAM)
     return path
 
 

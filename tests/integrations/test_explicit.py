@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import test_keras
-import test_lightning
-import test_torch
 
+from helpers.networks import KERAS, LIGHTNING, TORCH
 from histhooks.testing import query, run_program
 
 RECORDS = (
@@ -24,7 +22,7 @@ RECORDS = (
 )
 PROGRAMS = {
     "keras": (
-        test_keras.DATA,
+        KERAS,
         "from histhooks.integrations.keras import HistoryCallback",
         """
 given = [keras.callbacks.EarlyStopping("val_loss", patience=1), keras.callbacks.ModelCheckpoint("{epoch}.keras")]
@@ -34,7 +32,7 @@ build("adam").fit(x, y, epochs=3, verbose=0, validation_split=0.2, callbacks=[*g
         "keras.callbacks.Callback()",
     ),
     "lightning": (
-        test_lightning.DATA.format(root="lightning.pytorch"),
+        LIGHTNING.format(root="lightning.pytorch"),
         "from histhooks.integrations.lightning import HistoryCallback",
         """
 saving = pl.callbacks.ModelCheckpoint("kept", monitor="val_loss")
@@ -44,7 +42,7 @@ trainer(enable_checkpointing=True, callbacks=[saving, *OURS]).fit(Net(width=5), 
         "[]",
     ),
     "torch": (
-        test_torch.DATA,
+        TORCH,
         "from contextlib import nullcontext\nfrom histhooks.integrations.torch import record",
         """
 def train():

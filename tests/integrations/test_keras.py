@@ -5,64 +5,26 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import histhooks
+from helpers import programs
+from helpers.networks import KERAS as DATA
+from helpers.networks import KERAS_BATCHES as BATCHES
+from helpers.stores import params, points
 from histhooks.testing import query, run_program
-from histhooks.verify import verify
 
 pytest.importorskip("keras")
 
-DATA = """
-import json
-import keras
-import numpy as np
-keras.utils.set_random_seed(3)
-x = np.linspace(0, 1, 400, dtype="float32").reshape(100, 4)
-y = x.sum(axis=1, keepdims=True)
-def build(optimizer="sgd"):
-    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)])
-    model.compile(optimizer, "mse", metrics=["mae"])
-    return model
-"""
-# Batches each two of which make a step, three of which are recorded.
-BATCHES = """
-from histhooks.integrations.keras import HistoryCallback
-from keras.callbacks import CallbackList
-lists, init = [], CallbackList.__init__
-def remember(self, *args, **kwargs):
-    init(self, *args, **kwargs)
-    lists.append(self)
-CallbackList.__init__ = remember
-model = build(keras.optimizers.SGD(0.01, gradient_accumulation_steps=2))
-model.fit(x, y, epochs=2, batch_size=16, verbose=0, callbacks=[HistoryCallback(every=3)])
-from keras.src.backend import IS_THREAD_SAFE
-assert lists[0]._async_train == IS_THREAD_SAFE, "the training thread hands batches on itself"
-"""
 SETUP = "import histhooks\nhisthooks.autolog()\n" + DATA
-
-
-def record(store: Path, body: str, setup: str = SETUP) -> str:
-    code, out, err = run_program(setup + body, store)
-    assert code == 0, err
-    report = verify(store)
-    assert report.ok, report.problems
-    return out
-
-
-def params(store: Path) -> dict[str, tuple[object, object]]:
-    found = query(store, "SELECT key, value, source FROM params")
-    return {str(key): (json.loads(str(value)), source) for key, value, source in found}
+record = partial(programs.record, setup=SETUP)
 
 
 def results(store: Path) -> dict[str, object]:
     return {str(key): json.loads(str(value)) for key, value in query(store, "SELECT key, value FROM results")}
-
-
-def points(store: Path, name: str) -> list[tuple[object, ...]]:
-    return query(store, f"SELECT step, epoch, value FROM metrics WHERE name = '{name}' ORDER BY n")
 
 
 def test_every_epoch_is_a_point_at_its_last_step_and_all_else_is_told(store_path: Path) -> None:
@@ -218,7 +180,7 @@ assert callbacks == before
 if not {beside!r}:
     build().fit(x, y, epochs=1, verbose=0)
 """
-    record(store_path, body, DATA)
+    record(store_path, body, setup=DATA)
     assert query(store_path, "SELECT kind, status FROM runs") == [("fit", "finished")] * 2
     sql = "SELECT count FROM metric_summaries WHERE name = 'batch_loss'"
     assert query(store_path, sql) == [(2,), (2,)]
@@ -242,7 +204,7 @@ build().fit(x, y, epochs=1, verbose=0, callbacks=[HistoryCallback()])
 
 
 def test_batches_on_request_leave_the_host_its_asynchronous_dispatch(store_path: Path) -> None:
-    record(store_path, f"import histhooks\n{BATCHES}", DATA)
+    record(store_path, f"import histhooks\n{BATCHES}", setup=DATA)
     # 100 rows in batches of 16 and two batches a step: 3 steps an epoch, and half of one goes on in the next.
     expected = [(1, 0), (2, 0), (4, 1), (6, 1)]
     assert [(step, epoch) for step, epoch, _ in points(store_path, "batch_loss")] == expected
@@ -434,7 +396,7 @@ assert (load_model, keras.models.save_model) == (ORIGINAL, SAVING)
 model.save("late.keras")
 """
     setup = DATA + "from keras.models import load_model\nORIGINAL, SAVING = load_model, keras.saving.save_model\n"
-    record(store_path, body, setup + "import histhooks\nhisthooks.autolog()\n")
+    record(store_path, body, setup=setup + "import histhooks\nhisthooks.autolog()\n")
     sql = "SELECT kind, path, role, direction FROM run_artifacts JOIN runs ON id = run_id ORDER BY started_at, path"
     found = [(kind, Path(str(path)).name, role, way) for kind, path, role, way in query(store_path, sql)]
     assert found == [

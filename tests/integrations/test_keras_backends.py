@@ -7,12 +7,16 @@ import json
 from pathlib import Path
 
 import pytest
-from test_keras import BATCHES, DATA, SETUP, params, points
 
+from helpers.networks import KERAS as DATA
+from helpers.networks import KERAS_BATCHES as BATCHES
+from helpers.stores import params, points
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
 pytest.importorskip("keras")
+
+SETUP = "import histhooks\nhisthooks.autolog()\n" + DATA
 
 
 @pytest.fixture(params=["jax", "tensorflow"])

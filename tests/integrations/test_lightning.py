@@ -12,45 +12,13 @@ from pathlib import Path
 import pytest
 
 import histhooks
+from helpers import programs
+from helpers.networks import LIGHTNING as DATA
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
 pytest.importorskip("lightning")
 
-DATA = """
-import json, logging, warnings
-warnings.simplefilter("ignore")
-import {root} as pl
-import torch
-logging.getLogger("{root}").setLevel(logging.ERROR)
-pl.seed_everything(3, verbose=False)
-x = torch.linspace(0, 1, 96).reshape(32, 3)
-data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, x.sum(1, keepdim=True)), 8, shuffle=True)
-class Net(pl.LightningModule):
-    def __init__(self, width=4):
-        super().__init__()
-        self.save_hyperparameters()
-        self.layer = torch.nn.Linear(3, 1)
-        self.late = 0.0
-    def training_step(self, batch, index):
-        loss = torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1])
-        self.log("train_loss", loss, on_step=True, on_epoch=True)
-        return loss
-    def on_train_epoch_end(self):
-        self.late += 1.0
-        self.log("late", self.late)
-    def validation_step(self, batch, index):
-        self.log("val_loss", torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1]))
-    def test_step(self, batch, index):
-        self.log("test_loss", torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1]))
-    def configure_optimizers(self):
-        optimizer = torch.optim.SGD(self.parameters(), 0.1, momentum=0.5)
-        return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)]
-def trainer(**more):
-    quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
-    known = dict(max_epochs=3, accelerator="cpu", devices=1, log_every_n_steps=2)
-    return pl.Trainer(**{{**quiet, **known, **more}})
-"""
 BOTH = ("lightning.pytorch", "pytorch_lightning")
 
 
@@ -59,11 +27,7 @@ def setup(root: str = "lightning.pytorch", *, is_recorded: bool = True) -> str:
 
 
 def record(store: Path, body: str, program: str | None = None) -> str:
-    code, out, err = run_program((program or setup()) + body, store)
-    assert code == 0, err
-    report = verify(store)
-    assert report.ok, report.problems
-    return out
+    return programs.record(store, body, program or setup())
 
 
 def params(store: Path) -> dict[str, tuple[object, object]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from helpers import programs
 from histhooks.testing import query, run_program
-from histhooks.verify import verify
 
 pytest.importorskip("sklearn")
 
@@ -35,12 +36,7 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "histhooks.db"
 
 
-def record(store: Path, body: str, setup: str = SETUP) -> str:
-    code, out, err = run_program(setup + body, store)
-    assert code == 0, err
-    report = verify(store)
-    assert report.ok, report.problems
-    return out
+record = partial(programs.record, setup=SETUP)
 
 
 def params(store: Path) -> dict[str, tuple[object, object]]:
@@ -181,7 +177,7 @@ from sklearn.tree import DecisionTreeRegressor
 X, y = load_iris(return_X_y=True)
 """
     body = "\n".join(f"({estimator}).fit(X, y)" for estimator in (*PREDICTORS, *TRANSFORMERS))
-    record(store, body, setup)
+    record(store, body, setup=setup)
     kinds = [kind for kind, _ in query(store, RUNS)]
     expected = ["fit"] * len(PREDICTORS) + ["preprocess"] * len(TRANSFORMERS)
     assert list(zip((*PREDICTORS, *TRANSFORMERS), kinds, strict=True)) == list(
@@ -220,7 +216,7 @@ histhooks.disable()
 validate(LogisticRegression(max_iter=500), X, y, cv=3)
 print(*scores)
 """
-    scores = [float(word) for word in record(store, body, setup).split()]
+    scores = [float(word) for word in record(store, body, setup=setup).split()]
     assert query(store, RUNS) == [("validate", "finished")] * 2
     sql = "SELECT value FROM metrics WHERE name = 'test_score' ORDER BY run_id, step LIMIT 3"
     assert [value for (value,) in query(store, sql)] == scores

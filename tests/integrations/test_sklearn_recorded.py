@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from helpers import programs
 from histhooks.testing import query, run_program
-from histhooks.verify import verify
 
 pytest.importorskip("sklearn")
 
@@ -40,12 +41,7 @@ CHECKED = (
 )
 
 
-def record(store: Path, body: str, setup: str = SETUP) -> str:
-    code, out, err = run_program(setup + body, store)
-    assert code == 0, err
-    report = verify(store)
-    assert report.ok, report.problems
-    return out
+record = partial(programs.record, setup=SETUP)
 
 
 def test_every_outer_fit_leaves_a_run_also_of_clones_and_copies(store_path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from helpers import programs
 from histhooks.cli._whence import whence
-from histhooks.testing import query, run_program
-from histhooks.verify import verify
+from histhooks.testing import query
 
 pytest.importorskip("sklearn")
 
@@ -36,10 +36,7 @@ ORDER BY run_artifacts.time, path
 
 
 def record(store: Path, body: str, setup: str = SETUP) -> str:
-    code, out, err = run_program(setup + body, store)
-    assert code == 0, err
-    report = verify(store)
-    assert report.ok, report.problems
+    out = programs.record(store, body, setup)
     assert query(store, "SELECT kind, title FROM events WHERE kind IN ('hook_error', 'refused')") == []
     return out
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers import programs
 from histhooks.history import History
 from histhooks.history._ranking import main_of
-from histhooks.testing import query, run_program
-from histhooks.verify import verify
+from histhooks.testing import query
 
 pytest.importorskip("sklearn")
 
@@ -40,10 +40,7 @@ SUMMARIES = "SELECT name, split, direction, count FROM metric_summaries WHERE me
 
 
 def record(store: Path, body: str, setup: str = SETUP) -> str:
-    code, out, err = run_program(setup + body, store)
-    assert code == 0, err
-    report = verify(store)
-    assert report.ok, report.problems
+    out = programs.record(store, body, setup)
     assert query(store, "SELECT kind, title FROM events WHERE kind IN ('hook_error', 'refused')") == []
     return out
 

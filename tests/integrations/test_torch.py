@@ -11,59 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from helpers.loops import ids, names, record, values
+from helpers.stores import points
 from histhooks.testing import query, run_program
-from histhooks.verify import verify
 
 pytest.importorskip("torch")
-
-AUTOLOG = "import histhooks\nhisthooks.autolog('torch')\n"
-DATA = """
-import json, sys
-import torch
-torch.manual_seed(3)
-x = torch.randn(64, 3)
-data = torch.utils.data.TensorDataset(x, x.sum(1, keepdim=True))
-loader = torch.utils.data.DataLoader(data, 8, shuffle=True)
-valid = torch.utils.data.DataLoader(data, 16)
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.hidden, self.out = torch.nn.Linear(3, 4), torch.nn.Linear(4, 1)
-    def forward(self, x):
-        return self.out(torch.relu(self.hidden(x)))
-def step(net, optimizer, inputs, targets):
-    optimizer.zero_grad()
-    loss = torch.nn.functional.mse_loss(net(inputs), targets)
-    loss.backward()
-    optimizer.step()
-    return loss.item()
-"""
-
-
-def record(store: Path, body: str, *, is_automatic: bool = True) -> str:
-    code, out, err = run_program((AUTOLOG if is_automatic else "") + DATA + body, store)
-    assert code == 0, err
-    report = verify(store)
-    assert report.ok, report.problems
-    return out
-
-
-def points(store: Path, name: str, run: str = "") -> list[tuple[object, ...]]:
-    where = f" AND run_id = '{run}'" if run else ""
-    return query(store, f"SELECT step, epoch, value FROM metrics WHERE name = '{name}'{where} ORDER BY run_id, n")
-
-
-def values(store: Path, name: str, run: str = "") -> list[float]:
-    return [float(str(value)) for _, _, value in points(store, name, run)]
-
-
-def names(store: Path) -> list[str]:
-    sql = "SELECT DISTINCT name FROM metrics WHERE split != 'system' ORDER BY name"
-    return [str(name) for (name,) in query(store, sql)]
-
-
-def ids(store: Path) -> list[str]:
-    return [str(name) for (name,) in query(store, "SELECT id FROM runs ORDER BY started_at, id")]
 
 
 def test_a_loop_leaves_losses_rates_epochs_settings_and_its_model(store_path: Path) -> None:

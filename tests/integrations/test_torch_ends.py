@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_torch import AUTOLOG, DATA, ids, names, record, values
 
 import histhooks
+from helpers.loops import AUTOLOG, ids, names, record, values
+from helpers.networks import TORCH as DATA
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 

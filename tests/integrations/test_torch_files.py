@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_torch import AUTOLOG, DATA, ids, record
 
 import histhooks
+from helpers.loops import AUTOLOG, ids, record
+from helpers.networks import TORCH as DATA
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from test_torch import values
 
+from helpers.loops import values
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from histhooks.testing import query, run_program
-from histhooks.verify import verify
+from helpers import programs
+from histhooks.testing import query
 
 pytest.importorskip("xgboost")
 
@@ -26,12 +27,7 @@ SETUP = "import histhooks\nhisthooks.autolog()\n" + DATA
 POINTS = "SELECT step, value FROM metrics WHERE name = '{}' ORDER BY n"
 
 
-def record(store: Path, body: str, setup: str = SETUP) -> str:
-    code, out, err = run_program(setup + body, store)
-    assert code == 0, err
-    report = verify(store)
-    assert report.ok, report.problems
-    return out
+record = partial(programs.record, setup=SETUP)
 
 
 def params(store: Path, where: str = "true") -> dict[str, tuple[object, object]]:
@@ -217,7 +213,7 @@ assert type(copy.deepcopy(callback)) is HistoryCallback
 if not {beside!r}:
     xgb.train({{}}, train, 3)
 """
-    record(store_path, body, DATA)
+    record(store_path, body, setup=DATA)
     sql = "SELECT model_class, status FROM runs ORDER BY started_at"
     booster = "xgboost.core.Booster"
     assert query(store_path, sql) == [
@@ -260,7 +256,7 @@ except ZeroDivisionError:
 import gc
 gc.collect()
 """
-    record(store_path, body, DATA)
+    record(store_path, body, setup=DATA)
     assert query(store_path, "SELECT status, steps_done FROM runs ORDER BY started_at") == [
         ("finished", 3),
         ("failed", 0),

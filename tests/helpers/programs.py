@@ -1,0 +1,49 @@
+"""Programs that record, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from histhooks.testing import run_program
+from histhooks.verify import verify
+
+
+def record(store: Path, program: str, setup: str = "", **variables: str) -> str:
+    """Run a program: it succeeds, its history is whole, and this is what it printed."""
+    code, out, err = run_program(setup + program, store, **variables)
+    assert code == 0, err
+    report = verify(store)
+    assert report.ok, report.problems
+    return out
+
+
+def script(store: Path, program: str, **variables: str) -> None:
+    """Run a program without a word about frameworks, as quickly as it goes; it succeeds."""
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store), "HISTHOOKS_QUIET": "1", **variables}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=120)
+
+
+def start(store: Path, program: str, **variables: str) -> subprocess.Popen[str]:
+    """Start a program that listens to :func:`tell` and is heard by :func:`hear`."""
+    environment = {**os.environ, "HISTHOOKS_STORE": str(store), "HISTHOOKS_QUIET": "1", **variables}
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def tell(process: subprocess.Popen[str], word: str = "go") -> None:
+    """Write a line to a program."""
+    assert process.stdin is not None
+    process.stdin.write(word + "\n")
+    process.stdin.flush()
+
+
+def hear(process: subprocess.Popen[str]) -> str:
+    """Wait for a program's next line."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
