@@ -193,7 +193,7 @@ TRANSFORMERS_SECRETS = {"token", "hub_token", "push_to_hub_token", "use_auth_tok
 
 
 def test_no_parameter_of_transformers_is_a_secret_but_those_that_are() -> None:
-    lines = (Path(__file__).parent / "data" / "transformers_names.txt").read_text(encoding="utf-8").splitlines()
+    lines = (Path(__file__).parents[1] / "data" / "transformers_names.txt").read_text(encoding="utf-8").splitlines()
     names = [line for line in lines if not line.startswith("#")]
     assert len(names) > 1000
     found = {name for name in names if is_secret_key(name, "a_long_value_without_spaces_1")}
