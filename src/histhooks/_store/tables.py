@@ -1,8 +1,8 @@
 """The tables of a store, once: what kind each is, what the ledger covers of it, and who names its rows.
 
 Ledger, writer, spools, deletion, redaction, export, search and verification take their lists from here;
-``tests/test_tables.py`` holds the entries to the schema. A new table is one entry here, one migration, and nothing else
-unless it is of a new kind.
+``tests/store/test_tables.py`` holds the entries to the schema. A new table is one entry here, one migration, and
+nothing else unless it is of a new kind.
 """
 
 from __future__ import annotations
