@@ -15,7 +15,7 @@ from histhooks._collect import code_files
 from histhooks.testing import query
 from histhooks.verify import verify
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 RUN = "import histhooks\nwith histhooks.start_run('a'): pass\n"
 FAILS = "import histhooks\ntry:\n    with histhooks.start_run('a'): 1 / 0\nexcept ZeroDivisionError: pass\n"
 ROWS = "name,iban\nCarol White,DE89370400440532013000\n"
