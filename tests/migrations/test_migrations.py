@@ -28,7 +28,7 @@ from histhooks.export import export
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 WITHOUT_RIGHTS = ["setpriv", "--bounding-set=-dac_override,-fowner"] if os.geteuid() == 0 else []
 NAMES = [
     "train·LogisticRegression", "train·LogisticRegression", "train·LogisticRegression", "train·GridSearchCV",
