@@ -16,7 +16,7 @@ import pytest
 
 from helpers import programs
 
-PAGE = Path(__file__).parent.parent / "docs" / "sql.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "sql.md"
 PROGRAM = """
 import histhooks
 histhooks.autolog()

@@ -15,7 +15,7 @@ import pytest
 
 from histhooks.cli import VERBS, cli
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Pages whose code another test runs, or that show code for its look.
 RUN_ELSEWHERE = {"sql.md", *(f"{name}.md" for name in ("sklearn", "xgboost", "keras", "lightning", "torch"))}

@@ -11,7 +11,7 @@ import pytest
 import histhooks
 from histhooks.verify import verify
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("*.py"))
 UNCHANGED = "unchanged_loop"  # knows nothing of histhooks
 OWN_FILES = str(Path(histhooks.__file__).parent) + os.sep
 
