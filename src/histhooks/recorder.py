@@ -155,7 +155,7 @@ def open_run(
     Parameters
     ----------
     kind : str
-        A kind of DESIGN part 4, such as `fit`.
+        A kind of run, such as `fit` (docs/develop/architecture.md lists them).
     framework, framework_version, model_class, call_site : str, optional
     name : str, optional
         By default the program's stem and the model's class.

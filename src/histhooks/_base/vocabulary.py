@@ -8,7 +8,7 @@ from histhooks._base.exceptions import code_of
 
 
 def status_of(error: BaseException | None) -> str:
-    """The status that an exception gives a run (`DESIGN`: Ctrl-C and a clean exit interrupt, all else fails)."""
+    """The status that an exception gives a run (Ctrl-C and a clean exit interrupt, all else fails)."""
     if error is None:
         return "finished"
     asyncio = sys.modules.get("asyncio.exceptions")  # which tells a task of Ctrl-C by cancelling it

@@ -59,7 +59,7 @@ def cleaned(value: Any) -> Any:
 
 
 def flat(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Params as DESIGN has them: keys of mappings joined with dots; none without a name."""
+    """Params as they are stored: keys of mappings joined with dots; none without a name."""
     out: dict[str, Any] = {}
     for key, value in params.items():
         if isinstance(value, dict) and value:
