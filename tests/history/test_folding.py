@@ -63,6 +63,18 @@ def folded(path: Path, limit: int) -> list[list[str]]:
         return [[member.id for member in row.members] for row in rows]
 
 
+def paged(path: Path, limit: int) -> list[list[str]]:
+    """The rows, page by page."""
+    out: list[list[str]] = []
+    with histhooks.History(path) as history:
+        table = history.table(limit=limit)
+        while True:
+            out += [list(row.ids) for row in table.rows]
+            if table.next_key is None:
+                return out
+            table = history.table(limit=limit, after=table.next_key)
+
+
 MADE = st.builds(
     Made,
     site=st.sampled_from([1, 1, 1, 2, 3]),
@@ -85,6 +97,7 @@ def test_each_run_is_in_one_row_and_a_limit_only_leaves_rows_out(
         assert len({runs[int(i)].site for i in row}) == 1
         assert len(row) == 1 or len(row) >= FOLD_FROM
     assert folded(tmp_path / "histhooks.db", limit) == rows[:limit]
+    assert paged(tmp_path / "histhooks.db", limit) == rows
 
 
 def test_a_loop_of_programs_is_one_row_and_an_interruption_ends_it(db: sqlite3.Connection, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""No module of the reading rooms imports itself in a circle, types and imports inside functions included."""
+"""Walls of the reading rooms: no circle of imports, those for types included, and SQL in history alone."""
 
 from __future__ import annotations
 
@@ -44,3 +44,15 @@ def test_only_the_named_arrows_close_a_circle() -> None:
         for module in free:
             del left[module]
     assert not left
+
+
+def test_rooms_above_history_hold_no_sql() -> None:
+    verbs = ("SELECT ", "INSERT ", "UPDATE ", "DELETE FROM ", "PRAGMA ", "WITH RECURSIVE")
+    held = {
+        name(path)
+        for room in ROOMS[1:]
+        for path in (ROOT / room).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(verbs)
+    }
+    assert held == set()

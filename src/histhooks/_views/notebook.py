@@ -123,9 +123,9 @@ def comparison_html(found: Comparison) -> str:
 @html.register(History)
 def history_html(history: History) -> str:
     """The latest outer runs of a store."""
-    (counts,) = history.sql("SELECT count(*) AS n, count(parent_id) AS nested FROM runs")
+    total = history.table(limit=0, is_complete=True).total
     outer = history.runs(is_nested=False, limit=_MOST_RUNS)
-    return runs_html(outer, f"{counts['n'] - counts['nested']} outer runs in {history.path}")
+    return runs_html(outer, f"{total} outer runs in {history.path}")
 
 
 def _line(run: RunRecord) -> list[str]:

@@ -29,18 +29,18 @@ def count(n: int, word: str) -> str:
     return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
 
 
-def epoch(run: RunRecord, number: int | None) -> str:
+def epoch(framework: str | None, number: int | None) -> str:
     """An epoch as the host prints it: Keras counts from 1, the others from 0."""
     if number is None:
         return "–"
-    return str(number + 1 if run.framework == "keras" else number)
+    return str(number + 1 if framework == "keras" else number)
 
 
 def epochs(run: RunRecord, found: Progress) -> list[str]:
     """Epochs that are done of those planned; where nobody planned, the one it is in as the host prints it."""
     if found.epochs_planned:
         return [f"{found.epochs_done or 0:,} of {found.epochs_planned:,} epochs"]
-    return [f"epoch {epoch(run, found.epoch - 1)}"] if found.epoch else []
+    return [f"epoch {epoch(run.framework, found.epoch - 1)}"] if found.epoch else []
 
 
 def outcome(run: RunRecord) -> str:

@@ -8,7 +8,7 @@ given a type that knows.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem, ZshComplete, add_completion_class
@@ -19,14 +19,7 @@ if TYPE_CHECKING:
     from histhooks.history import History
 
 _MOST = 50
-_OPTIONS = {
-    "project": "SELECT DISTINCT project FROM runs",
-    "framework": "SELECT DISTINCT framework FROM runs",
-    "group": "SELECT DISTINCT group_name FROM runs",
-    "job": "SELECT DISTINCT job_id FROM sessions",
-    "tag": "SELECT DISTINCT key || '=' || value FROM tags",
-    "metric": "SELECT DISTINCT name FROM metric_summaries",
-}
+_OPTIONS = ("project", "framework", "group", "job", "tag", "metric")
 
 
 class _Zsh(ZshComplete):
@@ -116,8 +109,9 @@ class _Value(_FromStore):
             from histhooks.history.query.where import KINDS, STATUSES
 
             return _items(STATUSES if self._name == "status" else KINDS, incomplete)
-        rows = history.sql(f"{_OPTIONS[self._name]} LIMIT 1000")
-        return _items([value for row in rows for value in row.values() if value is not None], incomplete)
+        from histhooks.history.query.names import Names
+
+        return _items(Names(history).choices(self._name, 1000), incomplete)
 
 
 def _items(values: Iterable[str], incomplete: str) -> list[CompletionItem]:
@@ -143,13 +137,11 @@ def _runs(history: History, incomplete: str) -> list[CompletionItem]:
         for word, what in (("last", "the latest of yours"),)
         if word.startswith(incomplete)
     ]
-    start = incomplete.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    newest: Any = "ORDER BY max(started_at) DESC LIMIT 50"
-    names = f"SELECT name, count(*) AS n FROM runs WHERE name LIKE ? ESCAPE '\\' GROUP BY name {newest}"
-    for row in history.sql(names, start):
-        if row["name"].startswith(incomplete) and " " not in row["name"] and row["name"].isprintable():
-            out.append(CompletionItem(row["name"], help=f"{row['n']} run{'' if row['n'] == 1 else 's'}"))
-    ids = "SELECT substr(id, -8) AS id, name, status FROM runs WHERE substr(id, -8) LIKE ? ESCAPE '\\' "
-    for row in history.sql(f"{ids} ORDER BY started_at DESC LIMIT 20", start):
-        out.append(CompletionItem(row["id"], help=f"{row['name']} {row['status']}"))
+    from histhooks.history.query.selectors import ids_beginning, names_beginning
+
+    for name, n in names_beginning(history, incomplete):
+        if name.startswith(incomplete) and " " not in name and name.isprintable():
+            out.append(CompletionItem(name, help=f"{n} run{'' if n == 1 else 's'}"))
+    for run_id, name, status in ids_beginning(history, incomplete):
+        out.append(CompletionItem(run_id, help=f"{name} {status}"))
     return out

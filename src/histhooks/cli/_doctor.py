@@ -91,7 +91,7 @@ def _examine(store: str | None) -> dict[str, Any]:
     from histhooks._store.known_stores import known_stores
     from histhooks.errors import HisthooksError
     from histhooks.history import History
-    from histhooks.history.query.names import STATUS
+    from histhooks.history._state import state_of
 
     path = store_path(store)
     problems: list[str] = []
@@ -120,12 +120,10 @@ def _examine(store: str | None) -> dict[str, Any]:
     if path.exists():
         try:
             with History(path) as history:
-                sql = f"SELECT {STATUS} AS status, count(*) AS n FROM runs AS r GROUP BY 1 ORDER BY 1"
-                facts["schema"] = _schema(history.sql("PRAGMA user_version")[0]["user_version"])
-                facts["runs"] = {row["status"]: row["n"] for row in history.sql(sql)}
-                errors = history.sql("SELECT coalesce(sum(hook_errors), 0) AS n FROM sessions")[0]["n"]
-                if errors:
-                    problems.append(f"{errors} hooks failed; see the events of kind hook_error")
+                state = state_of(history)
+                facts["schema"], facts["runs"] = _schema(state.user_version), state.runs
+                if state.hook_errors:
+                    problems.append(f"{state.hook_errors} hooks failed; see the events of kind hook_error")
         except HisthooksError as error:
             problems.append(str(error))
     if not os.access(path if path.exists() else path.parent, os.W_OK):

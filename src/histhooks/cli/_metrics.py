@@ -110,6 +110,6 @@ def _print_table(run: RunRecord, found: list[Found], rows: Iterator[tuple[Found,
     width = max(4, *(len(series.name) for series in found))
     click.echo(f"{'METRIC':<{width}}  {'STEP':>9}  {'EPOCH':>6}  {'TIME':<19}  VALUE")
     for series, point in rows:
-        epoch = facts.epoch(run, point.epoch)
+        epoch = facts.epoch(run.framework, point.epoch)
         moment = common.when(iso(point.time))
         click.echo(f"{series.name:<{width}}  {point.step:>9}  {epoch:>6}  {moment:<19}  {point.value:.6g}")

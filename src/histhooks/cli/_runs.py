@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,16 +13,11 @@ import click
 from histhooks.cli import _common as common
 
 if TYPE_CHECKING:
-    from histhooks._views.run_table import Line
     from histhooks.history import History, RunRecord
+    from histhooks.history._run_rows import RunRows
+    from histhooks.history._table import RunTable, TableRow
 
 _FILTERS = ("project", "framework", "status", "kind", "group", "job", "since", "until", "where")
-_FEW_CHILDREN = 10
-# By the index of sessions, since few of them run.
-_RUNNING = (
-    "r.status = 'running' AND r.session_id IN (SELECT s.id FROM sessions AS s WHERE s.status = 'running') "
-    "AND hh_settled(r.session_id) = 'running'"
-)
 
 
 @click.command(
@@ -67,8 +62,8 @@ def runs(words: tuple[str, ...], store: str | None, **options: Any) -> None:
         if options["as_json"] or options["as_csv"]:
             _data(_found(history, asked, options), history, as_csv=options["as_csv"])
             return
-        shown = _lines(history, asked, options)
-        _print(history, shown, options)
+        shown = _table(history, asked, options)
+        _print(shown.rows)
         click.echo(_footer(history, asked, options, shown))
 
 
@@ -77,155 +72,44 @@ def _project_here(history: History) -> dict[str, Any]:
     from histhooks._host.store_location import project_name
 
     name = project_name()
-    return {"project": name} if history.sql("SELECT 1 FROM runs WHERE project = ? LIMIT 1", name) else {}
+    return {"project": name} if history.table(limit=0, project=name, is_complete=True).total else {}
 
 
-def _query(history: History, asked: dict[str, Any], options: dict[str, Any], **more: Any) -> Any:
-    from histhooks.history.query.run_query import build
+def _table(history: History, asked: dict[str, Any], options: dict[str, Any]) -> RunTable:
+    from histhooks.history._table import FEW_INSIDE
 
-    # Candidates are always inside a search: who asks for them means those.
-    is_nested = None if asked.get("kind") == "candidate" else False
-    query = build(history, **{**asked, **more}, is_nested=is_nested, with_inner=True)
-    if not options["is_all"] and "kind" not in asked:
-        query.add("r.kind <> 'preprocess'")
-    return query
+    inner = None if options["is_all"] else FEW_INSIDE if options["children"] else 0
+    order = {"order_by": options["order_by"], "reverse": options["reverse"], "is_folded": not options["unfold"]}
+    return history.table(limit=options["limit"], inner=inner, is_complete=options["is_all"], **order, **asked)
 
 
-def _found(history: History, asked: dict[str, Any], options: dict[str, Any]) -> list[RunRecord]:
-    """The runs themselves, unfolded: running ones first, unless an order was asked for."""
-    from histhooks.history import RunRecord
-
-    if options["is_all"] or options["children"]:
-        order = {"order_by": options["order_by"] or "started_at", "reverse": options["reverse"]}
-        return history.runs(**asked, **order, limit=options["limit"])
-    order_by, reverse = options["order_by"] or "started_at", options["reverse"]
-    query = _query(history, asked, options, order_by=order_by, reverse=reverse)
-    if not options["order_by"] and not reverse:
-        query.order.insert(0, f"({_RUNNING}) DESC")
-    sql, values = query.select("r.*", options["limit"])
-    return [RunRecord(history, row) for row in history.sql(sql, *values)]
-
-
-def _lines(history: History, asked: dict[str, Any], options: dict[str, Any]) -> list[Line]:
-    from histhooks._views.run_table import Line, line_of
-    from histhooks.history import RunRecord
-    from histhooks.history.query.folding import fold
-
-    if options["order_by"] or options["reverse"] or options["unfold"]:
-        return _with_children(history, [line_of(run) for run in _outer(history, asked, options)], options)
-    running = _query(history, asked, options)
-    running.add(_RUNNING)
-    sql, values = running.select("r.*", options["limit"])
-    out = [line_of(RunRecord(history, row)) for row in history.sql(sql, *values)]
-    rest = _query(history, asked, options)
-    rest.add(f"NOT ({_RUNNING})")
-    rows = fold(history, rest, options["limit"] - len(out)) if len(out) < options["limit"] else []
-    records = _records(history, [row.members[0].id for row in rows])
-    for row in rows:
-        took = [member.duration_s for member in row.members if member.duration_s is not None]
-        took = took or [s for s in (records[row.members[0].id].duration_s,) if s is not None]
-        statuses = Counter(member.status for member in row.members)
-        ids = [member.id for member in row.members]
-        out.append(Line(records[ids[0]], ids, statuses, sum(took) if took else None))
-    return _with_children(history, out, options)
-
-
-def _outer(history: History, asked: dict[str, Any], options: dict[str, Any]) -> list[RunRecord]:
-    from histhooks.history import RunRecord
-
-    order = {"order_by": options["order_by"] or "started_at", "reverse": options["reverse"]}
-    sql, values = _query(history, asked, options, **order).select("r.*", options["limit"])
-    return [RunRecord(history, row) for row in history.sql(sql, *values)]
-
-
-def _records(history: History, ids: list[str]) -> dict[str, RunRecord]:
-    from histhooks.history import RunRecord
-    from histhooks.history.query.run_query import rows_of
-
-    rows = rows_of(history, "SELECT * FROM runs WHERE id IN {}", ids)
-    return {row["id"]: RunRecord(history, row) for row in rows}
-
-
-def _with_children(history: History, shown: list[Line], options: dict[str, Any]) -> list[Line]:
-    """Put the runs inside others under them, level by level: one query for each level."""
-    from histhooks._views.run_table import line_of
-    from histhooks.history import RunRecord
-    from histhooks.history.query.run_query import rows_of
-
-    if not (options["children"] or options["is_all"]):
-        return shown
-    inside: dict[str, list[Line]] = {}
-    level, depth = [line.run.id for line in shown if len(line.ids) == 1], 1
-    while level:
-        sql = "SELECT * FROM runs WHERE parent_id IN {} ORDER BY started_at, id"
-        found = [RunRecord(history, row) for row in rows_of(history, sql, level)]
-        for run in found:
-            inside.setdefault(run.parent_id, []).append(line_of(run, depth))
-        level, depth = [run.id for run in found], depth + 1
-    out: list[Line] = []
-
-    def add(line: Line) -> None:
-        out.append(line)
-        children = inside.get(line.run.id, [])
-        few = children if options["is_all"] else children[:_FEW_CHILDREN]
-        for child in few:
-            add(child)
-
-    for line in shown:
-        add(line)
-    return out
-
-
-def _print(history: History, shown: list[Line], options: dict[str, Any]) -> None:
+def _print(rows: Sequence[TableRow]) -> None:
     from histhooks._views import run_table
     from histhooks._views import table as _table
 
-    if not shown:
-        return
-    metric, param = _sorted_by(history, options["order_by"])
-    details = run_table.details_of(history, shown, metric, param)
-    if options["children"] or options["is_all"]:
-        whole = {line.run.parent_id for line in shown}
-        details.inside = {i: n for i, n in details.inside.items() if i not in whole or n > _FEW_CHILDREN}
-    columns, rows = run_table.table(history, shown, details)
-    for line in _table.lines(columns, rows, _table.width()):
-        click.echo(line, color=True)
+    if rows:
+        for line in _table.lines(*run_table.table(rows), _table.width()):
+            click.echo(line, color=True)
 
 
-def _sorted_by(history: History, order_by: str | None) -> tuple[str | None, str | None]:
-    """The metric, or the param, that the rows are sorted by."""
-    from histhooks.history.query.names import Names, split
-
-    if order_by is None:
-        return None, None
-    found = Names(history).resolve(*split(order_by.removeprefix("-")))
-    what, _, name = found.title.partition(" ")
-    return (name, None) if what == "metric" else (None, name) if what == "param" else (None, None)
-
-
-def _footer(history: History, asked: dict[str, Any], options: dict[str, Any], shown: list[Line]) -> str:
+def _footer(history: History, asked: dict[str, Any], options: dict[str, Any], shown: RunTable) -> str:
     """How many there are, and what is not shown."""
-    total = _count(history, asked, options)
-    listed = sum(len(line.ids) for line in shown if line.depth == 0)
+    total, listed, is_all = shown.total, shown.listed, options["is_all"]
     count = f"{listed} of {total} runs" if listed != total else f"{total} run{'' if total == 1 else 's'}"
     text = f"{count}{_of_project(asked, options)} in {history.path}"
     hints = []
-    if any(len(line.ids) > 1 for line in shown):
+    if any(len(row.ids) > 1 for row in shown.rows):
         hints.append("×n: from one call site, the best of them named; --unfold shows each")
-    if not options["is_all"] and "kind" not in asked:
-        n = _count(history, {**asked, "kind": "preprocess"}, options)
+    if not is_all and "kind" not in asked:
+        n = history.table(limit=0, **{**asked, "kind": "preprocess"}).total
         hints += [f"{n} of preprocessing with --all"] if n else []
     if "project" in asked and not options["project"]:
-        n = _count(history, {name: value for name, value in asked.items() if name != "project"}, options) - total
+        others = {name: value for name, value in asked.items() if name != "project"}
+        n = history.table(limit=0, is_complete=is_all, **others).total - total
         hints += [f"{n} of other projects with --all-projects"] if n else []
     if not total:
         hints += _reasons(history, asked)
     return "\n".join([text, *(f"  {hint}" for hint in hints)])
-
-
-def _count(history: History, asked: dict[str, Any], options: dict[str, Any]) -> int:
-    query = _query(history, asked, options)
-    return int(history.sql(f"SELECT count(*) AS n FROM runs AS r{query.condition}", *query.values)[0]["n"])
 
 
 def _of_project(asked: dict[str, Any], options: dict[str, Any]) -> str:
@@ -235,13 +119,13 @@ def _of_project(asked: dict[str, Any], options: dict[str, Any]) -> str:
 
 
 def _reasons(history: History, asked: dict[str, Any]) -> list[str]:
-    """Where nothing was found, what the store has instead."""
+    """If nothing was found, what the store has instead."""
+    from histhooks.history.query.names import Names
+
     out = []
     for name in ("project", "framework", "group"):
         if name in asked:
-            column = {"group": "group_name"}.get(name, name)
-            rows = history.sql(f"SELECT DISTINCT {column} AS x FROM runs WHERE {column} IS NOT NULL LIMIT 8")
-            known = [row["x"] for row in rows]
+            known = Names(history).choices(name, 8)
             if asked[name] not in known:
                 out.append(f"{name} {asked[name]!r} has none; there are {', '.join(known) or 'none'}")
     return out
@@ -250,7 +134,18 @@ def _reasons(history: History, asked: dict[str, Any]) -> list[str]:
 # --- for programs -----------------------------------------------------------------------------------------------------
 
 
-def _data(found: list[RunRecord], history: History, *, as_csv: bool) -> None:
+def _found(history: History, asked: dict[str, Any], options: dict[str, Any]) -> Sequence[RunRows]:
+    """The runs themselves, unfolded: running ones first, unless an order was asked for."""
+    from histhooks.history._table import listed
+
+    order = {"order_by": options["order_by"] or "started_at", "reverse": options["reverse"]}
+    if options["is_all"] or options["children"]:
+        return history.runs(**asked, **order, limit=options["limit"])
+    is_plain = not options["order_by"] and not options["reverse"]
+    return listed(history, asked, options["limit"], is_running_first=is_plain, **order)
+
+
+def _data(found: Sequence[RunRows], history: History, *, as_csv: bool) -> None:
     from histhooks.history.query.run_query import params_of, results_of, summaries_of, tags_of
 
     ids = [run.id for run in found]
@@ -277,7 +172,9 @@ _CSV = (
 )  # fmt: skip
 
 
-def _csv(found: list[RunRecord], summaries: dict[str, list[dict[str, Any]]], params: dict[str, dict[str, Any]]) -> None:
+def _csv(
+    found: Sequence[RunRows], summaries: dict[str, list[dict[str, Any]]], params: dict[str, dict[str, Any]]
+) -> None:
     from histhooks.history._ranking import best_of
 
     metrics = list(dict.fromkeys(row["name"] for run in found for row in summaries.get(run.id, [])))
@@ -306,13 +203,7 @@ def _json(value: Any) -> str | None:
 
 def table(found: list[RunRecord]) -> None:
     """Print runs, a line each."""
-    from histhooks._views import run_table
-    from histhooks._views import table as _table
+    from histhooks.history._table import rows_for
 
-    if not found:
-        return
-    history = found[0].history
-    shown = [run_table.line_of(run) for run in found]
-    columns, rows = run_table.table(history, shown, run_table.details_of(history, shown))
-    for line in _table.lines(columns, rows, _table.width()):
-        click.echo(line, color=True)
+    if found:
+        _print(rows_for(found[0].history, found))

@@ -244,7 +244,7 @@ def _last_and_best(run: RunRecord, summary: Mapping[str, Any], has_epochs: bool)
     if has_epochs:
         epoch = best.epoch if best.mean_of else run.epoch_at(summary["name"], best.step)
     step = common.number(best.step)
-    at = facts.epoch(run, epoch) if epoch is not None else f"step {step}" if has_epochs else step
+    at = facts.epoch(run.framework, epoch) if epoch is not None else f"step {step}" if has_epochs else step
     return last, common.number(best.value) + (_MEAN if best.mean_of else ""), at
 
 

@@ -22,6 +22,7 @@ from histhooks.history.query.selectors import find, select
 from histhooks.history.query.sql_functions import register
 
 if TYPE_CHECKING:
+    from histhooks.history._table import RunTable
     from histhooks.history.compare.comparison import Comparison
     from histhooks.history.compare.differences import Differences
     from histhooks.history.query.search import Found
@@ -136,6 +137,59 @@ class History(Shown, Reader):
         )  # fmt: skip
         sql, values = asked.select("r.*", limit, offset)
         return Runs(RunRecord(self, row) for row in self.sql(sql, *values))
+
+    def table(
+        self,
+        *,
+        order_by: str | None = None,
+        reverse: bool = False,
+        limit: int = 20,
+        after: str | None = None,
+        is_folded: bool = True,
+        inner: int | None = 0,
+        is_complete: bool = False,
+        **which: Any,
+    ) -> RunTable:
+        """The latest outer runs as rows of plain values: running ones first, those from one call site in one row.
+
+        Parameters
+        ----------
+        order_by, reverse : str, optional, and bool
+            An order as in :meth:`runs`. Rows in an order are single runs.
+        limit : int
+            How many rows, without those of runs inside others; with 0 only the total is read.
+        after : str, optional
+            The `next_key` of a table with the same parameters: the rows after its last one, also if runs came since.
+        is_folded : bool
+            Whether runs from one call site are one row.
+        inner : int, optional
+            How many runs inside each run are rows under it; None for all.
+        is_complete : bool
+            Whether preprocessing counts too.
+        **which
+            Which runs, as :meth:`runs` takes it: `project`, `since`, `where`, ...
+
+        Returns
+        -------
+        RunTable
+            `columns`, `rows`, `total` and `next_key`.
+
+        Raises
+        ------
+        QueryError
+            If the store knows no such name, or a condition or a key cannot be understood.
+
+        Examples
+        --------
+        >>> table = history.table(where="val_loss < 0.3", limit=2)
+        >>> [(row.values["name"], row.values["best"]) for row in table.rows], table.total
+        """
+        from histhooks.history._table import run_table
+
+        return run_table(
+            self, which, order_by=order_by, reverse=reverse, limit=limit, after=after, is_folded=is_folded,
+            inner=inner, is_complete=is_complete,
+        )  # fmt: skip
 
     def run(self, selector: str = "last") -> RunRecord:
         """One run.

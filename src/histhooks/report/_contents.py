@@ -215,7 +215,13 @@ def _metrics(run: RunRecord) -> list[Block]:
         mean = mean_of_folds(run, s)
         best = best_of(run, s) if mean is None else None
         at = None if best is None else best.epoch if best.mean_of else run.epoch_at(s["name"], best.step)
-        place = "–" if best is None else f"epoch {facts.epoch(run, at)}" if at is not None else f"step {best.step}"
+        place = (
+            "–"
+            if best is None
+            else f"epoch {facts.epoch(run.framework, at)}"
+            if at is not None
+            else f"step {best.step}"
+        )
         way = {1: "up", -1: "down", 0: "not known"}[s["direction"]]
         cells = [s["split"] or "", f"{s['count']:,}", s["last_special"] or _text.number(s["last"])]
         value = f"{_text.number(mean)} on average" if mean is not None else _best_text(best) if best else "–"

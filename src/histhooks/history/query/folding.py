@@ -55,11 +55,13 @@ class Row:
     members: list[Member] = field(default_factory=list)
 
 
-def fold(history: Reader, query: Query, limit: int) -> list[Row]:
+def fold(history: Reader, query: Query, limit: int, after: tuple[str, str] | None = None) -> list[Row]:
     """The first rows of a list that begins with the newest.
 
     Runs from one call site are one row where they are of one process or one group and at least four, or of at least ten
     programs, each started within a minute after the one before it. Reads no further than it must.
+
+    With `after`, the start and the id of the newest run of a row, the list begins below that row.
     """
     loops: list[list[Row]] = []
     known: dict[tuple[Any, ...], Row] = {}
@@ -78,16 +80,17 @@ def fold(history: Reader, query: Query, limit: int) -> list[Row]:
             if last is not None and last[1] is loops[-1][-1] and _follows(last[0], member):
                 loops[-1].append(row)
             else:
-                if _height(loops, member.started_at) >= limit:
+                is_below = after is None or (member.started_at, member.id) < after
+                if is_below and _height(loops, member.started_at, after) >= limit:
                     del known[member.scope]
-                    counted |= _complete(history, query, known, member)
-                    if _height(loops, member.started_at) >= limit:
+                    counted |= _complete(history, query, known, member, after)
+                    if _height(loops, member.started_at, after) >= limit:
                         beyond = member.started_at
                         break
                     known[member.scope] = row
                 loops.append([row])
         last = (member, row)
-    rows = [row for loop in loops for row in _rows(loop, beyond)]
+    rows = [row for loop in loops for row in _rows(loop, beyond) if _is_below(row, after)]
     return sorted(rows, key=lambda row: (row.members[0].started_at, row.members[0].id), reverse=True)[:limit]
 
 
@@ -98,8 +101,12 @@ def _follows(later: Member, earlier: Member) -> bool:
     return from_iso(later.started_at) - from_iso(earlier.ended_at) < _GAP_US
 
 
-def _height(loops: list[list[Row]], beyond: str) -> int:
-    return sum(len(_rows(loop, beyond)) for loop in loops)
+def _is_below(row: Row, after: tuple[str, str] | None) -> bool:
+    return after is None or (row.members[0].started_at, row.members[0].id) < after
+
+
+def _height(loops: list[list[Row]], beyond: str, after: tuple[str, str] | None) -> int:
+    return sum(_is_below(row, after) for loop in loops for row in _rows(loop, beyond))
 
 
 def _rows(loop: list[Row], beyond: str) -> list[Row]:
@@ -115,11 +122,15 @@ def _rows(loop: list[Row], beyond: str) -> list[Row]:
     return out
 
 
-def _complete(history: Reader, query: Query, known: dict[tuple[Any, ...], Row], beyond: Member) -> set[str]:
+def _complete(
+    history: Reader, query: Query, known: dict[tuple[Any, ...], Row], beyond: Member, after: tuple[str, str] | None
+) -> set[str]:
     """Add older runs to the rows that are shown, so that their counts are whole; give the ids of all they have."""
     seen = {member.id for row in known.values() for member in row.members}
-    sessions = list({row.members[0].session_id for row in known.values()})
-    groups = list({row.members[0].group_name for row in known.values() if row.members[0].group_name})
+    # Rows that lie whole above the first one that is shown need no more of their runs.
+    shown = [row for row in known.values() if _is_below(Row(row.members[-1:]), after)]
+    sessions = list({row.members[0].session_id for row in shown})
+    groups = list({row.members[0].group_name for row in shown if row.members[0].group_name})
     sql = (
         f"SELECT {_COLUMNS} FROM runs AS r{query.condition}{' AND' if query.clauses else ' WHERE'} r.started_at <= ? "
         f"AND (r.session_id IN ({', '.join('?' * len(sessions))}) OR r.group_name IN ({', '.join('?' * len(groups))})) "

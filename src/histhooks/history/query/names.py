@@ -63,6 +63,14 @@ _NAMES = {
     "results": "SELECT DISTINCT key FROM results WHERE key NOT GLOB 'candidates_beyond_*' ORDER BY key",
     "tags": "SELECT DISTINCT key FROM tags ORDER BY key",
 }
+_CHOICES = {
+    "project": "SELECT DISTINCT project AS x FROM runs WHERE project IS NOT NULL",
+    "framework": "SELECT DISTINCT framework AS x FROM runs WHERE framework IS NOT NULL",
+    "group": "SELECT DISTINCT group_name AS x FROM runs WHERE group_name IS NOT NULL",
+    "job": "SELECT DISTINCT job_id AS x FROM sessions WHERE job_id IS NOT NULL",
+    "tag": "SELECT DISTINCT key || '=' || value AS x FROM tags WHERE value IS NOT NULL",
+    "metric": "SELECT DISTINCT name AS x FROM metric_summaries",
+}
 _VALUE = {
     "params": "(SELECT p.value FROM params AS p WHERE p.run_id = r.id AND p.key = ? ORDER BY p.ordinal DESC LIMIT 1)",
     "results": "(SELECT o.value FROM results AS o WHERE o.run_id = r.id AND o.key = ? ORDER BY o.ordinal DESC LIMIT 1)",
@@ -135,6 +143,10 @@ class Names:
     def of(self, table: str) -> list[str]:
         """All of them."""
         return [next(iter(row.values())) for row in self._history.sql(_NAMES[table])]
+
+    def choices(self, what: str, limit: int) -> list[str]:
+        """Some values that a filter finds runs by: `project`, `framework`, `group`, `job`, `tag` or `metric`."""
+        return [row["x"] for row in self._history.sql(f"{_CHOICES[what]} LIMIT ?", limit)]
 
     def resolve(self, prefix: str, name: str, stat: str) -> Field:
         """What a name stands for.

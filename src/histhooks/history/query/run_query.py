@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,21 @@ _AT_ONCE = 500
 _EQUAL = {"project": "r.project", "framework": "r.framework", "kind": "r.kind", "group": "r.group_name"}
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What runs are sorted by; NULL comes last, whichever way."""
+
+    sql: str
+    values: tuple[Any, ...] = ()
+    is_descending: bool = True
+    can_be_null: bool = False
+
+    @property
+    def written(self) -> str:
+        """The key as a term of ORDER BY."""
+        return f"{self.sql}{' DESC' if self.is_descending else ''}{' NULLS LAST' if self.can_be_null else ''}"
+
+
 @dataclass(slots=True)
 class Query:
     """What is asked of a store, as SQL over ``runs AS r``.
@@ -32,15 +47,13 @@ class Query:
     clauses : list of str
     values : list
         For the question marks in them.
-    order : list of str
-        SQL of what to sort by.
-    order_values : list
+    order : list of Key
+        What to sort by; the last one tells all runs apart.
     """
 
     clauses: list[str] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
-    order: list[str] = field(default_factory=lambda: ["r.started_at DESC", "r.id DESC"])
-    order_values: list[Any] = field(default_factory=list)
+    order: list[Key] = field(default_factory=lambda: [Key("r.started_at"), Key("r.id")])
 
     def add(self, sql: str, *values: Any) -> None:
         """Ask one thing more."""
@@ -54,12 +67,37 @@ class Query:
 
     def select(self, columns: str, limit: int | None = None, offset: int = 0) -> tuple[str, list[Any]]:
         """The whole statement, with its values."""
-        sql = f"SELECT {columns} FROM runs AS r{self.condition} ORDER BY {', '.join(self.order)}"
-        values = [*self.values, *self.order_values]
+        sql = f"SELECT {columns} FROM runs AS r{self.condition} ORDER BY {', '.join(key.written for key in self.order)}"
+        values = [*self.values, *(value for key in self.order for value in key.values)]
         if limit is not None or offset:
             sql += " LIMIT ? OFFSET ?"
             values += [-1 if limit is None else limit, offset]
         return sql, values
+
+    def copy(self) -> Query:
+        """The same, to ask more."""
+        return Query([*self.clauses], [*self.values], [*self.order])
+
+    def after(self, place: Sequence[Any]) -> None:
+        """Ask for runs that come after a place in the order only, given by the values of the keys there."""
+        if len(place) != len(self.order):
+            raise QueryError("the key is one of a table in another order; take next_key of the table before")
+        parts, values, equal, equal_values = [], list[Any](), "", list[Any]()
+        for key, value in zip(self.order, place, strict=True):
+            sign = "<" if key.is_descending else ">"
+            beyond = f"({key.sql} {sign} ? OR {key.sql} IS NULL)" if key.can_be_null else f"{key.sql} {sign} ?"
+            if value is not None:  # nothing comes after NULL
+                parts.append(f"({equal}{beyond})")
+                values += [*equal_values, *key.values, value, *(key.values if key.can_be_null else ())]
+            equal += f"{key.sql} IS ? AND "
+            equal_values += [*key.values, value]
+        self.add(f"({' OR '.join(parts)})", *values)
+
+    def place_of(self, history: Reader, run_id: str) -> list[Any]:
+        """Where a run stands in the order: the values of the keys."""
+        values = [value for key in self.order for value in key.values]
+        columns = ", ".join(key.sql for key in self.order)
+        return list(history.cursor(f"SELECT {columns} FROM runs AS r WHERE r.id = ?", *values, run_id).fetchone())
 
 
 def build(
@@ -167,10 +205,9 @@ def _order(query: Query, order_by: str, names: Names, *, reverse: bool) -> None:
     name = order_by.removeprefix("-")
     if name == "started_at":
         if is_turned:
-            query.order = ["r.started_at", "r.id"]
+            query.order = [Key("r.started_at", is_descending=False), Key("r.id", is_descending=False)]
         return
     found = names.resolve(*split(name))
-    way = "" if is_turned else " DESC"
     keys: list[tuple[str, tuple[Any, ...]]] = [(found.sql, found.values)]
     if found.kind in ("json", "tag"):
         number = f"hh_number({found.sql})"
@@ -178,8 +215,7 @@ def _order(query: Query, order_by: str, names: Names, *, reverse: bool) -> None:
     elif found.direction is not None:
         sql, values = found.direction
         keys = [(f"(CASE {sql} WHEN -1 THEN -1 ELSE 1 END * {found.sql})", (*values, *found.values))]
-    query.order = [f"{sql}{way} NULLS LAST" for sql, _ in keys] + ["r.started_at DESC", "r.id DESC"]
-    query.order_values = [value for _, values in keys for value in values]
+    query.order = [Key(sql, values, not is_turned, can_be_null=True) for sql, values in keys] + query.order
 
 
 def _text(found: Field) -> str:

@@ -176,3 +176,25 @@ def _instead(history: Reader, selector: str) -> str:
     if close:
         return f"did you mean {', '.join(close)}?"
     return f"the latest are: {_named(latest[:5]) or 'there are none'}"
+
+
+def names_beginning(history: Reader, start: str) -> list[tuple[str, int]]:
+    """Names of runs that begin so, with how many runs have each, the latest first."""
+    sql = (
+        "SELECT name, count(*) FROM runs WHERE name LIKE ? ESCAPE '\\' GROUP BY name "
+        "ORDER BY max(started_at) DESC LIMIT 50"
+    )
+    return history.cursor(sql, _beginning(start)).fetchall()
+
+
+def ids_beginning(history: Reader, start: str) -> list[tuple[str, str, str]]:
+    """Short ids that begin so, with the name and the status of each run, the latest first."""
+    sql = (
+        "SELECT substr(id, -8), name, status FROM runs WHERE substr(id, -8) LIKE ? ESCAPE '\\' "
+        "ORDER BY started_at DESC LIMIT 20"
+    )
+    return history.cursor(sql, _beginning(start)).fetchall()
+
+
+def _beginning(start: str) -> str:
+    return start.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
