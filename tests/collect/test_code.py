@@ -204,7 +204,7 @@ while True:
         break
     time.sleep(0.05)
 # Whoever forks now does not wait for git either.
-assert engine.writer._gathering.is_alive()
+assert engine.writer._gathering.thread.is_alive()
 assert engine.writer.importing.acquire(timeout=30)
 os.kill(os.getpid(), signal.SIGKILL)
 """

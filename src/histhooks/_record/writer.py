@@ -8,10 +8,10 @@ import sqlite3
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from histhooks._base.clock import iso, now_us
-from histhooks._collect import code, origin, survey
+from histhooks._collect import survey
 from histhooks._collect.machine_use import Sampler
 from histhooks._host.failures import failures
 from histhooks._host.messages import be_still, say, warn_once
@@ -21,6 +21,7 @@ from histhooks._record import children
 from histhooks._record.cells import Cells
 from histhooks._record.destination import PATIENCE_AT_END_S, REFUSALS, Abandoned, Place
 from histhooks._record.device_readings import Waiting
+from histhooks._record.gathering import Gathering
 from histhooks._record.rescue import Rescue
 from histhooks._record.session import Phase
 from histhooks._record.throttle import Brake, Turn
@@ -46,7 +47,6 @@ _SLICE = 2000
 _SOON_S = 0.5
 _REFERRED_TO = {*REFERENCES.values(), "packages", "contents"}  # the latter two by the former
 _PART = 10_000  # entries of a transaction in a spool that takes what is left
-_LOOK_S, _HURRY_S = 2.0, 0.5  # at the end, for what is still being gathered, and for what others answered by then
 _GRACE_S = 0.2  # where a signal ends the process
 _LONG_S = 300.0  # from when on the closing line has the cost as a share too
 _LOG_S = 1e-6  # one log() of four scalars, as `python -m benchmarks log` measures it; timing each would double it
@@ -85,16 +85,12 @@ class Writer(threading.Thread):
         self._held: list[tuple[Any, ...]] = []
         self._in_flight: Batch | None = None
         self._rescue = Rescue(session, self._place, self.done)
-        self._gathering_s = 0.0
+        self._gathering = Gathering(session, self.importing, self._attempt)
         self._beat = 0.0
         self.began = now_us()
         self._clock = time.perf_counter()
         self._tell: Callable[[str], None] = say
         self._n_logs = 0
-        self._look = survey.Look(session.id, code.entry_file(), session.buffer.extend, self.importing)
-        self._gathering = threading.Thread(target=self._gather_soon, name="histhooks-gather", daemon=True)
-        self._may_gather: Literal["yes", "no", "not yet"] = "not yet"
-        self._decided = threading.Event()
         self._cells = Cells()
         self._waiting = Waiting()
         self._sampler = Sampler()
@@ -111,16 +107,11 @@ class Writer(threading.Thread):
             Where no thread can be started.
         """
         try:
-            self._gathering.start()
+            self._gathering.thread.start()
             super().start()
         except RuntimeError:
-            self._let_gather("no")
+            self._gathering.let("no")
             raise
-
-    def _let_gather(self, may: Literal["yes", "no"]) -> None:
-        if self._may_gather == "not yet":
-            self._may_gather = may
-            self._decided.set()
 
     def finish(self, status: str, signal: str | None, exit_code: int | None) -> None:
         """Ask for the end of the session; :attr:`done` is set when it is written."""
@@ -142,7 +133,7 @@ class Writer(threading.Thread):
                 self._attempt(self._look_around)
                 self._attempt(self._look_after_children)
             self._flush()  # before anything that takes time, which a signal does not leave
-            self._end_gathering()
+            self._gathering.end(is_signal=bool(self._final.get("signal")))
             self._flush()
             self._last_readings()
             self._attempt(self._look_around)
@@ -155,7 +146,7 @@ class Writer(threading.Thread):
             self._give_up()
             warn_once("writer", f"the writer stopped: {type(error).__name__}: {error}; run `histhooks doctor`")
         finally:
-            self._let_gather("no")
+            self._gathering.let("no")
             self._cells.close()
             self.done.set()
 
@@ -176,15 +167,14 @@ class Writer(threading.Thread):
             if is_new:
                 keep_out_of_git(self.path)
         self._session.actor = first[4].get("actor")
-        self._look.told(origin.untold(first[4]))
+        self._gathering.told(first)
         self._assembler.heads = self._place.heads(self.lock)
         self._write([first])
         remember(self.path)
         self._flush()
         if self.ident is None:  # the thread that ends the session writes it (`_engine._start`)
-            self._look.inquiry.within(_LOOK_S)
-            self._gather()
-        self._let_gather("yes")
+            self._gathering.gather_here()
+        self._gathering.let("yes")
         self._attempt(self._look_after_others)
         self._flush()
 
@@ -236,55 +226,16 @@ class Writer(threading.Thread):
             return 0.0
         return PATIENCE_AT_END_S if self._stopping.is_set() else _SOON_S if self._session.buffer else 3600.0
 
-    def _gather_soon(self) -> None:
-        self._decided.wait()
-        if self._may_gather == "yes":
-            self._gather()
-
-    def _gather(self) -> None:
-        """Gather what the session runs on.
-
-        In a thread of its own: beside a busy program each file that is read costs a turn of the interpreter's lock,
-        5 ms, which adds up to seconds, and what was logged meanwhile must not wait for it.
-        """
-        begin = time.thread_time()
-        for gather, names in self._look.parts:
-            try:
-                with self.importing:
-                    gather()
-            except Exception as error:
-                self._session.failed("gather", error)
-                self._look.failed(names, error)
-            self._gathering_s = time.thread_time() - begin
-
-    def _end_gathering(self) -> None:
-        """Give what is still being gathered a short time; the process waits for it."""
-        is_signal = bool(self._final.get("signal"))
-        if self._gathering.is_alive():
-            self._gathering.join(_GRACE_S / 2 if is_signal else _LOOK_S)
-        if self._gathering.is_alive():
-            self._look.inquiry.hurry()  # what others have answered by now is known
-            self._gathering.join(_GRACE_S / 2 if is_signal else _HURRY_S)
-        elif not is_signal:
-            self._attempt(self._late_sources)
-        self._session.buffer.extend(self._look.close())
-
-    def _late_sources(self) -> None:
-        """What the program imported, or ran, after the look around."""
-        with self.importing:
-            entries = self._look.late()
-        self._session.buffer.extend(entries)
-
     def _end(self) -> None:
         session = self._session
-        cost_s = failures.overhead_s + self._n_logs * _LOG_S + self._gathering_s + time.thread_time()
+        cost_s = failures.overhead_s + self._n_logs * _LOG_S + self._gathering.cost_s + time.thread_time()
         self._write([self._last_state(cost_s)])
         session.advance("written")
         unfinished = ", ".join(f"{count} {status}" for status, count in sorted(session.n_unfinished.items()))
         runs = f"{session.n_runs} run{'' if session.n_runs == 1 else 's'}" + (f" ({unfinished})" if unfinished else "")
         took_s = time.perf_counter() - self._clock  # a share says something only beside the fixed price of the start
         cost = f"{cost_s:.2f} s" + (f" ({cost_s / took_s * 100:.1f} %)" if took_s >= _LONG_S else "")
-        missing = f" · not captured: {', '.join(names)}" if (names := self._look.not_captured()) else ""
+        missing = f" · not captured: {', '.join(names)}" if (names := self._gathering.not_captured()) else ""
         if (store := self._place.store) is not None:
             where, head = self._place.shown(), self._assembler.head()
             self._tell(f"{runs} → {where} · cost {cost}{missing} · head {head} · histhooks show last")
@@ -399,20 +350,14 @@ class Writer(threading.Thread):
         """Cells that ran and use of the machine; written from here, so that no run can be forgotten in between."""
         if not self.importing.acquire(blocking=False):
             return
-        has_more = self._look.has_more and not self._gathering.is_alive() and not self._stopping.is_set()
+        has_more = self._gathering.has_more and not self._stopping.is_set()
         try:
             entries = self._cells.entries(self._session.id)
             sample = self._sampler.sample()
         finally:
             self.importing.release()
         if has_more:
-            late = partial(self._attempt, self._late_sources)
-            gathering = threading.Thread(target=late, name="histhooks-gather", daemon=True)
-            try:
-                gathering.start()
-                self._gathering = gathering
-            except RuntimeError:  # on the way out, where `_end_gathering` looks once more
-                pass
+            self._gathering.more()
         if sample:
             now = time.time_ns()
             entries += [

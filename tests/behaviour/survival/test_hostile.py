@@ -308,12 +308,12 @@ def late(self):
 survey.Look._code = late
 run = histhooks.start_run("open")
 histhooks.flush()
-engine.writer._decided.wait(30)  # the writer stops once the session has begun whole, and looks around
+engine.writer._gathering.decided.wait(30)  # the writer stops once the session has begun whole, and looks around
 for framework in ("one", "two"):
     run.log_architecture(framework, "Net", [], 1, 1)
     run.log({{"loss": 0.0}})
     engine.writer.done.wait(30)
-engine.writer._gathering.join(30)  # what it found is kept too, if it comes before the end
+engine.writer._gathering.thread.join(30)  # what it found is kept too, if it comes before the end
 run.end()
 with histhooks.start_run("after"): pass
 """
