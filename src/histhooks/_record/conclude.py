@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._base.clock import ended, iso, now_us
 from histhooks._base.secrets import mask_text
+from histhooks._base.vocabulary import UNDECIDED, UNFINISHED, ending
 from histhooks._host.process import judge
 from histhooks._store.assembler import Assembler
 from histhooks._store.entries import event_entry, state_entry
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 VARIABLE = "HISTHOOKS_RUN"
 _ENDED = "ended-"  # what a process leaves there that saw another one end: `_children`
 _BEGUN = "begun-"  # what the bootstrap leaves in that folder, with what came of it: `_bootstrap/sitecustomize.py`
-_UNDECIDED = ("running", "ended", "lost")
-_UNFINISHED = ("failed", "interrupted", "killed", "lost", "ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,33 +151,31 @@ def entries(
         return []  # it ended before its first commit
     (row,) = rows
     seen = exit_code is not None or signal_number is not None
-    if not seen and row["status"] == "running" and judge(row, now_us()) == "running":
-        return []
     status = row["status"]
+    is_alive = not seen and status == "running" and judge(row, now_us()) == "running"
+    if is_alive:
+        return []
     is_gone = seen and status == "killed" and row["signal"] is None  # is all that another session saw meanwhile
     facts: dict[str, Any] = {}
     if seen:
         facts = {"exit_code": exit_code}
         if signal_number is not None:
             facts["signal"] = row["signal"] or _name_of(signal_number)
-        if status in _UNDECIDED or is_gone:
-            facts["status"] = "killed" if signal_number is not None else "failed" if exit_code else "finished"
-        facts = {name: value for name, value in facts.items() if value != row[name]}
-    elif status == "running":
-        facts = {"status": "killed"}
+    facts["status"] = ending(status, exit_code=exit_code, signal=signal_number, is_alive=is_alive, is_guess=is_gone)
+    facts = {name: value for name, value in facts.items() if value != row[name]}
     if status == "running":
         facts["ended_at"] = iso(now_us())
     found: list[tuple[Any, ...]] = []
     for run in _rows(store, "SELECT id, status, parent_id, started_at FROM runs WHERE session_id = ?", session_id):
         became = run["status"]
         is_open = became == "running" or (is_gone and became == "killed")
-        if (is_open or became in _UNDECIDED) and "status" in facts:
+        if (is_open or became in UNDECIDED) and "status" in facts:
             # What was open when the process left without a word did not finish, whatever the exit code says.
             is_cut = is_open and facts["status"] == "finished"
             became = "interrupted" if is_cut else facts["status"]
             change = {"status": became} | (ended(run["started_at"], now_us()) if run["status"] == "running" else {})
             found.append(state_entry("run", run["id"], change))
-        if became in _UNFINISHED and run["parent_id"] is None and stderr.strip():
+        if became in UNFINISHED and run["parent_id"] is None and stderr.strip():
             title = "the last lines of stderr"
             found.append(event_entry(session_id, run["id"], "stderr", title, mask_text(stderr)))
     if facts:

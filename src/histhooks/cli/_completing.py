@@ -106,7 +106,8 @@ class _Value(_FromStore):
             params = [written("params", name) for name in names.of("params")]
             return _items([sign + name for name in (*names.of("metrics"), *params, *COLUMNS)], incomplete)
         if self._name in ("status", "kind"):
-            from histhooks.history.query.where import KINDS, STATUSES
+            from histhooks._base.vocabulary import STATUSES
+            from histhooks.history.query.where import KINDS
 
             return _items(STATUSES if self._name == "status" else KINDS, incomplete)
         from histhooks.history.query.names import Names

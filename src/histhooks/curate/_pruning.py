@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from histhooks._base.clock import iso, now_us
+from histhooks._base.vocabulary import ENDS
 from histhooks.curate._deleting import Deletion, checked_reason, delete_rows
 from histhooks.curate._session import CommandSession
 from histhooks.errors import QueryError
 
 _UNITS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
-_STATUSES = ("finished", "failed", "interrupted", "killed", "lost", "ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ def prune(
     """
     if older_than is None and status is None and kind is None and keep_last is None:
         raise QueryError("prune needs a rule: --older-than 90d, --status failed, --kind preprocess or --keep-last 50")
-    if status is not None and status not in _STATUSES:
-        raise QueryError(f"no run ends as {status!r}; choose one of {', '.join(_STATUSES)}")
+    if status is not None and status not in ENDS:
+        raise QueryError(f"no run ends as {status!r}; choose one of {', '.join(ENDS)}")
     clauses = ["parent_id IS NULL"]
     values: list[str | int] = []
     for column, value in (("status", status), ("kind", kind), ("project", project)):

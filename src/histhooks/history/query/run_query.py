@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base.values import loads
+from histhooks._base.vocabulary import STATUSES
 from histhooks.errors import QueryError
 from histhooks.history.query.names import STATUS, Field, Names, framework_of, split
 from histhooks.history.query.times import EXAMPLES, moment
-from histhooks.history.query.where import KINDS, STATUSES, compile_where, unknown_choice
+from histhooks.history.query.where import KINDS, compile_where, unknown_choice
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader

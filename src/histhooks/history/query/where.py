@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from histhooks._base.vocabulary import STATUSES
 from histhooks.errors import QueryError
 from histhooks.history.query.names import Field, Names, framework_of, has_prefix, prefix_of, split, written
 from histhooks.history.query.times import EXAMPLES, moment, span_s
@@ -19,7 +20,6 @@ from histhooks.history.query.tokens import Word, fail, words_of
 _DEEPEST = 40
 _SHORT_HASH = re.compile(r"[0-9a-fA-F]{4,39}")
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
-STATUSES = ("running", "finished", "failed", "interrupted", "killed", "lost", "ended")
 KINDS = ("fit", "search", "candidate", "validate", "evaluate", "preprocess", "loop", "block")
 
 SQL = tuple[str, tuple[Any, ...]]
