@@ -11,25 +11,30 @@ import histhooks
 from histhooks import integrations
 from histhooks.testing import query, run_program
 
+ANOTHER = """
+__version__ = "1.2.0rc1"
+
+def train(fails=False):
+    if fails:
+        raise ValueError("diverged")
+    return 42
+"""
 OUTSIDE = """
 import another_framework
-from histhooks import recorder
-from histhooks._hooks.patching import Patches
-from histhooks.integrations import Integration
+from histhooks.integrations import kit
 
-patches = Patches()
+patches = kit.Patches()
 
 def around(original, args, kwargs):
-    run = recorder.open_run(kind="fit", framework="another_framework", model_class="Net")
-    with recorder.scope(run):
-        result = original(*args, **kwargs)
-    run.end()
-    return result
+    run = kit.open_run(kind="fit", framework="another_framework", model_class="Net")
+    with kit.recorded_as(run):
+        return original(*args, **kwargs)
 
 def install():
+    kit.require("Another", another_framework.__version__, (1, 2))
     patches.wrap(another_framework, "train", around)
 
-integration = Integration("another_framework", install, patches.undo)
+integration = kit.Integration("another_framework", install, patches.undo)
 """
 
 # Each imports what is ours before its framework, which so comes in by way of a module of ours that is half loaded.
@@ -159,7 +164,7 @@ def test_an_outside_package_joins_through_its_entry_point(tmp_path: Path, monkey
     site = tmp_path / "site"
     info = site / "another_histhooks-1.0.dist-info"
     info.mkdir(parents=True)
-    (site / "another_framework.py").write_text("def train():\n    return 42\n")
+    (site / "another_framework.py").write_text(ANOTHER)
     (site / "another_histhooks.py").write_text(OUTSIDE)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: another-histhooks\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
@@ -175,10 +180,14 @@ def test_an_outside_package_joins_through_its_entry_point(tmp_path: Path, monkey
         histhooks.disable()
         assert another_framework.train is original
         histhooks.autolog("another_framework")
-        another_framework.train()
+        try:
+            another_framework.train(fails=True)
+        except ValueError as error:
+            assert str(error) == "diverged"
     """
     store = tmp_path / "histhooks.db"
     code, _, err = run_program(program, store, PYTHONPATH=str(site))
     assert code == 0, err
-    sql = "SELECT framework, kind, status, model_class FROM runs"
-    assert query(store, sql) == [("another_framework", "fit", "finished", "Net")] * 2
+    sql = "SELECT framework, kind, status, model_class FROM runs ORDER BY id"
+    assert query(store, sql) == [("another_framework", "fit", status, "Net") for status in ("finished", "failed")]
+    assert query(store, "SELECT hook_errors FROM sessions") == [(0,)]

@@ -31,11 +31,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from histhooks import recorder
 from histhooks._collect.same_data import Print, is_same
 from histhooks._host.guard import guarded
 from histhooks._record.run import Run
 from histhooks._record.run_facts import known_data
+from histhooks.integrations.kit import outer_run
 
 
 @dataclass(slots=True)
@@ -78,8 +78,8 @@ def trained_by(run: Run, estimator: Any, *, is_own: bool) -> None:
 @guarded
 def part_trained(estimator: Any) -> None:
     """Keep in mind that an estimator was fitted inside the run that goes on: a step, a member, the best candidate."""
-    run = recorder.current_run()
-    if run is None or not run.is_implicit or run.kind == "loop":
+    run = outer_run()
+    if run is None:
         return
     known = find(estimator)
     if known is None or known.run is not run:  # else a `partial_fit` that calls `fit`, of the run's own estimator

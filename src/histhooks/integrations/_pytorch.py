@@ -8,6 +8,8 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from histhooks.integrations.kit import class_name
+
 if TYPE_CHECKING:
     from histhooks._record.run import Run
 
@@ -116,11 +118,6 @@ def loaded_size(dataset: Any) -> Any:
     with contextlib.suppress(TypeError):  # of a class with slots
         facts["stands_for"] = weakref.ref(dataset)
     return type(type(dataset).__name__, (), {"is_stand_in": True, **facts})()
-
-
-def class_name(module: Any) -> str:
-    """The full name of a module's class; what multiprocessing calls `__mp_main__` is the program, too."""
-    return f"{type(module).__module__.replace('__mp_main__', '__main__')}.{type(module).__qualname__}"
 
 
 def log_architecture(run: Run, framework: str, modules: Iterable[Any]) -> None:

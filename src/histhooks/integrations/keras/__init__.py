@@ -85,8 +85,7 @@ from histhooks import recorder
 from histhooks._hooks.patching import Patches
 from histhooks._host.guard import gathered, guarded
 from histhooks._record.run import Run
-from histhooks.errors import NotApplicable
-from histhooks.integrations import Integration
+from histhooks.integrations import Integration, kit
 from histhooks.integrations._estimators import find, trained_by
 from histhooks.integrations.keras import _lists
 from histhooks.integrations.keras._batches import Loops, around_flattening
@@ -137,8 +136,8 @@ def _is_part() -> bool:
 
     What a callback, a layer or a generator of the program fits inside a fit of Keras is a training of its own.
     """
-    run = recorder.current_run()
-    return run is not None and run.is_implicit and run.kind != "loop" and run.framework != "keras"
+    run = kit.outer_run()
+    return run is not None and run.framework != "keras"
 
 
 def _given(callbacks: Any) -> list[Any]:
@@ -367,9 +366,7 @@ def _arm() -> None:
 def install() -> None:
     """Record every training from here on."""
     global _is_automatic
-    version = tuple(int(part) for part in keras.__version__.split(".")[:2])
-    if version < _MINIMUM:
-        raise NotApplicable(f"Keras {keras.__version__} is too old; 3.6 or newer is needed")
+    kit.require("Keras", keras.__version__, _MINIMUM)
     _arm()
     _is_automatic = True
 

@@ -79,8 +79,7 @@ from histhooks._hooks.imports import no_longer, when_imported
 from histhooks._hooks.patching import Patches
 from histhooks._host.guard import guarded
 from histhooks._record import signals as _signals
-from histhooks.errors import NotApplicable
-from histhooks.integrations import Integration
+from histhooks.integrations import Integration, kit
 from histhooks.integrations._estimators import adding_to, find
 from histhooks.integrations.lightning import _fabric
 from histhooks.integrations.lightning._callback import HistoryCallback, __version__
@@ -190,9 +189,7 @@ def arm() -> None:
 
 def install() -> None:
     """Record every training from here on."""
-    version = tuple(int(part) for part in __version__.split(".")[:2])
-    if version < _MINIMUM:
-        raise NotApplicable(f"Lightning {__version__} is too old; 2.4 or newer is needed")
+    kit.require("Lightning", __version__, _MINIMUM)
     arm()
     asked.is_automatic = True
 

@@ -77,7 +77,7 @@ from histhooks._hooks.fronts import Unfit
 from histhooks._hooks.imports import no_longer, when_imported
 from histhooks._hooks.patching import Patches, Watch
 from histhooks.errors import NotApplicable
-from histhooks.integrations import CHOICES, Integration
+from histhooks.integrations import CHOICES, Integration, kit
 from histhooks.integrations.sklearn import _tasks, _unseen
 from histhooks.integrations.sklearn._fits import METHODS, watch_method
 from histhooks.integrations.sklearn._recorded import recorded
@@ -190,9 +190,7 @@ _MODULE = "sklearn.model_selection._validation"
 
 def install() -> None:
     """Wrap every estimator there is and will be, and the functions of cross-validation."""
-    version = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
-    if version < _MINIMUM:
-        raise NotApplicable(f"scikit-learn {sklearn.__version__} is too old; 1.6 or newer is needed")
+    kit.require("scikit-learn", sklearn.__version__, _MINIMUM)
     _install_subclass_hook()
     _wrap_all(BaseEstimator)
     when_imported(_MODULE, _wrap_validations)  # which the program may import later, or never

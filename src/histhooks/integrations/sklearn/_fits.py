@@ -20,7 +20,7 @@ from histhooks._collect.data_values import at_hand
 from histhooks._hooks.signatures import bind
 from histhooks._host.guard import gathered, guarded
 from histhooks._record.run import Run
-from histhooks.integrations import installed
+from histhooks.integrations import installed, kit
 from histhooks.integrations._estimators import find, forget, part_trained, saw, trained_by
 from histhooks.integrations.sklearn._params import log_estimator_params
 from histhooks.integrations.sklearn._search import log_failed_search, log_search, small, watch_fits_of
@@ -42,8 +42,7 @@ _OWN = ("sklearn", "joblib", "threading", "concurrent", "contextlib", "functools
 
 def is_nested() -> bool:
     """Whether a host's call goes on, of which this one is a part."""
-    run = recorder.current_run()
-    return recorder.is_task() or (run is not None and run.is_implicit and run.kind != "loop")
+    return kit.is_task() or kit.outer_run() is not None
 
 
 def package_of(estimator: Any) -> str:

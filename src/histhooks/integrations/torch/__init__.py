@@ -81,8 +81,7 @@ from histhooks._hooks.patching import Patches
 from histhooks._host.guard import guarded
 from histhooks._record import device_readings
 from histhooks._record.run import Run, is_paused
-from histhooks.errors import NotApplicable
-from histhooks.integrations import Integration
+from histhooks.integrations import Integration, kit
 from histhooks.integrations.torch import _backward, _ends, _models
 from histhooks.integrations.torch._gradients import WALKS, Witness
 from histhooks.integrations.torch._hooks import PARAMETERS, before_backward, on_step, step_begins
@@ -323,9 +322,7 @@ def _kinds(kind: type) -> list[type]:
 
 def install() -> None:
     """Record every loop from here on."""
-    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
-    if version < _MINIMUM:
-        raise NotApplicable(f"PyTorch {torch.__version__} is too old; 2.4 or newer is needed")
+    kit.require("PyTorch", torch.__version__, _MINIMUM)
     if any(getattr(vars(kind).get("step"), "hooked", False) for kind in _kinds(Optimizer)):
         # PyTorch marks the ``step`` of each class of which an optimizer was made (``_patch_step_function``).
         unseen.append(True)

@@ -12,11 +12,11 @@ from histhooks._host.guard import guarded
 from histhooks._record.run import Run
 from histhooks._store.entries import Line
 from histhooks.integrations._pytorch import (
-    class_name,
     defaults_of,
     group_settings,
     log_architecture,
 )
+from histhooks.integrations.kit import class_name
 from histhooks.integrations.torch import _ends, _models
 from histhooks.integrations.torch._gradients import Loss
 from histhooks.integrations.torch._optimizers import MOST_GROUPS, Group, Tracked, chosen_rate, schedule_of

@@ -10,7 +10,8 @@ from histhooks import recorder
 from histhooks._host.guard import guarded
 from histhooks._host.ipython import shell
 from histhooks._record.run import Run, current, is_paused
-from histhooks.integrations._pytorch import class_name, group_settings
+from histhooks.integrations._pytorch import group_settings
+from histhooks.integrations.kit import class_name
 from histhooks.integrations.torch import _backward, _models
 from histhooks.integrations.torch._loops import Led, Loop
 from histhooks.integrations.torch._optimizers import Tracked

@@ -66,8 +66,7 @@ from histhooks._base.exceptions import answer
 from histhooks._hooks.patching import Patches
 from histhooks._host.guard import guarded
 from histhooks._record.run import Run
-from histhooks.errors import NotApplicable
-from histhooks.integrations import Integration
+from histhooks.integrations import Integration, kit
 from histhooks.integrations.xgboost._facts import (
     bind,
     log_call,
@@ -130,8 +129,8 @@ class HistoryCallback(TrainingCallback):
 
 def _outer() -> Run | None:
     """The run of another hook's fit that this is a part of."""
-    run = recorder.current_run()
-    return run if run is not None and run.is_implicit and run.is_recorded and run.kind != "loop" else None
+    run = kit.outer_run()
+    return run if run is not None and run.is_recorded else None
 
 
 def _may_record(callbacks: Any) -> bool:
@@ -322,9 +321,7 @@ def _arm() -> None:
 def install() -> None:
     """Record every training from here on."""
     global _is_automatic
-    version = tuple(int(part) for part in xgboost.__version__.split(".")[:2])
-    if version < _MINIMUM:
-        raise NotApplicable(f"XGBoost {xgboost.__version__} is too old; 2.1 or newer is needed")
+    kit.require("XGBoost", xgboost.__version__, _MINIMUM)
     _arm()
     _is_automatic = True
 
