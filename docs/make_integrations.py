@@ -9,16 +9,11 @@ import ast
 import re
 from pathlib import Path
 
+from histhooks._base.frameworks import FRAMEWORKS
+
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ROOT / "src" / "histhooks" / "integrations"
 PAGES = ROOT / "docs" / "integrations"
-TITLES = {
-    "sklearn": "scikit-learn",
-    "xgboost": "XGBoost",
-    "keras": "Keras",
-    "lightning": "Lightning",
-    "torch": "PyTorch",
-}
 
 
 def docstring(name: str) -> str:
@@ -44,7 +39,7 @@ def page(name: str) -> str:
         Markdown.
     """
     lines = docstring(name).splitlines()
-    parts = [f"# {TITLES[name]}", ""]
+    parts = [f"# {FRAMEWORKS[name].title}", ""]
     place = 0
     while place < len(lines):
         line = lines[place]
@@ -88,7 +83,7 @@ def _table(lines: list[str]) -> list[str]:
 def main() -> None:
     """Write every page."""
     PAGES.mkdir(exist_ok=True)
-    for name in TITLES:
+    for name in FRAMEWORKS:
         (PAGES / f"{name}.md").write_text(page(name), encoding="utf-8")
 
 

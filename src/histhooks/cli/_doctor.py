@@ -10,15 +10,10 @@ from typing import Any
 
 import click
 
+from histhooks._base.frameworks import FRAMEWORKS
 from histhooks.cli import _common as common
 
-_FRAMEWORKS = {
-    "sklearn": "scikit-learn",
-    "xgboost": "xgboost",
-    "keras": "keras",
-    "lightning": "lightning",
-    "torch": "torch",
-}
+_FRAMEWORKS = FRAMEWORKS
 
 
 @click.command(epilog="Example: histhooks doctor --json")
@@ -53,7 +48,7 @@ def _hooked(name: str) -> str:
 
     if name not in integrations.available():
         return "not recorded yet"
-    tested = f"(tested with {integrations.TESTED[name]})"
+    tested = f"(tested with {FRAMEWORKS[name].tested})"
     told = _try(name)
     if told and name == "keras" and not os.environ.get("KERAS_BACKEND"):
         # The backend that it falls to need not be one that is installed.
@@ -96,9 +91,9 @@ def _examine(store: str | None) -> dict[str, Any]:
     path = store_path(store)
     problems: list[str] = []
     frameworks = {}
-    for name, distribution in _FRAMEWORKS.items():
+    for name, framework in _FRAMEWORKS.items():
         try:
-            version = metadata.version(distribution)
+            version = metadata.version(framework.distribution)
             frameworks[name] = f"{version}, {_hooked(name)}"
         except metadata.PackageNotFoundError:
             frameworks[name] = "not installed"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks import recorder
 from histhooks._base.exceptions import in_words
+from histhooks._base.frameworks import FRAMEWORKS, NAMES
 from histhooks._collect import packages
 from histhooks._hooks import mlflow
 from histhooks._hooks.imports import no_longer, when_imported
@@ -30,12 +31,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "histhooks.integrations"
-CHOICES = ("sklearn", "xgboost", "keras", "lightning", "torch")
-# The newest version that the tests of each passed with.
-TESTED = {"sklearn": "1.9.1", "xgboost": "3.2.0", "keras": "3.15.1", "lightning": "2.6.6", "torch": "2.13.0"}
-ALIASES = {"scikit-learn": "sklearn", "pytorch_lightning": "lightning", "pytorch": "torch"}
-# Import names to wait for, where they differ from the choice.
-_IMPORT_NAMES = {"lightning": ("lightning", "pytorch_lightning")}
+CHOICES = tuple(FRAMEWORKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ def installed() -> tuple[str, ...]:
 
 def enable(*names: str) -> None:
     """Begin to record frameworks; see :func:`histhooks.autolog`."""
-    asked = [ALIASES.get(name, name) for name in names]
+    asked = [NAMES.get(name, name) for name in names]
     entries = _entry_points()
     choices = [*CHOICES, *(name for name in entries if name not in CHOICES)]
     for name, given in zip(asked, names, strict=True):
@@ -88,7 +84,7 @@ def enable(*names: str) -> None:
     for name in asked or [*available(), *entries]:
         _wanted.add(name)
         install = _installer(name, entries.get(name), is_asked=bool(asked))
-        for import_name in _IMPORT_NAMES.get(name, (name,)):
+        for import_name in _import_names(name):
             when_imported(import_name, install)
         if name not in entries and name not in _installed:
             # Asked for now, since an import that has begun can be waited for no more.
@@ -98,7 +94,7 @@ def enable(*names: str) -> None:
 def disable_all() -> None:
     """Take all hooks out and wait for no framework any more."""
     for name in list(_wanted):
-        for import_name in _IMPORT_NAMES.get(name, (name,)):
+        for import_name in _import_names(name):
             no_longer(import_name)
         no_longer(_module_name(name))
     _wanted.clear()
@@ -114,8 +110,12 @@ def _require(name: str, entries: dict[str, EntryPoint]) -> None:
         raise NotApplicable(
             f"this version of histhooks does not record {name} yet; it records {', '.join(available())}"
         )
-    if not any(_is_importable(import_name) for import_name in _IMPORT_NAMES.get(name, (name,))):
+    if not any(_is_importable(import_name) for import_name in _import_names(name)):
         raise NotApplicable(f"{name} is not installed here; install it, or leave it out of autolog()")
+
+
+def _import_names(name: str) -> tuple[str, ...]:
+    return FRAMEWORKS[name].import_names if name in FRAMEWORKS else (name,)
 
 
 def _is_importable(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from histhooks._base.frameworks import NAMES
 from histhooks.errors import QueryError
 
 if TYPE_CHECKING:
@@ -45,10 +46,6 @@ STATS = {
 }
 _PREFIXES = {"metrics": "metrics", "metric": "metrics", "params": "params", "param": "params", "results": "results",
              "result": "results", "tags": "tags", "tag": "tags", "runs": "runs", "run": "runs"}  # fmt: skip
-_FRAMEWORKS = {
-    "scikit-learn": "sklearn", "scikit_learn": "sklearn", "pytorch": "torch", "pytorch-lightning": "lightning",
-    "pytorch_lightning": "lightning",
-}  # fmt: skip
 _KNOWN = {
     "metrics": "SELECT 1 FROM metric_summaries WHERE name = ? LIMIT 1",
     "params": "SELECT 1 FROM params WHERE key = ? LIMIT 1",
@@ -228,7 +225,7 @@ class Names:
 
 def framework_of(word: str) -> str:
     """A framework under the name that is recorded: that of its import."""
-    return _FRAMEWORKS.get(word.lower(), word)
+    return NAMES.get(word.lower(), word)
 
 
 def written(prefix: str, name: str) -> str:

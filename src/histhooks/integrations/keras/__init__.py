@@ -82,6 +82,7 @@ import keras
 from keras.callbacks import Callback, CallbackList
 
 from histhooks import recorder
+from histhooks._base.frameworks import FRAMEWORKS
 from histhooks._hooks.patching import Patches
 from histhooks._host.guard import gathered, guarded
 from histhooks._record.run import Run
@@ -95,7 +96,7 @@ from histhooks.integrations.keras._fit import Fit, fit_of, fitting
 from histhooks.integrations.keras._layers import log_architecture
 from histhooks.integrations.keras._scores import Evaluation, recorded
 
-_MINIMUM = (3, 6)
+_FRAMEWORK = FRAMEWORKS["keras"]
 _OWN = ("keras", "torch", "jax", "tensorflow", "threading", "concurrent", "functools")
 
 _patches = Patches()
@@ -366,7 +367,7 @@ def _arm() -> None:
 def install() -> None:
     """Record every training from here on."""
     global _is_automatic
-    kit.require("Keras", keras.__version__, _MINIMUM)
+    kit.require(_FRAMEWORK.title, keras.__version__, _FRAMEWORK.minimum)
     _arm()
     _is_automatic = True
 

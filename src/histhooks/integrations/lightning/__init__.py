@@ -75,6 +75,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+from histhooks._base.frameworks import FRAMEWORKS
 from histhooks._hooks.imports import no_longer, when_imported
 from histhooks._hooks.patching import Patches
 from histhooks._host.guard import guarded
@@ -92,7 +93,7 @@ from histhooks.integrations.lightning._watched import asked, is_asked, watch
 
 __all__ = ["HistoryCallback", "integration"]
 
-_MINIMUM = (2, 4)
+_FRAMEWORK = FRAMEWORKS["lightning"]
 _ROOTS = ("lightning.pytorch", "pytorch_lightning")
 
 _patches = Patches()
@@ -189,7 +190,7 @@ def arm() -> None:
 
 def install() -> None:
     """Record every training from here on."""
-    kit.require("Lightning", __version__, _MINIMUM)
+    kit.require(_FRAMEWORK.title, __version__, _FRAMEWORK.minimum)
     arm()
     asked.is_automatic = True
 

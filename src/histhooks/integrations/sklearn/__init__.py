@@ -73,6 +73,7 @@ from typing import Any
 import sklearn
 from sklearn.base import BaseEstimator
 
+from histhooks._base.frameworks import FRAMEWORKS
 from histhooks._hooks.fronts import Unfit
 from histhooks._hooks.imports import no_longer, when_imported
 from histhooks._hooks.patching import Patches, Watch
@@ -87,7 +88,8 @@ from histhooks.integrations.sklearn._validation import watch_validation
 
 __all__ = ["integration", "recorded"]
 
-_MINIMUM = (1, 6)
+_FRAMEWORK = FRAMEWORKS["sklearn"]
+
 # What is inherited from these is recorded by them, or is no fit of an estimator.
 _HOSTS = (*CHOICES, "pytorch_lightning", "builtins")
 _VALIDATIONS = (
@@ -190,7 +192,7 @@ _MODULE = "sklearn.model_selection._validation"
 
 def install() -> None:
     """Wrap every estimator there is and will be, and the functions of cross-validation."""
-    kit.require("scikit-learn", sklearn.__version__, _MINIMUM)
+    kit.require(_FRAMEWORK.title, sklearn.__version__, _FRAMEWORK.minimum)
     _install_subclass_hook()
     _wrap_all(BaseEstimator)
     when_imported(_MODULE, _wrap_validations)  # which the program may import later, or never

@@ -76,6 +76,7 @@ from torch.optim import lr_scheduler
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.data import dataloader
 
+from histhooks._base.frameworks import FRAMEWORKS
 from histhooks._hooks.imports import no_longer, when_imported
 from histhooks._hooks.patching import Patches
 from histhooks._host.guard import guarded
@@ -90,7 +91,7 @@ from histhooks.integrations.torch._steps import forget_cells, open_explicit
 
 __all__ = ["install", "integration", "record", "uninstall"]
 
-_MINIMUM = (2, 4)
+_FRAMEWORK = FRAMEWORKS["torch"]
 _SCHEDULERS = ("LRScheduler", "ReduceLROnPlateau", "SequentialLR", "ChainedScheduler")
 _COMPILER = "torch._dynamo.eval_frame"
 
@@ -322,7 +323,7 @@ def _kinds(kind: type) -> list[type]:
 
 def install() -> None:
     """Record every loop from here on."""
-    kit.require("PyTorch", torch.__version__, _MINIMUM)
+    kit.require(_FRAMEWORK.title, torch.__version__, _FRAMEWORK.minimum)
     if any(getattr(vars(kind).get("step"), "hooked", False) for kind in _kinds(Optimizer)):
         # PyTorch marks the ``step`` of each class of which an optimizer was made (``_patch_step_function``).
         unseen.append(True)

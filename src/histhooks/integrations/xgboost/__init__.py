@@ -63,6 +63,7 @@ from xgboost.callback import TrainingCallback
 
 from histhooks import recorder
 from histhooks._base.exceptions import answer
+from histhooks._base.frameworks import FRAMEWORKS
 from histhooks._hooks.patching import Patches
 from histhooks._host.guard import guarded
 from histhooks._record.run import Run
@@ -79,7 +80,7 @@ from histhooks.integrations.xgboost._facts import (
 from histhooks.integrations.xgboost._models import fitted, loaded, run_of
 from histhooks.integrations.xgboost._training import Training, current_training, saved, with_curve
 
-_MINIMUM = (2, 1)
+_FRAMEWORK = FRAMEWORKS["xgboost"]
 _OWN = ("xgboost", "sklearn", "joblib", "threading", "concurrent", "functools")
 
 _patches = Patches()
@@ -321,7 +322,7 @@ def _arm() -> None:
 def install() -> None:
     """Record every training from here on."""
     global _is_automatic
-    kit.require("XGBoost", xgboost.__version__, _MINIMUM)
+    kit.require(_FRAMEWORK.title, xgboost.__version__, _FRAMEWORK.minimum)
     _arm()
     _is_automatic = True
 
