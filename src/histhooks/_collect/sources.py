@@ -341,7 +341,7 @@ def _homes() -> tuple[str, ...]:
     import sysconfig
 
     paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    paths.append(os.path.dirname(os.path.abspath(__file__)))
+    paths.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     found = {os.path.join(each, "") for path in paths if path for each in (path, os.path.realpath(path))}
     return tuple(sorted(found))
 

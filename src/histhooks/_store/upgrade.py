@@ -80,7 +80,7 @@ def loosen_split(connection: sqlite3.Connection) -> None:
     step = "0003_split_may_be_unknown"
     try:
         if has_strict_split(connection):  # else another process was first
-            run_script(connection, Path(__file__).parent / "migrations" / f"{step}.sql")
+            run_script(connection, Path(__file__).parents[1] / "migrations" / f"{step}.sql")
             connection.execute(
                 "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES "
                 "('histhooks', ?, strftime('%Y-%m-%d %H:%M:%f+00:00', 'now'))",
