@@ -29,6 +29,7 @@ from histhooks._base.ids import new_id
 from histhooks._hooks.imports import no_longer, when_imported
 from histhooks._hooks.patching import Patches
 from histhooks._host import inherited_files
+from histhooks._host.guard import guarded
 from histhooks._host.process import identity
 from histhooks._record import conclude
 
@@ -87,6 +88,8 @@ def watch(store_of: Callable[[], Path | None], *, stays: bool = False) -> None:
     if not _is_registered:
         _is_registered = True
         atexit.register(_at_exit)
+    if not hasattr(os, "WIFEXITED"):
+        return  # Windows, whose children are known by handles
     for name in _NAMES:
         found: Any = getattr(os, name, None)
         if type(found).__name__ == "builtin_function_or_method":
@@ -182,6 +185,7 @@ def _sessions(connection: sqlite3.Connection) -> list[tuple[str, int | None, int
     return [(session_id, *seen[pid]) for pid, session_id in latest.items() if pid in seen]
 
 
+@guarded
 def _take(result: Any) -> None:
     """What a function of ``os`` gave."""
     if isinstance(result, tuple) and len(result) in (2, 3):

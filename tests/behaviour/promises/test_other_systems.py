@@ -143,7 +143,7 @@ def test_a_call_site_with_drive_letters(
     import ntpath
     from types import SimpleNamespace
 
-    from histhooks import recorder
+    from histhooks._base import call_site
 
-    monkeypatch.setattr(recorder, "os", SimpleNamespace(path=ntpath, sep="\\", getcwd=lambda: folder))
-    assert recorder._relative(filename) == expected
+    monkeypatch.setattr(call_site, "os", SimpleNamespace(path=ntpath, sep="\\", getcwd=lambda: folder))
+    assert call_site._relative(filename) == expected
