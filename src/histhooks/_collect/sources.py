@@ -64,7 +64,10 @@ def saw(frame: FrameType | None) -> None:
 
 
 def _is_nowhere(name: str) -> bool:
-    if name.startswith(("<frozen ", "<attrs generated", "<string>-")) or name in _linecache():
+    is_kept = name in _linecache() and not (
+        name == "<string>" and command_text() is not None
+    )  # `-c`, since Python 3.13
+    if is_kept or name.startswith(("<frozen ", "<attrs generated", "<string>-")):
         return False
     is_given = name == STDIN or (name == "<string>" and _is_worker())
     return not is_given and not name.startswith(_OF_CELLS)

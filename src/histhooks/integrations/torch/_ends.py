@@ -11,7 +11,8 @@ who catches the exception                         where it is heard
 processes of ``multiprocessing.pool``, of         the classes that carry an exception and its traceback to the parent
 ``concurrent.futures`` and of loky
 ``multiprocessing.Process``, and                  `_engine.uncaught`, called by a finalizer while the exception is on
-``torch.multiprocessing.spawn``                   its way (``BaseProcess._bootstrap``)
+``torch.multiprocessing.spawn``                   its way (``BaseProcess._bootstrap``); since Python 3.13, which
+                                                  calls finalizers later, the ``run`` of the process
 ================================================  ====================================================================
 
 An exception counts for a loop where it passed through a call that made the first step: its traceback says so.
@@ -112,8 +113,34 @@ def _pool(module: ModuleType) -> None:
         _patches.wrap(getattr(module, name), "_set", _around_result)
 
 
+def _around_bootstrap(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    _watch_process(type(args[0]))
+    return original(*args, **kwargs)
+
+
+@guarded
+def _watch_process(kind: type) -> None:
+    owner = next(one for one in kind.__mro__ if "run" in vars(one))
+    _patches.wrap(owner, "run", _watch_run)
+
+
+def _watch_run(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        yield
+    except BaseException as error:
+        failed(error, thread.here)
+        raise
+
+
+@guarded
+def _process(module: ModuleType) -> None:
+    _patches.wrap(module.BaseProcess, "_bootstrap", _around_bootstrap)
+
+
 def arm() -> None:
     """Hear of exceptions in pools, once these are there."""
+    if sys.version_info >= (3, 13):
+        when_imported("multiprocessing.process", _process)
     when_imported("concurrent.futures._base", _futures)
     for module, name in _CARRIERS.items():
         when_imported(module, partial(_carrier, name) if module != "multiprocessing.pool" else _both)
@@ -126,6 +153,6 @@ def _both(module: ModuleType) -> None:
 
 def disarm() -> None:
     """Put all of it back."""
-    for module in ("concurrent.futures._base", *_CARRIERS):
+    for module in ("concurrent.futures._base", "multiprocessing.process", *_CARRIERS):
         no_longer(module)
     _patches.undo()
