@@ -107,7 +107,7 @@ xgb.train({}, train, 4, evals=[(valid, "test")], obj=squared, custom_metric=wron
 
 def test_splits_are_as_autolog_was_told(store_path: Path) -> None:
     setup = SETUP.replace("autolog()", "autolog(splits={'holdout': 'test'}, metric='holdout-rmse')")
-    record(store_path, "xgb.train({}, train, 2, evals=[(valid, 'holdout')])", setup)
+    record(store_path, "xgb.train({}, train, 2, evals=[(valid, 'holdout')])", setup=setup)
     assert query(store_path, "SELECT split FROM metric_summaries") == [("test",)]
     assert query(store_path, "SELECT role FROM run_datasets WHERE name = 'holdout'") == [("test",)]
     assert query(store_path, "SELECT main_metric FROM runs") == [("holdout-rmse",)]
