@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -305,7 +306,8 @@ class Run(Facts):
 
     def takes_more(self) -> bool:
         """For integrations: whether :meth:`reopened` can help; not in a forked child, nor after ``disable()``."""
-        return self._session is not None and not self._session.is_over
+        session = self._session
+        return session is not None and not session.is_over and session.pid == os.getpid()
 
     @contextmanager
     def reopened(self) -> Iterator[None]:
