@@ -328,7 +328,7 @@ def _mask_mapping(key: str, value: Mapping[Any, Any], depth: int) -> dict[Any, A
 
 
 def _mask_cut(key: str, cut: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
-    """What `_values.py` left of a long value stands under the key of that value."""
+    """What `values.py` left of a long value stands under the key of that value."""
     return {
         name: _mask_value(key, inner, depth + 1) if name in ("text", "items") else inner for name, inner in cut.items()
     }

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from histhooks._store.store import Store
 
 VARIABLE = "HISTHOOKS_RUN"
-_ENDED = "ended-"  # what a process leaves there that saw another one end: `_children`
+_ENDED = "ended-"  # what a process leaves there that saw another one end: `children`
 _BEGUN = "begun-"  # what the bootstrap leaves in that folder, with what came of it: `_bootstrap/sitecustomize.py`
 
 

@@ -52,7 +52,7 @@ class Brake:
 
 
 class Turn:
-    """The locks that a fork waits for (`_forks`), let go of while the writer waits for a file."""
+    """The locks that a fork waits for (`forks`), let go of while the writer waits for a file."""
 
     def __init__(self) -> None:
         self._taken: threading.Lock | None = None

@@ -172,7 +172,7 @@ class Writer(threading.Thread):
         self._write([first])
         remember(self.path)
         self._flush()
-        if self.ident is None:  # the thread that ends the session writes it (`_engine._start`)
+        if self.ident is None:  # the thread that ends the session writes it (`engine._start`)
             self._gathering.gather_here()
         self._gathering.let("yes")
         self._attempt(self._look_after_others)

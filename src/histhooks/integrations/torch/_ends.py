@@ -10,7 +10,7 @@ who catches the exception                         where it is heard
 ``multiprocessing.pool.ThreadPool``               ``ApplyResult._set``, ``MapResult._set``, ``IMapIterator._set``
 processes of ``multiprocessing.pool``, of         the classes that carry an exception and its traceback to the parent
 ``concurrent.futures`` and of loky
-``multiprocessing.Process``, and                  `_engine.uncaught`, called by a finalizer while the exception is on
+``multiprocessing.Process``, and                  `engine.uncaught`, called by a finalizer while the exception is on
 ``torch.multiprocessing.spawn``                   its way (``BaseProcess._bootstrap``); since Python 3.13, which
                                                   calls finalizers later, the ``run`` of the process
 ================================================  ====================================================================
