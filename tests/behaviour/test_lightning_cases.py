@@ -1,7 +1,7 @@
 """Ways to log in Lightning, one small program each: the record has every point that ``CSVLogger`` wrote.
 
-The kinds are those that Lightning's own tests of loggers and of ``self.log`` go through; what has no fit, or needs
-another device, is left out.
+The kinds are those that Lightning's own tests of loggers and of ``self.log`` go through, but for what needs another
+device. Those without a fit are in ``test_lightning_evaluations``.
 """
 
 from __future__ import annotations

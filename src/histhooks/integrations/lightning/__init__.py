@@ -42,8 +42,9 @@ callbacks, also ``configure_callbacks``     params `callbacks`, by class; of Lig
 dataloaders                                 params `data.<name>`; a dataset of role `train` or `valid`, by kind and size
 children of the module                      an architecture, once by content
 ``Trainer.test``, ``Trainer.validate``      points of the run that trained that module (`validate_<name>`), else a run
-                                            of kind `evaluate`; on its training data split `train`, a series of its own;
-                                            new data has role `valid` where it was for ``validate``;
+                                            of kind `evaluate` with the hyperparameters; on its training data
+                                            split `train`, a series of its own; new data has role `valid`
+                                            where it was for ``validate``;
                                             split `unsaid` where a dataset is another object of the same size, and its
                                             values do not lie in memory (``TensorDataset``)
 ==========================================  ==========================================================================

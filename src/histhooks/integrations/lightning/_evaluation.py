@@ -13,7 +13,14 @@ from histhooks._record.run import Run
 from histhooks.integrations._estimators import adding_to, find, log_scored
 from histhooks.integrations._pytorch import loader_settings
 from histhooks.integrations.lightning._calls import Call, Hook, active
-from histhooks.integrations.lightning._facts import bound_arguments, flat, seen_of, trained_on_a_part
+from histhooks.integrations.lightning._facts import (
+    bound_arguments,
+    datamodule_in,
+    flat,
+    log_hyperparameters,
+    seen_of,
+    trained_on_a_part,
+)
 from histhooks.integrations.lightning._fit import Fit
 from histhooks.integrations.lightning._points import is_number, owners_of
 from histhooks.integrations.lightning._watched import is_asked, module_of, open_run, what_ended
@@ -165,8 +172,15 @@ def _begin_evaluation(verb: str, bound: dict[str, Any]) -> Evaluation | None:
     if isinstance(fit, Fit):
         return Evaluation(fit.run, trainer, verb, fit.run, bound.get("dataloaders"))  # from inside its own fit
     trained_by = known.run if known is not None and known.run.takes_more() else None
-    run = trained_by or open_run("evaluate", module)
+    run = trained_by or _open(module, bound)
     return Evaluation(run, trainer, verb, trained_by, bound.get("dataloaders"))
+
+
+def _open(module: Any, bound: dict[str, Any]) -> Run:
+    """A run for a module that no run of this process trained, with the hyperparameters that a logger gets here too."""
+    run = open_run("evaluate", module)
+    gathered(run, "params", log_hyperparameters, run, module, datamodule_in(bound))
+    return run
 
 
 @guarded

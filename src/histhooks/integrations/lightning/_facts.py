@@ -67,6 +67,12 @@ def log_hyperparameters(run: Run, module: Any, datamodule: Any) -> None:
     run.log_params({"datamodule": conflicts}, source="argument")
 
 
+def datamodule_in(bound: Mapping[str, Any]) -> Any:
+    """The DataModule among the arguments of a call, where it may stand in the place of loaders too; or None."""
+    given = [bound.get(name) for name in ("datamodule", "train_dataloaders", "dataloaders")]
+    return next((data for data in given if any("prepare_data" in vars(k) for k in type(data).__mro__)), None)
+
+
 def _log(run: Run, hyperparameters: Mapping[str, Any], cls: type) -> None:
     usual = defaults_of(inspect.getattr_static(cls, "__init__"))
     run.log_params(hyperparameters, source="argument", defaults=usual)

@@ -14,7 +14,7 @@ from histhooks._record.run import Run
 from histhooks.integrations._estimators import trained_by
 from histhooks.integrations.lightning._callback import HistoryCallback, __version__
 from histhooks.integrations.lightning._calls import Call, Hook, active
-from histhooks.integrations.lightning._facts import keep_in_mind, log_hyperparameters, log_settings
+from histhooks.integrations.lightning._facts import datamodule_in, keep_in_mind, log_hyperparameters, log_settings
 from histhooks.integrations.lightning._fit import Fit, OtherRank, epochs_left
 from histhooks.integrations.lightning._spawned import Relay, relay_for
 
@@ -59,9 +59,6 @@ class Watched:
         self._trainer = trainer
         self._bound = bound
         self._module = module_of(bound.get("model"))
-        data = [bound.get("datamodule"), bound.get("train_dataloaders")]
-        # A DataModule may come in the place of loaders, too.
-        self._datamodule = next((d for d in data if any("prepare_data" in vars(k) for k in type(d).__mro__)), None)
         self._scope: Any = None
         self._relay: Relay | None = None
         self.fit: Fit | None = None
@@ -70,7 +67,7 @@ class Watched:
         """Open the run."""
         trainer, module = self._trainer, self._module
         run = open_run("fit", module, epochs_planned=answer(None, epochs_left, trainer))
-        gathered(run, "params", log_hyperparameters, run, module, self._datamodule)
+        gathered(run, "params", log_hyperparameters, run, module, datamodule_in(self._bound))
         gathered(run, "params", log_settings, run, trainer)
         self.fit = active[id(trainer)] = Fit(run, trainer, module, HistoryCallback)
         self._scope = recorder.scope(run)
