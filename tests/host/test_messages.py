@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from histhooks._record import writer
+from histhooks._record import session_states
 
 
 def closing_line(before: str, store: Path) -> str:
@@ -24,6 +24,6 @@ def test_the_closing_line_says_in_seconds_what_recording_cost(store_path: Path) 
 
 
 def test_after_minutes_it_says_the_share_too(store_path: Path) -> None:
-    assert writer._LONG_S == 300.0
-    line = closing_line("from histhooks._record import writer\nwriter._LONG_S = 0.0", store_path)
+    assert session_states._LONG_S == 300.0
+    line = closing_line("from histhooks._record import session_states\nsession_states._LONG_S = 0.0", store_path)
     assert re.search(r" · cost \d+\.\d\d s \(\d+\.\d %\) · ", line)

@@ -517,7 +517,7 @@ with histhooks.start_run("first") as run:
     run.log({"loss": 1.0})
 histhooks.recorder.flush()
 from histhooks._record.engine import engine
-engine.writer._sampler.sample = lambda: 1 / 0
+engine.writer._chores._sampler.sample = lambda: 1 / 0
 with histhooks.start_run("second") as run:
     time.sleep(0.6)
     run.log({"loss": 2.0})

@@ -383,16 +383,16 @@ def test_a_session_that_logs_does_not_wait_for_a_large_spool_and_the_next_brings
 import threading
 import histhooks
 from histhooks._store import spools
-from histhooks._record import writer
-writer._SOON_S = 0.0
+from histhooks._record import chores
+chores._SOON_S = 0.0
 spools._STEPS = 1000
 begins, logged = threading.Event(), threading.Event()
-look = writer.Writer._look_after_others
+look = chores.Chores.look_after_others
 def watched(self):
     begins.set()
     logged.wait(60)
     look(self)
-writer.Writer._look_after_others = watched
+chores.Chores.look_after_others = watched
 with histhooks.start_run("near") as run:
     begins.wait(60)
     run.log({"loss": 1.0})

@@ -153,7 +153,7 @@ histhooks.flush()
 limit(700_000)  # neither the store with its log nor a spool has room for what follows
 log(1000, 40_000)
 histhooks.flush(2)
-print("full", len(engine.session.buffer) > 0 or engine.writer._in_flight is not None, flush=True)
+print("full", len(engine.session.buffer) > 0 or engine.writer._flight.batch is not None, flush=True)
 sys.stdin.readline()
 limit(resource.RLIM_INFINITY)
 log(41_000, 1000)

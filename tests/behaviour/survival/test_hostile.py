@@ -81,7 +81,7 @@ log(0, 1000)
 for step in range(1000, 31_000):
     run.log({"loss": float(step)}, step=step)
 histhooks.flush(2)
-print("full", len(engine.session.buffer) > 0 or engine.writer._in_flight is not None, flush=True)
+print("full", len(engine.session.buffer) > 0 or engine.writer._flight.batch is not None, flush=True)
 sys.stdin.readline()
 log(31_000, 100)
 run.end()
@@ -530,8 +530,8 @@ def test_in_another_pid_namespace_a_stopped_process_is_lost_and_once_continued_i
     program = """
 import os, sys, time
 import histhooks
-from histhooks._record import writer as _writer
-_writer._HEARTBEAT_S = 0.2
+from histhooks._record import chores
+chores._HEARTBEAT_S = 0.2
 with histhooks.start_run("far away") as run:
     print(os.stat("/proc/self").st_ino and os.getpid(), flush=True)
     step = 0
