@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from histhooks._base.ids import short_id
 from histhooks.history._run_rows import RunRows
@@ -19,8 +19,6 @@ from histhooks.history.curves.thinning import find_series, thin
 if TYPE_CHECKING:
     import pandas
 
-    from histhooks.history import History
-
 _MOST_POINTS = 20_000  # what one look may read
 
 
@@ -29,11 +27,6 @@ class RunRecord(Shown, RunRows):
 
     def __repr__(self) -> str:
         return f"<RunRecord {short_id(self.id)} {self.name!r} {self.kind} {self.status}>"
-
-    @property
-    def history(self) -> History:
-        """The history it is read from."""
-        return cast("History", self._history)
 
     def series(self, name: str, points: int | None = None) -> Series:
         """One metric as NumPy arrays: a million points in well under a second.

@@ -48,7 +48,7 @@ class RunRows:
 
     @property
     def history(self) -> Reader:
-        """The store it is read from."""
+        """The store it is read from: the :class:`histhooks.History` that gave the run."""
         return self._history
 
     @property
