@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from histhooks._collect.fingerprint import describe, print_at
-from histhooks._collect.same_data import KnownData
+from histhooks._collect.known_data import KnownData
 from histhooks._record.run_facts import Facts
 from histhooks.testing import query, run_program
 from histhooks.verify import verify

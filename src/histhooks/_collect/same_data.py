@@ -1,4 +1,4 @@
-"""Whether data is what a run was trained on: compared by content, never by name.
+"""Whether two pieces of data are the same: compared by content, never by name.
 
 A :class:`Print` is made of the hash that a fingerprint takes anyway, before column names enter it, and of one more
 that does not depend on the container (a frame and the array of its values have the same), which costs a tenth of it.
@@ -11,17 +11,13 @@ from __future__ import annotations
 
 import sys
 import weakref
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from histhooks._collect.data_values import Values, has, is_frame, parts_of
 
-if TYPE_CHECKING:
-    from histhooks._collect.row_hashes import Rows
-
 _MOST_VALUES = 1 << 17  # 1 MiB of float64, up to which a hash covers all values
 _EXACT = float(1 << 53)
-_MOST_PRINTS = 4096  # of one run
 FAILURES = (
     *(AttributeError, TypeError, ValueError, KeyError, IndexError),
     *(OverflowError, NotImplementedError, RuntimeError),
@@ -181,74 +177,3 @@ def is_same(one: Print, other: Print) -> bool | None:
 def _sizes_differ(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
     # A column vector may be the same data as a vector: only the number of rows tells.
     return bool(one and other) and None not in (one[0], other[0]) and one[0] != other[0]
-
-
-@dataclass(slots=True, weakref_slot=True, eq=False)
-class KnownData:
-    """The data that a run saw, by role.
-
-    Attributes
-    ----------
-    prints : dict of str to list of Print
-        Of roles `train` and `valid`.
-    is_whole : bool
-        Whether all of its training data is here.
-    earlier : KnownData or None
-        That of the run from which this one goes on.
-    rows : Rows or None
-        Those of its training data.
-    """
-
-    prints: dict[str, list[Print]] = field(default_factory=dict)
-    is_whole: bool = True
-    earlier: KnownData | None = None
-    rows: Rows | None = None
-
-    def add(self, role: str, seen: Print) -> None:
-        """Keep a print; the first some thousand only."""
-        kept = self.prints.setdefault(role, [])
-        if len(kept) < _MOST_PRINTS:
-            kept.append(seen)
-        else:
-            self.is_whole = False
-
-    def has_target(self, seen: Print) -> bool:
-        """Whether the targets are those of training data, although its features may be others."""
-        return seen.target is not None and any(kept.target == seen.target for kept in self.prints.get("train", ()))
-
-    def split_of(self, seen: Print) -> tuple[str | None, str]:
-        """The split that data has for the model that was trained on this; None where that cannot be known, and why.
-
-        Returns
-        -------
-        tuple of str or None, and str
-            `train`, `valid` or `test`, and why there is none.
-        """
-        unknown = ""
-        for role in ("train", "valid"):
-            known, here = False, self
-            for _ in range(100):
-                known = known or bool(here.prints.get(role))
-                for kept in here.prints.get(role, ()):
-                    same = is_same(kept, seen)
-                    if same:
-                        return role, ""
-                    if same is None and not unknown:
-                        unknown = _why(role, kept, seen)
-                if role == "train" and not here.is_whole:
-                    unknown = unknown or "not all of the training data is known"
-                if here.earlier is None:
-                    break
-                here = here.earlier
-            if role == "train" and not known:
-                unknown = unknown or "the training data is not known"
-        return (None, unknown) if unknown else ("test", "")
-
-
-def _why(role: str, kept: Print, seen: Print) -> str:
-    whose = "training" if role == "train" else "validation"
-    if "none" in (kept.coverage, seen.coverage):
-        return f"content that was not hashed cannot be compared with the {whose} data"
-    if "sample" in (kept.coverage, seen.coverage):
-        return f"its content and that of the {whose} data were hashed by samples, which are alike"
-    return f"a {seen.kind} cannot be compared with the {whose} data, a {kept.kind}"

@@ -22,7 +22,8 @@ from histhooks._store.params import told_before
 # An import costs what it brings in: what only some runs need, the methods that need it import.
 if TYPE_CHECKING:
     from histhooks._collect.file_hash import Found
-    from histhooks._collect.same_data import KnownData, Print
+    from histhooks._collect.known_data import KnownData
+    from histhooks._collect.same_data import Print
     from histhooks._record.session import Session
 
 # By the id of the run, as long as that run is at hand.
@@ -198,7 +199,7 @@ class Facts(Recorded):
     def know(self, role: str, seen: Print, X: Any = None) -> None:
         """For integrations: keep in mind that the run trained on data, or was judged by it while it trained."""
         if self.data is None:
-            from histhooks._collect.same_data import KnownData
+            from histhooks._collect.known_data import KnownData
 
             self.data = known_data[str(self.id)] = KnownData()
         self.data.add(role, seen)
@@ -322,7 +323,7 @@ class Facts(Recorded):
 
     def _go_on_from(self, earlier: KnownData) -> None:
         """A model that goes on was trained on what the run before it saw, too."""
-        from histhooks._collect.same_data import KnownData
+        from histhooks._collect.known_data import KnownData
 
         if self.data is None:
             self.data = known_data[str(self.id)] = KnownData()

@@ -14,7 +14,7 @@ from histhooks import recorder
 from histhooks._base.exceptions import answer, ask
 from histhooks._base.metric_names import describe
 from histhooks._collect.fingerprint import print_at
-from histhooks._collect.same_data import KnownData
+from histhooks._collect.known_data import KnownData
 from histhooks._hooks.signatures import signature_of
 from histhooks._host.guard import gathered, guarded
 from histhooks._record.run import Run
