@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from histhooks._collect.fingerprint import describe, print_at
 from histhooks._collect.known_data import KnownData
-from histhooks._record.run_facts import Facts
+from histhooks._record.run_data import DataFacts
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
@@ -347,7 +347,7 @@ for part in (slice(0, 50_000), slice(5, 20_000), slice(50_000, 60_000)):
 
 def test_rows_are_hashed_once_for_each_content() -> None:
     def rows_of(array: Any) -> Any:
-        run_data = Facts(None)
+        run_data = DataFacts(None)
         run_data.id = str(id(array))
         run_data.know("train", print_at(array), array)
         assert run_data.data is not None

@@ -21,7 +21,8 @@ from histhooks._base.vocabulary import status_of
 from histhooks._host.guard import gathered
 from histhooks._record import device_readings
 from histhooks._record.outlet import late
-from histhooks._record.run_facts import MOST, Facts
+from histhooks._record.run_data import DataFacts
+from histhooks._record.run_facts import MOST
 from histhooks._store.entries import is_state, later_entry
 
 # An import costs what it brings in: what only some runs need, the methods that need it import.
@@ -56,7 +57,7 @@ def _how(error: BaseException) -> dict[str, str]:
     return {**facts, "traceback": mask_text(traceback_of(error))[-_TRACEBACK:]}
 
 
-class Run(Facts):
+class Run(DataFacts):
     """One training, or one ``start_run()`` block. No call on it ever raises into a program.
 
     Attributes
@@ -237,10 +238,6 @@ class Run(Facts):
         if is_silent and (self.uses_only() or is_of_outputs(name)):
             return found._replace(split=None)
         return found
-
-    def uses_only(self) -> bool:
-        """Whether the run read a model, or data that is for something else than training, and trained nothing."""
-        return self.is_use and (self.data is None or "train" not in self.data.prints)
 
     # --- states -------------------------------------------------------------------------------------------------
 

@@ -1,11 +1,9 @@
-"""What is said of a run once, beside its curves: params, results, data, files, tags, notes, links, a model's shape."""
+"""What is said of a run once, beside its curves: params, results, tags, notes, events, optimizers."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
 from histhooks._base.clock import now_us
 from histhooks._base.exceptions import answer, in_words, is_interrupt, is_of_program, message_of, name_of
@@ -21,23 +19,15 @@ from histhooks._store.params import told_before
 
 # An import costs what it brings in: what only some runs need, the methods that need it import.
 if TYPE_CHECKING:
-    from histhooks._collect.file_hash import Found
-    from histhooks._collect.known_data import KnownData
-    from histhooks._collect.same_data import Print
     from histhooks._record.session import Session
 
-# By the id of the run, as long as that run is at hand.
-known_data: WeakValueDictionary[str, KnownData] = WeakValueDictionary()
-
-_LINK_KINDS = ("resumes", "continues", "fine-tunes", "reproduces", "uses")
-_DIRECTIONS = ("in", "out")
 MOST = (1 << 63) - 1  # what a column of SQLite holds
 # What a hook reads off objects of the program; what they raise is no misuse of a call.
 _COLLECTORS = {"log_params": "params", "log_results": "results", "log_dataset": "data"}
 _MISSING = 20  # rows of one collector in one run that name what could not be read
 _REFUSALS = 100  # of one run that are told one by one
 _MOST_NAMED = 5
-_WORD = 100  # characters, up to which what came of masking is kept
+WORD = 100  # characters, up to which what came of masking is kept
 _SEEDS = ("random_state", "seed")
 _BY_HOOKS = ("end", "update", "missing")  # what no program calls
 _COLUMNS = frozenset(
@@ -64,14 +54,11 @@ class Facts(Recorded):
         self.is_recorded = session is not None
         self.id = new_id() if session is not None else None
         self.session_id: str | None = session.id if session is not None else None
-        self._roles: set[str] = set()  # of data whose reading is told
         self._n_refused = 0
         self._n_missing: dict[str, int] = {}
-        self.is_use = False  # read a model, or had data that neither trains nor judges
         self._told: Callable[..., None] | None = None  # in a forked child: records an event there
         self.owner: int | None = None  # in a forked child: the process whose run it is
         self._is_told = False
-        self.data: KnownData | None = None  # what the run was trained on and judged by, to know it again
 
     def log_params(
         self, params: Mapping[str, Any], *, source: str = "user", defaults: Mapping[str, Any] | None = None
@@ -163,109 +150,10 @@ class Facts(Recorded):
                 self._refuse("log_results", ValueError(f"the name of a result is a word, not {shown(name)}"))
                 continue
             text = dumps(value, key)
-            shown_key = masked_word(key) if len(key) <= _WORD else mask_text(key)
+            shown_key = masked_word(key) if len(key) <= WORD else mask_text(key)
             self._row("results", {"run_id": self.id, "key": shown_key, "value": text})
             if unread := what_was_unread(text):
                 self._missing("results", f"{key}: {unread} was raised when it was read")
-
-    def log_dataset(
-        self, role: str, X: Any, y: Any = None, *, name: str | None = None, source: str | None = None
-    ) -> None:
-        """Record a fingerprint of data; never its rows.
-
-        Parameters
-        ----------
-        role : str
-            `train`, `valid`, `test`, or what else it is for.
-        X : array-like of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,), optional
-        name, source : str, optional
-            What the program calls it, and where it came from.
-        """
-        self._try("log_dataset", self._log_dataset, role, X, y, name, source)
-
-    def _log_dataset(self, role: str, X: Any, y: Any, name: str | None, source: str | None) -> None:
-        from histhooks._collect import fingerprint
-
-        if not isinstance(role, str) or not role:
-            raise ValueError(f"the role of data is a word, such as 'train', not {shown(role)}")
-        found, seen = fingerprint.look_at(X, y)
-        if role in ("train", "valid"):
-            self.know(role, seen, X)
-        elif role != "test":
-            self.is_use = True
-        self._log_fingerprint(role, found, name, source)
-
-    def know(self, role: str, seen: Print, X: Any = None) -> None:
-        """For integrations: keep in mind that the run trained on data, or was judged by it while it trained."""
-        if self.data is None:
-            from histhooks._collect.known_data import KnownData
-
-            self.data = known_data[str(self.id)] = KnownData()
-        self.data.add(role, seen)
-        if role == "train":
-            from histhooks._collect.row_hashes import Rows
-
-            self.data.rows = self.data.rows or Rows()
-            self.data.rows.add(X, seen.shape[0] if seen.shape else None, None if X is None else seen.values)
-
-    def _log_fingerprint(self, role: str, found: dict[str, Any], name: str | None, source: str | None) -> None:
-        from histhooks._collect import fingerprint
-
-        dataset_id = self._content("datasets", found)
-        words = {k: None if v is None else mask_text(key_text(v)) for k, v in (("name", name), ("source", source))}
-        role = masked_word(role) if len(role) <= _WORD else mask_text(role)
-        row = {"run_id": self.id, "dataset_id": dataset_id, "role": role, **words}
-        self._row("run_datasets", row)
-        if role not in self._roles:
-            self._roles.add(role)
-            told = fingerprint.capture_of(role, found)
-            self._capture(told.collector, told.status, told.note)
-
-    def log_artifact(
-        self, path: str | os.PathLike[str], *, role: str = "file", direction: str = "out", step: int | None = None
-    ) -> None:
-        """Record a file by its content hash; that of a file above 8 MiB is computed beside the program.
-
-        Parameters
-        ----------
-        path : str or path
-        role : str
-            `model`, `checkpoint`, `file`, ...
-        direction : {'out', 'in'}
-            Written or read by the run.
-        step : int, optional
-            0-based step.
-        """
-        self._try("log_artifact", self._log_artifact, path, role, direction, step)
-
-    def _log_artifact(self, path: str | os.PathLike[str], role: str, direction: str, step: int | None) -> None:
-        from pathlib import Path
-
-        from histhooks._collect.file_hash import with_hash
-
-        if direction not in _DIRECTIONS:
-            raise ValueError(f"direction is 'in' or 'out', not {direction!r}")
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no file {os.fspath(path)!r} to record")
-        role = key_text(role)
-        self.is_use = self.is_use or (direction == "in" and role == "model")
-        step = None if step is None else self._whole("step", step)
-        put, place, session = self.put, os.path.abspath(path), self._session
-
-        def use(found: Found) -> None:
-            if found is None:
-                title = f"{place} was written again before its content was hashed"
-                if session is not None:
-                    session.event("not_hashed", title, severity="warning", step=step, run_id=self.id, put=put)
-                return
-            suffix = mask_text(Path(place).suffix.lstrip(".").lower()) or None
-            put(content_entry("artifacts", {"sha256": found[0], "size_bytes": found[1], "format": suffix}))
-            row = {"run_id": self.id, "sha256": found[0], "path": place, "role": role}
-            put(row_entry("run_artifacts", self.id, {**row, "direction": direction, "step": step, "time": now}))
-
-        now = now_us()
-        with_hash(Path(place), use)
 
     def tag(self, *pairs: Any, **tags: Any) -> None:
         """Tag a run: ``tag("key", "value")``, ``tag("word")``, ``tag({"key": "value"})`` or ``tag(key="value")``."""
@@ -306,43 +194,6 @@ class Facts(Recorded):
     def _event(self, kind: str, title: str, body: str | None, severity: str, step: int | None) -> None:
         if self._session is not None:
             self._session.event(kind, title, body, severity=severity, step=step, run_id=self.id, put=self.put)
-
-    def link(self, kind: str, other_run_id: str | None, sha256: str | None = None) -> None:
-        """Record how this run relates to an earlier one."""
-        self._try("link", self._link, kind, other_run_id, sha256)
-
-    def _link(self, kind: str, other_run_id: str | None, sha256: str | None) -> None:
-        if kind not in _LINK_KINDS:
-            raise ValueError(f"a link is one of {', '.join(_LINK_KINDS)}, not {kind!r}")
-        earlier = known_data.get(str(other_run_id))
-        if earlier is not None and kind in ("continues", "resumes", "fine-tunes"):
-            self._go_on_from(earlier)
-        other = None if other_run_id is None else mask_text(key_text(other_run_id))
-        row = {"run_id": self.id, "session_id": self.session_id, "kind": kind, "other_run_id": other}
-        self._row("run_links", {**row, "sha256": sha256})
-
-    def _go_on_from(self, earlier: KnownData) -> None:
-        """A model that goes on was trained on what the run before it saw, too."""
-        from histhooks._collect.known_data import KnownData
-
-        if self.data is None:
-            self.data = known_data[str(self.id)] = KnownData()
-        if self.data is not earlier and self.data.earlier is None:
-            self.data.earlier = earlier
-
-    def log_architecture(
-        self, framework: str, class_name: str, layers: Any, n_parameters: int | None, n_trainable: int | None
-    ) -> None:
-        """Record the shape of a model, once by content."""
-        counts = {"n_parameters": n_parameters, "n_trainable": n_trainable}
-        self._try("log_architecture", self._log_architecture, framework, class_name, layers, counts)
-
-    def _log_architecture(self, framework: str, class_name: str, layers: Any, counts: dict[str, Any]) -> None:
-        # What the table refuses would leave a run that refers to nothing.
-        whole = {name: None if count is None else self._whole(name, count) for name, count in counts.items()}
-        words = {"framework": mask_text(str(framework)), "class_name": mask_text(str(class_name))}
-        row = {**words, **whole, "layers": dumps(layers, "")}
-        self._state({"architecture_id": self._content("architectures", row)})
 
     def log_optimizer(
         self,

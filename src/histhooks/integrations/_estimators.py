@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 from histhooks._collect.same_data import Print, is_same
 from histhooks._host.guard import guarded
 from histhooks._record.run import Run
-from histhooks._record.run_facts import known_data
+from histhooks._record.run_data import known_data
 from histhooks.integrations.kit import outer_run
 
 
