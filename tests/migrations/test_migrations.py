@@ -20,8 +20,9 @@ from click.testing import CliRunner
 
 from helpers.stores import VERIFIER
 from histhooks import History
+from histhooks._store.connection import is_busy
 from histhooks._store.spools import waiting
-from histhooks._store.store import SCHEMA_VERSION, is_busy
+from histhooks._store.stamp import SCHEMA_VERSION
 from histhooks._store.upgrade import migrate_apart
 from histhooks.cli import _doctor
 from histhooks.export import export
@@ -246,8 +247,8 @@ def test_any_number_of_processes_may_open_it_at_once(old_store: Path) -> None:
 
 OLDER = """
 import sys
-from histhooks._store import store as _store
-_store.SCHEMA_VERSION = 1000  # it knows of nothing later, and writes what it always wrote
+from histhooks._store import opening
+opening.SCHEMA_VERSION = 1000  # it knows of nothing later, and writes what it always wrote
 import histhooks
 with histhooks.start_run("older", params={"lr": 0.3}) as run:
     for step in range(5):

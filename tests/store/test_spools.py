@@ -17,7 +17,8 @@ from click.testing import CliRunner
 from histhooks import History
 from histhooks._host.mounts import is_network, kind_of
 from histhooks._store.spools import merge_waiting, waiting
-from histhooks._store.store import SCHEMA_VERSION, Store
+from histhooks._store.stamp import SCHEMA_VERSION
+from histhooks._store.store import Store
 from histhooks.cli import _doctor
 from histhooks.testing import query, run_program
 from histhooks.verify import verify

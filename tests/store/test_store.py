@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 import histhooks
 from histhooks._host.store_location import find_store, keep_out_of_git, project_name, store_path
 from histhooks._store.connection import Unwritable
+from histhooks._store.opening import check
 from histhooks._store.spools import merge_waiting
-from histhooks._store.stamp import APPLICATION_ID
-from histhooks._store.store import HEADS, SCHEMA_VERSION, Store, check
+from histhooks._store.stamp import APPLICATION_ID, SCHEMA_VERSION
+from histhooks._store.store import HEADS, Store
 from histhooks.testing import query
 from histhooks.verify import verify
 

@@ -18,7 +18,7 @@ import pytest
 from helpers.stores import VERIFIER, alone
 from helpers.stores import WHOLE_PROGRAM as PROGRAM
 from histhooks import History, QueryError, StoreError
-from histhooks._store.store import SCHEMA_VERSION
+from histhooks._store.stamp import SCHEMA_VERSION
 from histhooks._store.tables import COVERED as TABLES
 from histhooks.testing import query
 from histhooks.verify import verify

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
+SCHEMA_VERSION = 1001  # 1000 * major + minor
 APPLICATION_ID = 0x48495354  # "HIST" in ASCII: `file` tells a store from any other SQLite file
 _STEPS = {"0001_initial": 1000, "0002_fewer_indexes": 1001, "0003_split_may_be_unknown": 1001}
 _TABLES = frozenset(("sessions", "runs", "states", "params", "points", "metric_summaries", "ledger", "ledger_parts"))

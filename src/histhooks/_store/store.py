@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -23,15 +22,11 @@ from histhooks._base.clock import iso, now_us
 from histhooks._host.mounts import is_network
 from histhooks._host.store_location import real_path
 from histhooks._store.assembler import Batch, Series
-from histhooks._store.connection import Link, Unwritable
-from histhooks._store.connection import is_busy as is_busy
+from histhooks._store.connection import Link
 from histhooks._store.folds import Summary
+from histhooks._store.opening import prepare
 from histhooks._store.pace import Pace
-from histhooks._store.stamp import marks, set_marks
 from histhooks._store.tables import CONTENT
-from histhooks._store.upgrade import STRICT_SPLIT, has_strict_split, loosen_split, migrate_apart, run_script
-
-SCHEMA_VERSION = 1001  # 1000 * major + minor
 
 # One look at each session, by the primary key, and none at the lines between its first and its last: CROSS JOIN keeps
 # the order of the tables (https://www.sqlite.org/optoverview.html), else all lines of all sessions are read.
@@ -47,44 +42,8 @@ HEADS = """
     ORDER BY l.session_id"""
 _SUMMARY = tuple(f.name for f in fields(Summary))
 _AT_ONCE = (2000, 200, 20)  # rows a statement, the first where it is late; a rest below the last goes with its own
-_LOG_BYTES = 16_000_000  # to which the log is cut back once no reader needs it
 _MOST_VALUES = 32_766  # in one statement: SQLITE_MAX_VARIABLE_NUMBER, where nobody built SQLite with more
 _CACHED = 512  # prepared statements: preparing one takes as long as running it
-
-
-def check(path: Path, connection: sqlite3.Connection) -> int:
-    """See whether a file is a store that this version may use.
-
-    Returns
-    -------
-    int
-        Its schema version, 0 for a file that is empty.
-
-    Raises
-    ------
-    Unwritable
-        Where it is somebody else's, or of a newer major version.
-    """
-    # One snapshot: another process may be making the tables between two of these questions.
-    is_own = not connection.in_transaction
-    if is_own:
-        connection.execute("BEGIN")
-    try:
-        is_store, version = marks(connection)
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    finally:
-        if is_own and connection.in_transaction:
-            connection.execute("COMMIT")
-    if is_store:
-        if version // 1000 > SCHEMA_VERSION // 1000:
-            raise Unwritable(
-                f"{path} has schema version {version // 1000}.{version % 1000}, newer than {SCHEMA_VERSION // 1000}, "
-                "which this histhooks knows; update histhooks"
-            )
-        return version
-    if tables:
-        raise Unwritable(f"{path} is an SQLite file of another program; name another store")
-    return 0
 
 
 class Store:
@@ -116,7 +75,7 @@ class Store:
         # The rows of series that a run may still add to; those of an ended run go with it.
         self._local: WeakKeyDictionary[Series, int] = WeakKeyDictionary()
         self._columns: dict[str, str] = {}
-        self._link = Link(path, self._open, timeout_s=timeout_s, n_statements=_CACHED)
+        self._link = Link(path, self._prepare, timeout_s=timeout_s, n_statements=_CACHED)
         self._link.open()
 
     @property
@@ -185,67 +144,8 @@ class Store:
         """Set how long SQLite itself waits for a lock; as long as at first where it is not said."""
         self._link.wait_for_locks(self._timeout_s if timeout_s is None else timeout_s)
 
-    def _open(self) -> None:
-        execute = self.connection.execute
-        version = check(self.path, self.connection)
-        if version and not os.access(self.path, os.W_OK):
-            raise Unwritable(f"{self.path} is read-only; make it writable or name another store")
-        if version == 0:
-            self._make()
-        elif version < SCHEMA_VERSION:
-            self._migrate()
-        elif execute("PRAGMA user_version").fetchone() == (0,):  # it was written as text and read back
-            self._until_free("BEGIN IMMEDIATE")
-            set_marks(self.connection)
-            execute("COMMIT")
-        if version == STRICT_SPLIT and has_strict_split(self.connection):
-            self._until_free("BEGIN IMMEDIATE")
-            loosen_split(self.connection)
-        execute(f"PRAGMA journal_mode = {'WAL' if self.has_log else 'DELETE'}")
-        execute("PRAGMA synchronous = NORMAL")
-        execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-
-    def _make(self) -> None:
-        """Make the tables, whoever else is trying to at the same moment."""
-        if self.has_log:
-            self._until_free("PRAGMA journal_mode = WAL")
-        self._until_free("BEGIN IMMEDIATE")
-        try:
-            if check(self.path, self.connection) == 0:
-                run_script(self.connection, Path(__file__).with_name("schema.sql"))
-            self.connection.execute("COMMIT")
-        except BaseException:
-            self.connection.execute("ROLLBACK")
-            raise
-
-    def _until_free(self, statement: str, timeout_s: float = 30.0) -> None:
-        # Changing the journal mode takes an exclusive lock and does not call the busy handler.
-        deadline = time.monotonic() + timeout_s
-        while True:
-            try:
-                self.connection.execute(statement)
-                return
-            except sqlite3.OperationalError as error:
-                if not is_busy(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.005)
-
-    def _migrate(self) -> None:
-        """Bring an old store up to date."""
-        # Who writes is waited for here, and a store that nobody can write to is told without a process.
-        execute = self.connection.execute
-        execute("BEGIN IMMEDIATE")
-        try:
-            version = check(self.path, self.connection)
-            execute(f"PRAGMA user_version = {version}")  # changes nothing, but needs all that a change needs
-        finally:
-            if self.connection.in_transaction:
-                execute("ROLLBACK")
-        why = migrate_apart(self.path) if version < SCHEMA_VERSION else ""  # else somebody was first
-        if why:
-            raise Unwritable(
-                f"{self.path} could not be brought up to date ({why}); try `python -m histhooks.migrations {self.path}`"
-            )
+    def _prepare(self) -> None:
+        prepare(self.path, self.connection, has_log=self.has_log)
 
     def heads(self) -> list[list[Any]]:
         """The last ledger lines that no other session's first line names yet: [session id, seq, digest] each."""

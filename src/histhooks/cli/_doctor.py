@@ -68,7 +68,7 @@ def _try(name: str, **variables: str) -> str:
 
 def _schema(version: int) -> str:
     """The version of a store, and what becomes of one that is old."""
-    from histhooks._store.store import SCHEMA_VERSION
+    from histhooks._store.stamp import SCHEMA_VERSION
 
     told, ours = (f"{number // 1000}.{number % 1000}" for number in (version, SCHEMA_VERSION))
     return told if version >= SCHEMA_VERSION else f"{told}, which the next session that records here brings to {ours}"

@@ -17,10 +17,11 @@ from histhooks._base.ids import new_id, short_id
 from histhooks._collect import survey
 from histhooks._store import settle as _settle
 from histhooks._store.assembler import Assembler
+from histhooks._store.connection import is_busy
 from histhooks._store.entries import Entry, row_entry, state_entry
 from histhooks._store.ledger import canonical
 from histhooks._store.spools import merge_waiting, waiting
-from histhooks._store.store import Store, is_busy
+from histhooks._store.store import Store
 from histhooks.errors import QueryError, StoreError
 from histhooks.history import History
 

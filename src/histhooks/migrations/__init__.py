@@ -15,8 +15,8 @@ from sqlite3 import complete_statement
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from histhooks._store.stamp import APPLICATION_ID
-from histhooks._store.store import SCHEMA_VERSION, check
+from histhooks._store.opening import check
+from histhooks._store.stamp import APPLICATION_ID, SCHEMA_VERSION
 
 MIGRATION_SET = "histhooks"
 migrations = Migrations(MIGRATION_SET)

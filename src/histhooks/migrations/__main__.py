@@ -3,7 +3,7 @@
 import sqlite3
 import sys
 
-from histhooks._store.store import is_busy
+from histhooks._store.connection import is_busy
 from histhooks._store.upgrade import BUSY
 from histhooks.errors import StoreError
 from histhooks.migrations import migrate, schema_sql

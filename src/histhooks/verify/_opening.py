@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from histhooks._store.stamp import marks
-from histhooks._store.store import SCHEMA_VERSION
+from histhooks._store.stamp import SCHEMA_VERSION, marks
 from histhooks.errors import StoreError
 
 _TICK_NS = 100_000_000
