@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from histhooks._base.values import as_float, clean_text, dumps, flatten, loads
+from histhooks._base.names import clean_text
+from histhooks._base.values import as_float, dumps, flatten, loads
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=50)
 plain = st.recursive(leaves, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5))

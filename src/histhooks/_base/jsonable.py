@@ -19,7 +19,6 @@ import enum
 import functools
 import json
 import math
-import types
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -27,6 +26,17 @@ from typing import Any, cast
 
 from histhooks._base.encoding import encoder_of
 from histhooks._base.exceptions import UnansweredError, answer, ask, is_interrupt, name_of
+from histhooks._base.names import (
+    FUNCTIONS,
+    MODULE,
+    QUALNAME,
+    class_name,
+    clean_text,
+    masked_word,
+    name_of_callable,
+    name_of_partial,
+    name_of_thing,
+)  # fmt: skip
 from histhooks._base.secret_keys import is_secret_key
 from histhooks._base.secrets import MASK, mask_text
 
@@ -43,10 +53,6 @@ BITS = 14_000  # 4,214 digits; Python converts 4,300 and no more (sys.set_int_ma
 encode = encoder_of(json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False))
 PLAIN = frozenset({int, bool, type(None)})
 LEAVES = PLAIN | {str, float, list, tuple}
-_FUNCTIONS = (
-    *(types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MethodWrapperType),
-    *(types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType),
-)
 # Packages whose arrays have a shape and a dtype that are read without any computation.
 _ARRAYS = frozenset(
     "numpy torch tensorflow jax jaxlib keras pandas scipy cupy dask h5py zarr xarray mxnet paddle".split()
@@ -54,22 +60,9 @@ _ARRAYS = frozenset(
 _WORDS = frozenset({"datetime", "decimal", "fractions", "uuid", "pathlib"})
 
 
-def clean_text(text: str) -> str:
-    """Replace what UTF-8 cannot hold, so that any file can."""
-    if text.__class__ is str and text.isascii():
-        return text
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def digits(number: int) -> str:
     """The digits of a whole number; hexadecimal ones where Python refuses to convert so many."""
     return str(number) if number.bit_length() < BITS else hex(number)
-
-
-@functools.lru_cache(maxsize=4096)
-def masked_word(word: str) -> str:
-    """A short text as it is written; the layers of a model, or the candidates of a search, say the same ones often."""
-    return mask_text(clean_text(word))
 
 
 def _cut(text: str, most: int = _TEXT) -> Any:
@@ -78,27 +71,6 @@ def _cut(text: str, most: int = _TEXT) -> Any:
         return masked_word(text) if len(text) <= _WORD else mask_text(clean_text(text))
     masked = mask_text(clean_text(text[: 2 * most + 1000]))
     return {"$cut": {"text": masked[:most], "characters": len(text)}}
-
-
-_qualname: Any = vars(type)["__qualname__"].__get__
-_module: Any = vars(type)["__module__"].__get__
-
-
-def class_name(kind: type) -> str:
-    module, name = answer(None, _module, kind), answer("object", _qualname, kind)
-    return masked_word(f"{module}.{name}" if type(module) is str else name)
-
-
-def _name_of(thing: Any) -> str:
-    """The name of a class or a function, which are asked by Python's own means."""
-    if issubclass(type(thing), type):
-        return class_name(thing)
-    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
-    if type(name) is not str:
-        name = getattr(thing, "__name__", None)
-    if type(name) is not str:
-        return class_name(type(thing))
-    return masked_word(f"{module}.{name}" if type(module) is str else name)
 
 
 def to_jsonable(value: Any, depth: int = 0) -> Any:
@@ -211,28 +183,28 @@ class _Reader:
         return {"$dict": out} if any(k.startswith("$") for k in out) else out
 
     def _of_thing(self, value: Any, kind: type, depth: int) -> Any:
-        if issubclass(kind, type) or kind in _FUNCTIONS:
-            return {"$callable": _name_of(value)}
+        if issubclass(kind, type) or kind in FUNCTIONS:
+            return {"$callable": name_of_thing(value)}
         if issubclass(kind, functools.partial):
-            out: dict[str, Any] = {"$callable": _name_of_partial(value)}
+            out: dict[str, Any] = {"$callable": name_of_partial(value)}
             out["keywords"] = self.read(vars(functools.partial)["keywords"].__get__(value), depth + 1)
             given = vars(functools.partial)["args"].__get__(value)
             return {**out, "args": self.read(given, depth + 1)} if given else out
         bases = kind.__mro__
-        packages = {answer("", _module, base).partition(".")[0] for base in bases[:-1]}
+        packages = {answer("", MODULE, base).partition(".")[0] for base in bases[:-1]}
         if packages & _ARRAYS:
             found = _of_array(value, kind, packages)
             if found is not None:
                 return self.read(found.value, depth + 1) if type(found) is _Scalar else found
-            if any(answer("", _qualname, base).rpartition(".")[2] in ("dtype", "device") for base in bases):
+            if any(answer("", QUALNAME, base).rpartition(".")[2] in ("dtype", "device") for base in bases):
                 return _cut(ask(str, value))
         for base in bases:
-            if answer("", _module, base).partition(".")[0] in _WORDS:
+            if answer("", MODULE, base).partition(".")[0] in _WORDS:
                 return _cut(ask(base.__str__, value))
         if any("__fspath__" in vars(base) for base in bases):
             path = ask(type(value).__fspath__, value)
             return _cut(str.__str__(path)) if isinstance(path, str) else {"$bytes": len(path)}
-        name = _name_of_callable(value, bases)
+        name = name_of_callable(value, bases)
         return {"$object": class_name(kind)} if name is None else {"$callable": name}
 
 
@@ -247,7 +219,7 @@ def _of_enum(value: Any, kind: type) -> Any:
             own = plain.__str__(value) if plain is str else cast("Any", plain).__pos__(value)
             return to_jsonable(own)
     name = vars(value).get("_name_")
-    return _cut(f"{answer('Enum', _qualname, kind)}.{name if type(name) is str else vars(value).get('_value_')}")
+    return _cut(f"{answer('Enum', QUALNAME, kind)}.{name if type(name) is str else vars(value).get('_value_')}")
 
 
 def _members(value: Any, kind: type) -> tuple[Iterable[Any], int]:
@@ -347,15 +319,6 @@ def new_key(key: Any, taken: Mapping[str, Any]) -> str:
     return f"{text} ({number})"
 
 
-def _name_of_partial(value: Any) -> str:
-    inner = vars(functools.partial)["func"].__get__(value)
-    for _ in range(DEPTH):
-        if not issubclass(type(inner), functools.partial):
-            break
-        inner = vars(functools.partial)["func"].__get__(inner)
-    return _name_of(inner) if type(inner) in _FUNCTIONS or issubclass(type(inner), type) else class_name(type(inner))
-
-
 class _Scalar:
     """A number in an array's clothes."""
 
@@ -368,7 +331,7 @@ class _Scalar:
 def _library_attribute(value: Any, bases: tuple[type, ...], name: str) -> Any:
     """What an array's own library says of it; what a subclass of the program has instead is not asked."""
     for base in bases:
-        if name in vars(base) and answer("", _module, base).partition(".")[0] in _ARRAYS:
+        if name in vars(base) and answer("", MODULE, base).partition(".")[0] in _ARRAYS:
             found = vars(base)[name]
             return ask(found.__get__, value, bases[0]) if hasattr(type(found), "__get__") else found
     return None
@@ -385,21 +348,6 @@ def _of_array(value: Any, kind: type, packages: set[str]) -> Any:
     # What is no int may be a symbol that a compiler would settle, or unknown.
     sizes = [int(n) if issubclass(type(n), int) else None for n in ask(tuple, shape)]
     return {"$array": {"shape": sizes, "dtype": clean_text(ask(str, dtype))}}
-
-
-def _name_of_callable(value: Any, bases: tuple[type, ...]) -> str | None:
-    """The name of what stands for a function without being one: of Cython, NumPy, numba, ``functools.lru_cache``."""
-    if not any("__call__" in vars(base) for base in bases):
-        return None
-    own = answer(None, object.__getattribute__, value, "__dict__")
-    if type(own) is dict and type(name := own.get("__qualname__")) is str:
-        module = own.get("__module__")
-        return clean_text(f"{module}.{name}" if type(module) is str else name)
-    for base in bases[:-1]:
-        for word in ("__qualname__", "__name__"):
-            if isinstance(vars(base).get(word), (types.GetSetDescriptorType, types.MemberDescriptorType)):
-                return _name_of(value)
-    return None
 
 
 def _special(value: float) -> str:

@@ -17,8 +17,6 @@ from histhooks._base.jsonable import (
     DEPTH,
     LEAVES,
     PLAIN,
-    class_name,
-    clean_text,
     digits,
     encode,
     is_mapping,
@@ -28,6 +26,7 @@ from histhooks._base.jsonable import (
     new_key,
     to_jsonable,
 )
+from histhooks._base.names import class_name, clean_text
 from histhooks._base.secret_keys import is_secret_key, kind_of
 from histhooks._base.secret_shapes import KEY_HINTS
 from histhooks._base.secrets import MASK, mask_text, mask_value

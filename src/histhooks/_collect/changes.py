@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from histhooks._base.captures import Capture
+from histhooks._base.names import clean_text
 from histhooks._base.secrets import mask_text
-from histhooks._base.values import clean_text
 from histhooks._collect import code_files
 from histhooks._collect import sources as _sources
 from histhooks._host.subprocesses import Inquiry, Question

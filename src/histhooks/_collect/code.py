@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from histhooks._base.captures import Capture
+from histhooks._base.names import clean_text
 from histhooks._base.secrets import mask_text
-from histhooks._base.values import clean_text, dumps
+from histhooks._base.values import dumps
 from histhooks._collect import code_files
 from histhooks._collect import sources as _sources
 from histhooks._collect.changes import Asked, diff_of, git, keep, keep_changes

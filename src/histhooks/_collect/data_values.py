@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from histhooks._base.jsonable import key_text, masked_word
+from histhooks._base.jsonable import key_text
+from histhooks._base.names import masked_word
 
 MAX_COLUMNS = 2000
 

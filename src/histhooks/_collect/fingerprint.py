@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from histhooks._base.captures import Capture
-from histhooks._base.jsonable import key_text, masked_word
+from histhooks._base.jsonable import key_text
+from histhooks._base.names import masked_word
 from histhooks._base.values import dumps
 from histhooks._collect.data_hash import hash_values
 from histhooks._collect.data_profile import profile

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._base.clock import iso, now_us
 from histhooks._base.exceptions import answer, code_of, is_interrupt, message_of, name_of, traceback_of
-from histhooks._base.jsonable import class_name, is_mapping, shown
+from histhooks._base.jsonable import is_mapping, shown
 from histhooks._base.metric_names import Metric, describe, is_of_outputs
+from histhooks._base.names import class_name, clean_text
 from histhooks._base.secrets import mask_text
-from histhooks._base.values import as_float, clean_text, digits, is_elsewhere, items_of
+from histhooks._base.values import as_float, digits, is_elsewhere, items_of
 from histhooks._base.vocabulary import status_of
 from histhooks._host.guard import gathered
 from histhooks._record import device_readings

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from histhooks._base.clock import now_us
-from histhooks._base.jsonable import masked_word, shown
+from histhooks._base.jsonable import shown
+from histhooks._base.names import masked_word
 from histhooks._base.secrets import mask_text
 from histhooks._base.values import dumps, key_text
 from histhooks._record.run_facts import WORD, Facts

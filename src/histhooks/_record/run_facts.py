@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from histhooks._base.clock import now_us
 from histhooks._base.exceptions import answer, in_words, is_interrupt, is_of_program, message_of, name_of
 from histhooks._base.ids import new_id
-from histhooks._base.jsonable import is_mapping, masked_word, shown
+from histhooks._base.jsonable import is_mapping, shown
+from histhooks._base.names import masked_word
 from histhooks._base.secrets import mask_text
 from histhooks._base.values import as_whole, dumps, flatten, items_of, key_text, text_of, what_was_cut, what_was_unread
 from histhooks._host.messages import warn_once

@@ -13,10 +13,10 @@ from math import isfinite
 from typing import Any
 
 from histhooks._base.clock import now_us
-from histhooks._base.jsonable import masked_word
 from histhooks._base.metric_names import Metric
+from histhooks._base.names import clean_text, masked_word
 from histhooks._base.secrets import mask_text
-from histhooks._base.values import as_float, clean_text
+from histhooks._base.values import as_float
 from histhooks._store.entries import ACTOR, Entry, Line, Point, Source, row_in
 from histhooks._store.folds import Roller, Rollup, Summary
 from histhooks._store.ledger import (

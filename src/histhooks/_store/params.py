@@ -13,7 +13,7 @@ from functools import lru_cache
 from math import copysign
 from typing import Any
 
-from histhooks._base.jsonable import clean_text
+from histhooks._base.names import clean_text
 from histhooks._base.secrets import MASK, mask_text
 from histhooks._store.ledger import canonical
 

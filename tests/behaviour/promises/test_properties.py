@@ -19,8 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import histhooks
 from conftest import end_session
 from histhooks import History
+from histhooks._base.names import clean_text
 from histhooks._base.secrets import mask_text, mask_value
-from histhooks._base.values import clean_text
 from histhooks.history import RunRecord
 from histhooks.verify import verify
 
