@@ -1,4 +1,4 @@
-"""The tests themselves: where they stand, and what they take from each other."""
+"""The house: how large its modules and functions are, and what the tests take from each other."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
+SOURCES = sorted((TESTS.parent / "src").rglob("*.py"))
+MOST_LINES = 400  # of a module
+SCREEN = 50  # lines of a function, without its docstring
 
 
 def imported(path: Path) -> set[str]:
@@ -34,3 +37,26 @@ def test_a_test_sees_no_setting_of_the_shell_that_starts_it() -> None:
     names = {str(name) for name in re.findall(r"\bHISTHOOKS_[A-Z]+(?:_[A-Z]+)*", source)}
     assert len(names) > 8
     assert sorted(name for name in names if f'"{name}"' not in conftest) == []
+
+
+def test_no_module_is_longer_than_four_hundred_lines() -> None:
+    lines = {str(path): path.read_text(encoding="utf-8").count("\n") for path in SOURCES}
+    assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function but for its docstring."""
+    first = function.body[0]
+    is_docstring = ast.get_docstring(function) is not None
+    docstring = (first.end_lineno or 0) - first.lineno + 1 if is_docstring else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - docstring
+
+
+def test_every_function_fits_on_a_screen() -> None:
+    found = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                found[f"{path.name}:{node.lineno} {node.name}"] = length(node)
+    assert len(found) > 1000
+    assert {place: count for place, count in found.items() if count > SCREEN} == {}

@@ -201,18 +201,23 @@ def open_run(
     run = Run(engine.session, row, is_implicit=implicit)
     try:
         sources.saw(sys._getframe(1))
-        if kind != "candidate":
-            for begin in engine.at_run_start:
-                gathered(run, "random states", begin, run)
-        if params is not None:
-            run.log_params(params)
-        if settings.tags:
-            run.tag(settings.tags)
+        _begin(run, params, settings.tags)
     except BaseException as error:  # Ctrl-C, or a failure of ours that is asked for: nobody has the run yet
         if hasattr(run, "_opening"):
             run.end(error=error)
         raise
     return run
+
+
+def _begin(run: Run, params: Mapping[str, Any] | None, tags: Mapping[str, Any]) -> None:
+    """Record what is known of a run when it begins."""
+    if run.kind != "candidate":
+        for begin in engine.at_run_start:
+            gathered(run, "random states", begin, run)
+    if params is not None:
+        run.log_params(params)
+    if tags:
+        run.tag(tags)
 
 
 def is_task() -> bool:

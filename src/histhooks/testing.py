@@ -162,12 +162,7 @@ def _check_loop_fails(case: Case, store: Path) -> None:
     assert rows == [("failed", expected.partition(":")[0])], rows
 
 
-def check_functions_stay_functions(case: Case) -> None:
-    """Clauses 3 and 8: all that inspect says of a recorded function is as before, and ``disable()`` puts it back.
-
-    That holds for those that the case names, and for every function that the integration has recorded by now.
-    """
-    body = f"""
+_STAY_FUNCTIONS = """
 import functools, importlib, inspect, pickle, types
 import histhooks
 from histhooks._hooks.patching import all_patches
@@ -194,12 +189,12 @@ def find(place):
     for part in name.split("."):
         owner, found = found, inspect.getattr_static(found, part)
     return found
-before = {{place: find(place) for place in {case.functions!r}}}
+before = {{place: find(place) for place in {functions!r}}}
 looks = {{place: told(function) for place, function in before.items()}}
 codes = {{place: function.__code__ for place, function in before.items()}}
 keeps = {{p: functools.partial(f) for p, f in before.items() if "." not in p.partition(":")[2]}}
 pickles = {{place: pickle.dumps(kept) for place, kept in keeps.items()}}
-histhooks.autolog({case.name!r})
+histhooks.autolog({name!r})
 during = {{place: find(place) for place in before}}
 for place, original in before.items():
     wrapper = during[place]
@@ -212,7 +207,7 @@ for place, original in before.items():
 # All that are recorded by now, also those that no case names.
 everyone = {{id(patch.wrapper): patch.wrapper for patch in all_patches()}}.values()
 said = [(function, told(function)) for function in everyone]
-histhooks.autolog({case.name!r})
+histhooks.autolog({name!r})
 histhooks.disable()
 for place, original in before.items():
     assert find(place) is original, place
@@ -221,6 +216,14 @@ for function, words in said:
     assert told(function) == words, function
 histhooks.disable()
 """
+
+
+def check_functions_stay_functions(case: Case) -> None:
+    """Clauses 3 and 8: all that inspect says of a recorded function is as before, and ``disable()`` puts it back.
+
+    That holds for those that the case names, and for every function that the integration has recorded by now.
+    """
+    body = _STAY_FUNCTIONS.format(functions=case.functions, name=case.name)
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "histhooks.db"
         _ok(run_program(_program(case, is_recorded=False, body=body), store))

@@ -736,7 +736,7 @@ def test_threads_that_add_to_an_ended_run_lose_nothing_and_close_it_behind_them(
 def test_an_ended_run_lets_go_of_all_that_recorded_it(store_path: Path) -> None:
     body = """
 import gc, histhooks, weakref
-from histhooks._store.assembler import Series
+from histhooks._store.batch import Series
 from histhooks._record.run import Run
 def one():
     with histhooks.start_run("short", params={"lr": 0.1}) as run:

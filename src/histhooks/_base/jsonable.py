@@ -36,7 +36,7 @@ from histhooks._base.names import (
     name_of_callable,
     name_of_partial,
     name_of_thing,
-)  # fmt: skip
+)
 from histhooks._base.secret_keys import is_secret_key
 from histhooks._base.secrets import MASK, mask_text
 

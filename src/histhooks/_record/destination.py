@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from histhooks._record.session import Session
     from histhooks._record.throttle import Brake
-    from histhooks._store.assembler import Batch
+    from histhooks._store.batch import Batch
     from histhooks._store.pace import Pace
 
 T = TypeVar("T")

@@ -16,7 +16,8 @@ from histhooks._store.entries import is_later, is_state, points_in
 if TYPE_CHECKING:
     from histhooks._record.destination import Place
     from histhooks._record.session_states import SessionStates
-    from histhooks._store.assembler import Assembler, Batch
+    from histhooks._store.assembler import Assembler
+    from histhooks._store.batch import Batch
     from histhooks._store.store import Store
 
 _STEP_S = 0.5

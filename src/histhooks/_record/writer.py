@@ -18,7 +18,8 @@ from histhooks._record.rescue import Flight, Rescue
 from histhooks._record.session import Phase
 from histhooks._record.session_states import SessionStates
 from histhooks._record.throttle import Brake, Turn
-from histhooks._store.assembler import Assembler, Batch
+from histhooks._store.assembler import Assembler
+from histhooks._store.batch import Batch
 from histhooks._store.connection import Unwritable
 from histhooks._store.entries import is_content, is_event, is_state, named, one_by_one, points_in
 from histhooks._store.known_stores import remember

@@ -13,12 +13,12 @@ from math import isfinite
 from typing import Any
 
 from histhooks._base.clock import now_us
-from histhooks._base.metric_names import Metric
 from histhooks._base.names import clean_text, masked_word
 from histhooks._base.secrets import mask_text
 from histhooks._base.values import as_float
+from histhooks._store.batch import Batch, Series
 from histhooks._store.entries import ACTOR, Entry, Line, Point, Source, row_in
-from histhooks._store.folds import Roller, Rollup, Summary
+from histhooks._store.folds import Roller, Summary
 from histhooks._store.ledger import (
     canonical,
     commitment,
@@ -44,33 +44,6 @@ _AS_IS = frozenset(
 )
 _AS_IS_OF = {"results": _AS_IS | {"value"}}
 _SHORT = 100  # characters, up to which what came of masking is kept
-
-
-@dataclass(slots=True, eq=False, weakref_slot=True)
-class Series:
-    """One curve of one run, as the writer knows it."""
-
-    run_id: str
-    name: str
-    what: Metric
-    start_time: int
-    summary: Summary = field(default_factory=Summary)
-    roller: Roller = field(default_factory=Roller)
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one transaction writes."""
-
-    states: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)  # by id: subject, columns
-    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    params: list[Any] = field(default_factory=list)  # run_id, ordinal, key, value, source, time of each in turn
-    points: list[tuple[Series, list[Point], list[Rollup]]] = field(default_factory=list)
-    parts: list[tuple[str, str, int, int, int, str, str | None]] = field(default_factory=list)
-    salts: list[tuple[str, str, str]] = field(default_factory=list)
-    line: tuple[str, int, int, str, str | None, int, str | None] | None = None
-    is_durable: bool = False
-    after: list[Callable[[], None]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 from histhooks._base.clock import iso, now_us
 from histhooks._host.mounts import is_network
 from histhooks._host.store_location import real_path
-from histhooks._store.assembler import Batch, Series
+from histhooks._store.batch import Batch, Series
 from histhooks._store.connection import Link
 from histhooks._store.folds import Summary
 from histhooks._store.opening import prepare

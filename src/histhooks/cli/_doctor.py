@@ -13,8 +13,6 @@ import click
 from histhooks._base.frameworks import FRAMEWORKS
 from histhooks.cli import _common as common
 
-_FRAMEWORKS = FRAMEWORKS
-
 
 @click.command(epilog="Example: histhooks doctor --json")
 @click.argument("words", nargs=-1, metavar="[STORE]")
@@ -40,6 +38,20 @@ def doctor(context: click.Context, words: tuple[str, ...], store: str | None, as
             else:
                 click.echo(f"{name}: {value}")
     context.exit(1 if facts["problems"] else 0)
+
+
+def _frameworks() -> dict[str, str]:
+    """The version of each framework, and whether its hooks go in."""
+    from importlib import metadata
+
+    found = {}
+    for name, framework in FRAMEWORKS.items():
+        try:
+            version = metadata.version(framework.distribution)
+            found[name] = f"{version}, {_hooked(name)}"
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
 
 
 def _hooked(name: str) -> str:
@@ -78,7 +90,6 @@ def _examine(store: str | None) -> dict[str, Any]:
     import platform
     import shutil
     import sqlite3
-    from importlib import metadata
 
     from histhooks._base.version import __version__
     from histhooks._host.store_location import is_off, store_path
@@ -90,13 +101,7 @@ def _examine(store: str | None) -> dict[str, Any]:
 
     path = store_path(store)
     problems: list[str] = []
-    frameworks = {}
-    for name, framework in _FRAMEWORKS.items():
-        try:
-            version = metadata.version(framework.distribution)
-            frameworks[name] = f"{version}, {_hooked(name)}"
-        except metadata.PackageNotFoundError:
-            frameworks[name] = "not installed"
+    frameworks = _frameworks()
     problems += [f"{name} is not hooked" for name, text in frameworks.items() if "NOT HOOKED" in text]
     waiting = [str(file) for file in spools.waiting(path)]
     facts: dict[str, Any] = {

@@ -73,6 +73,15 @@ class _Wish:
         return value is not None and self.pattern is not None and self.pattern.search(value) is not None
 
 
+def _kept(personal: Personal, users: tuple[str, ...], pattern: re.Pattern[str] | None) -> Personal:
+    """The personal values of the session that redacts, without those that it erases."""
+    is_own = personal.get("username") in users or personal.get("actor") in users
+    return {
+        name: None if is_own or (value is not None and pattern is not None and pattern.search(value)) else value
+        for name, value in personal.items()
+    }
+
+
 def redact(
     *,
     reason: str,
@@ -123,14 +132,7 @@ def redact(
     if pattern is not None and pattern.search(reason):
         raise QueryError("the reason stays in the history and names what is to be erased; word it without")
 
-    def kept(personal: Personal) -> Personal:
-        is_own = personal.get("username") in users or personal.get("actor") in users
-        return {
-            name: None if is_own or (value is not None and pattern is not None and pattern.search(value)) else value
-            for name, value in personal.items()
-        }
-
-    with CommandSession(store, "histhooks redact", kept=kept) as session:
+    with CommandSession(store, "histhooks redact", kept=lambda personal: _kept(personal, users, pattern)) as session:
         found = session.find(runs, is_exact=True)
         session.connection.execute("PRAGMA secure_delete = ON")
         with session.deed() as entries:

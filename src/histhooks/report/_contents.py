@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from histhooks._base import text as _text
-from histhooks._base.ids import short_id
 from histhooks._views import run_words as facts
-from histhooks.errors import QueryError
 from histhooks.history._places import place
-from histhooks.history._ranking import Best, best_of, main_of, mean_of_folds, outcomes_of
+from histhooks.history._ranking import outcomes_of
 from histhooks.history._seeds import UNUSED, param_seeds, seed_calls, why_none
 from histhooks.history.compare.code import as_script, lacking
-from histhooks.history.query.run_query import beyond_of
-from histhooks.plot import spark_svg, svg_curves
-from histhooks.report._blocks import Block, Code, Columns, Curves, Facts, Section, Table, Text
+from histhooks.report._blocks import Block, Code, Columns, Facts, Section, Table, Text
+from histhooks.report._outcomes import children, metrics, results, value_of
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord
 
-_CHARTS = 12
-_CHILDREN = 100
 _LAYERS = 200
-_POINTS = 120
 
 
 def sections(run: RunRecord) -> list[Section]:
@@ -38,9 +32,9 @@ def sections(run: RunRecord) -> list[Section]:
         ("Optimizer", [Text("\n".join(facts.optimizer(each))) for each in run.optimizers]),
         ("Params", _params(run)),
         ("Randomness", _randomness(run)),
-        ("Metrics", _metrics(run)),
-        ("Results", _results(run)),
-        ("Runs inside", _children(run)),
+        ("Metrics", metrics(run)),
+        ("Results", results(run)),
+        ("Runs inside", children(run)),
         ("Files", _files(run)),
         ("Code", _code(run)),
         ("Environment", _environment(run)),
@@ -157,7 +151,7 @@ def _model(run: RunRecord) -> list[Block]:
         [layer for layer in shape["layers"] if isinstance(layer, dict)] if isinstance(shape["layers"], list) else []
     )
     table = [
-        [str(layer.get("name", "")), str(layer.get("class", "")), _value(layer.get("output")), _text.number(n)]
+        [str(layer.get("name", "")), str(layer.get("class", "")), value_of(layer.get("output")), _text.number(n)]
         for layer, n in ((layer, layer.get("parameters")) for layer in layers[:_LAYERS])
     ]
     if table:
@@ -165,10 +159,6 @@ def _model(run: RunRecord) -> list[Block]:
     if len(layers) > _LAYERS:
         blocks.append(Text(f"and {len(layers) - _LAYERS} more layers", "faint"))
     return blocks
-
-
-def _value(value: Any) -> str:
-    return "–" if value is None else _text.value_text(value, 2000)
 
 
 def _params(run: RunRecord) -> list[Block]:
@@ -183,7 +173,7 @@ def _randomness(run: RunRecord) -> list[Block]:
     rows = [
         [s["library"], f"{s['call']}({s['value']})", s["location"] or "–", moment(s["time"])] for s in seed_calls(run)
     ]
-    rows += [["param", f"{key} = {_value(value)}", "–", "–"] for key, value in param_seeds(run).items()]
+    rows += [["param", f"{key} = {value_of(value)}", "–", "–"] for key, value in param_seeds(run).items()]
     table = Table(["library", "seed", "where", "when"], rows)
     why = why_none(run)
     nothing = (
@@ -200,102 +190,7 @@ def _randomness(run: RunRecord) -> list[Block]:
         blocks.append(Table(["generator at the start", "algorithm", "hash of its state"], states))
     flags = run.determinism
     if flags:
-        blocks.append(Table(["flag", "value"], [[key, _value(value)] for key, value in flags.items()]))
-    return blocks
-
-
-def _metrics(run: RunRecord) -> list[Block]:
-    summaries = run.summaries
-    main = main_of(summaries, run.row["main_metric"])
-    found = sorted(summaries, key=lambda s: (s is not main, s["split"] == "system"))
-    if not found:
-        return [Text("None were recorded.", "faint")]
-    rows, sparks = [], []
-    for s in found:
-        mean = mean_of_folds(run, s)
-        best = best_of(run, s) if mean is None else None
-        at = None if best is None else best.epoch if best.mean_of else run.epoch_at(s["name"], best.step)
-        place = (
-            "–"
-            if best is None
-            else f"epoch {facts.epoch(run.framework, at)}"
-            if at is not None
-            else f"step {best.step}"
-        )
-        way = {1: "up", -1: "down", 0: "not known"}[s["direction"]]
-        cells = [s["split"] or "", f"{s['count']:,}", s["last_special"] or _text.number(s["last"])]
-        value = f"{_text.number(mean)} on average" if mean is not None else _best_text(best) if best else "–"
-        cells += [value, place, way, f"{s['nonfinite']:,}"]
-        rows.append([s["name"], *cells])
-        sparks.append(spark_svg(run.outline(s["name"], _POINTS), 110, 20))
-    head = ["metric", "split", "points", "last", "best", "at", "better is", "not finite"]
-    blocks: list[Block] = [Table(head, rows, frozenset({2, 3, 4, 7}), sparks)]
-    charts, left = _charts(run, found)
-    if charts:
-        blocks.append(Curves(charts, "Curves stand in the HTML form of this report."))
-    if left:
-        blocks.append(Text(f"Not drawn: {', '.join(left)}", "faint"))
-    return blocks
-
-
-def _best_text(best: Best) -> str:
-    return _text.number(best.value) + (f", mean of its {best.mean_of}" if best.mean_of else "")
-
-
-def _charts(run: RunRecord, found: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
-    """A chart for each thing that is measured, with its splits in one frame."""
-    groups: dict[tuple[str, int], list[str]] = {}
-    for s in found:
-        if s["count"] - s["nonfinite"] > 1:
-            what = s["metric"].partition("/")[0] if s["split"] != "system" else s["name"]
-            # What was logged once an epoch without a step would be a stub beside what was logged at each step.
-            steps = (s["last_step"] or 0) + 1
-            near = (key for key in groups if key[0] == what and key[1] / 2 <= steps <= key[1] * 2)
-            groups.setdefault(next(near, (what, steps)), []).append(s["name"])
-    charts: list[str] = []
-    left: list[str] = []
-    for names in groups.values():
-        if len(charts) >= _CHARTS:
-            left += names
-            continue
-        try:
-            charts.append(svg_curves(run, names, width=620, height=260))
-        except QueryError:
-            left += names
-    return charts, left
-
-
-def _results(run: RunRecord) -> list[Block]:
-    rows = [[key, _text.value_text(value, 4000)] for key, value in run.results.items()]
-    return [Table(["result", "value"], rows)] if rows else []
-
-
-def _children(run: RunRecord) -> list[Block]:
-    children = run.children
-    if not children:
-        return []
-    outcomes = outcomes_of(run.history, {child.id: child.row["main_metric"] for child in children})
-    params = {child.id: child.params for child in children}
-    keys = dict.fromkeys(key for values in params.values() for key in values)
-    varied = [key for key in keys if len({repr(values.get(key, "")) for values in params.values()}) > 1][:6]
-
-    def rank(child: RunRecord) -> tuple[bool, float]:
-        one = outcomes[child.id]
-        known = one is not None and one.best is not None
-        return not known, -(one.best or 0) * one.direction if one is not None else 0
-
-    rows = []
-    for child in sorted(children, key=rank)[:_CHILDREN]:
-        one = outcomes[child.id]
-        best = "–" if one is None else f"{_text.number(one.best if one.best is not None else one.last)} {one.name}"
-        told = [_value(params[child.id].get(key)) for key in varied]
-        rows.append([short_id(child.id), child.name, child.status, _text.seconds(child.duration_s), best, *told])
-    blocks: list[Block] = [Table(["run", "name", "status", "took", "best", *varied], rows, frozenset({3}))]
-    if len(children) > _CHILDREN:
-        blocks.append(Text(f"and {len(children) - _CHILDREN} more", "faint"))
-    beyond = beyond_of(run.history, [run.id]).get(run.id, 0)
-    if beyond:
-        blocks.append(Text(f"{beyond} more candidates stand in the results only", "faint"))
+        blocks.append(Table(["flag", "value"], [[key, value_of(value)] for key, value in flags.items()]))
     return blocks
 
 
