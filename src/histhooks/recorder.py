@@ -28,6 +28,7 @@ __all__ = [
     "Run",
     "call_site",
     "current_run",
+    "ensure_session",
     "flush",
     "is_recording",
     "is_task",
@@ -129,11 +130,26 @@ def paused() -> Iterator[None]:
 
 
 def is_recording() -> bool:
-    """Whether a fit that begins now leaves a run."""
+    """Whether a fit that begins now leaves a run. Only asks: it begins nothing."""
     try:
         return engine.is_recording()
-    except (RuntimeError, OSError, ValueError) as error:  # as in open_run()
+    except (RuntimeError, OSError, ValueError) as error:  # of torch.distributed, or of the environment
         engine.session.failed("is_recording", error)
+        return False
+
+
+def ensure_session() -> bool:
+    """For integrations, where a fit begins: begin the session of a rank that has no runs.
+
+    Returns
+    -------
+    bool
+        Whether the fit leaves a run; see :func:`is_recording`.
+    """
+    try:
+        return engine.ensure_session()
+    except (RuntimeError, OSError, ValueError) as error:  # as in open_run()
+        engine.session.failed("ensure_session", error)
         return False
 
 
@@ -173,7 +189,7 @@ def open_run(
         An inert one where nothing is to be recorded.
     """
     try:
-        if not engine.is_recording():
+        if not engine.ensure_session():
             return _inert
         engine.start_soon()
         settings = engine.settings

@@ -66,13 +66,26 @@ class Engine:
         self._lock = threading.Lock()
 
     def is_recording(self) -> bool:
-        """Whether a fit that begins now leaves a run; another rank than 0 leaves a session without runs."""
-        if is_off() or is_paused.get() or self.session.phase is Phase.STOPPED:
+        """Whether a fit that begins now leaves a run; only rank 0 has runs."""
+        return self._is_on() and rank() == 0
+
+    def ensure_session(self) -> bool:
+        """Begin the session of another rank than 0, which has no run that could begin it.
+
+        Returns
+        -------
+        bool
+            What :meth:`is_recording` answers.
+        """
+        if not self._is_on():
             return False
         if rank() == 0:
             return True
         self.start()
         return False
+
+    def _is_on(self) -> bool:
+        return not is_off() and not is_paused.get() and self.session.phase is not Phase.STOPPED
 
     def start(self) -> None:
         """Start the writer thread, once.

@@ -150,7 +150,7 @@ def _given(callbacks: Any) -> list[Any]:
 
 def _may_record(callbacks: Any) -> bool:
     is_asked = _is_automatic or any(isinstance(c, HistoryCallback) for c in _given(callbacks))
-    return is_asked and recorder.is_recording() and not recorder.is_task()
+    return is_asked and recorder.ensure_session() and not recorder.is_task()
 
 
 def _open(kind: str, model: Any, **facts: Any) -> Run:
@@ -299,7 +299,7 @@ def _begin_evaluation(bound: dict[str, Any]) -> Evaluation | None:
     if (bound.get("kwargs") or {}).get("_use_cached_eval_dataset"):
         return None  # of a fit that nobody listens to
     # Who asked for a fit to be recorded asked for what is evaluated inside it.
-    if not (_may_record(given) or (fit is not None and recorder.is_recording())):
+    if not (_may_record(given) or (fit is not None and recorder.ensure_session())):
         return None
     evaluation = Evaluation(model)
     if isinstance(given, CallbackList):

@@ -162,7 +162,7 @@ def _begin_evaluation(verb: str, bound: dict[str, Any]) -> Evaluation | None:
     trainer = bound.get("self")
     if trainer is None or isinstance(active.get(id(trainer)), Evaluation):
         return None
-    if not is_asked(trainer) or trainer.global_rank != 0 or not recorder.is_recording():
+    if not is_asked(trainer) or trainer.global_rank != 0 or not recorder.ensure_session():
         return None
     given = bound.get("model")
     module = module_of(given if given is not None else trainer.lightning_module)

@@ -195,7 +195,7 @@ class OtherRank(Call):
 @guarded
 def _note_rank(trainer: Any) -> None:
     """Which of how many processes this is; one that is not the first leaves a session, and no run."""
-    recorder.is_recording()
+    recorder.ensure_session()
     if trainer.world_size > 1:
         recorder.note_rank(trainer.global_rank, trainer.world_size)
 

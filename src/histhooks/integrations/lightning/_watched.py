@@ -118,7 +118,7 @@ class _Waiting(Call):
     def set_up(self) -> None:
         """The callbacks of the module are among the trainer's now."""
         trainer = self._watched._trainer
-        if trainer.global_rank == 0 and is_asked(trainer) and recorder.is_recording():
+        if trainer.global_rank == 0 and is_asked(trainer) and recorder.ensure_session():
             self._watched.begin()
             if self._watched.fit is not None:
                 self._watched.fit.set_up()
@@ -136,7 +136,7 @@ def watch(bound: dict[str, Any]) -> Watched | None:
         watched.wait()
     elif trainer.global_rank != 0:
         watched.follow()
-    elif recorder.is_recording():
+    elif recorder.ensure_session():
         watched.begin()
     else:
         return None

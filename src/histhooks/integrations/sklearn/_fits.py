@@ -108,7 +108,7 @@ def watch_method(
         part_trained(estimator)  # who scores it, or saves it, later asks whose it is
     elif is_of_another(estimator):
         return  # which says so itself
-    elif not recorder.is_recording():
+    elif not recorder.ensure_session():
         yield
         forget(estimator)
     elif name == "partial_fit":

@@ -59,7 +59,7 @@ def watch_score(
 @guarded
 def _outer_call(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
     """The arguments, where it is the program that calls, and the host will not refuse them."""
-    if not args or is_nested() or not recorder.is_recording() or is_called_by_host():
+    if not args or is_nested() or not recorder.ensure_session() or is_called_by_host():
         return None
     if is_of_another(args[0]) and _trainer(args[0]) is None:
         return None

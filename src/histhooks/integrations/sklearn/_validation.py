@@ -24,7 +24,7 @@ def watch_validation(
     original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[None, Any, None]:
     # A call that the host refuses before it begins leaves nothing.
-    bound = None if is_nested() or not recorder.is_recording() else _bind(original, args, kwargs)
+    bound = None if is_nested() or not recorder.ensure_session() else _bind(original, args, kwargs)
     if not bound:
         return
     kept: list[Any] = []

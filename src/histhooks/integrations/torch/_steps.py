@@ -76,7 +76,7 @@ def _find_loop(tracked: Tracked, optimizer: Any, here: Here, run: Run | None) ->
         return None
     if run is not None:
         return _loop_of_run(tracked, optimizer, here, run)
-    if not state.is_automatic or not recorder.is_recording():
+    if not state.is_automatic or not recorder.ensure_session():
         return None
     before = here.loop
     if before is not None and before.is_last_of_row and before.is_left:

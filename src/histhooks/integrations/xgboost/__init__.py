@@ -137,7 +137,7 @@ def _outer() -> Run | None:
 def _may_record(callbacks: Any) -> bool:
     given = callbacks if isinstance(callbacks, (list, tuple)) else []
     is_asked = _is_automatic or any(issubclass(type(c), HistoryCallback) for c in given)
-    return is_asked and recorder.is_recording() and not recorder.is_task() and collective.get_rank() == 0
+    return is_asked and recorder.ensure_session() and not recorder.is_task() and collective.get_rank() == 0
 
 
 def _open(kind: str, model_class: str) -> Run:
