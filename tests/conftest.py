@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from histhooks._host.settings import SETTINGS
+
 pytest.register_assert_rewrite("helpers")
 
 # Keras reads it once, when it is imported; constraints.txt holds the version of torch.
@@ -22,17 +24,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # What a developer's shell, a batch system or CI may have set, and a test must not see.
 OUTSIDE = (
-    "HISTHOOKS",
-    "HISTHOOKS_STORE",
-    "HISTHOOKS_PROJECT",
-    "HISTHOOKS_GROUP",
-    "HISTHOOKS_BUFFER_MB",
-    "HISTHOOKS_LOG_MB",
-    "HISTHOOKS_ACTOR",
-    "HISTHOOKS_ROOT",
-    "HISTHOOKS_RUN",
-    "HISTHOOKS_NETWORK",
-    "HISTHOOKS_SYSTEM_S",
+    *(setting.name for setting in SETTINGS),
     "RANK",
     "LOCAL_RANK",
     "WORLD_SIZE",

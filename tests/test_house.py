@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
@@ -29,14 +28,6 @@ def test_names_of_test_files_are_unique() -> None:
     """Pytest imports them by name alone."""
     names = [path.name for path in TESTS.rglob("test_*.py")]
     assert sorted(names) == sorted(set(names))
-
-
-def test_a_test_sees_no_setting_of_the_shell_that_starts_it() -> None:
-    conftest = (TESTS / "conftest.py").read_text(encoding="utf-8")
-    source = "".join(path.read_text(encoding="utf-8") for path in (TESTS.parent / "src").rglob("*.py"))
-    names = {str(name) for name in re.findall(r"\bHISTHOOKS_[A-Z]+(?:_[A-Z]+)*", source)}
-    assert len(names) > 8
-    assert sorted(name for name in names if f'"{name}"' not in conftest) == []
 
 
 def test_no_module_is_longer_than_four_hundred_lines() -> None:

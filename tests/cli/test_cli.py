@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 import histhooks
 from helpers import programs
@@ -112,6 +113,16 @@ def test_doctor_tells_where_the_store_is(store: Path) -> None:
     facts = json.loads(out)
     assert code == 0, facts
     assert facts["runs"] == {"failed": 1, "finished": 2}
+
+
+def test_doctor_shows_the_settings_that_the_environment_has(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_doctor, "FRAMEWORKS", {})  # importing each of them takes a minute
+    monkeypatch.setenv("HISTHOOKS_GROUP", "sweep-7")
+    for name in ("HISTHOOKS_QUIET", "HISTHOOKS_STRICT"):
+        monkeypatch.delenv(name)
+    assert "settings:\n  HISTHOOKS_GROUP: sweep-7\n" in CliRunner().invoke(_doctor.doctor, [str(store)]).output
+    monkeypatch.delenv("HISTHOOKS_GROUP")
+    assert "settings: none\n" in CliRunner().invoke(_doctor.doctor, [str(store)]).output
 
 
 def test_what_cannot_be_answered_is_one_line_and_exit_code_2(store: Path, tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ def test_what_a_later_version_added_is_not_missed_in_the_export_of_a_store_witho
 
 
 def test_doctor_tells_of_an_old_store(old_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_doctor, "_FRAMEWORKS", {})  # importing each of them takes a minute
+    monkeypatch.setattr(_doctor, "FRAMEWORKS", {})  # importing each of them takes a minute
     told = CliRunner().invoke(_doctor.doctor, [str(old_store)]).output
     assert "schema: 1.0, which the next session that records here brings to 1." in told
 

@@ -251,7 +251,7 @@ def test_a_spool_of_a_newer_version_is_seen_and_waits_until_the_store_is_as_new(
         assert {run.name for run in history.runs()} == {"first", "newer"}
     assert sync(store_path).startswith("0 sessions came home")
     assert waiting(store_path) == [spool]
-    monkeypatch.setattr(_doctor, "_FRAMEWORKS", {})  # importing each of them takes a minute
+    monkeypatch.setattr(_doctor, "FRAMEWORKS", {})  # importing each of them takes a minute
     told = CliRunner().invoke(_doctor.doctor, [str(store_path)])
     assert (told.exit_code, spool.name in told.output) == (1, True)
     alter(store_path, NEWER.format(SCHEMA_VERSION + 1))

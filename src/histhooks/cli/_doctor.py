@@ -27,13 +27,13 @@ def doctor(context: click.Context, words: tuple[str, ...], store: str | None, as
         common.print_json(facts)
     else:
         for name, value in facts.items():
-            if isinstance(value, dict):
+            if isinstance(value, dict) and value:
                 click.echo(f"{name}:")
                 for key, inner in value.items():
                     click.echo(f"  {key}: {inner}")
             elif name == "recorded to" and value:
                 click.echo(f"{name}:" + "".join(f"\n  {path}" for path in value))
-            elif isinstance(value, list):
+            elif isinstance(value, (list, dict)):
                 click.echo(f"{name}: " + (", ".join(value) or "none"))
             else:
                 click.echo(f"{name}: {value}")
@@ -92,6 +92,7 @@ def _examine(store: str | None) -> dict[str, Any]:
     import sqlite3
 
     from histhooks._base.version import __version__
+    from histhooks._host.settings import given
     from histhooks._host.store_location import is_off, store_path
     from histhooks._store import spools as spools
     from histhooks._store.known_stores import known_stores
@@ -109,6 +110,7 @@ def _examine(store: str | None) -> dict[str, Any]:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "switched": "off by HISTHOOKS" if is_off() else "on",
+        "settings": given(),
         "frameworks": frameworks,
         "optional": {
             "GPU use (nvidia-ml-py)": "installed" if find_spec("pynvml") else "not installed",
