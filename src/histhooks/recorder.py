@@ -20,7 +20,7 @@ from histhooks._collect import sources
 from histhooks._host.guard import gathered
 from histhooks._host.messages import warn_once
 from histhooks._host.store_location import is_strict, project_name
-from histhooks._record.engine import engine, rank
+from histhooks._record.engine import engine
 from histhooks._record.run import Run, current, in_task, is_paused
 from histhooks._store.entries import capture_entry, state_entry
 
@@ -35,11 +35,9 @@ __all__ = [
     "log",
     "main_metric",
     "note_capture",
-    "note_event",
     "note_rank",
     "open_run",
     "paused",
-    "rank",
     "scope",
     "splits",
     "start_run",
@@ -286,16 +284,6 @@ def scope(run: Run | None) -> Iterator[None]:
 def flush(timeout_s: float = 10.0) -> bool:
     """Wait until everything recorded so far is in the store; False where it was not within ``timeout_s`` seconds."""
     return engine.flush(timeout_s)
-
-
-def note_event(
-    kind: str, title: str, body: str | None = None, *, severity: str = "info", run: Run | None = None
-) -> None:
-    """Record that something happened, in a run or in the session."""
-    if run is not None:
-        run.event(kind, title, body, severity=severity)
-    else:
-        engine.session.event(kind, title, body, severity=severity)
 
 
 def note_rank(rank: int, world_size: int) -> None:

@@ -79,7 +79,8 @@ with histhooks.start_run("run " + TOKEN, params=params, tags={"api_key": MARK, T
     run.declare_metric("other", metric=TOKEN)
     run.log({"other": 1.0})
     histhooks.recorder.note_capture("mine", "failed", TOKEN, run=run)
-    histhooks.recorder.note_event("mine", TOKEN)
+    from histhooks._record.engine import engine
+    engine.session.event("mine", TOKEN)
     import random
     random.seed(TOKEN)
     try:

@@ -1,0 +1,85 @@
+"""The modules and names that other people's programs rely on; tests/typing/api.py holds their types."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import histhooks
+from histhooks import integrations
+from histhooks.history import RunRecord
+
+MODULES = "cli curate errors export history integrations migrations plot recorder report testing verify"
+INTEGRATIONS = "keras kit lightning sklearn torch xgboost"
+# What they say is public, word for word.
+NAMES = {
+    "histhooks": "HisthooksError History NotApplicable QueryError Run StoreError __version__ autolog current_run "
+    "disable flush log paused start_run",
+    "histhooks.curate": "Deletion Pruning Redaction delete note prune redact rename tag",
+    "histhooks.export": "Exported export",
+    "histhooks.history": "Comparison Differences History RunRecord Series",
+    "histhooks.plot": "Chart plot spark_svg svg_curves",
+    "histhooks.recorder": "Run call_site current_run ensure_session flush is_recording is_task log main_metric "
+    "note_capture note_rank open_run paused scope splits start_run task",
+    "histhooks.report": "page_of report",
+    "histhooks.verify": "CANNOT_PROVE Report verify",
+}
+METHODS = {
+    histhooks.Run: "declare_metric end event link log log_artifact log_dataset log_params log_results note tag",
+    histhooks.History: "compare diff run runs search sql table",
+    RunRecord: "artifacts children metrics params series summaries to_pandas",
+}
+# Frameworks may be missing where this runs, so these are read and not imported.
+OF_FRAMEWORKS = {
+    "keras": "HistoryCallback integration",
+    "lightning": "HistoryCallback integration",
+    "sklearn": "integration recorded",
+    "torch": "integration record",
+    "xgboost": "HistoryCallback integration",
+}
+
+
+def public_in(package: object) -> list[str]:
+    paths = package.__path__  # type: ignore[attr-defined]
+    return sorted(module.name for module in pkgutil.iter_modules(paths) if not module.name.startswith("_"))
+
+
+def test_the_public_modules_are_these() -> None:
+    assert public_in(histhooks) == MODULES.split()
+    assert public_in(integrations) == INTEGRATIONS.split()
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_a_module_says_which_of_its_names_are_public(module: str) -> None:
+    found = importlib.import_module(module)
+    assert sorted(found.__all__) == sorted(NAMES[module].split())
+    assert [name for name in found.__all__ if not hasattr(found, name)] == []
+
+
+def test_errors_are_one_family() -> None:
+    for name in ("NotApplicable", "QueryError", "StoreError"):
+        assert issubclass(getattr(histhooks.errors, name), histhooks.errors.HisthooksError)
+
+
+@pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.__name__)
+def test_what_can_be_asked_of_an_object_stays(kind: type) -> None:
+    assert [name for name in METHODS[kind].split() if not hasattr(kind, name)] == []
+
+
+@pytest.mark.parametrize("name", OF_FRAMEWORKS)
+def test_an_integration_has_its_names(name: str) -> None:
+    path = Path(integrations.__path__[0]) / name / "__init__.py"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = set()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    assert set(OF_FRAMEWORKS[name].split()) <= names
