@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from histhooks._store.tables import TABLES
+
 TESTS = Path(__file__).resolve().parent
 SOURCES = sorted((TESTS.parent / "src").rglob("*.py"))
 MOST_LINES = 400  # of a module
@@ -51,3 +53,41 @@ def test_every_function_fits_on_a_screen() -> None:
                 found[f"{path.name}:{node.lineno} {node.name}"] = length(node)
     assert len(found) > 1000
     assert {place: count for place, count in found.items() if count > SCREEN} == {}
+
+
+# What the first item of an entry says that it is; `params` is a word of many tuples.
+KINDS = {"row", "state", "content", "part", "forget", "later", "after"}
+
+
+def test_entries_are_made_in_one_module() -> None:
+    """Points excepted, which the hot path makes itself, and which begin with no word."""
+    places = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            first = node.elts[0] if isinstance(node, ast.Tuple) and node.elts else None
+            if isinstance(first, ast.Constant) and first.value in KINDS:
+                places.add(path.name)
+    assert places == {"entries.py"}
+
+
+def tables_in(node: ast.AST) -> set[str]:
+    """The tables of the schema that a list, a set, a mapping or a text of words names."""
+    found: list[object] = []
+    if isinstance(node, (ast.Tuple, ast.List, ast.Set, ast.Dict)):
+        items = node.keys if isinstance(node, ast.Dict) else node.elts
+        inner = [each for item in items for each in (item.elts if isinstance(item, ast.Tuple) else [item])]
+        found = [each.value for each in inner if isinstance(each, ast.Constant)]
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
+        found = [*node.value.split()]
+    return {str(name) for name in found} & set(TABLES)
+
+
+def test_which_tables_there_are_is_listed_once() -> None:
+    """Reading rooms name the tables whose rows a record has; whatever writes, merges or checks takes the list."""
+    rooms = ("_collect", "_record", "_store", "curate", "export", "migrations", "verify")
+    places = set()
+    for path in SOURCES:
+        if path.parent.name in rooms:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            places |= {path.name for node in ast.walk(tree) if len(tables_in(node)) > 2}
+    assert places == {"tables.py"}

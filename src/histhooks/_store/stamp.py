@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 
+from histhooks._store.tables import IN_EVERY_STORE
+
 SCHEMA_VERSION = 1001  # 1000 * major + minor
 APPLICATION_ID = 0x48495354  # "HIST" in ASCII: `file` tells a store from any other SQLite file
 _STEPS = {"0001_initial": 1000, "0002_fewer_indexes": 1001, "0003_split_may_be_unknown": 1001}
-_TABLES = frozenset(("sessions", "runs", "states", "params", "points", "metric_summaries", "ledger", "ledger_parts"))
 
 
 def marks(connection: sqlite3.Connection) -> tuple[bool, int]:
@@ -35,7 +36,7 @@ def set_marks(connection: sqlite3.Connection) -> None:
 def _steps(connection: sqlite3.Connection) -> set[str]:
     """The steps that made the tables of a store; none where these are not the tables of one."""
     tables = {name for (name,) in connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")}
-    if not tables >= _TABLES | {"_sqlite_migrations"}:
+    if not tables >= IN_EVERY_STORE:
         return set()
     rows = connection.execute("SELECT name FROM main._sqlite_migrations WHERE migration_set = 'histhooks'")
     return {str(name) for (name,) in rows}

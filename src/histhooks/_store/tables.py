@@ -204,3 +204,7 @@ PERSONAL = {name: table.personal for name, table in TABLES.items() if table.pers
 PERSONAL_COLUMNS = TABLES["sessions"].personal
 # Columns of a state, and the tables of which they name a row.
 REFERENCES = {table.state_column: name for name, table in TABLES.items() if table.state_column}
+# By these a store is known that was written as text and read back, whatever version made it.
+IN_EVERY_STORE = frozenset(
+    "sessions runs states params points metric_summaries ledger ledger_parts _sqlite_migrations".split()
+)
