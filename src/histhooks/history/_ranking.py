@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from math import fsum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from histhooks.history._best_sql import FROM, MANY, SEVERAL
 from histhooks.history.query.run_query import results_of, summaries_of
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 
 _SPLITS = ("valid", "test", "train")
 _SCORES = ("best_score", "mean_test_score")
-_SEVERAL, _MANY = 2, 8
-_FROM, _PARTS = 20, 10
+_PARTS = 10
 _LONG, _LEVEL = 20_000, 2
 
 
@@ -85,7 +85,7 @@ def best_value(history: Reader, run_id: str, summary: Mapping[str, Any]) -> Best
 
 def _mean(history: Reader, run_id: str, summary: Mapping[str, Any]) -> Best | None:
     count, epoch, is_train = summary["count"], summary["last_epoch"], summary["split"] in ("train", None)
-    if summary["split"] == "system" or count < _SEVERAL:
+    if summary["split"] == "system" or count < SEVERAL:
         return None
     sql = "SELECT m.series, r.kind, r.framework FROM metric_summaries AS m JOIN runs AS r ON r.id = m.run_id "
     found = history.cursor(f"{sql} WHERE m.run_id = ? AND m.name = ?", run_id, summary["name"]).fetchone()
@@ -96,9 +96,9 @@ def _mean(history: Reader, run_id: str, summary: Mapping[str, Any]) -> Best | No
         sql = "SELECT epoch FROM points WHERE series = ? AND epoch IS NOT NULL ORDER BY n LIMIT 1"
         (first,) = history.cursor(sql, series).fetchone() or (epoch,)
         n_epochs = max(1, epoch - first + 1)
-        if count < n_epochs * (_SEVERAL if is_train else _MANY):
+        if count < n_epochs * (SEVERAL if is_train else MANY):
             return None
-    elif not is_train or kind != "loop" or framework != "torch" or count < _FROM:
+    elif not is_train or kind != "loop" or framework != "torch" or count < FROM:
         return None
     sign = summary["direction"]
     if count > _LONG:

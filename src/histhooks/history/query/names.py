@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._base.frameworks import NAMES
 from histhooks.errors import QueryError
+from histhooks.history._best_sql import BEST, BOUNDS
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader
@@ -33,7 +34,7 @@ _FIRST = (
     "coalesce(m.first, (SELECT CASE q.special WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999 END "
     "FROM points AS q WHERE q.series = m.series AND q.n = 0))"
 )
-_BEST = f"CASE WHEN m.direction <> 0 THEN coalesce(hh_best(m.run_id, m.name), {_LAST})"
+_BEST = f"CASE WHEN m.direction <> 0 THEN coalesce({BEST}, {_LAST})"
 STATS = {
     "": f"{_BEST} ELSE {_LAST} END",
     "best": f"{_BEST} END",
@@ -74,6 +75,38 @@ _VALUE = {
     "tags": "(SELECT t.value FROM tags AS t WHERE t.run_id = r.id AND t.key = ? "
     "ORDER BY t.time DESC, t.ordinal DESC LIMIT 1)",
 }
+_MEASURED = "r.id IN (SELECT m.run_id FROM metric_summaries AS m WHERE m.name = ? AND {0})"
+_TAGGED = "(r.id IN (SELECT g.run_id FROM tags AS g WHERE g.key = ?) AND {0})"  # of several values the latest counts
+SQL = tuple[str, tuple[Any, ...]]  # with the values for its question marks
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """A name, understood the other way round: which runs have a value that a condition fits.
+
+    A run that has none is not among them. SQLite reads the value's table first, by its index, and then only the runs
+    that are found there.
+
+    Attributes
+    ----------
+    sql : str
+        Whether a run ``r`` is among them; the condition stands for ``{0}``.
+    values : tuple
+        For the question marks before the condition.
+    value : str and values
+        What the condition compares.
+    is_of_run : bool
+        Whether it names runs, not their sessions.
+    bounds : tuple of str, or None
+        Between which two numbers the value lies, if it is a number that may be costly to find; NULL where that is not
+        known.
+    """
+
+    sql: str
+    values: tuple[Any, ...]
+    value: SQL
+    is_of_run: bool = False
+    bounds: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,28 +127,42 @@ class Field:
         Of a metric, SQL of its direction: 1, -1 or 0.
     keys : tuple of str
         Of a param or a result: where it lies in the row of a candidate that has no run of its own.
+    among : Among or None
+        None where a run is read before its value: of its own columns, and of params and results, whose tables have no
+        index by key.
     """
 
     kind: str
     sql: str
     values: tuple[Any, ...]
     title: str
-    direction: tuple[str, tuple[Any, ...]] | None = None
+    direction: SQL | None = None
     keys: tuple[str, ...] = ()
+    among: Among | None = None
 
 
-def _columns() -> dict[str, tuple[str, str]]:
-    found = {name: (kind, f"r.{name}") for kind, names in _RUNS.items() for name in names.split()}
-    found["status"] = ("status", STATUS)
-    session = "(SELECT s.{} FROM sessions AS s WHERE s.id = r.session_id)"
-    code = (
-        "(SELECT c.{} FROM code_versions AS c JOIN sessions AS s ON s.code_version_id = c.id WHERE s.id = r.session_id)"
-    )
+_SESSION = "(SELECT s.{} FROM sessions AS s WHERE s.id = r.session_id)"
+_CODE_OF = (
+    "(SELECT c.{} FROM code_versions AS c JOIN sessions AS s ON s.code_version_id = c.id WHERE s.id = r.session_id)"
+)
+_NOTES = "(SELECT group_concat(x.body, char(10)) FROM notes AS x WHERE x.run_id = r.id)"
+
+
+def _columns() -> dict[str, tuple[str, str, Among | None]]:
+    found: dict[str, tuple[str, str, Among | None]] = {
+        name: (kind, f"r.{name}", None) for kind, names in _RUNS.items() for name in names.split()
+    }
+    found["status"] = ("status", STATUS, None)
+    sessions = "r.session_id IN (SELECT s.id FROM sessions AS s{} WHERE {{0}})"
+    of_code = sessions.format(" JOIN code_versions AS c ON c.id = s.code_version_id")
     for kind, names in _SESSIONS.items():
-        found |= {name: (kind, session.format(name)) for name in names.split()}
+        for name in names.split():
+            found[name] = (kind, _SESSION.format(name), Among(sessions.format(""), (), (f"s.{name}", ())))
     for kind, names in _CODE.items():
-        found |= {name: (kind, code.format(name)) for name in names.split()}
-    found["notes"] = ("text", "(SELECT group_concat(x.body, char(10)) FROM notes AS x WHERE x.run_id = r.id)")
+        for name in names.split():
+            found[name] = (kind, _CODE_OF.format(name), Among(of_code, (), (f"c.{name}", ())))
+    noted = "(r.id IN (SELECT x.run_id FROM notes AS x) AND {0})"
+    found["notes"] = ("text", _NOTES, Among(noted, (), (_NOTES, ()), is_of_run=True))
     return found
 
 
@@ -163,7 +210,7 @@ class Names:
         """
         column = COLUMNS.get(_ALIASES.get(name, name)) if prefix in ("", "runs") and not stat else None
         if column is not None:
-            return Field(column[0], column[1], (), f"column {_ALIASES.get(name, name)}")
+            return Field(column[0], column[1], (), f"column {_ALIASES.get(name, name)}", among=column[2])
         if prefix in ("", "metrics"):
             found = self._metric(name, stat)
             if found is not None:
@@ -182,7 +229,10 @@ class Names:
                 source = "FROM metric_summaries AS m WHERE m.run_id = r.id AND m.name = ?)"
                 is_value = asked not in ("count", "nonfinite")
                 direction = (f"(SELECT m.direction {source}", (full,)) if is_value else None
-                return Field("number", f"(SELECT {STATS[asked]} {source}", (full,), f"metric {full}", direction)
+                bounds = BOUNDS if asked in ("", "best") else None
+                among = Among(_MEASURED, (full,), (STATS[asked], ()), is_of_run=True, bounds=bounds)
+                sql = f"(SELECT {STATS[asked]} {source}"
+                return Field("number", sql, (full,), f"metric {full}", direction, among=among)
         return None
 
     def _json(self, table: str, name: str) -> Field | None:
@@ -201,7 +251,10 @@ class Names:
         return None
 
     def _tag(self, name: str) -> Field | None:
-        return Field("tag", _VALUE["tags"], (name,), f"tag {name}") if self.has("tags", name) else None
+        if not self.has("tags", name):
+            return None
+        among = Among(_TAGGED, (name,), (_VALUE["tags"], (name,)), is_of_run=True)
+        return Field("tag", _VALUE["tags"], (name,), f"tag {name}", among=among)
 
     def _unknown(self, prefix: str, name: str) -> str:
         from difflib import get_close_matches

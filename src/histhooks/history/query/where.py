@@ -13,7 +13,8 @@ from typing import Any
 
 from histhooks._base.vocabulary import STATUSES
 from histhooks.errors import QueryError
-from histhooks.history.query.names import Field, Names, framework_of, has_prefix, prefix_of, split, written
+from histhooks.history.query.names import SQL, Field, Names, framework_of, has_prefix, prefix_of, split, written
+from histhooks.history.query.parts import Part, both_compared, compared, form, joined, measured, negated, null
 from histhooks.history.query.times import EXAMPLES, moment, span_s
 from histhooks.history.query.tokens import Word, fail, words_of
 
@@ -21,10 +22,6 @@ _DEEPEST = 40
 _SHORT_HASH = re.compile(r"[0-9a-fA-F]{4,39}")
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 KINDS = ("fit", "search", "candidate", "validate", "evaluate", "preprocess", "loop", "block")
-
-SQL = tuple[str, tuple[Any, ...]]
-Both = tuple[SQL, SQL]  # of a run, and of a candidate without one
-_PART = re.compile(r"\{(\d)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class Condition:
     Attributes
     ----------
     sql : str
-        True, false or NULL: whether ``runs AS r`` fits.
+        Whether ``runs AS r`` fits; false or NULL if not.
     values : tuple
         For the question marks in it.
     candidate : tuple of str and values, or None
@@ -65,12 +62,12 @@ def compile_where(expression: str, names: Names) -> Condition:
         Where it cannot be understood; a caret shows the place.
     """
     parser = _Parser(expression, names)
-    run, candidate = parser.whole()
-    return Condition(*run, candidate if parser.asks_candidates else None)
+    part = parser.whole()
+    return Condition(*part.fits, part.candidate if parser.asks_candidates else None)
 
 
 class _Parser:
-    """Recursive descent; each rule gives the condition of a run and of a candidate without a run."""
+    """Recursive descent; each rule gives a part of the question."""
 
     def __init__(self, expression: str, names: Names) -> None:
         self._expression = expression
@@ -101,7 +98,7 @@ class _Parser:
 
     # --- rules ------------------------------------------------------------------------------------------------------
 
-    def whole(self) -> Both:
+    def whole(self) -> Part:
         """Everything."""
         if self._next.kind == "end":
             raise self._fail(self._next, "the expression is empty; ask for instance val_loss < 0.3")
@@ -110,24 +107,24 @@ class _Parser:
             raise self._fail(self._next, f"{self._next.text!r} is not expected here; join conditions by and, or")
         return found
 
-    def _or(self) -> Both:
+    def _or(self) -> Part:
         found = [self._and()]
         while self._accept("or"):
             found.append(self._and())
-        return _joined(found, " OR ")
+        return joined(found, "OR")
 
-    def _and(self) -> Both:
+    def _and(self) -> Part:
         found = [self._not()]
         while self._accept("and"):
             found.append(self._not())
-        return _joined(found, " AND ")
+        return joined(found, "AND")
 
-    def _not(self) -> Both:
+    def _not(self) -> Part:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise self._fail(self._next, "this lies too deep in brackets")
         if self._accept("not"):
-            found = _negated(self._not())
+            found = negated(self._not())
         elif self._accept("("):
             found = self._or()
             if not self._accept(")"):
@@ -139,27 +136,27 @@ class _Parser:
         self._depth -= 1
         return found
 
-    def _comparison(self) -> Both:
+    def _comparison(self) -> Part:
         left = self._operand()
-        negated = self._accept("not")
+        is_not = self._accept("not")
         if self._accept("in"):
-            found = _joined([self._compare(left, "=", value) for value in self._list()], " OR ")
-            return _negated(found) if negated else found
-        if negated:
+            found = joined([self._compare(left, "=", value) for value in self._list()], "OR")
+            return negated(found) if is_not else found
+        if is_not:
             raise self._fail(self._next, "after not comes in, as in: framework not in (keras, torch)")
         if self._accept("is"):
             wanted = not self._accept("not")
             if not self._accept("null", "none"):
                 raise self._fail(self._next, "after is comes null or not null")
             return _null(self._field(left), is_null=wanted, is_value=True)
-        chain: list[Both] = []
+        chain: list[Part] = []
         right = left
         while sign := self._accept(*_FLIPPED, "~", "!~"):
             left, right = right, self._operand()
             chain.append(self._compare(left, sign.text, right))
         if not chain:
             self._missing_sign(left)
-        return _joined(chain, " AND ")
+        return joined(chain, "AND")
 
     def _missing_sign(self, left: Word) -> None:
         if left.kind != "quoted":
@@ -223,7 +220,7 @@ class _Parser:
             raise self._fail(word, "before a quoted name comes metrics, params, results or tags")
         return prefix, name, stat[1:]
 
-    def _compare(self, left: Word, sign: str, right: Word) -> Both:
+    def _compare(self, left: Word, sign: str, right: Word) -> Part:
         if _is_value(left):
             left, sign, right = self._turned(left, sign, right)
         field = self._field(left)
@@ -233,7 +230,7 @@ class _Parser:
             return _null(field, is_null=sign == "=", is_value=True)
         if self._is_name(field, right):
             return self._compare_fields(field, sign, self._field(right), right)
-        return _both(field, lambda sql: self._condition(field, sql, sign, right))
+        return compared(field, lambda sql: self._condition(field, sql, sign, right))
 
     def _turned(self, left: Word, sign: str, right: Word) -> tuple[Word, str, Word]:
         """The name first."""
@@ -250,7 +247,7 @@ class _Parser:
             return True
         return field.kind == "number" and right.kind == "word" and _number(field, right.text) is None
 
-    def _compare_fields(self, left: Field, sign: str, right: Field, word: Word) -> Both:
+    def _compare_fields(self, left: Field, sign: str, right: Field, word: Word) -> Part:
         if sign not in _FLIPPED:
             raise self._fail(word, "after ~ comes a text, as in: name ~ resnet")
         kinds = {left.kind, right.kind}
@@ -260,16 +257,16 @@ class _Parser:
         as_value = _as_number if is_number else _as_text
 
         def condition(of: Callable[[Field], SQL]) -> SQL:
-            return _form(f"{{0}} {sign} {{1}}", as_value(left, of(left)), as_value(right, of(right)))
+            return form(f"{{0}} {sign} {{1}}", as_value(left, of(left)), as_value(right, of(right)))
 
-        return condition(_of_run), condition(_of_candidate)
+        return both_compared(left, right, condition)
 
     def _condition(self, field: Field, sql: SQL, sign: str, right: Word) -> SQL:
         text = ("?", (right.text,))
         if sign in ("~", "!~"):
             if field.kind in ("number", "time"):
                 raise self._fail(right, f"{field.title} is no text; compare it with =, < or >")
-            return _form(f"{'NOT ' if sign == '!~' else ''}hh_like({{0}}, {{1}})", _as_text(field, sql), text)
+            return form(f"{'NOT ' if sign == '!~' else ''}hh_like({{0}}, {{1}})", _as_text(field, sql), text)
         if field.kind == "time":
             return self._time(field, sql, sign, right)
         value = _number(field, right.text) if right.kind == "word" or field.kind == "number" else None
@@ -278,16 +275,16 @@ class _Parser:
         if value is not None and field.kind in ("number", "json", "tag"):
             if math.isnan(value):
                 raise self._fail(right, "nan equals nothing; ask for instance val_loss.nonfinite > 0")
-            return _form(f"{{0}} {sign} {{1}}", _as_number(field, sql), ("?", (value,)))
+            return measured(field, _as_number(field, sql), sign, value)
         if field.kind == "json" and sign in ("=", "!="):
             return _json_equals(sql, sign, right)
         self._check_choice(field, right)
         if sign in ("=", "!=") and field.title == "column commit_hash" and _SHORT_HASH.fullmatch(right.text):
             # As git and our screens write it.
-            return _form(f"substr({{0}}, 1, {len(right.text)}) {sign} {{1}}", sql, ("?", (right.text.lower(),)))
+            return form(f"substr({{0}}, 1, {len(right.text)}) {sign} {{1}}", sql, ("?", (right.text.lower(),)))
         if sign in ("=", "!=") and field.title == "column framework":
             text = ("?", (framework_of(right.text),))
-        return _form(f"{{0}} {sign} {{1}}", _as_text(field, sql), text)
+        return form(f"{{0}} {sign} {{1}}", _as_text(field, sql), text)
 
     def _time(self, field: Field, sql: SQL, sign: str, right: Word) -> SQL:
         found = moment(right.text)
@@ -295,8 +292,8 @@ class _Parser:
             raise self._fail(right, f"{field.title} is a time, and {right.text!r} is none; write {EXAMPLES}")
         begin, end = ("?", (found[0],)), ("?", (found[1],))
         if sign in ("=", "!="):
-            return _form(f"{'NOT ' if sign == '!=' else ''}({{0}} >= {{1}} AND {{0}} < {{2}})", sql, begin, end)
-        return _form(f"{{0}} {sign} {{1}}", sql, begin)
+            return form(f"{'NOT ' if sign == '!=' else ''}({{0}} >= {{1}} AND {{0}} < {{2}})", sql, begin, end)
+        return form(f"{{0}} {sign} {{1}}", sql, begin)
 
     def _check_choice(self, field: Field, right: Word) -> None:
         choices = {"column status": STATUSES, "column kind": KINDS}.get(field.title)
@@ -332,64 +329,23 @@ def _number(field: Field, text: str) -> float | None:
 # --- SQL ------------------------------------------------------------------------------------------------------------
 
 
-def _form(template: str, *parts: SQL) -> SQL:
-    """Put pieces of SQL where a template says ``{0}``, ``{1}``, each with its values, as often as it stands there."""
-    pieces = _PART.split(template)
-    values = [value for number in pieces[1::2] for value in parts[int(number)][1]]
-    pieces[1::2] = [parts[int(number)][0] for number in pieces[1::2]]
-    return "".join(pieces), tuple(values)
-
-
-def _joined(found: list[Both], sign: str) -> Both:
-    if len(found) == 1:
-        return found[0]
-    run, candidate = (
-        (f"({sign.join(sql for sql, _ in side)})", tuple(value for _, values in side for value in values))
-        for side in zip(*found, strict=True)
-    )
-    return run, candidate
-
-
-def _negated(found: Both) -> Both:
-    return _form("NOT ({0})", found[0]), _form("NOT ({0})", found[1])
-
-
-def _both(field: Field, condition: Callable[[SQL], SQL]) -> Both:
-    return condition(_of_run(field)), condition(_of_candidate(field))
-
-
-def _of_run(field: Field) -> SQL:
-    return field.sql, field.values
-
-
-def _of_candidate(field: Field) -> SQL:
-    """The same of a candidate that is a row in a table of its search: what it has itself, else what its search has."""
-    if field.keys:
-        return f"hh_at(j.value{', ?' * len(field.keys)})", field.keys
-    own = {"column status": "'finished'", "column kind": "'candidate'"}.get(field.title)
-    if own is not None:
-        return own, ()
-    return ("NULL", ()) if field.kind in ("number", "json") else (field.sql, field.values)
-
-
 def _as_number(field: Field, sql: SQL) -> SQL:
-    return _form("hh_number({0})", sql) if field.kind in ("json", "tag") else sql
+    return form("hh_number({0})", sql) if field.kind in ("json", "tag") else sql
 
 
 def _as_text(field: Field, sql: SQL) -> SQL:
-    return _form("hh_text({0})", sql) if field.kind == "json" else sql
+    return form("hh_text({0})", sql) if field.kind == "json" else sql
 
 
-def _null(field: Field, *, is_null: bool, is_value: bool) -> Both:
+def _null(field: Field, *, is_null: bool, is_value: bool) -> Part:
     """Whether there is none; of a param, JSON's null counts as none where its value is asked for."""
-    inner = "nullif({0}, 'null')" if field.kind == "json" and is_value else "{0}"
-    return _both(field, lambda sql: _form(f"{inner} IS {'' if is_null else 'NOT '}NULL", sql))
+    return null(field, "nullif({0}, 'null')" if field.kind == "json" and is_value else "{0}", is_null=is_null)
 
 
 def _json_equals(sql: SQL, sign: str, right: Word) -> SQL:
     truth = {"true": 1, "false": 0}.get(right.text.lower()) if right.kind == "word" else None
     if truth is not None:
-        return _form(f"hh_truth({{0}}) {sign} {{1}}", sql, ("?", (truth,)))
+        return form(f"hh_truth({{0}}) {sign} {{1}}", sql, ("?", (truth,)))
     # A class by its whole name or by its last part.
     either = "(hh_text({0}) = {1} OR hh_short({0}) = {1})"
-    return _form(either if sign == "=" else f"NOT {either}", sql, ("?", (right.text,)))
+    return form(either if sign == "=" else f"NOT {either}", sql, ("?", (right.text,)))
