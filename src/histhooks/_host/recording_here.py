@@ -58,7 +58,7 @@ def opened(reading: Reading) -> None:
     _readings.add(reading)
     if not _is_watching and hasattr(os, "register_at_fork"):
         _is_watching = True
-        os.register_at_fork(before=let_go)
+        os.register_at_fork(before=let_go, after_in_child=keep_away)
 
 
 def let_go() -> None:

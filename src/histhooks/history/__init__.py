@@ -33,6 +33,10 @@ __all__ = ["Comparison", "Differences", "History", "RunRecord", "Series"]
 class History(Shown, Reader):
     """The runs in one store.
 
+    Several threads may use one `History`: each reads through a connection of its own, which is opened with its first
+    question and closed when the thread ends. :meth:`close` closes those of all threads, and :meth:`refresh` holds for
+    all of them. In a forked child it opens the store anew.
+
     Parameters
     ----------
     store : str or path, optional
@@ -86,6 +90,8 @@ class History(Shown, Reader):
         with_inner: bool = False,
     ) -> list[RunRecord]:
         """Runs, the latest first.
+
+        The parameters down to `where` say which; :meth:`table` and :meth:`search` take the same.
 
         Parameters
         ----------

@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from histhooks._host import inherited_files, recording_here
 from histhooks._host.store_location import find_store, real_path
@@ -39,12 +40,18 @@ class Opened:
         Where the store was copied to, because its folder cannot be written and its log is not empty.
     is_live : bool
         Whether what others write to the store is seen.
+    may_write : bool
+        Whether the connection may bring the log home when it is closed last.
+    remembered : dict
+        What was computed from this connection, by a key of who did.
     """
 
     connection: sqlite3.Connection
     spools: list[Path] = field(default_factory=list)
     copy: tempfile.TemporaryDirectory[str] | None = None
     is_live: bool = True
+    may_write: bool = False
+    remembered: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def close(self) -> None:
         """Close the store."""
@@ -106,8 +113,14 @@ def _size(path: Path) -> str:
     return f" ({count} run{'' if count == 1 else 's'})"
 
 
-def open_store(path: Path) -> Opened:
+def open_store(path: Path, *, may_write: bool = False) -> Opened:
     """Open a store; nothing of it is ever written.
+
+    Parameters
+    ----------
+    path : Path
+    may_write : bool
+        Whether the reader has another connection to it that may bring the log home.
 
     Raises
     ------
@@ -116,7 +129,7 @@ def open_store(path: Path) -> Opened:
     """
     path = real_path(path)
     if path.is_file() and not only_spools(path):
-        opened = _connect(path)
+        opened = _connect(path, may_write=may_write)
         _check(path, opened)
     else:
         opened = Opened(_empty(), is_live=False)
@@ -143,7 +156,7 @@ def _empty() -> sqlite3.Connection:
     return connection
 
 
-def _connect(path: Path) -> Opened:
+def _connect(path: Path, *, may_write: bool) -> Opened:
     uri, copy, is_live = path.absolute().as_uri(), None, True
     log = path.with_name(path.name + "-wal")
     is_inherited = inherited_files.holds(path)
@@ -161,11 +174,11 @@ def _connect(path: Path) -> Opened:
     # Who closes a WAL store last takes the files beside it away, unless it may not write: then both would stay behind.
     # So the one that comes to a store that nobody has open may, and one in the process that records there;
     # `query_only` holds it to reading.
-    mode = "rw" if is_live and (_is_closed(path) or recording_here.is_recorded_to(path)) else "ro"
-    uri += ("&" if "?" in uri else "?") + f"mode={mode}"
-    # Closed by another thread where a process forks or ends; a lock of `History` keeps threads apart.
+    may_write = is_live and (may_write or _is_closed(path) or recording_here.is_recorded_to(path))
+    uri += ("&" if "?" in uri else "?") + f"mode={'rw' if may_write else 'ro'}"
+    # Closed by another thread where a process forks or ends; a lock of `Held` keeps these apart.
     connection = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
-    return Opened(connection, copy=copy, is_live=is_live)
+    return Opened(connection, copy=copy, is_live=is_live, may_write=may_write)
 
 
 def _is_closed(path: Path) -> bool:

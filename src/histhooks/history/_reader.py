@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from histhooks._base.clock import now_us
 from histhooks._host.process import judge
-from histhooks._store.spools import waiting
 from histhooks.errors import QueryError
 from histhooks.history._held import Held
 from histhooks.history._opening import Opened, locate
@@ -18,6 +17,9 @@ from histhooks.history._opening import Opened, locate
 
 class Reader:
     """A store that is read. :class:`histhooks.History` adds the questions that people ask.
+
+    Several threads may use one: each has a connection of its own, opened with its first question and closed when the
+    thread ends. A forked child opens its own.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ class Reader:
     spools : list of Path
         Spools that are read as if they were merged already.
     remembered : dict
-        What was computed from this connection, by a key of the caller; forgotten when the store is opened anew.
+        What was computed in this thread, by a key of the caller; forgotten when the store is opened anew.
 
     Raises
     ------
@@ -43,6 +45,8 @@ class Reader:
     def __init__(self, store: str | os.PathLike[str] | None = None) -> None:
         self.path = locate(store)
         self.tell: Callable[[str], None] = _silent
+        self._age = 0
+        self._judged: tuple[int, dict[str, str]] = (-1, {})
         self._held = Held(self.path, self._prepare)
 
     @property
@@ -50,22 +54,31 @@ class Reader:
         with self._held.asked() as connection:
             return connection
 
+    @property
+    def spools(self) -> list[Path]:
+        """Spools that are read as if they were merged already."""
+        return self._held.opened.spools
+
+    @property
+    def remembered(self) -> dict[tuple[Any, ...], Any]:
+        """What was computed in this thread, by a key of the caller."""
+        return self._held.opened.remembered
+
     def _prepare(self, opened: Opened) -> None:
-        self.spools = opened.spools
         opened.connection.row_factory = sqlite3.Row
-        self.remembered: dict[tuple[Any, ...], Any] = {}
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the store, for all threads; a question that one of them asks just now is waited for."""
         self._held.close()
 
     def refresh(self) -> None:
         """See what came since: who still runs is judged again, and what is read from spools or a copy is read anew.
 
-        What else is written to the store is seen without it.
+        So is a store in whose place another file has come. What else is written is seen without it. It holds for all
+        threads; one that is in the midst of the rows of a :meth:`cursor` reads anew after them.
         """
-        self.__dict__.pop("_judged", None)
-        if self.spools or not self._held.is_live or waiting(self.path):
+        self._age += 1
+        if not self._held.is_current:
             self._held.reopen()
 
     def sql(self, query: str, *values: Any) -> list[dict[str, Any]]:
@@ -102,15 +115,18 @@ class Reader:
         except (sqlite3.Error, UnicodeError) as error:  # the latter of half a character, and of damaged files
             raise QueryError(f"SQLite refuses the query: {error}") from error
 
-    @cached_property
-    def _judged(self) -> dict[str, str]:
-        now = now_us()
-        rows = self.sql("SELECT * FROM sessions WHERE status = 'running'")
-        return {row["id"]: judge(row, now) for row in rows}
+    def _judge(self) -> dict[str, str]:
+        age, (judged_at, found) = self._age, self._judged
+        if judged_at != age:
+            now = now_us()
+            rows = self.sql("SELECT * FROM sessions WHERE status = 'running'")
+            found = {row["id"]: judge(row, now) for row in rows}
+            self._judged = (age, found)
+        return found
 
     def settled(self, session_id: str, status: str) -> str:
         """The status as it is now: what says it is running and is not, was killed or is lost."""
-        return self._judged.get(session_id, status) if status == "running" else status
+        return self._judge().get(session_id, status) if status == "running" else status
 
 
 def _silent(text: str) -> None:
