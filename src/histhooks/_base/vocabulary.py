@@ -6,6 +6,7 @@ import sys
 
 from histhooks._base.exceptions import code_of
 
+RUNNING = "running"
 STATUSES = ("running", "finished", "failed", "interrupted", "killed", "lost", "ended")
 ENDS = STATUSES[1:]
 UNFINISHED = ("failed", "interrupted", "killed", "lost", "ended")

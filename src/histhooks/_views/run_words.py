@@ -12,9 +12,9 @@ from histhooks.history._places import place
 from histhooks.history._seeds import param_seeds, set_by_program, why_none
 
 if TYPE_CHECKING:
+    from histhooks.history._progress import Progress
     from histhooks.history._records import RunRecord
     from histhooks.history._row_types import Artifact, Dataset, Link, Optimizer
-    from histhooks.history.curves.following import Progress
 
 _DULL = (None, False, 0, 0.0, "")
 

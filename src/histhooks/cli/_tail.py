@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from histhooks.history import History, RunRecord
-    from histhooks.history.curves.following import Progress, Update
+    from histhooks.history._progress import Progress
+    from histhooks.history.curves.following import Update
     from histhooks.history.curves.thinning import Point
 
 _MOST_METRICS = 12

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from histhooks._base.clock import from_iso, now_us
+from histhooks._base.vocabulary import RUNNING
 from histhooks.errors import QueryError
+from histhooks.history._progress import lately, latest_steps, progress_of, rate_of
 from histhooks.history._ranking import Outcome, leader_of, outcomes_of
 from histhooks.history._run_rows import RunRows
 from histhooks.history.query.folding import fold
@@ -283,11 +284,11 @@ def _rows(
     param: str | None = None,
     inner: int | None = 0,
 ) -> list[TableRow]:
-    """Read what the rows show: a handful of queries, however many rows there are."""
+    """Read what the rows show: a handful of queries, however many rows there are, and one for each run that runs."""
     mains: dict[str, str | None] = {i: line.run.main_metric for line in shown for i in line.ids}
     outcomes, params = outcomes_of(history, mains, metric), params_of(history, mains)
     inside, varied = _inside(history, shown, inner), _varying(shown, params)
-    summaries = summaries_of(history, [line.run.id for line in shown if line.run.status == "running"])
+    summaries = summaries_of(history, [line.run.id for line in shown if line.run.status == RUNNING])
     rows = []
     for line in shown:
         run = line.run
@@ -297,7 +298,9 @@ def _rows(
             "framework": run.framework, "started_at": run.started_at, "took_s": line.took_s,
             "error_type": run.error_type, "inside": inside.get(run.id, 0), "project": run.project,
             "params": _params(line, params, keys),
-            "progress": _progress(run, summaries.get(run.id, [])) if run.status == "running" else None,
+            "progress": _progress(run, summaries.get(run.id, []), params.get(run.id, {}))
+            if run.status == RUNNING
+            else None,
         }  # fmt: skip
         rows.append(TableRow(run.id, tuple(line.ids), line.depth, {**values, **_outcome(line, outcomes)}))
     return rows
@@ -330,15 +333,12 @@ def _outcome(line: _Line, outcomes: Mapping[str, Outcome | None]) -> dict[str, A
     return {**out, "metric": found.name, "direction": found.direction, "best": found.best, "last": last}
 
 
-def _progress(run: RunRows, summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """How far a running run is: epochs, steps and steps a second."""
-    found = [row for row in summaries if row["split"] != "system"]
-    last = max((row["last_epoch"] for row in found if row["last_epoch"] is not None), default=None)
-    steps = max([run.steps_done or 0, *(row["last_step"] + 1 for row in found if row["last_step"] is not None)])
-    elapsed_s = max(1e-6, (now_us() - from_iso(run.started_at)) / 1e6)
+def _progress(run: RunRows, summaries: Iterable[Mapping[str, Any]], params: Mapping[str, Any]) -> dict[str, Any]:
+    """How far a running run is: epochs, steps and steps a second; an epoch counts from 0."""
+    found = progress_of(run, summaries, params, rate_of(lately(latest_steps(run))))
     return {
-        "epoch": last, "epochs_done": run.epochs_done if run.epochs_done is not None else last,
-        "epochs_planned": run.epochs_planned, "steps_done": steps, "rate": steps / elapsed_s,
+        "epoch": None if found.epoch is None else found.epoch - 1, "epochs_done": found.epochs_done,
+        "epochs_planned": found.epochs_planned, "steps_done": found.steps_done or 0, "rate": found.rate or 0.0,
     }  # fmt: skip
 
 

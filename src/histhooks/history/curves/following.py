@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from histhooks._base.clock import from_iso, now_us
+from histhooks._base.clock import from_iso
+from histhooks._base.vocabulary import RUNNING
+from histhooks.history._progress import LATEST, Progress, lately, progress_of, rate_of
 from histhooks.history._run_rows import RunRows
 from histhooks.history.curves.thinning import Point, first_place
 from histhooks.history.query.selectors import find
@@ -18,40 +19,8 @@ if TYPE_CHECKING:
 
 Run = TypeVar("Run", bound=RunRows)
 
-_WINDOW_US = 30_000_000
 _ANYWAY_S = 2.0
-# Params of the hosts that say how many steps are planned.
-_STEPS = ("trainer.max_steps", "num_boost_round", "max_steps")
 _POINTS = "SELECT n, coalesce(step, n), epoch, time, value, special FROM points WHERE series = ? AND n >= ? ORDER BY n"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is.
-
-    Attributes
-    ----------
-    epoch : int or None
-        The epoch that it is in, or that it ended last, counted from 1.
-    epochs_done, epochs_planned, steps_done, steps_planned : int or None
-        None where nobody knows.
-    share : float or None
-        What is done of what is planned, 0 to 1.
-    rate : float or None
-        Steps a second, lately.
-    elapsed_s, left_s : float
-        Seconds since the start, and to go; the latter None where nobody knows.
-    """
-
-    epoch: int | None
-    epochs_done: int | None
-    epochs_planned: int | None
-    steps_done: int | None
-    steps_planned: int | None
-    share: float | None
-    rate: float | None
-    elapsed_s: float
-    left_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +49,7 @@ class Update(Generic[Run]):
     @property
     def is_over(self) -> bool:
         """Whether the run has ended."""
-        return self.run.status != "running"
+        return self.run.status != RUNNING
 
 
 @dataclass(slots=True)
@@ -98,7 +67,7 @@ class Follower(Generic[Run]):
     from_start: bool = False
     _seen: dict[str, int] = field(default_factory=dict)
     _events: set[str] = field(default_factory=set)
-    _steps: deque[tuple[int, int]] = field(default_factory=deque)
+    _steps: list[tuple[int, int]] = field(default_factory=list)
     _version: tuple[Any, ...] = ()
     _looked_s: float = 0.0
     _is_first: bool = True
@@ -155,7 +124,7 @@ class Follower(Generic[Run]):
             seen = self._seen.get(name, 0)
             if self._is_first and not self.from_start:
                 # Only as many as tell how fast it goes.
-                seen = max(seen, count - 200)
+                seen = max(seen, count - LATEST)
             if count <= seen:
                 continue
             for n, step, epoch, moment, value, special in self.history.cursor(_POINTS, key, seen):
@@ -179,26 +148,14 @@ class Follower(Generic[Run]):
         return fresh
 
     def _progress(self, run: RunRows) -> Progress:
-        summaries = [s for s in run.summaries if s["split"] != "system"]
-        is_over = run.status != "running"
-        elapsed = run.duration_s if is_over else (now_us() - from_iso(run.started_at)) / 1e6
-        elapsed = max(0.0, elapsed or 0.0)
-        last_epoch = max((s["last_epoch"] for s in summaries if s["last_epoch"] is not None), default=None)
-        epochs = run.epochs_done if run.epochs_done is not None else last_epoch
-        steps = max([run.steps_done or 0, *(s["last_step"] + 1 for s in summaries if s["last_step"] is not None)])
-        planned = run.epochs_planned or None
-        steps_planned = None if planned else self._steps_planned(run)
-        rate = self._rate()
-        share = left = None
-        if planned:
-            share = min(1.0, (epochs or 0) / planned)
-            left = self._left_by_epochs(run, epochs or 0, planned, last_epoch, elapsed)
-        elif steps_planned:
-            share = min(1.0, steps / steps_planned)
-            left = max(0, steps_planned - steps) / rate if rate else None
-        epoch = max(epochs or 0, 0 if last_epoch is None else last_epoch + 1) or None
-        left = None if is_over else left
-        return Progress(epoch, epochs, planned, steps or None, steps_planned, share, rate, elapsed, left)
+        self._steps = lately(self._steps)
+        summaries = [row for row in run.summaries if row["split"] != "system"]
+        found = progress_of(run, summaries, {} if run.epochs_planned else run.params, rate_of(self._steps))
+        if not found.epochs_planned:
+            return found
+        last = max((s["last_epoch"] for s in summaries if s["last_epoch"] is not None), default=None)
+        left = self._left_by_epochs(run, found.epochs_done or 0, found.epochs_planned, last, found.elapsed_s)
+        return replace(found, left_s=None if run.status != RUNNING else left)
 
     def _left_by_epochs(
         self, run: RunRows, done: int, planned: int, last_epoch: int | None, elapsed: float
@@ -213,25 +170,6 @@ class Follower(Generic[Run]):
         if own <= 0:
             return None
         return max(0.0, self._epoch_mark[1] * (1 + (planned - done) / own) - elapsed)
-
-    def _steps_planned(self, run: RunRows) -> int | None:
-        params = run.params
-        names = (*_STEPS, "n_estimators") if run.framework == "xgboost" else _STEPS
-        for name in names:
-            value = params.get(name)
-            if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-                return value
-        return None
-
-    def _rate(self) -> float | None:
-        if not self._steps:
-            return None
-        ordered = sorted(self._steps)
-        latest = ordered[-1][0]
-        self._steps = deque(pair for pair in ordered if pair[0] >= latest - _WINDOW_US)
-        steps = [step for _, step in self._steps]
-        span = latest - self._steps[0][0]
-        return (max(steps) - steps[0]) / span * 1e6 if span > 0 and max(steps) > steps[0] else None
 
 
 def follow(run: Run, every_s: float = 0.5, *, from_start: bool = False) -> Iterator[Update[Run]]:
