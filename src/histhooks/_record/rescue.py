@@ -75,7 +75,8 @@ class Rescue:
         bool
             Whether it came to an end in that time.
         """
-        if self._session.phase is Phase.FAILED and self._assembler.previous is None:
+        is_begun = self._assembler.previous is not None or self._flight.batch is not None
+        if self._session.phase is Phase.FAILED and not is_begun:
             return True  # there is no session to end
         if self._session.advance("abandon"):
             try:
@@ -107,6 +108,7 @@ class Rescue:
         batch, entries, buffer = self._flight.batch, list(self._flight.entries), self._session.buffer
         if batch is not None:
             spool.apply(batch, self._session.id)
+            self._assembler.done(batch)
             entries = []
         is_begun = any(is_state(entry, "session") and "started_at" in entry[3] for entry in (*entries, *buffer))
         if self._session.id not in self._assembler.subjects and not is_begun:
@@ -128,7 +130,6 @@ class Rescue:
         except (sqlite3.OperationalError, Unwritable):
             raise
         except Exception:
-            self._assembler.undo()
             if len(entries) > 1:
                 middle = len(entries) // 2
                 self._leave(entries[:middle], spool)
@@ -136,4 +137,4 @@ class Rescue:
             else:
                 self._session.dropped_points += len(points_in(entries[0]))
             return
-        self._assembler.done()
+        self._assembler.done(batch)

@@ -142,7 +142,7 @@ class Writer(threading.Thread):
         self._states.print_first(store, self.path, is_new=is_new)
         self._session.actor = first[4].get("actor")
         self._gathering.told(first)
-        self._assembler.heads = self._place.heads(self.lock)
+        self._assembler.begin(self._place.heads(self.lock))
         self._write([first])
         remember(self.path)
         self._flush()
@@ -169,7 +169,6 @@ class Writer(threading.Thread):
         """Nothing is written any more, and nothing kept for it but how runs end, for a last attempt."""
         self._session.advance("stop")
         if self._flight.batch is None:
-            self._assembler.undo()
             self._session.buffer.extendleft(reversed(self._flight.entries))
         self._flight.entries = []
         for run in list(self._session.live.values()):
@@ -246,11 +245,10 @@ class Writer(threading.Thread):
                     raise Abandoned
                 batch = self._flight.batch = self._build(entries)
                 self._place.commit(batch)
-                self._assembler.done()
+                self._assembler.done(batch)
                 self._flight.entries, self._flight.batch = [], None
         except (*REFUSALS, ValueError, TypeError, AttributeError) as error:
             self._flight.batch = None
-            self._assembler.undo()
             self._write_what_can_be(entries, error)
             return
         for function in batch.after:
@@ -263,7 +261,6 @@ class Writer(threading.Thread):
             except MemoryError:
                 if self._stopping.is_set():
                     raise
-            self._assembler.undo()
             self._place.shed()
             self._turn.wait(_WAIT_S)
 
@@ -285,14 +282,12 @@ class Writer(threading.Thread):
             return
         with self._turn.take(self.lock), contextlib.suppress(sqlite3.Error, Unwritable):  # the next one does it
             if find(store):
-                is_written = False
                 try:
                     with store.transaction(is_durable=True):
-                        self._flight.batch = self._assembler.build(find(store))
-                        store.write(self._flight.batch)
-                    is_written = True
+                        batch = self._flight.batch = self._assembler.build(find(store))
+                        store.write(batch)
+                    self._assembler.done(batch)
                 finally:
-                    (self._assembler.done if is_written else self._assembler.undo)()
                     self._flight.batch = None
             written()
 

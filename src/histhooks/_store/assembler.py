@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -16,9 +16,8 @@ from histhooks._base.clock import now_us
 from histhooks._base.names import clean_text, masked_word
 from histhooks._base.secrets import mask_text
 from histhooks._base.values import as_float
-from histhooks._store.batch import Batch, Series
+from histhooks._store.batch import Batch, Changes, Series
 from histhooks._store.entries import ACTOR, Entry, Line, Point, Source, row_in
-from histhooks._store.folds import Roller, Summary
 from histhooks._store.ledger import (
     canonical,
     commitment,
@@ -46,21 +45,11 @@ _AS_IS_OF = {"results": _AS_IS | {"value"}}
 _SHORT = 100  # characters, up to which what came of masking is kept
 
 
-@dataclass(slots=True)
-class _Before:
-    """What a batch changed, as it was before."""
-
-    seq: int
-    previous: str | None
-    ordinals: dict[tuple[str, str], int] = field(default_factory=dict)
-    known: list[tuple[str, str]] = field(default_factory=list)
-    folds: list[tuple[Series, Summary, Roller]] = field(default_factory=list)
-    subjects: dict[str, dict[str, Any] | None] = field(default_factory=dict)  # None where they were not there
-    forgotten: list[tuple[str, dict[str, Series], tuple[str, ...]]] = field(default_factory=list)
-
-
 class Assembler:
     """Numbers rows, folds points and chains the ledger lines of one session.
+
+    :meth:`build` changes nothing here: what a batch changes goes with the batch, until :meth:`done` takes it over. A
+    batch that could not be written is dropped, and nothing has to be undone.
 
     Parameters
     ----------
@@ -78,7 +67,7 @@ class Assembler:
         self.session_id = session_id
         self._rest = rest
         self.subjects: dict[str, tuple[str, dict[str, Any]]] = {}
-        self.heads: list[list[Any]] | None = None
+        self._heads: list[list[Any]] | None = None
         self.previous: str | None = None
         self._report = report
         self._seq = 0
@@ -89,12 +78,14 @@ class Assembler:
         self._packed: dict[str, str] = {}
         self._known: set[tuple[str, str]] = set()
         self._last_time = 0
-        self._before = _Before(0, None)
+
+    def begin(self, heads: list[list[Any]]) -> None:
+        """Name the last ledger lines of other sessions (`Store.heads`) in the first line of this one."""
+        self._heads = heads
 
     def build(self, entries: Iterable[Entry]) -> Batch:
         """Build the transaction of some entries, in their order."""
-        batch = Batch()
-        self._before = _Before(self._seq, self.previous)
+        batch = Batch(Changes(self._seq, self.previous))
         pending: dict[tuple[str, str], list[dict[str, Any]]] = {}
         params: dict[str, list[Entry]] = {}
         points: dict[str, dict[str, tuple[Series, list[Point]]]] = {}
@@ -104,21 +95,21 @@ class Assembler:
             kind = entry[0]
             if kind.__class__ is Line:
                 _, value, step, time_ns = entry
-                self._points((kind.run, {kind.name: value, **kind.rest}, step, kind.epoch, time_ns), points)
+                self._points((kind.run, {kind.name: value, **kind.rest}, step, kind.epoch, time_ns), batch, points)
             elif kind.__class__ is not str:
-                self._points(entry, points)
+                self._points(entry, batch, points)
             elif kind == "row":
-                self._row(entry[1], entry[2], row_in(entry), pending)
+                self._row(entry[1], entry[2], row_in(entry), batch, pending)
             elif kind == "params":
                 params.setdefault(entry[1], []).append(entry)
             elif kind == "state":
                 self._state(entry, batch, pending)
             elif kind == "content":
-                self._content(entry[1], entry[2], pending)
+                self._content(entry[1], entry[2], batch, pending)
             elif kind == "part":
                 batch.parts.append(entry[1])
             elif kind == "forget":
-                self._forget(entry[1])
+                self._forget(entry[1], batch.changes)
             else:
                 batch.after.append(entry[1])
         for run_id, told in params.items():
@@ -130,27 +121,25 @@ class Assembler:
         """The first digits of the last ledger line, as the closing line shows them."""
         return (self.previous or "")[:12]
 
-    def done(self) -> None:
-        """The last batch is written: there is nothing to go back to."""
-        for run_id, _, _ in self._before.forgotten:
-            self._pack(run_id)
-        self._before = _Before(self._seq, self.previous)
-
-    def undo(self) -> None:
-        """Go back to before the last batch, which was not written: some entry of it cannot be."""
-        before, self._before = self._before, _Before(self._seq, self.previous)
-        self._seq, self.previous = before.seq, before.previous
-        self._ordinals.update(before.ordinals)
-        self._known.difference_update(before.known)
-        for series, summary, roller in reversed(before.folds):
+    def done(self, batch: Batch) -> None:
+        """Take over what a batch changed, now that it is written; a second time changes nothing."""
+        changes = batch.changes
+        batch.changes = Changes(changes.seq, changes.previous)
+        if changes.seq < self._seq:
+            return  # another thread has gone on since
+        self._seq, self.previous = changes.seq, changes.previous
+        self._ordinals.update(changes.ordinals)
+        self._known |= changes.known
+        self.subjects.update(changes.subjects)
+        for series, summary, roller in changes.folds:
             series.summary, series.roller = summary, roller
-        for subject_id, facts in before.subjects.items():
-            if facts is None:
-                del self.subjects[subject_id]
-            else:
-                self.subjects[subject_id] = (self.subjects[subject_id][0], facts)
-        for run_id, of_run, gone in reversed(before.forgotten):
-            self._series[run_id], self._gone[run_id] = of_run, gone
+        for run_id, names in changes.gone.items():
+            # All but their names: one that came back would begin at 0 again.
+            self._series.pop(run_id, None)
+            self._gone[run_id] = names
+            self._pack(run_id)
+        for run_id, new in changes.series.items():
+            self._series.setdefault(run_id, {}).update(new)
 
     def resume(self, seq: int, previous: str, ordinals: dict[tuple[str, str], int]) -> None:
         """Go on where a session that is gone stopped.
@@ -170,14 +159,15 @@ class Assembler:
         """Give what follows a later time than this one (microseconds UTC): states fold in order of time."""
         self._last_time = max(self._last_time, time)
 
-    def _forget(self, run_id: str) -> None:
-        # All but their names: one that came back would begin at 0 again.
-        of_run = self._series.pop(run_id, None)
-        if of_run is None:
-            return
-        gone = self._gone.get(run_id, ())
-        self._before.forgotten.append((run_id, of_run, gone))
-        self._gone[run_id] = (*gone, *of_run)
+    def _forget(self, run_id: str, changes: Changes) -> None:
+        names = () if run_id in changes.gone else tuple(self._series.get(run_id, ()))
+        names = (*self._names_gone(run_id, changes), *names, *changes.series.pop(run_id, ()))
+        if names:
+            changes.gone[run_id] = names
+
+    def _names_gone(self, run_id: str, changes: Changes) -> tuple[str, ...]:
+        """Names of metrics that a run had before it ended."""
+        return changes.gone.get(run_id) or self._gone.get(run_id, ())
 
     def _pack(self, scope: str) -> None:
         """Keep the ordinals of an ended run in one text: what comes to it later is little, and rare."""
@@ -195,16 +185,17 @@ class Assembler:
         batch.salts.append((subject_id, field_name, salt))
         return commitment(salt, value)
 
-    def _take(self, key: tuple[str, str], count: int) -> int:
+    def _take(self, changes: Changes, key: tuple[str, str], count: int) -> int:
         """The next ordinal of a scope and a table, of ``count`` that are used up."""
         if key[0] in self._packed:
             self._unpack(key[0])
-        number = self._ordinals.get(key, 0)
-        self._before.ordinals.setdefault(key, number)
-        self._ordinals[key] = number + count
+        number = changes.ordinals.get(key)
+        if number is None:
+            number = self._ordinals.get(key, 0)
+        changes.ordinals[key] = number + count
         return number
 
-    def _points(self, entry: Entry, points: dict[str, dict[str, tuple[Series, list[Point]]]]) -> None:
+    def _points(self, entry: Entry, batch: Batch, points: dict[str, dict[str, tuple[Series, list[Point]]]]) -> None:
         run, metrics, step, epoch, time_ns = entry
         of_run = points.get(run.id)
         if of_run is None:
@@ -221,10 +212,10 @@ class Assembler:
                 name = clean_text(name)  # which the call itself, where all is as it should be, takes no time for
                 slot = of_run.get(name)
             if slot is None:
-                if name in self._gone.get(run.id, ()):
+                if name in self._names_gone(str(run.id), batch.changes):
                     self._report(run, f"metric {name!r} was refused: the run had it before it ended")
                     continue
-                series = self._series_of(run, name)
+                series = self._series_of(run, name, batch.changes)
                 slot = of_run[name] = (series, [])
             series, new = slot
             n = series.summary.count + len(new)
@@ -240,37 +231,47 @@ class Assembler:
                 special = "nan" if value != value else "inf" if value > 0 else "-inf"
                 new.append((n, n if step is None else step, epoch, time, None, special))
 
-    def _series_of(self, run: Source, name: str) -> Series:
-        of_run = self._series.setdefault(str(run.id), {})
-        series = of_run.get(name)
+    def _series_of(self, run: Source, name: str, changes: Changes) -> Series:
+        run_id = str(run.id)
+        known = {} if run_id in changes.gone else self._series.get(run_id, {})
+        new = changes.series.setdefault(run_id, {})
+        series = known.get(name) or new.get(name)
         if series is None:
             shown, what = mask_text(name), run.what_is(name)
             what = what._replace(metric=mask_text(clean_text(what.metric)))
-            while shown != name and any(other.name == shown for other in of_run.values()):
+            taken = {other.name for other in (*known.values(), *new.values())} if shown != name else ()
+            while shown in taken:
                 shown += "'"
-            series = of_run[name] = Series(str(run.id), shown, what, run.start_us)
+            series = new[name] = Series(run_id, shown, what, run.start_us)
         return series
 
-    def _row(self, table: str, scope: str, row: dict[str, Any], pending: dict[Any, list[dict[str, Any]]]) -> None:
+    def _row(
+        self, table: str, scope: str, row: dict[str, Any], batch: Batch, pending: dict[Any, list[dict[str, Any]]]
+    ) -> None:
         if "run_id" in row and row["run_id"] is None:
             # What concerns no run belongs to the session that writes it, also where it was said before that began.
             scope, row = self.session_id, {**row, "session_id": self.session_id}
         if row.get("author") is ACTOR:
-            row = {**row, "author": self.subjects[self.session_id][1].get("actor")}
+            _, facts = batch.changes.subjects.get(self.session_id) or self.subjects[self.session_id]
+            row = {**row, "author": facts.get("actor")}
         pending.setdefault((scope, table), []).append(_written(row, _AS_IS_OF.get(table, _AS_IS)))
 
-    def _content(self, table: str, rows: list[dict[str, Any]], pending: dict[Any, list[dict[str, Any]]]) -> None:
-        scope = str(rows[0][COVERED[table].columns[0]])
-        if (scope, table) not in self._known:
-            self._known.add((scope, table))
-            self._before.known.append((scope, table))
-            pending[scope, table] = [_written(row, row.keys()) for row in rows]
+    def _content(
+        self, table: str, rows: list[dict[str, Any]], batch: Batch, pending: dict[Any, list[dict[str, Any]]]
+    ) -> None:
+        key = str(rows[0][COVERED[table].columns[0]]), table
+        if not self._knows(key, batch.changes):
+            batch.changes.known.add(key)
+            pending[key] = [_written(row, row.keys()) for row in rows]
+
+    def _knows(self, key: tuple[str, str], changes: Changes) -> bool:
+        return key in self._known or key in changes.known
 
     def _state(self, entry: Entry, batch: Batch, pending: dict[Any, list[dict[str, Any]]]) -> None:
         _, subject, subject_id, facts, personal = entry
         facts = _written(facts, _AS_IS)
         for column in REFERENCES.keys() & facts.keys():
-            if (facts[column], REFERENCES[column]) not in self._known:
+            if not self._knows((facts[column], REFERENCES[column]), batch.changes):
                 del facts[column]  # it could not be written
         covered = dict(facts)
         facts.pop("ledger_head", None)  # evidence in the state only, no column
@@ -287,24 +288,23 @@ class Assembler:
         else:
             row = {"subject_id": subject_id, "session_id": self.session_id, "time": time, "subject": subject}
             rows.append({**row, "state": covered})  # as text only in the end
-        known = self.subjects.get(subject_id)
-        if known is not None:
-            if subject_id not in self._before.subjects:
-                self._before.subjects[subject_id] = dict(known[1])
-            known[1].update(facts)
+        subjects = batch.changes.subjects
+        if subject_id not in subjects and (known := self.subjects.get(subject_id)) is not None:
+            subjects[subject_id] = (known[0], dict(known[1]))
+        if subject_id in subjects:
+            subjects[subject_id][1].update(facts)
         elif "started_at" in facts:
-            self._before.subjects[subject_id] = None
-            self.subjects[subject_id] = (subject, dict(facts))
+            subjects[subject_id] = (subject, dict(facts))
         batch.states.setdefault(subject_id, (subject, {}))[1].update(facts)
         batch.is_durable = batch.is_durable or "status" in facts
 
     def _close(self, batch: Batch, pending: dict[tuple[str, str], list[dict[str, Any]]], points: Any) -> None:
-        total = sum(part[4] for part in batch.parts)
+        changes, total = batch.changes, sum(part[4] for part in batch.parts)
         for (scope, table), rows in pending.items():
             spec = COVERED[table]
             first = 0
             if table not in CONTENT:
-                first = self._take((scope, table), len(rows))
+                first = self._take(changes, (scope, table), len(rows))
                 for number, row in enumerate(rows, first):
                     if table == "states":
                         row["state"] = canonical(row["state"]).decode("ascii")
@@ -324,12 +324,12 @@ class Assembler:
             return
         time = max(now_us(), self._last_time + 1)
         self._last_time = time
-        heads = self.heads if self._seq == 0 else None
-        digest = line_digest(self.session_id, self._seq, time, self.previous, heads, batch.parts)
+        heads = self._heads if changes.seq == 0 else None
+        digest = line_digest(self.session_id, changes.seq, time, changes.previous, heads, batch.parts)
         heads_text = None if heads is None else canonical(heads).decode("ascii")
-        batch.line = (self.session_id, self._seq, total, digest, self.previous, time, heads_text)
-        self.previous = digest
-        self._seq += 1
+        batch.line = (self.session_id, changes.seq, total, digest, changes.previous, time, heads_text)
+        changes.previous = digest
+        changes.seq += 1
 
     def _commit_personal(self, batch: Batch, table: str, scope: str, row: dict[str, Any]) -> None:
         for column in PERSONAL[table]:
@@ -339,7 +339,7 @@ class Assembler:
     def _close_params(self, batch: Batch, run_id: str, told: list[Entry]) -> None:
         self._rest()
         count = sum(len(entry[3]) for entry in told)
-        first = self._take((run_id, "params"), count)
+        first = self._take(batch.changes, (run_id, "params"), count)
         values, digest = as_written(run_id, first, (entry[2:] for entry in told))
         batch.params += values
         batch.parts.append((run_id, "params", first, first + count - 1, count, digest, None))
@@ -358,14 +358,15 @@ class Assembler:
             self._rest()
             digest.update(pack_points(new))
             self._rest()
-            self._before.folds.append((series, replace(series.summary), series.roller.copy()))
-            series.summary.add(new)
+            summary, roller = replace(series.summary), series.roller.copy()
+            batch.changes.folds.append((series, summary, roller))
+            summary.add(new)
             self._rest()
-            batch.points.append((series, new, series.roller.add(new)))
+            batch.points.append((series, summary, new, roller.add(new)))
             ranges.append([series.name, first, last])
             total += len(new)
         if total:
-            first = self._take((run_id, "points"), total)
+            first = self._take(batch.changes, (run_id, "points"), total)
             text = canonical(ranges).decode("ascii")
             batch.parts.append((run_id, "points", first, first + total - 1, total, digest.hexdigest(), text))
         return total

@@ -1,4 +1,4 @@
-"""What one transaction writes, and the series whose points it adds to."""
+"""What one transaction writes, the series whose points it adds to, and what the assembler knows once it is written."""
 
 from __future__ import annotations
 
@@ -24,13 +24,29 @@ class Series:
 
 
 @dataclass(slots=True)
+class Changes:
+    """What a batch changes of what the assembler knows; the assembler takes it over once the batch is written."""
+
+    seq: int
+    previous: str | None
+    ordinals: dict[tuple[str, str], int] = field(default_factory=dict)
+    known: set[tuple[str, str]] = field(default_factory=set)
+    subjects: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    series: dict[str, dict[str, Series]] = field(default_factory=dict)  # new ones, by run and name
+    folds: list[tuple[Series, Summary, Roller]] = field(default_factory=list)
+    gone: dict[str, tuple[str, ...]] = field(default_factory=dict)  # names that runs had, which have ended
+
+
+@dataclass(slots=True)
 class Batch:
     """What one transaction writes."""
+
+    changes: Changes
 
     states: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)  # by id: subject, columns
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     params: list[Any] = field(default_factory=list)  # run_id, ordinal, key, value, source, time of each in turn
-    points: list[tuple[Series, list[Point], list[Rollup]]] = field(default_factory=list)
+    points: list[tuple[Series, Summary, list[Point], list[Rollup]]] = field(default_factory=list)
     parts: list[tuple[str, str, int, int, int, str, str | None]] = field(default_factory=list)
     salts: list[tuple[str, str, str]] = field(default_factory=list)
     line: tuple[str, int, int, str, str | None, int, str | None] | None = None

@@ -185,14 +185,14 @@ class Store:
         for table, rows in batch.rows.items():
             self._insert(table, rows)
         self._insert_values("INSERT INTO params (run_id, ordinal, key, value, source, time)", 6, batch.params)
-        keys = {series: self._series(series) for series, _, _ in batch.points}
+        keys = {series: self._series(series, summary) for series, summary, _, _ in batch.points}
         points = (
             (keys[series], n, None if step == n else step, epoch, time, value, special)
-            for series, new, _ in batch.points
+            for series, _, new, _ in batch.points
             for n, step, epoch, time, value, special in new
         )
         self._insert_rows("INSERT INTO points (series, n, step, epoch, time, value, special)", points)
-        rollups = ((keys[series], *rollup) for series, _, full in batch.points for rollup in full)
+        rollups = ((keys[series], *rollup) for series, _, _, full in batch.points for rollup in full)
         names = "series, level, bucket, first_step, last_step, count, min, max, mean"
         self._insert_rows(f"INSERT OR REPLACE INTO rollups ({names})", rollups)
         self._insert_rows("INSERT INTO salts (subject_id, field, salt)", batch.salts)
@@ -252,8 +252,8 @@ class Store:
         for names, alike in groupby(rows, tuple):
             self._insert_rows(f"{verb} INTO {table} ({', '.join(names)})", [tuple(row.values()) for row in alike])
 
-    def _series(self, series: Series) -> int:
-        summary = [getattr(series.summary, name) for name in _SUMMARY]
+    def _series(self, series: Series, folded: Summary) -> int:
+        summary = [getattr(folded, name) for name in _SUMMARY]
         key = self._local.get(series)
         if key is not None:
             updates = ", ".join(f"{name} = ?" for name in _SUMMARY)

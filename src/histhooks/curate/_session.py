@@ -126,7 +126,7 @@ class CommandSession:
 
     def _write(self, entries: list[Entry], *, is_last: bool = True, status: str = "finished") -> None:
         if not self._is_begun:
-            self._assembler.heads = self.store.heads()
+            self._assembler.begin(self.store.heads())
         facts: dict[str, Any] = {} if self._is_begun else dict(self._facts)
         facts["status"] = status if is_last else "running"
         if is_last:
@@ -135,7 +135,9 @@ class CommandSession:
                 facts["ledger_head"] = self._assembler.previous
         personal = None if self._is_begun else self._personal
         known = {key: value for key, value in facts.items() if value is not None}
-        self.store.write(self._assembler.build([state_entry("session", self.id, known, personal), *entries]))
+        batch = self._assembler.build([state_entry("session", self.id, known, personal), *entries])
+        self.store.write(batch)
+        self._assembler.done(batch)
         self._is_begun, self._is_ended = True, is_last
 
     # --- what deeds share -----------------------------------------------------------------------------------------

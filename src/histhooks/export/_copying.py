@@ -219,7 +219,7 @@ def _sign(store: Store, entries: list[Entry], *, is_anonymous: bool) -> None:
     """Leave a session of kind `command` that says who made this file, and witnesses the heads of all others in it."""
     session_id = new_id()
     assembler = Assembler(session_id, _refuse)
-    assembler.heads = store.heads()
+    assembler.begin(store.heads())
     facts, personal, details = survey.session_facts()
     personal = {**personal, "command": "histhooks export"}
     if is_anonymous:
