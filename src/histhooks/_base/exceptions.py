@@ -31,6 +31,11 @@ class UnansweredError(Exception):
         super().__init__(error)
         self.error = error
 
+    @property
+    def in_words(self) -> str:
+        """Class and text of what was raised, in one line as a person reads it."""
+        return in_words(self)
+
 
 def ask(function: Callable[..., R], *args: Any) -> R:
     """Call what is the program's own: a method, a comparison, ``repr``, ``len``.

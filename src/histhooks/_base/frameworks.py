@@ -24,6 +24,9 @@ class Framework(NamedTuple):
         Other words for it, in lower case.
     requires : tuple of str
         What the extra of its name installs beside it.
+    classes : tuple of str
+        Packages whose estimators are its own wherever a program derives from them, so that another integration which
+        meets such a class leaves it to this one.
     """
 
     title: str
@@ -33,6 +36,7 @@ class Framework(NamedTuple):
     import_names: tuple[str, ...]
     aliases: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 # By the name that `autolog()` takes and that runs are recorded under.
@@ -40,7 +44,9 @@ FRAMEWORKS = {
     "sklearn": Framework(
         "scikit-learn", "scikit-learn", (1, 6), "1.9.1", ("sklearn",), ("scikit-learn", "scikit_learn")
     ),
-    "xgboost": Framework("XGBoost", "xgboost", (2, 1), "3.2.0", ("xgboost",), requires=("scikit-learn>=1.6",)),
+    "xgboost": Framework(
+        "XGBoost", "xgboost", (2, 1), "3.2.0", ("xgboost",), requires=("scikit-learn>=1.6",), classes=("xgboost",)
+    ),
     "keras": Framework("Keras", "keras", (3, 6), "3.15.1", ("keras",)),
     "lightning": Framework(
         "Lightning",

@@ -135,6 +135,28 @@ def is_ours(frame: Any) -> bool:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "histhooks"
 
 
+def callers() -> Iterator[str]:
+    """The modules that a call which is recorded came through, the nearest first; without histhooks and its fronts.
+
+    Yields
+    ------
+    str
+        Empty for a frame that says no module. Take no more than are needed: each costs a look at a frame.
+    """
+    frame = _program_frame(sys._getframe(1))
+    while frame is not None:
+        module = frame.f_globals.get("__name__")
+        yield module if isinstance(module, str) else ""
+        frame = _program_frame(frame.f_back)
+
+
+def _program_frame(frame: Any) -> Any:
+    """The nearest frame from this one outwards that is neither of histhooks nor of a front."""
+    while frame is not None and (is_ours(frame) or seam_of(frame.f_code) is not None):
+        frame = frame.f_back
+    return frame
+
+
 def run_watched(watch: Watch, original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a function that a watch looks at, where no front runs it."""
     watching = _begun(watch, original, args, kwargs)

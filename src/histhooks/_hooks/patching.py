@@ -22,9 +22,9 @@ from itertools import repeat
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from histhooks._hooks.fronts import OURS, Around, Seam, Watch, code_behind, front_for, is_ours, run_watched, seam_of
+from histhooks._hooks.fronts import OURS, Seam, Unfit, Watch, code_behind, front_for, run_watched, seam_of
 
-__all__ = ["Around", "Patch", "Patches", "Watch", "program_frame", "rebind", "renew_all", "watched_copy"]
+__all__ = ["Patch", "Patches", "Watch", "rebind", "renew_all", "watched_copy"]
 
 # patch, wrapper -> what takes the calls of a function that is called very often; has the parameters of the original
 Front = Callable[["Patch", Callable[..., Any]], Callable[..., Any]]
@@ -248,13 +248,6 @@ def watched_copy(function: FunctionType, watch: Watch) -> FunctionType:
     return copy
 
 
-def program_frame(frame: Any) -> Any:
-    """The nearest frame from this one outwards that is neither of histhooks nor of a front."""
-    while frame is not None and (is_ours(frame) or seam_of(frame.f_code) is not None):
-        frame = frame.f_back
-    return frame
-
-
 _homes: dict[int, str] = {}
 
 
@@ -316,7 +309,17 @@ class Patches:
     """The patches of one integration.
 
     Methods install at once; :meth:`undo` takes all of them out, the latest first.
+
+    Attributes
+    ----------
+    Unfit : type
+        What :meth:`wrap` raises, a TypeError, if no code can stand in the place of a function's own.
+    copy_of : callable
+        :func:`watched_copy`, for a class of the integration's own; nothing is put in anywhere.
     """
+
+    Unfit = Unfit
+    copy_of = staticmethod(watched_copy)
 
     def __init__(self) -> None:
         self._patches: list[Patch] = []

@@ -27,6 +27,8 @@ class Parameters:
         The names of `*args` and `**kwargs`.
     defaults : dict
         By name, in the order of the function.
+    names : tuple of str
+        All of them in that order, also those of `*args` and `**kwargs`.
     """
 
     positional: tuple[str, ...]
@@ -36,11 +38,12 @@ class Parameters:
     star: str | None
     stars: str | None
     defaults: dict[str, Any]
+    names: tuple[str, ...]
 
 
 _signatures: weakref.WeakKeyDictionary[Callable[..., Any], inspect.Signature] = weakref.WeakKeyDictionary()
 _known: weakref.WeakKeyDictionary[Callable[..., Any], Parameters] = weakref.WeakKeyDictionary()
-_NONE = Parameters((), frozenset(), frozenset(), (), None, None, {})
+_NONE = Parameters((), frozenset(), frozenset(), (), None, None, {}, ())
 
 
 def parameters_of(function: Callable[..., Any]) -> Parameters:
@@ -74,6 +77,7 @@ def _read(function: Callable[..., Any]) -> Parameters:
         star[0] if star else None,
         stars[0] if stars else None,
         {name: default for name, default in named.items() if default is not _EMPTY},
+        tuple(p.name for p in parameters),
     )
 
 

@@ -24,14 +24,13 @@ from histhooks._record import device_readings
 from histhooks._record.outlet import late
 from histhooks._record.run_data import DataFacts
 from histhooks._record.run_facts import MOST
-from histhooks._store.entries import is_state, later_entry
+from histhooks._store.entries import Line, is_state, later_entry
 
 # An import costs what it brings in: what only some runs need, the methods that need it import.
 if TYPE_CHECKING:
     from contextvars import Token
 
     from histhooks._record.session import Session
-    from histhooks._store.entries import Line
 
 # Which run is current where this is executed, and whether recording is paused there: threads and tasks each have
 # values of their own.
@@ -67,6 +66,8 @@ class Run(DataFacts):
         UUIDv7; None where nothing is recorded.
     name, kind, status : str
     parent_id, framework : str or None
+    main_metric : str or None
+        What ``autolog(metric=...)`` ranks runs by.
     """
 
     def __init__(self, session: Session | None, facts: Mapping[str, Any], *, is_implicit: bool = True) -> None:
@@ -79,6 +80,7 @@ class Run(DataFacts):
         self.kind = str(facts.get("kind") or "block")
         self.parent_id = facts.get("parent_id")
         self.framework = facts.get("framework")
+        self.main_metric = facts.get("main_metric")
         self.status = "running"
         self._metrics: dict[str, Metric] = {}
         self._tokens: list[Token[Run | None]] = []
@@ -157,6 +159,10 @@ class Run(DataFacts):
         if read:
             self.put((self, read, step, epoch, now))
         self._log_later(elsewhere, step, epoch, now)
+
+    def line(self, name: str, more: dict[str, float], epoch: int | None) -> Line:
+        """For integrations: what the points that :meth:`log_line` records have in common."""
+        return Line(self, name, more, epoch)
 
     def log_line(self, line: Line, value: float, step: int, time_ns: int) -> None:
         """For integrations: record points of which one value, the step and the time are all that is new."""
@@ -240,6 +246,11 @@ class Run(DataFacts):
             return found._replace(split=None)
         return found
 
+    @staticmethod
+    def describe(name: str) -> Metric:
+        """For integrations: what the name of a metric says by itself (metric, split and direction)."""
+        return describe(name)
+
     # --- states -------------------------------------------------------------------------------------------------
 
     def update(self, **facts: Any) -> None:
@@ -256,13 +267,22 @@ class Run(DataFacts):
         error : BaseException, optional
             The exception that ended it.
         **facts
-            Further columns of `runs`.
+            Further columns of `runs`. Those of an error that is known by its text alone are masked and cut.
         """
         if self.status == "running":
             self._try("end", self._end, status, error, facts)
 
+    def columns_of_end(self, time_ns: int) -> dict[str, Any]:
+        """For integrations: columns of a run that ended at a time which is past (of ``time.time_ns``)."""
+        seconds = (time_ns // 1000 - self.start_us) / 1e6
+        return {"ended_at": iso(time_ns // 1000), "duration_s": round(seconds, 6)}
+
     def _end(self, status: str, error: BaseException | None, facts: dict[str, Any]) -> None:
         status = status_of(error) if error is not None else status
+        if "error_message" in facts:
+            facts = {**facts, "error_message": mask_text(facts["error_message"])[:_MESSAGE]}
+        if "traceback" in facts:
+            facts = {**facts, "traceback": mask_text(facts["traceback"])[-_TRACEBACK:]}
         before, self.before_end = self.before_end, None
         try:
             if before is not None:

@@ -146,19 +146,54 @@ class DataFacts(Facts):
         """Whether the run read a model, or data that is for something else than training, and trained nothing."""
         return self.is_use and (self.data is None or "train" not in self.data.prints)
 
-    def link(self, kind: str, other_run_id: str | None, sha256: str | None = None) -> None:
-        """Record how this run relates to an earlier one."""
-        self._try("link", self._link, kind, other_run_id, sha256)
+    def link(
+        self,
+        kind: str,
+        other_run_id: str | None,
+        sha256: str | None = None,
+        *,
+        path: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Record how this run relates to an earlier one.
 
-    def _link(self, kind: str, other_run_id: str | None, sha256: str | None) -> None:
+        Parameters
+        ----------
+        kind : str
+            `resumes`, `continues`, `fine-tunes`, `reproduces` or `uses`.
+        other_run_id : str or None
+            None if the run is known by its file alone.
+        sha256 : str, optional
+            Hash of the file that leads from one to the other.
+        path : str or path, optional
+            That file itself; the hash of one above 8 MiB is computed beside the program.
+        """
+        self._try("link", self._link, kind, other_run_id, sha256, path)
+
+    def _link(
+        self, kind: str, other_run_id: str | None, sha256: str | None, path: str | os.PathLike[str] | None
+    ) -> None:
         if kind not in _LINK_KINDS:
             raise ValueError(f"a link is one of {', '.join(_LINK_KINDS)}, not {kind!r}")
         earlier = known_data.get(str(other_run_id))
         if earlier is not None and kind in ("continues", "resumes", "fine-tunes"):
             self._go_on_from(earlier)
         other = None if other_run_id is None else mask_text(key_text(other_run_id))
-        row = {"run_id": self.id, "session_id": self.session_id, "kind": kind, "other_run_id": other}
-        self._row("run_links", {**row, "sha256": sha256})
+        row: dict[str, Any] = {"run_id": self.id, "session_id": self.session_id, "kind": kind, "other_run_id": other}
+        row |= {"sha256": sha256, "time": now_us()}
+        if path is None:
+            self.put(row_entry("run_links", self.id, row))
+            return
+        from pathlib import Path
+
+        from histhooks._collect.file_hash import with_hash
+
+        put = self.put  # a large file's hash may come after the end of the run
+
+        def use(found: Found) -> None:
+            if found is not None:
+                put(row_entry("run_links", self.id, {**row, "sha256": found[0]}))
+
+        with_hash(Path(path), use)
 
     def _go_on_from(self, earlier: KnownData) -> None:
         """A model that goes on was trained on what the run before it saw, too."""

@@ -30,7 +30,7 @@ _REFUSALS = 100  # of one run that are told one by one
 _MOST_NAMED = 5
 WORD = 100  # characters, up to which what came of masking is kept
 _SEEDS = ("random_state", "seed")
-_BY_HOOKS = ("end", "update", "missing")  # what no program calls
+_BY_HOOKS = ("end", "update", "missing", "capture")  # what no program calls
 _COLUMNS = frozenset(
     "session_id parent_id project group_name name kind framework framework_version model_class call_site status "
     "started_at ended_at duration_s error_type error_message traceback architecture_id main_metric epochs_planned "
@@ -48,6 +48,7 @@ class Facts(Recorded):
     """
 
     is_implicit = False
+    main_metric: str | None = None
 
     def __init__(self, session: Session | None) -> None:
         super().__init__(session.buffer.append if session is not None else None)
@@ -233,6 +234,30 @@ class Facts(Recorded):
         }
         row |= {"lr": lr if isinstance(lr, (int, float)) else None, "settings": dumps(settings, ""), "step": step}
         self._try("log_optimizer_group", self._row, "optimizer_groups", row)
+
+    def rank_by(self, name: str) -> None:
+        """For integrations: rank the run by a metric that the training watches, unless the program chose another."""
+        if self.main_metric is None:
+            self._try("update", self._state, {"main_metric": name})
+
+    def end_with(self, thing: Any) -> None:
+        """For integrations: end the run soon after an object of the program is gone."""
+        if self._session is not None:
+            self._session.end_with(thing, self)
+
+    def capture(self, collector: str, status: str, note: str | None = None) -> None:
+        """For integrations: record what came of gathering something.
+
+        Parameters
+        ----------
+        collector : str
+            What was gathered: `params`, `data`, `loss`, ...
+        status : str
+            `ok`, `skipped`, `truncated` or `failed`.
+        note : str, optional
+            What is left out, and why.
+        """
+        self._try("capture", self._capture, collector, status, note)
 
     def missing(self, collector: str, why: str) -> None:
         """For integrations: record that a fact could not be read; the 21st of a collector says that there were more.

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from histhooks import recorder
 from histhooks._base.exceptions import in_words
@@ -46,12 +46,39 @@ class Integration:
         Puts the hooks in; raises :class:`NotApplicable` where it cannot.
     uninstall : callable
         Takes them out, by identity.
+    classes : tuple of str
+        Packages whose classes are recorded by this integration wherever a program derives from them; another one, such
+        as that of scikit-learn for an estimator, leaves them to it. What is defined in the framework itself is left to
+        it in any case.
     """
 
     name: str
     install: Callable[[], None]
     uninstall: Callable[[], None]
+    classes: tuple[str, ...] = ()
 
+
+class Owner(NamedTuple):
+    """Whose a class is.
+
+    Attributes
+    ----------
+    name : str
+        The framework, by its name for ``autolog()``.
+    is_recorded : bool
+        Whether its hooks are in.
+    is_derived_too : bool
+        Whether what derives from its classes is its own, too.
+    """
+
+    name: str
+    is_recorded: bool
+    is_derived_too: bool
+
+
+_BY_IMPORT = {import_name: name for name, framework in FRAMEWORKS.items() for import_name in framework.import_names}
+# By package: who records what derives from its classes. An integration of another package adds its own.
+_claimed = {package: name for name, framework in FRAMEWORKS.items() for package in framework.classes}
 
 _installed: dict[str, Integration] = {}
 _wanted: set[str] = set()
@@ -67,6 +94,49 @@ def available() -> tuple[str, ...]:
 def installed() -> tuple[str, ...]:
     """Names of the integrations whose hooks are in."""
     return tuple(_installed)
+
+
+def owner_of(kind: type) -> Owner | None:
+    """The framework that a class belongs to: it claims what derives from its own classes, or defines the class.
+
+    Parameters
+    ----------
+    kind : type
+        Of which no more is read than the modules that it and its bases say they are from.
+
+    Returns
+    -------
+    Owner or None
+        None for a class of the program, or of a package that no integration is for.
+    """
+    packages = [_package_of(base) for base in kind.__mro__]
+    name = next((_claimed[package] for package in packages if package in _claimed), None)
+    if name is not None:
+        return Owner(name, name in _installed, True)
+    own = packages[0]
+    name = _BY_IMPORT.get(own, own if own in _installed else None)
+    return None if name is None else Owner(name, name in _installed, False)
+
+
+def _package_of(kind: type) -> str:
+    module = vars(kind).get("__module__")
+    return module.partition(".")[0] if isinstance(module, str) else ""
+
+
+def not_recorded(collector: str, key: str, text: str) -> None:
+    """Say once, here and in the record, what is not recorded, and why.
+
+    Parameters
+    ----------
+    collector : str
+        For `captures`, whose status is `skipped`.
+    key : str
+        Under which a second warning of this process is left out.
+    text : str
+        What, and why.
+    """
+    warn_once(key, text)
+    recorder.note_capture(collector, "skipped", text)
 
 
 def enable(*names: str) -> None:
@@ -102,7 +172,10 @@ def disable_all() -> None:
     seeds.uninstall()
     mlflow.uninstall()
     while _installed:
-        _installed.popitem()[1].uninstall()
+        _, integration = _installed.popitem()
+        for package in integration.classes:
+            _claimed.pop(package, None)
+        integration.uninstall()
 
 
 def _require(name: str, entries: dict[str, EntryPoint]) -> None:
@@ -179,13 +252,12 @@ def _load(name: str, entry: EntryPoint | None) -> None:
         why = f"its hooks do not go in here ({in_words(error)}); another tool may be in the way"
         raise NotApplicable(why) from error
     _installed[name] = integration
+    _claimed.update(dict.fromkeys(integration.classes, name))
 
 
 def _say_why_not(name: str, error: NotApplicable) -> None:
     """Say once, here and in the record, that a framework is not recorded, and why."""
-    text = f"{name} is not recorded: {error}"
-    warn_once(f"not recorded/{name}", text)
-    recorder.note_capture("hooks", "skipped", text)
+    not_recorded("hooks", f"not recorded/{name}", f"{name} is not recorded: {error}")
 
 
 def _builtin(name: str) -> Integration:

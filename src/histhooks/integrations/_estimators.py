@@ -31,6 +31,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from histhooks._base.exceptions import ask
 from histhooks._collect.same_data import Print, is_same
 from histhooks._host.guard import guarded
 from histhooks._record.run import Run
@@ -228,3 +229,29 @@ def _saw(run: Run, X: Any, y: Any, role: str) -> None:
     from histhooks._collect.fingerprint import print_at
 
     run.know(role, print_at(X, y), X)
+
+
+def is_training_data(run: Run, X: Any, y: Any = None) -> bool:
+    """Whether data is known to be what a run was trained on, be it in another container."""
+    from histhooks._collect.fingerprint import print_at
+
+    return run.data is not None and run.data.split_of(print_at(X, y))[0] == "train"
+
+
+def was_validated_on(run: Run | None, X: Any) -> bool:
+    """Whether a run was validated on data while it trained, be it training data or not."""
+    from histhooks._collect.fingerprint import print_at
+
+    prints = run.data.prints.get("valid", ()) if run is not None and run.data is not None else ()
+    return bool(prints) and any(is_same(kept, print_at(X)) for kept in prints)
+
+
+def n_samples(X: Any) -> int:
+    """How many rows data has, as far as it says so without being computed; else 0."""
+    from histhooks._collect.data_values import at_hand
+
+    X = at_hand(X)
+    shape = ask(getattr, X, "shape", None)
+    if shape is not None:
+        return ask(lambda: int(shape[0]))
+    return ask(len, X) if hasattr(type(X), "__len__") else 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import weakref
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from histhooks.integrations.kit import class_name
+from histhooks._base.values import is_elsewhere as is_elsewhere
+from histhooks.integrations.kit import class_name, parameters_of
 
 if TYPE_CHECKING:
     from histhooks._record.run import Run
@@ -58,11 +58,7 @@ def _readable(value: Any) -> Any:
 
 def defaults_of(cls: type) -> dict[str, Any]:
     """The defaults of what a class is made with."""
-    try:
-        parameters = inspect.signature(cls).parameters.values()
-    except (TypeError, ValueError):
-        return {}
-    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+    return parameters_of(cls).defaults
 
 
 def scheduler_settings(scheduler: Any, **facts: Any) -> dict[str, Any]:

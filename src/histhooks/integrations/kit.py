@@ -1,11 +1,18 @@
-"""What an integration is written with: all that a package of its own imports of histhooks.
+"""What an integration is written with: all that it imports of histhooks, also those that histhooks brings along.
 
-An integration wraps the entry points of its framework with :class:`Patches`, opens a run at the beginning of the outer
-fit with :func:`open_run`, makes it current and ends it with :func:`recorded_as`, and logs on the
-:class:`histhooks.Run` that it holds. It raises :class:`NotApplicable` if it cannot work here, and never lets an error
-of its own reach the training: :func:`guarded` and :func:`gathered` see to that.
+========================  ============================================================================================
+wrap                      :class:`Patches`, :func:`when_imported`, :func:`no_longer`
+never disturb             :func:`guarded`, :func:`gathered`; :func:`ask` and :func:`answer` for objects of the program
+whether to record         :func:`ensure_session`, :func:`is_recording`, :func:`is_task`, :func:`outer_run`,
+                          :func:`current_run`, :func:`callers`, :func:`owner_of`
+record                    :func:`open_run`, :func:`recorded_as`, :func:`scope`, :func:`task`, and :class:`Run` itself
+read                      :func:`bind`, :func:`parameters_of`, :func:`class_name`, :func:`as_float`,
+                          :func:`call_site`, :func:`splits`
+be found, or say why not  :class:`Integration`, :func:`require`, :class:`NotApplicable`, :func:`not_recorded`
+========================  ============================================================================================
 
-The names are provisional for one release: they may still change in the next one.
+``docs/develop/integrations.md`` writes one from nothing. The names are provisional for one release: they may still
+change in the next one.
 
 Examples
 --------
@@ -18,90 +25,124 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from histhooks._base.call_site import call_site
+from histhooks._base.exceptions import UnansweredError, answer, ask
+from histhooks._base.frameworks import FRAMEWORKS
+from histhooks._base.values import as_float
+from histhooks._hooks.fronts import callers
 from histhooks._hooks.imports import no_longer, when_imported
 from histhooks._hooks.patching import Patches
 from histhooks._hooks.signatures import bind, parameters_of
 from histhooks._host.guard import gathered, guarded
 from histhooks._record.run import Run
 from histhooks.errors import NotApplicable
-from histhooks.integrations import Integration
-from histhooks.recorder import current_run, is_recording, is_task, open_run, scope, task
+from histhooks.integrations import Integration, not_recorded, owner_of
+from histhooks.recorder import current_run, ensure_session, is_recording, is_task, open_run, scope, splits, task
 
 __all__ = [
     "Integration",
     "NotApplicable",
     "Patches",
     "Run",
+    "UnansweredError",
+    "answer",
+    "as_float",
+    "ask",
     "bind",
     "call_site",
+    "callers",
     "class_name",
-    "defaults_of",
+    "current_run",
+    "ensure_session",
     "gathered",
     "guarded",
     "is_recording",
     "is_task",
     "no_longer",
+    "not_recorded",
     "open_run",
     "outer_run",
+    "owner_of",
+    "parameters_of",
     "recorded_as",
     "require",
     "scope",
+    "splits",
     "task",
     "when_imported",
 ]
 
+R = TypeVar("R", bound=Run | None)
 
-def require(title: str, version: str, minimum: tuple[int, int]) -> None:
+
+def require(name: str, version: str, minimum: tuple[int, int] | None = None) -> None:
     """Refuse a framework that is too old.
 
     Parameters
     ----------
-    title : str
-        The framework, as people write it.
+    name : str
+        The framework, as people write it; of one that histhooks brings an integration for, its name for ``autolog()``.
     version : str
         The version that is loaded, such as ``"2.1.0rc1"``.
-    minimum : tuple of int
-        The oldest major and minor version that the integration works with.
+    minimum : tuple of int, optional
+        The oldest major and minor version that the integration works with; known of those that histhooks brings.
 
     Raises
     ------
     NotApplicable
         If the version is older.
     """
+    if minimum is None:
+        name, minimum = FRAMEWORKS[name].title, FRAMEWORKS[name].minimum
     if tuple(int(part) for part in version.split(".")[:2]) < minimum:
-        raise NotApplicable(f"{title} {version} is too old; {minimum[0]}.{minimum[1]} or newer is needed")
+        raise NotApplicable(f"{name} {version} is too old; {minimum[0]}.{minimum[1]} or newer is needed")
 
 
 @contextmanager
-def recorded_as(run: Run, finish: Callable[[Run], object] | None = None) -> Iterator[Run]:
+def recorded_as(
+    run: R,
+    finish: Callable[[Run], object] | None = None,
+    *,
+    begin: Callable[[Run], object] | None = None,
+    fail: Callable[[Run], object] | None = None,
+) -> Iterator[R]:
     """Record a block as a run: the run is current inside, and ends with the block.
+
+    All that is logged before and after stands inside, so that Ctrl-C there ends the run too.
 
     Parameters
     ----------
-    run : Run
-        As :func:`open_run` returns it.
-    finish : callable, optional
-        Takes the run after a block that succeeded, to log what came of it, and should be :func:`guarded`.
+    run : Run or None
+        As :func:`open_run` returns it; with None the block alone runs.
+    finish, begin, fail : callable, optional
+        Each takes the run and should be :func:`guarded`: `begin` before the block, `finish` after one that succeeded,
+        `fail` after one that raised, if nothing else has ended the run.
 
     Yields
     ------
-    Run
+    Run or None
 
     Raises
     ------
     BaseException
         What the block raises, bare; the run ends with that error.
     """
+    if run is None:
+        yield run
+        return
     try:
         with scope(run):
+            if begin is not None:
+                begin(run)
             yield run
         if finish is not None:
             finish(run)
         run.end()
     except BaseException as error:
+        if fail is not None and run.status == "running":
+            fail(run)
         run.end(error=error)
         raise
 
@@ -116,22 +157,6 @@ def outer_run() -> Run | None:
     """
     run = current_run()
     return run if run is not None and run.is_implicit and run.kind != "loop" else None
-
-
-def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """The default of each parameter that has one.
-
-    Parameters
-    ----------
-    function : callable
-        A function or a class.
-
-    Returns
-    -------
-    dict of str to object
-        In the order of the function; empty if its signature cannot be read.
-    """
-    return dict(parameters_of(function).defaults)
 
 
 def class_name(thing: Any) -> str:

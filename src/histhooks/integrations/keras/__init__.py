@@ -81,22 +81,30 @@ from typing import Any
 import keras
 from keras.callbacks import Callback, CallbackList
 
-from histhooks import recorder
-from histhooks._base.frameworks import FRAMEWORKS
-from histhooks._hooks.patching import Patches
-from histhooks._host.guard import gathered, guarded
-from histhooks._record.run import Run
-from histhooks.integrations import Integration, kit
 from histhooks.integrations._estimators import find, trained_by
 from histhooks.integrations.keras import _lists
 from histhooks.integrations.keras._batches import Loops, around_flattening
-from histhooks.integrations.keras._facts import bind, log_arguments, log_compiled, log_data
+from histhooks.integrations.keras._facts import log_arguments, log_compiled, log_data
 from histhooks.integrations.keras._files import around_load, around_save, log_read
 from histhooks.integrations.keras._fit import Fit, fit_of, fitting
 from histhooks.integrations.keras._layers import log_architecture
 from histhooks.integrations.keras._scores import Evaluation, recorded
+from histhooks.integrations.kit import (
+    Integration,
+    Patches,
+    Run,
+    bind,
+    call_site,
+    ensure_session,
+    gathered,
+    guarded,
+    is_task,
+    open_run,
+    outer_run,
+    require,
+    scope,
+)
 
-_FRAMEWORK = FRAMEWORKS["keras"]
 _OWN = ("keras", "torch", "jax", "tensorflow", "threading", "concurrent", "functools")
 
 _patches = Patches()
@@ -137,7 +145,7 @@ def _is_part() -> bool:
 
     What a callback, a layer or a generator of the program fits inside a fit of Keras is a training of its own.
     """
-    run = kit.outer_run()
+    run = outer_run()
     return run is not None and run.framework != "keras"
 
 
@@ -150,16 +158,16 @@ def _given(callbacks: Any) -> list[Any]:
 
 def _may_record(callbacks: Any) -> bool:
     is_asked = _is_automatic or any(isinstance(c, HistoryCallback) for c in _given(callbacks))
-    return is_asked and recorder.ensure_session() and not recorder.is_task()
+    return is_asked and ensure_session() and not is_task()
 
 
 def _open(kind: str, model: Any, **facts: Any) -> Run:
-    return recorder.open_run(
+    return open_run(
         kind=kind,
         framework="keras",
         framework_version=keras.__version__,
         model_class=f"{type(model).__module__}.{type(model).__qualname__}",
-        call_site=recorder.call_site(_OWN),
+        call_site=call_site(_OWN),
         **facts,
     )
 
@@ -202,7 +210,7 @@ def _around_fit(
         return
     token, inner = fitting.set(fit), _evaluating.set(None)
     try:
-        with recorder.scope(fit.run):
+        with scope(fit.run):
             yield
     except BaseException as error:
         _conclude(fit, error)
@@ -296,10 +304,10 @@ def _begin_evaluation(bound: dict[str, Any]) -> Evaluation | None:
         return None
     if outer is not None and outer.model is model:
         return None  # wrapped twice, see _trainers
-    if (bound.get("kwargs") or {}).get("_use_cached_eval_dataset"):
+    if bound.get("_use_cached_eval_dataset"):
         return None  # of a fit that nobody listens to
     # Who asked for a fit to be recorded asked for what is evaluated inside it.
-    if not (_may_record(given) or (fit is not None and recorder.ensure_session())):
+    if not (_may_record(given) or (fit is not None and ensure_session())):
         return None
     evaluation = Evaluation(model)
     if isinstance(given, CallbackList):
@@ -367,7 +375,7 @@ def _arm() -> None:
 def install() -> None:
     """Record every training from here on."""
     global _is_automatic
-    kit.require(_FRAMEWORK.title, keras.__version__, _FRAMEWORK.minimum)
+    require("keras", keras.__version__)
     _arm()
     _is_automatic = True
 

@@ -8,15 +8,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from histhooks import recorder
-from histhooks._collect.fingerprint import print_at
-from histhooks._host.guard import gathered, guarded
-from histhooks._record.run import Run
-from histhooks.integrations._estimators import saw, trained_by
+from histhooks.integrations._estimators import is_training_data, saw, trained_by
 from histhooks.integrations.keras._facts import described, log_compiled
 from histhooks.integrations.keras._files import log_read
 from histhooks.integrations.keras._logs import numbers_in
 from histhooks.integrations.keras._optimizers import Optimizers
+from histhooks.integrations.kit import Run, gathered, guarded, scope
 
 # Logs by name, of which the host is about to make a list (``Trainer._flatten_metrics_in_order``).
 _flattening: ContextVar[list[Mapping[str, Any]] | None] = ContextVar("histhooks_keras_flattening", default=None)
@@ -47,7 +44,7 @@ class Loop:
         seen: list[Mapping[str, Any]] = []
         token = _flattening.set(seen)
         try:
-            with recorder.scope(self.run):
+            with scope(self.run):
                 yield kept.append
         except BaseException as error:
             self.run.end(error=error)
@@ -77,7 +74,7 @@ class Loop:
         self._data = [weakref.ref(x)] if hasattr(x, "__weakref__") or hasattr(x, "shape") else []
         if known is None:
             saw(self.run, *described(x, bound.get("y")))
-        elif known.split_of(print_at(*described(x, bound.get("y"))))[0] != "train":
+        elif not is_training_data(self.run, *described(x, bound.get("y"))):
             known.is_whole = False
 
 

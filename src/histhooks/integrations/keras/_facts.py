@@ -12,18 +12,15 @@ from typing import Any
 
 import keras
 
-from histhooks._base.exceptions import ask
-from histhooks._hooks.signatures import signature_of
-from histhooks._host.guard import gathered
-from histhooks._record.run import Run
 from histhooks.integrations._estimators import Scored, log_scored, saw
 from histhooks.integrations.keras._optimizers import Optimizers
 from histhooks.integrations.keras._settings import (
     defaults_of,
     is_setting,
     log_with_defaults,
-    parameters_of,
+    names_of,
 )
+from histhooks.integrations.kit import Run, ask, gathered, parameters_of
 
 _DATA = ("self", "x", "y", "validation_data", "callbacks", "class_weight", "sample_weight")
 _COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution", "jit_compile")
@@ -60,21 +57,12 @@ def backup_of(callback: Any) -> Path:
 # --- arguments --------------------------------------------------------------------------------------------------------
 
 
-def bind(original: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments by name, as the host binds them; a call that the host will refuse leaves none."""
-    try:
-        bound = signature_of(original).bind(*args, **kwargs)
-    except TypeError:
-        return {}
-    return dict(bound.arguments)
-
-
 def log_arguments(run: Run, original: Callable[..., Any], bound: Mapping[str, Any]) -> None:
     """Record what ``fit`` was called with."""
-    run.log_params({k: v for k, v in bound.items() if k not in _DATA}, source="argument")
-    parameters = signature_of(original).parameters.values()
-    rest = {p.name: p.default for p in parameters if p.name not in bound and p.default is not inspect.Parameter.empty}
-    run.log_params({k: v for k, v in rest.items() if k not in _DATA}, source="default")
+    known = parameters_of(original)
+    run.log_params({k: bound[k] for k in (*known.names, *bound) if k in bound and k not in _DATA}, source="argument")
+    rest = {k: v for k, v in known.defaults.items() if k not in bound and k not in _DATA}
+    run.log_params(rest, source="default")
     weights = {f"data.{k}": bound.get(k) is not None for k in ("class_weight", "sample_weight")}
     run.log_params(weights, source="argument", defaults=dict.fromkeys(weights, False))
 
@@ -98,7 +86,7 @@ def _log_callback(run: Run, name: str, callback: Any, kind: type) -> None:
 
 def _chosen(callback: Any, kind: type) -> dict[str, Any]:
     """What the constructor was given, as far as the callback keeps it under that name."""
-    known = {name: vars(callback)[name] for name in parameters_of(kind) if name in vars(callback)}
+    known = {name: vars(callback)[name] for name in names_of(kind) if name in vars(callback)}
     if is_setting(known.get("min_delta")) and known.get("min_delta") is not None:
         known["min_delta"] = abs(known["min_delta"])  # negated once the direction is known (MonitorCallback)
     return {k: v for k, v in known.items() if is_setting(v) or isinstance(v, FunctionType)}
@@ -123,7 +111,7 @@ def log_compiled(run: Run, model: Any, optimizers: Optimizers) -> None:
 def _log_compile(run: Run, model: Any) -> None:
     # As they were given; get_compile_config() would serialize the optimizer, which warns on some backends.
     config = getattr(vars(model).get("_compile_config"), "config", {})
-    defaults = {k: p.default for k, p in signature_of(keras.Model.compile).parameters.items()}
+    defaults = parameters_of(keras.Model.compile).defaults
     log_with_defaults(run, "compile", {k: config[k] for k in _COMPILED if k in config}, defaults)
 
 

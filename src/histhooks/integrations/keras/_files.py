@@ -8,12 +8,9 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
-from histhooks import recorder
-from histhooks._host.guard import gathered, guarded
-from histhooks._record.run import Run
 from histhooks.integrations._estimators import adding_to, find
-from histhooks.integrations.keras._facts import bind
 from histhooks.integrations.keras._fit import fit_of
+from histhooks.integrations.kit import Run, bind, gathered, guarded, is_recording
 
 # Path, size and time of change.
 _read: weakref.WeakKeyDictionary[Any, tuple[str, int, int]] = weakref.WeakKeyDictionary()
@@ -54,7 +51,7 @@ def around_save(
 def _saved(bound: Mapping[str, Any]) -> None:
     """Record a file that the program wrote, as of the run that trained the model; also when that has ended."""
     model, place = bound.get("model"), place_of(bound.get("filepath"))
-    if model is None or place is None or not recorder.is_recording():
+    if model is None or place is None or not is_recording():
         return
     fit = fit_of(model)
     if fit is not None:

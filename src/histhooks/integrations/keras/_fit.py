@@ -11,14 +11,11 @@ from typing import Any
 import keras
 from keras.callbacks import CallbackList
 
-from histhooks import recorder
-from histhooks._collect.fingerprint import hash_file
-from histhooks._host.guard import gathered, guarded
-from histhooks._record.run import Run
 from histhooks.integrations.keras._facts import backup_of, files_of, log_callbacks, monitored_by
 from histhooks.integrations.keras._lists import leave, listen
 from histhooks.integrations.keras._logs import numbers_in
 from histhooks.integrations.keras._optimizers import Optimizers
+from histhooks.integrations.kit import Run, gathered, guarded
 
 
 class Before:
@@ -164,8 +161,8 @@ class Fit:
 
     def _log_monitored(self) -> None:
         monitored = monitored_by(self._others)
-        if monitored is not None and recorder.main_metric() is None:
-            self.run.update(main_metric=monitored)
+        if monitored is not None:
+            self.run.rank_by(monitored)
 
     @guarded
     def train_began(self) -> None:
@@ -309,7 +306,7 @@ class Fit:
         self.run.update(epochs_done=len(epochs))
         kind = type(self.callbacks).__qualname__
         note = f"{kind} calls callbacks by itself: epochs are from History, without steps and learning rates"
-        recorder.note_capture("metrics", "truncated", note, run=self.run)
+        self.run.capture("metrics", "truncated", note)
 
     def leave(self) -> None:
         """Hear the list no longer, and let go of all."""
@@ -331,9 +328,7 @@ class Fit:
         role = "backup" if is_backup else "checkpoint"
         self.run.log_artifact(place, role=role, direction="in", step=self.optimizers.last_step(self._batches))
         if is_backup:
-            from pathlib import Path
-
-            self.run.link("resumes", None, hash_file(Path(place))[0])
+            self.run.link("resumes", None, path=place)
 
     def _log_files(self) -> None:
         """Record files that were written since the last look, so that a kill leaves what was there before it."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from histhooks import recorder
-from histhooks._host.guard import gathered
-from histhooks._record.run import Run
 from histhooks.integrations.keras._settings import layers_in, settings_in, size_of, weights_of
+from histhooks.integrations.kit import Run, gathered
 
 _MOST_LAYERS = 500
 
@@ -16,13 +14,12 @@ _MOST_LAYERS = 500
 def log_architecture(run: Run, model: Any) -> None:
     """Record layers, shapes and parameters of a model; of one that is not built, that it is not."""
     if not vars(model).get("built"):
-        recorder.note_capture("architecture", "skipped", "the model is not built", run=run)
+        run.capture("architecture", "skipped", "the model is not built")
         return
     layers = layers_in(model)
     told = [gathered(run, "architecture", _layer, layer, what=_name_of(layer)) for layer in layers[:_MOST_LAYERS]]
     if len(layers) > _MOST_LAYERS:
-        note = f"kept {_MOST_LAYERS} of {len(layers)} layers"
-        recorder.note_capture("architecture", "truncated", note, run=run)
+        run.capture("architecture", "truncated", f"kept {_MOST_LAYERS} of {len(layers)} layers")
     weights = weights_of(model)
     trainable = sum(size_of(v) for v in weights if v.trainable) if vars(model).get("_trainable", True) else 0
     kind = type(model)

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from histhooks._base.exceptions import UnansweredError, ask, in_words
-from histhooks._base.values import as_float, is_elsewhere
+from histhooks.integrations._pytorch import is_elsewhere
+from histhooks.integrations.kit import UnansweredError, as_float, ask
 
 _MOST = 100  # components of one metric
 
@@ -45,7 +45,7 @@ def numbers_in(logs: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, str]]
         try:
             numbers |= ask(_read, name, value, odd)
         except UnansweredError as error:
-            odd[name] = str(error.error) if isinstance(error.error, Odd) else in_words(error)
+            odd[name] = str(error.error) if isinstance(error.error, Odd) else error.in_words
     return numbers, odd
 
 

@@ -16,10 +16,6 @@ from typing import Any
 
 import keras
 
-from histhooks._base.exceptions import answer, ask
-from histhooks._hooks.patching import Patches
-from histhooks._host.guard import gathered
-from histhooks._record.run import Run
 from histhooks.integrations.keras._settings import (
     defaults_of,
     is_of_keras,
@@ -29,6 +25,7 @@ from histhooks.integrations.keras._settings import (
     size_of,
     weights_of,
 )
+from histhooks.integrations.kit import Patches, Run, answer, ask, gathered
 
 # What schedules of the program gave last, by the id of the optimizer.
 _given: dict[int, _Given] = {}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from keras.callbacks import CallbackList
 
-from histhooks import recorder
-from histhooks._host.guard import gathered, guarded
-from histhooks._record.run import Run
 from histhooks.integrations._estimators import Scored, adding_to, find
 from histhooks.integrations.keras._facts import log_evaluated
 from histhooks.integrations.keras._files import log_read
@@ -20,6 +18,7 @@ from histhooks.integrations.keras._layers import log_architecture
 from histhooks.integrations.keras._lists import leave, listen
 from histhooks.integrations.keras._logs import numbers_in
 from histhooks.integrations.keras._optimizers import Optimizers
+from histhooks.integrations.kit import Run, gathered, guarded, recorded_as
 
 Open = Callable[..., Run]
 # Series of scores that came while a run went on.
@@ -67,17 +66,12 @@ def recorded(evaluation: Evaluation, bound: Mapping[str, Any], fit: Fit | None, 
     trainer = fit.run if fit is not None else found.run if found is not None and found.run.takes_more() else None
     run = trainer if trainer is not None else _open(evaluation.model, open_run)
     scored = _log_data(run, bound, trainer)
-    is_own = run is not None and trainer is None
-    with recorder.scope(run) if is_own else nullcontext():
-        try:
-            yield
-        except BaseException as error:
-            if run is not None and is_own:
-                run.end(error=error)
-            raise
-    _log_scores(run, scored, evaluation, fit)
-    if run is not None and is_own:
-        run.end()
+    if trainer is not None:
+        yield
+        _log_scores(scored, evaluation, fit, trainer)
+        return
+    with recorded_as(run, functools.partial(_log_scores, scored, evaluation, fit)):
+        yield
 
 
 @guarded
@@ -97,9 +91,7 @@ def _log_data(run: Run | None, bound: Mapping[str, Any], trainer: Run | None) ->
 
 
 @guarded
-def _log_scores(run: Run | None, scored: Scored | None, evaluation: Evaluation, fit: Fit | None) -> None:
-    if run is None:
-        return
+def _log_scores(scored: Scored | None, evaluation: Evaluation, fit: Fit | None, run: Run) -> None:
     split = "unsaid" if scored is None else scored.split
     with adding_to(run):
         numbers, odd = numbers_in(evaluation.scores)

@@ -6,16 +6,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from types import FunctionType
 from typing import Any
 
 import keras
 
-from histhooks._base.exceptions import answer
-from histhooks._hooks.signatures import signature_of
-from histhooks._record.run import Run
+from histhooks.integrations.kit import Run, answer, parameters_of
 
 _PLAIN = (bool, int, float, str)
 
@@ -30,15 +27,20 @@ def is_of_keras(thing: Any) -> bool:
     return str(getattr(thing, "__module__", "")).partition(".")[0] == "keras"
 
 
-def parameters_of(kind: type) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a constructor, by name."""
-    found = next((vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)), None)
-    return signature_of(found).parameters if isinstance(found, FunctionType) else {}
+def _constructor(kind: type) -> Any:
+    return next((vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)), None)
+
+
+def names_of(kind: type) -> tuple[str, ...]:
+    """The names of a constructor's parameters."""
+    found = _constructor(kind)
+    return parameters_of(found).names if isinstance(found, FunctionType) else ()
 
 
 def defaults_of(kind: type) -> dict[str, Any]:
-    """What the parameters of a constructor are where nothing is given."""
-    return {name: p.default for name, p in parameters_of(kind).items() if p.default is not p.empty}
+    """What the parameters of a constructor are if nothing is given."""
+    found = _constructor(kind)
+    return parameters_of(found).defaults if isinstance(found, FunctionType) else {}
 
 
 def settings_in(thing: Any) -> dict[str, Any]:
@@ -47,8 +49,8 @@ def settings_in(thing: Any) -> dict[str, Any]:
     automatic = getattr(kept.get("_auto_config"), "config", None)  # of a layer whose arguments are plain: as given
     given = dict(automatic) if isinstance(automatic, dict) else {}
     found = {}
-    nothing: Mapping[str, inspect.Parameter] = {}
-    for name in answer(nothing, parameters_of, type(thing)):
+    nothing: tuple[str, ...] = ()
+    for name in answer(nothing, names_of, type(thing)):
         if name in given or name not in kept:
             continue
         plain = _plain(kept[name])

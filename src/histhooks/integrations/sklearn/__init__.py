@@ -73,12 +73,15 @@ from typing import Any
 import sklearn
 from sklearn.base import BaseEstimator
 
-from histhooks._base.frameworks import FRAMEWORKS
-from histhooks._hooks.fronts import Unfit
-from histhooks._hooks.imports import no_longer, when_imported
-from histhooks._hooks.patching import Patches, Watch
-from histhooks.errors import NotApplicable
-from histhooks.integrations import CHOICES, Integration, kit
+from histhooks.integrations.kit import (
+    Integration,
+    NotApplicable,
+    Patches,
+    no_longer,
+    owner_of,
+    require,
+    when_imported,
+)
 from histhooks.integrations.sklearn import _tasks, _unseen
 from histhooks.integrations.sklearn._fits import METHODS, watch_method
 from histhooks.integrations.sklearn._recorded import recorded
@@ -88,10 +91,6 @@ from histhooks.integrations.sklearn._validation import watch_validation
 
 __all__ = ["integration", "recorded"]
 
-_FRAMEWORK = FRAMEWORKS["sklearn"]
-
-# What is inherited from these is recorded by them, or is no fit of an estimator.
-_HOSTS = (*CHOICES, "pytorch_lightning", "builtins")
 _VALIDATIONS = (
     "cross_validate",
     "cross_val_score",
@@ -102,7 +101,8 @@ _VALIDATIONS = (
 )
 
 _patches = Patches()
-_METHODS: dict[str, Watch] = {
+_Watch = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Iterator[Any] | None]
+_METHODS: dict[str, _Watch] = {
     name: functools.partial(watch_method, name, lambda: _unseen.look_again(_patches, _wrap_again)) for name in METHODS
 }
 _seen: weakref.WeakSet[type] = weakref.WeakSet()
@@ -116,9 +116,8 @@ def _wrap_class(kind: type) -> None:
     for name in METHODS:
         _wrap_method(kind, name, _METHODS[name])
     for base in kind.__mro__[1:]:
-        # A mixin of the program, which is no estimator itself.
-        package = base.__module__.partition(".")[0]
-        if base not in _seen and base is not object and package not in _HOSTS:
+        # A mixin of the program, which is no estimator itself; what is inherited from a framework is recorded there.
+        if base not in _seen and base.__module__ != "builtins" and owner_of(base) is None:
             _seen.add(base)
             for name in METHODS:
                 _wrap_method(base, name, _METHODS[name])
@@ -131,14 +130,14 @@ def _wrap_class(kind: type) -> None:
             _wrap_method(base, "score", watch_score)
 
 
-def _wrap_method(kind: type, name: str, around: Watch) -> None:
+def _wrap_method(kind: type, name: str, around: _Watch) -> None:
     try:
         _wrap_found(kind, name, around)
-    except Unfit as why:
+    except Patches.Unfit as why:
         _unseen.is_unfit(kind, name, str(why))
 
 
-def _wrap_found(kind: type, name: str, around: Watch) -> None:
+def _wrap_found(kind: type, name: str, around: _Watch) -> None:
     found = vars(kind).get(name)
     if isinstance(found, functools.partialmethod):
         if isinstance(found.func, FunctionType):
@@ -192,7 +191,7 @@ _MODULE = "sklearn.model_selection._validation"
 
 def install() -> None:
     """Wrap every estimator there is and will be, and the functions of cross-validation."""
-    kit.require(_FRAMEWORK.title, sklearn.__version__, _FRAMEWORK.minimum)
+    require("sklearn", sklearn.__version__)
     _install_subclass_hook()
     _wrap_all(BaseEstimator)
     when_imported(_MODULE, _wrap_validations)  # which the program may import later, or never

@@ -8,20 +8,26 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
-import sklearn
 from sklearn.base import BaseEstimator, ClassifierMixin, ClusterMixin, DensityMixin, OutlierMixin, RegressorMixin
 
-from histhooks import recorder
-from histhooks._base.exceptions import answer, ask
-from histhooks._collect.data_values import at_hand
-from histhooks._hooks.signatures import bind
-from histhooks._host.guard import gathered, guarded
-from histhooks._record.run import Run
-from histhooks.integrations import installed, kit
-from histhooks.integrations._estimators import find, forget, part_trained, saw, trained_by
+from histhooks.integrations._estimators import find, forget, n_samples, part_trained, saw, trained_by
+from histhooks.integrations.kit import (
+    Run,
+    answer,
+    bind,
+    call_site,
+    ensure_session,
+    gathered,
+    guarded,
+    is_task,
+    open_run,
+    outer_run,
+    owner_of,
+    recorded_as,
+    scope,
+)
 from histhooks.integrations.sklearn._params import log_estimator_params
 from histhooks.integrations.sklearn._search import log_failed_search, log_search, small, watch_fits_of
 
@@ -42,54 +48,13 @@ _OWN = ("sklearn", "joblib", "threading", "concurrent", "contextlib", "functools
 
 def is_nested() -> bool:
     """Whether a host's call goes on, of which this one is a part."""
-    return kit.is_task() or kit.outer_run() is not None
-
-
-def package_of(estimator: Any) -> str:
-    """Import name of the package that an estimator's class comes from; empty where the class does not say.
-
-    A subclass of an estimator of XGBoost's is XGBoost's, wherever it is defined.
-    """
-    xgboost = sys.modules.get("xgboost.sklearn")
-    if xgboost is not None and issubclass(type(estimator), getattr(xgboost, "XGBModel", ())):
-        return "xgboost"
-    module = answer(None, getattr, type(estimator), "__module__")
-    return module.partition(".")[0] if isinstance(module, str) else ""
+    return is_task() or outer_run() is not None
 
 
 def is_of_another(estimator: Any) -> bool:
-    """Whether the estimator's package has an integration of its own, which knows more of it."""
-    package = package_of(estimator)
-    return package != "sklearn" and package in installed()
-
-
-@contextmanager
-def recorded_as(
-    run: Run | None,
-    finish: Callable[[Run], None],
-    *,
-    describe: Callable[[Run], None] | None = None,
-    fail: Callable[[Run], None] | None = None,
-) -> Iterator[None]:
-    """The host's call as a run: what it raises passes through untouched, and is what the run ended with.
-
-    What the run is told before and after lies inside, so that Ctrl-C there ends it too.
-    """
-    if run is None:
-        yield
-        return
-    try:
-        with recorder.scope(run):
-            if describe is not None:
-                describe(run)
-            yield
-        finish(run)
-        run.end()
-    except BaseException as error:
-        if fail is not None and run.status == "running":
-            fail(run)
-        run.end(error=error)
-        raise
+    """Whether another integration records the estimator's class, which knows more of it."""
+    owner = owner_of(type(estimator))
+    return owner is not None and owner.name != "sklearn" and owner.is_recorded
 
 
 def watch_method(
@@ -108,7 +73,7 @@ def watch_method(
         part_trained(estimator)  # who scores it, or saves it, later asks whose it is
     elif is_of_another(estimator):
         return  # which says so itself
-    elif not recorder.ensure_session():
+    elif not ensure_session():
         yield
         forget(estimator)
     elif name == "partial_fit":
@@ -119,21 +84,21 @@ def watch_method(
         describe = functools.partial(_describe, name, original, estimator, args, kwargs)
         run = open_estimator_run(_kind_of(estimator), estimator)
         finish = functools.partial(_finish, estimator)
-        with recorded_as(run, finish, describe=describe, fail=log_failed_search):
+        with recorded_as(run, finish, begin=describe, fail=log_failed_search):
             yield
 
 
 @guarded
 def open_estimator_run(kind: str | None, estimator: Any) -> Run:
     """Open a run of an estimator, of which no more than its class is asked."""
-    is_xgboost = package_of(estimator) == "xgboost"
-    version = getattr(sys.modules.get("xgboost"), "__version__", None) if is_xgboost else sklearn.__version__
-    return recorder.open_run(
+    owner = owner_of(type(estimator))
+    framework = owner.name if owner is not None and owner.is_derived_too else "sklearn"
+    return open_run(
         kind=kind or "fit",
-        framework="xgboost" if is_xgboost else "sklearn",
-        framework_version=version,
+        framework=framework,
+        framework_version=getattr(sys.modules.get(framework), "__version__", None),
         model_class=name_of_class(type(estimator)),
-        call_site=answer(None, recorder.call_site, _OWN),
+        call_site=answer(None, call_site, _OWN),
     )
 
 
@@ -253,7 +218,7 @@ def _watch_partial_fit(original: Callable[..., Any], args: tuple[Any, ...], kwar
         if not goes_on:
             _describe("partial_fit", original, estimator, args, kwargs, run)
             _keep(run, estimator)
-        with recorder.scope(run):
+        with scope(run):
             start = time.perf_counter()
             yield
         _log_call(run, estimator, original, args, kwargs, time.perf_counter() - start)
@@ -272,7 +237,7 @@ def _keep(run: Run, estimator: Any) -> None:
     if run.is_recorded:
         trained_by(run, estimator, is_own=True)
         if find(estimator) is not None:
-            recorder.end_with(estimator, run)
+            run.end_with(estimator)
 
 
 @guarded
@@ -286,7 +251,7 @@ def _log_call(
 ) -> None:
     bound = bind(original, args, kwargs)
     X = bound.get("X")
-    n = gathered(run, "data", _n_samples, at_hand(X), what="n_samples")
+    n = gathered(run, "data", n_samples, X, what="n_samples")
     run.log({"call_s": seconds} if n is None else {"n_samples": float(n), "call_s": seconds})
     known = find(estimator)
     if known is None or known.run is not run:
@@ -294,10 +259,3 @@ def _log_call(
     if known.calls and X is not None:  # the data of the first call is that of the run
         saw(run, X, bound.get("y"))
     known.calls += 1
-
-
-def _n_samples(X: Any) -> int:
-    shape = ask(getattr, X, "shape", None)
-    if shape is not None:
-        return ask(lambda: int(shape[0]))
-    return ask(len, X) if hasattr(type(X), "__len__") else 0

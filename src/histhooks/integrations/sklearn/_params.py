@@ -8,10 +8,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from histhooks._base.exceptions import answer, ask
-from histhooks._hooks.signatures import parameters_of
-from histhooks._host.guard import gathered
-from histhooks._record.run import Run
+from histhooks.integrations.kit import Run, answer, ask, gathered, parameters_of
 
 _NOTHING: dict[str, Any] = {}
 _PLAIN = frozenset({int, bool, float, str, type(None)})

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 
-from histhooks._hooks.patching import watched_copy
+from histhooks.integrations.kit import Patches
 from histhooks.integrations.sklearn import _tasks
 from histhooks.integrations.sklearn._fits import METHODS, watch_method
 from histhooks.integrations.sklearn._scores import watch_score
@@ -122,4 +122,4 @@ def _method(kind: type, name: str) -> Any:
 
 
 def _watched(function: FunctionType, name: str) -> FunctionType:
-    return watched_copy(function, watch_score if name == "score" else functools.partial(watch_method, name, bool))
+    return Patches.copy_of(function, watch_score if name == "score" else functools.partial(watch_method, name, bool))

@@ -1,4 +1,8 @@
-"""Files that ``joblib.dump`` writes of estimators that were fitted here: models of the runs that trained them."""
+"""Files that ``joblib.dump`` writes of estimators that were fitted here: models of the runs that trained them.
+
+joblib dumps arrays for its workers by the same function, and scikit-learn the data sets that it fetched: neither holds
+an estimator.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,15 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from histhooks import recorder
-from histhooks._host.guard import guarded
 from histhooks.integrations._estimators import adding_to, find
-from histhooks.integrations.sklearn._scores import is_called_by_host
+from histhooks.integrations.kit import guarded, is_recording
 
 
 def watch_dump(
     original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[None, Any, None]:
     result = yield
-    # joblib dumps arrays for its workers by this function too, and scikit-learn the data sets that it fetched.
-    if recorder.is_recording() and not is_called_by_host():
+    if is_recording():
         _log_saved(args[0] if args else kwargs.get("value"), result)
 
 

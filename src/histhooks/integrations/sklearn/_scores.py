@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import functools
 import numbers
-import sys
 from collections.abc import Callable, Generator
 from typing import Any
 
-from histhooks import recorder
-from histhooks._base.exceptions import ask
-from histhooks._hooks.patching import program_frame
-from histhooks._hooks.signatures import bind
-from histhooks._host.guard import gathered, guarded
-from histhooks._record.run import Run
 from histhooks.integrations._estimators import Trained, adding_to, find, log_scored
-from histhooks.integrations.sklearn._fits import is_nested, is_of_another, open_estimator_run, recorded_as
+from histhooks.integrations.kit import Run, ask, bind, callers, ensure_session, gathered, guarded, recorded_as, task
+from histhooks.integrations.sklearn._fits import is_nested, is_of_another, open_estimator_run
 from histhooks.integrations.sklearn._params import log_estimator_params
 
 _HOSTS = ("sklearn", "joblib")
@@ -26,17 +20,14 @@ _OF_NEIGHBOURS = ("mlflow.sklearn.utils",)
 
 
 def is_called_by_host() -> bool:
-    """Whether the wrapper that asks was called by scikit-learn or joblib, and not by the program."""
-    frame = program_frame(sys._getframe(1))
-    name = _module_of(frame)
-    while name not in _OF_NEIGHBOURS and name.partition(".")[0] in _BETWEEN:
-        frame = program_frame(frame.f_back)
-        name = _module_of(frame)
+    """Whether scikit-learn, joblib or a neighbour called ``score``, and not the program.
+
+    Only the calling frame can tell. A mark at the places where scikit-learn itself scores would have to stand at each
+    of them: a private scorer, ``GaussianMixture.bic`` and ``aic``, and what a later release adds, which would leave
+    points that no program asked for. Of what MLflow scores, the run has ended by then, so no current run tells either.
+    """
+    name = next((name for name in callers() if name in _OF_NEIGHBOURS or name.partition(".")[0] not in _BETWEEN), "")
     return name in _OF_NEIGHBOURS or name.partition(".")[0] in _HOSTS
-
-
-def _module_of(frame: Any) -> str:
-    return (frame.f_globals.get("__name__") if frame is not None else None) or ""
 
 
 def watch_score(
@@ -50,7 +41,7 @@ def watch_score(
     kept: list[Any] = []
     finish = functools.partial(_log_score, None, bound, kept)
     # What the host calls inside is none of the program's calls.
-    with recorded_as(evaluation, finish, describe=functools.partial(_describe, args[0], bound)), recorder.task():
+    with recorded_as(evaluation, finish, begin=functools.partial(_describe, args[0], bound)), task():
         kept.append((yield))
     if trained is not None:
         _log_score(trained, bound, kept, trained.run)
@@ -59,7 +50,7 @@ def watch_score(
 @guarded
 def _outer_call(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
     """The arguments, where it is the program that calls, and the host will not refuse them."""
-    if not args or is_nested() or not recorder.ensure_session() or is_called_by_host():
+    if not args or is_nested() or not ensure_session() or is_called_by_host():
         return None
     if is_of_another(args[0]) and _trainer(args[0]) is None:
         return None

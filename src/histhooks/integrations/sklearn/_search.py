@@ -3,11 +3,14 @@
 Why a fit failed inside a search or a validation, scikit-learn tells in ``fit_error`` (a traceback as text), also from
 worker processes; ``_warn_or_raise_about_fit_failures(results, error_score)`` in ``model_selection/_validation.py`` gets
 it for all fits, in the order of ``cv_results_`` (candidate by candidate, each with its folds), before ``error_score``
-takes the place of their scores.
+takes the place of their scores. Which search they are of, and which candidates, stands nowhere but in the frames that
+called it: a search inside another one's fits comes this way too, and candidates are an argument of a closure that each
+kind of search calls by itself (``_run_search``).
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,21 +18,16 @@ from typing import Any
 
 import sklearn
 
-from histhooks import recorder
-from histhooks._base.exceptions import ask
-from histhooks._base.secret_shapes import lazily
-from histhooks._base.secrets import mask_text
-from histhooks._host.guard import gathered, guarded
-from histhooks._record.run import Run
+from histhooks.integrations.kit import Run, ask, current_run, gathered, guarded, open_run
 
 _MAX_CANDIDATES = 1000
 _MAX_CLASSES = 100
-_FOLD = lazily(r"split(\d+)_((?:test|train)_.+)")
+_FOLD = re.compile(r"split(\d+)_((?:test|train)_.+)")
 _OF_SEARCH = ("best_params_", "best_index_", "refit_time_", "n_splits_", "n_resources_", "n_iterations_")
 _OF_HOST = ("evaluate_candidates", "cross_validate", "learning_curve")
 _STARTS = ("Traceback (most recent call last):", "  + Exception Group Traceback (most recent call last):")
 # The last line of a traceback that is no place in a file: `module.Class: message`.
-_ERROR = lazily(r"(?s)^([A-Za-z_][\w.<>]*)(?:: ?(.*))?$")
+_ERROR = re.compile(r"(?s)^([A-Za-z_][\w.<>]*)(?:: ?(.*))?$")
 
 
 class _Fits:
@@ -60,7 +58,7 @@ def watch_failures(original: Callable[..., Any], args: tuple[Any, ...], kwargs: 
 
 @guarded
 def _hear(results: Any) -> None:
-    run = recorder.current_run()
+    run = current_run()
     fits = _fits.get(run) if run is not None else None
     if fits is None:
         return
@@ -184,7 +182,7 @@ def _outcome(
 
 
 def _open_candidate(parent: Run, number: int) -> Run:
-    return recorder.open_run(
+    return open_run(
         kind="candidate",
         framework=parent.framework,
         framework_version=sklearn.__version__,
@@ -258,10 +256,10 @@ def _reason(text: str) -> dict[str, str]:
     last = max((number for number, line in enumerate(lines) if line.startswith(("  File ", "    "))), default=-1)
     said = "\n".join(lines[last + 1 :])
     found = _ERROR.match(said)
-    out = {"traceback": mask_text(text)[-50_000:]}
+    out = {"traceback": text}
     if found:
         out["error_type"] = found.group(1).rpartition(".")[2]
-    return {**out, "error_message": mask_text((found.group(2) or "") if found else said)[:10_000]}
+    return {**out, "error_message": (found.group(2) or "") if found else said}
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------

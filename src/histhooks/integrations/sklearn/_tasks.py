@@ -17,11 +17,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from histhooks import recorder
-from histhooks._base.exceptions import answer
-from histhooks._hooks.imports import no_longer, when_imported
-from histhooks._hooks.patching import Patches
-from histhooks._record.run import Run
+from histhooks.integrations.kit import Patches, Run, answer, current_run, no_longer, scope, task, when_imported
 from histhooks.integrations.sklearn._saved import watch_dump
 
 _patches = Patches()
@@ -31,7 +27,7 @@ _INSIDE = "_histhooks_inside"
 
 
 def _watch_parallel(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
-    run = recorder.current_run()
+    run = current_run()
     # Not taken away at the end: with `return_as="generator"` tasks are dispatched after it.
     if run is None:
         _run_of.pop(args[0], None)
@@ -42,15 +38,15 @@ def _watch_parallel(original: Callable[..., Any], args: tuple[Any, ...], kwargs:
 
 def _watch_dispatch(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
     run = _run_of.get(args[0])
-    if run is None or recorder.current_run() is run:
+    if run is None or current_run() is run:
         return
-    with recorder.scope(run):  # on a thread of the backend
+    with scope(run):  # on a thread of the backend
         yield
 
 
 def _watch_batch_init(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
     yield
-    run = recorder.current_run()
+    run = current_run()
     if run is None:
         return
     # BatchedCalls.__reduce__ names what travels to a process, so this stays in threads.
@@ -64,9 +60,9 @@ def _watch_batch_init(original: Callable[..., Any], args: tuple[Any, ...], kwarg
 
 def _watch_batch_call(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
     run = getattr(args[0], "_histhooks_run", None)
-    if run is None or recorder.current_run() is run:
+    if run is None or current_run() is run:
         return
-    with recorder.scope(run):
+    with scope(run):
         yield
 
 
@@ -76,7 +72,7 @@ def _watch_task(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     is_of_host = isinstance(module, str) and module.partition(".")[0] == "sklearn"
     if not is_of_host and _INSIDE not in vars(args[0]):
         return
-    with recorder.task():
+    with task():
         yield
 
 

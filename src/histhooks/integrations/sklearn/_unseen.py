@@ -14,11 +14,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-from histhooks import recorder
-from histhooks._base.exceptions import answer
-from histhooks._hooks.patching import Patches
-from histhooks._host.guard import guarded
-from histhooks._host.messages import warn_once
+from histhooks.integrations.kit import Patches, answer, guarded, not_recorded
 
 _NOTHING: dict[str, Any] = {}
 _NAMES = ("fit", "partial_fit")
@@ -95,8 +91,7 @@ def _say(kind: type, name: str, why: str, *, since: str = "") -> None:
     if text in said:
         return
     said.add(text)
-    warn_once(f"unseen/{kind.__module__}.{kind.__qualname__}.{name}", text)
-    recorder.note_capture("fits", "skipped", text)
+    not_recorded("fits", f"unseen/{kind.__module__}.{kind.__qualname__}.{name}", text)
 
 
 def _what(found: Any) -> str:

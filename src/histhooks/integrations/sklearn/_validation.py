@@ -8,12 +8,18 @@ from typing import Any
 
 import sklearn
 
-from histhooks import recorder
-from histhooks._base.exceptions import answer
-from histhooks._hooks.signatures import bind
-from histhooks._host.guard import gathered, guarded
-from histhooks._record.run import Run
-from histhooks.integrations.sklearn._fits import is_nested, name_of_class, recorded_as
+from histhooks.integrations.kit import (
+    Run,
+    answer,
+    bind,
+    call_site,
+    ensure_session,
+    gathered,
+    guarded,
+    open_run,
+    recorded_as,
+)
+from histhooks.integrations.sklearn._fits import is_nested, name_of_class
 from histhooks.integrations.sklearn._params import log_estimator_params
 from histhooks.integrations.sklearn._search import log_failed_fits, log_scores, watch_fits_of
 
@@ -24,14 +30,14 @@ def watch_validation(
     original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[None, Any, None]:
     # A call that the host refuses before it begins leaves nothing.
-    bound = None if is_nested() or not recorder.ensure_session() else _bind(original, args, kwargs)
+    bound = None if is_nested() or not ensure_session() else _bind(original, args, kwargs)
     if not bound:
         return
     kept: list[Any] = []
     with recorded_as(
         _open(bound),
         functools.partial(_finish, original, kept),
-        describe=functools.partial(_describe, original, bound),
+        begin=functools.partial(_describe, original, bound),
         fail=_fail,
     ):
         kept.append((yield))
@@ -42,12 +48,12 @@ _bind = guarded(bind)
 
 @guarded
 def _open(bound: dict[str, Any]) -> Run:
-    return recorder.open_run(
+    return open_run(
         kind="validate",
         framework="sklearn",
         framework_version=sklearn.__version__,
         model_class=name_of_class(type(bound.get("estimator"))),
-        call_site=answer(None, recorder.call_site, _OWN),
+        call_site=answer(None, call_site, _OWN),
     )
 
 

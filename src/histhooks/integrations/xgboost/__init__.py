@@ -49,6 +49,7 @@ curves of what a search or an ensemble dispatches through joblib; workers of ran
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -61,13 +62,21 @@ from xgboost import callback as xgboost_callback
 from xgboost import collective, training
 from xgboost.callback import TrainingCallback
 
-from histhooks import recorder
-from histhooks._base.exceptions import answer
-from histhooks._base.frameworks import FRAMEWORKS
-from histhooks._hooks.patching import Patches
-from histhooks._host.guard import guarded
-from histhooks._record.run import Run
-from histhooks.integrations import Integration, kit
+from histhooks.integrations.kit import (
+    Integration,
+    Patches,
+    Run,
+    answer,
+    call_site,
+    ensure_session,
+    guarded,
+    is_task,
+    open_run,
+    outer_run,
+    recorded_as,
+    require,
+    scope,
+)
 from histhooks.integrations.xgboost._facts import (
     bind,
     log_call,
@@ -80,7 +89,6 @@ from histhooks.integrations.xgboost._facts import (
 from histhooks.integrations.xgboost._models import fitted, loaded, run_of
 from histhooks.integrations.xgboost._training import Training, current_training, saved, with_curve
 
-_FRAMEWORK = FRAMEWORKS["xgboost"]
 _OWN = ("xgboost", "sklearn", "joblib", "threading", "concurrent", "functools")
 
 _patches = Patches()
@@ -130,23 +138,23 @@ class HistoryCallback(TrainingCallback):
 
 def _outer() -> Run | None:
     """The run of another hook's fit that this is a part of."""
-    run = kit.outer_run()
+    run = outer_run()
     return run if run is not None and run.is_recorded else None
 
 
 def _may_record(callbacks: Any) -> bool:
     given = callbacks if isinstance(callbacks, (list, tuple)) else []
     is_asked = _is_automatic or any(issubclass(type(c), HistoryCallback) for c in given)
-    return is_asked and recorder.ensure_session() and not recorder.is_task() and collective.get_rank() == 0
+    return is_asked and ensure_session() and not is_task() and collective.get_rank() == 0
 
 
 def _open(kind: str, model_class: str) -> Run:
-    return recorder.open_run(
+    return open_run(
         kind=kind,
         framework="xgboost",
         framework_version=xgboost.__version__,
         model_class=model_class,
-        call_site=answer(None, recorder.call_site, _OWN),
+        call_site=answer(None, call_site, _OWN),
     )
 
 
@@ -175,7 +183,7 @@ def _watch_train(
     try:
         if begun.is_own:
             log_call(original, bound, begun.splits, begun.run)
-        with recorder.scope(begun.run):
+        with scope(begun.run):
             result = yield
         if issubclass(type(result), xgboost.Booster):
             run_of[result] = begun.run  # that of the best iteration only is another object (save_best)
@@ -211,14 +219,10 @@ def _watch_fit(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict
         return
     token = _fitting.set((run, bound["self"], bound))
     try:
-        log_fit(original, bound["self"], bound, run)
-        with _with_train_sets(bound, run), recorder.scope(run):
-            yield
-        fitted(run, bound["self"])
-        run.end()
-    except BaseException as error:
-        run.end(error=error)
-        raise
+        with recorded_as(run, functools.partial(fitted, bound["self"])):
+            log_fit(original, bound["self"], bound, run)
+            with _with_train_sets(bound, run):
+                yield
     finally:
         _fitting.reset(token)
 
@@ -322,7 +326,7 @@ def _arm() -> None:
 def install() -> None:
     """Record every training from here on."""
     global _is_automatic
-    kit.require(_FRAMEWORK.title, xgboost.__version__, _FRAMEWORK.minimum)
+    require("xgboost", xgboost.__version__)
     _arm()
     _is_automatic = True
 

@@ -10,14 +10,8 @@ from typing import Any
 
 import xgboost
 
-from histhooks import recorder
-from histhooks._base.exceptions import answer, ask
-from histhooks._base.metric_names import describe
-from histhooks._collect.fingerprint import print_at
-from histhooks._collect.known_data import KnownData
-from histhooks._hooks.signatures import signature_of
-from histhooks._host.guard import gathered, guarded
-from histhooks._record.run import Run
+from histhooks.integrations._estimators import is_training_data
+from histhooks.integrations.kit import Run, answer, ask, gathered, guarded, parameters_of, splits
 from histhooks.integrations.xgboost._models import log_previous
 
 _DATA = ("self", "dtrain", "evals", "evals_result", "params", "callbacks", "X", "y", "eval_set", "xgb_model")
@@ -34,21 +28,22 @@ def bind(original: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[st
 
 def signature(function: Callable[..., Any]) -> dict[str, Any]:
     """Names of the parameters of a function, with their defaults."""
-    return {name: p.default for name, p in signature_of(function).parameters.items()}
+    known = parameters_of(function)
+    return {name: known.defaults.get(name, inspect.Parameter.empty) for name in known.names}
 
 
 def split_of(data: str) -> str:
     """The split that the name of an eval set stands for."""
-    chosen = recorder.splits()
+    chosen = splits()
     if data in chosen:
         return chosen[data]
-    known = describe(f"{data}-x")
+    known = Run.describe(f"{data}-x")
     return known.split or "valid" if known.metric == "x" else "valid"
 
 
 def splits_of(dtrain: Any, evals: Any) -> dict[str, str]:
     """The splits of eval sets by name: one that is the training data itself is `train`."""
-    chosen = recorder.splits()
+    chosen = splits()
     return {name: "train" if data is dtrain and name not in chosen else split_of(name) for data, name in _pairs(evals)}
 
 
@@ -61,7 +56,7 @@ def _pairs(evals: Any) -> list[tuple[Any, Any]]:
 def direction_of(metric: str) -> int:
     """Which way a metric of XGBoost's gets better: 1 up, -1 down, 0 unknown."""
     base = metric.partition("@")[0]
-    return 1 if base in _UP else -1 if base in _DOWN or base.endswith("nloglik") else describe(metric).direction
+    return 1 if base in _UP else -1 if base in _DOWN or base.endswith("nloglik") else Run.describe(metric).direction
 
 
 def config_of(booster: Any) -> Any:
@@ -113,7 +108,7 @@ def log_fit_data(bound: Mapping[str, Any], told: Mapping[str, Any], run: Run) ->
     if bound.get("eval_set") is not told.get("eval_set"):
         for number, (other, target) in enumerate(_pairs(bound.get("eval_set"))):
             name = f"validation_{number}"
-            if other is not X or name in recorder.splits():
+            if other is not X or name in splits():
                 role = "train" if name in trained_on(bound, run) else split_of(name)
                 run.log_dataset(role, other, target, name=name)
     if bound.get("xgb_model") is not told.get("xgb_model"):
@@ -122,19 +117,12 @@ def log_fit_data(bound: Mapping[str, Any], told: Mapping[str, Any], run: Run) ->
 
 def trained_on(bound: Mapping[str, Any], run: Run) -> set[str]:
     """Names of the eval sets of a ``fit`` that are its training data, be it in another container."""
-    known = run.data
-    if known is None:
-        return set()
     names = set()
     for number, (X, y) in enumerate(_pairs(bound.get("eval_set"))):
         name = f"validation_{number}"
-        if name not in recorder.splits() and gathered(run, "data", _is_train, known, X, y, what=name):
+        if name not in splits() and gathered(run, "data", is_training_data, run, X, y, what=name):
             names.add(name)
     return names
-
-
-def _is_train(known: KnownData, X: Any, y: Any) -> bool:
-    return known.split_of(print_at(X, y))[0] == "train"
 
 
 def _params_of(params: Any, taken: Mapping[str, Any]) -> dict[str, Any]:

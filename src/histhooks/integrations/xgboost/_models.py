@@ -9,11 +9,8 @@ from typing import Any
 
 import xgboost
 
-from histhooks._base.exceptions import answer, ask
-from histhooks._collect.fingerprint import hash_file
-from histhooks._host.guard import guarded
-from histhooks._record.run import Run
 from histhooks.integrations._estimators import forget, trained_by
+from histhooks.integrations.kit import Run, answer, ask, guarded
 
 run_of: weakref.WeakKeyDictionary[Any, Run] = weakref.WeakKeyDictionary()
 _estimator_of: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
@@ -22,7 +19,7 @@ _read: weakref.WeakKeyDictionary[Any, tuple[str, int, int]] = weakref.WeakKeyDic
 
 
 @guarded
-def fitted(run: Run, estimator: Any) -> None:
+def fitted(estimator: Any, run: Run) -> None:
     """Let scikit-learn's ``score``, and joblib's ``dump``, find the run of the estimator."""
     trained_by(run, estimator, is_own=True)
     booster = answer(None, estimator.get_booster)  # a `fit` of the program's own may have trained none
@@ -35,7 +32,7 @@ def log_previous(run: Run, model: Any) -> None:
     if isinstance(model, (str, os.PathLike)):
         if Path(model).is_file():  # else the host will refuse it
             run.log_artifact(model, role="model", direction="in")
-            run.link("continues", None, hash_file(Path(model))[0])
+            run.link("continues", None, path=model)
     elif model is not None:
         booster = ask(model.get_booster) if hasattr(type(model), "get_booster") else model
         earlier = run_of.get(booster) if isinstance(booster, xgboost.Booster) else None
@@ -43,7 +40,7 @@ def log_previous(run: Run, model: Any) -> None:
             run.link("continues", str(earlier.id))
         else:
             place = _file_of(booster)
-            run.link("continues", None, hash_file(Path(place))[0] if place else None)
+            run.link("continues", None, path=place)
             if place:
                 run.log_artifact(place, role="model", direction="in")
 

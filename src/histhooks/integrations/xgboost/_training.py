@@ -9,10 +9,7 @@ from typing import Any
 
 from xgboost.callback import EarlyStopping
 
-from histhooks import recorder
-from histhooks._base.exceptions import ask
-from histhooks._host.guard import gathered, guarded
-from histhooks._record.run import Run
+from histhooks.integrations.kit import Run, ask, gathered, guarded, is_recording
 from histhooks.integrations.xgboost._facts import config_of, direction_of, split_of
 from histhooks.integrations.xgboost._models import run_of, stamped
 
@@ -87,8 +84,8 @@ class Training:
             maximize = self._stopping.maximize
             # Where nobody says and no name tells, EarlyStopping takes less for better.
             direction = (direction or -1) if maximize is None else 1 if maximize else -1
-            if recorder.main_metric() is None and self.run.kind in ("fit", "validate"):
-                self.run.update(main_metric=f"{name}-mean" if is_cv else name)
+            if self.run.kind in ("fit", "validate"):
+                self.run.rank_by(f"{name}-mean" if is_cv else name)
         if is_cv:
             self.run.declare_metric(f"{name}-mean", metric=f"{metric}-mean", split=split, direction=direction)
             self.run.declare_metric(f"{name}-std", metric=f"{metric}-std", split=split, direction=0)
@@ -150,7 +147,7 @@ def saved(self: Any, fname: Any) -> None:
     """Record a file that the program wrote, as of the run that trained the booster, or is at it."""
     begun, trained_it = current_training.get(), run_of.get(self)
     known = stamped(fname)
-    if known is None or not recorder.is_recording():
+    if known is None or not is_recording():
         return
     if trained_it is not None:
         with trained_it.reopened():
