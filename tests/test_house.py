@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
 from histhooks._store.tables import TABLES
 
 TESTS = Path(__file__).resolve().parent
@@ -24,6 +26,38 @@ def test_no_test_imports_another_test() -> None:
     helpers = [*(TESTS / "helpers").glob("*.py"), TESTS / "conftest.py"]
     found = {path.name: imported(path) & set(tests) for path in (*tests.values(), *helpers)}
     assert {name: sorted(names) for name, names in found.items() if names} == {}
+
+
+SHARED = {f"histhooks.integrations.{name}" for name in ("kit", "_estimators", "_pytorch")}
+INTEGRATIONS = ("keras", "sklearn", "xgboost")
+
+
+def of_histhooks(node: ast.AST) -> list[str]:
+    """Modules of histhooks that a statement imports, or takes names from."""
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and node.module in ("histhooks", "histhooks.integrations"):
+        names = [f"{node.module}.{alias.name}" for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        names = ["." * node.level + (node.module or "")]
+    else:
+        names = []
+    return [name for name in names if name.partition(".")[0] in ("", "histhooks")]
+
+
+@pytest.mark.parametrize("framework", INTEGRATIONS)
+def test_an_integration_imports_only_the_kit_and_what_integrations_share(framework: str) -> None:
+    folder = TESTS.parent / "src" / "histhooks" / "integrations" / framework
+    own = f"histhooks.integrations.{framework}"
+    found = {
+        f"{path.name}:{node.lineno}: {name}"
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in of_histhooks(node)
+        if name not in SHARED and name != own and not name.startswith(f"{own}.")
+    }
+    assert found == set()
 
 
 def test_names_of_test_files_are_unique() -> None:

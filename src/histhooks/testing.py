@@ -106,12 +106,16 @@ def _ok(outcome: tuple[int, str, str]) -> str:
     return out
 
 
-# Says at the very end which packages were imported, but for the standard library, and what recording itself needs.
+# Says at the very end which packages were imported, but for the standard library, what recording itself needs, and
+# integrations of other packages.
 _IMPORTED = """
 import atexit, sys
 def _imported():
+    from importlib.metadata import entry_points
     ours = {"histhooks", "_histhooks", "psutil", "xxhash", "wrapt", "pynvml"}
+    ours |= {entry.module.partition(".")[0] for entry in entry_points(group="histhooks.integrations")}
     names = {name.partition(".")[0] for name in list(sys.modules)} - set(sys.stdlib_module_names) - ours
+    names -= {name for name in names if name.startswith("_sysconfigdata")}  # a build's own part of the library
     print("imported", sorted(name for name in names if getattr(sys.modules.get(name), "__file__", None)))
     print("filters", len(sys.modules["warnings"].filters))
 atexit.register(_imported)

@@ -18,7 +18,11 @@ from histhooks.cli import VERBS, cli
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Pages whose code another test runs, or that show code for its look.
-RUN_ELSEWHERE = {"sql.md", *(f"{name}.md" for name in ("sklearn", "xgboost", "keras", "lightning", "torch"))}
+RUN_ELSEWHERE = {
+    "sql.md",
+    "integrations.md",
+    *(f"{name}.md" for name in ("sklearn", "xgboost", "keras", "lightning", "torch")),
+}
 RECORDED = """
 import histhooks
 for number in range(3):
