@@ -1,8 +1,12 @@
 """Other programs that are asked: side by side, with bounds, and never waited for without end."""
 
+import sys
 import threading
 from pathlib import Path
 
+import pytest
+
+from histhooks._host import subprocesses
 from histhooks._host.subprocesses import Inquiry
 
 
@@ -99,3 +103,28 @@ def test_the_lock_is_let_go_of_while_programs_are_waited_for() -> None:
         assert lock.locked()
     thread.join()
     assert seen == ["in between"]
+
+
+def test_pipes_are_read_in_turn_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows since Python 3.12, once the interpreter is on its way out."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    inquiry = Inquiry(patience_s=30.0)
+    monkeypatch.setattr(inquiry, "_said", subprocesses._Listeners())
+    much = "import time; print('a' * 200_000, flush=True); time.sleep(0.2); print('b' * 200_000)"
+    asked = [
+        inquiry.ask(sys.executable, "-c", code)
+        for code in (much, "pass", "import sys; sys.stderr.write('fatal: no'); sys.exit(3)")
+    ]
+    assert inquiry.read(*asked)
+    assert [question.code for question in asked] == [0, 0, 3]
+    assert asked[0].answer == "a" * 200_000 + "\n" + "b" * 200_000 + "\n"
+    assert asked[2].why_not is not None
+    assert "fatal: no" in asked[2].why_not
+    hanging = inquiry.ask(sys.executable, "-c", "import time; time.sleep(60)")
+    inquiry.within(0.2)
+    assert not inquiry.read(hanging) or hanging.why_not
+    assert hanging.code is None

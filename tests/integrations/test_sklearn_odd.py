@@ -329,7 +329,7 @@ LOOKS = ("JUMP_BACKWARD", "RESUME")  # and after a call of C
 n, at, before = 0, 0, None
 def look(frame, event, arg):
     global n, before
-    if event == "opcode":
+    if event == "opcode" and frame.f_lineno is not None:  # else a generator is thrown away, which looks for no signal
         op = dis.opname[frame.f_code.co_code[frame.f_lasti]]
         was, before = before, (id(frame), op.startswith("CALL"))
         if op in LOOKS or was == (id(frame), True):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from histhooks._base.captures import Capture
+from histhooks._base.exceptions import answer
 from histhooks._base.secrets import mask_argv, mask_text
 from histhooks._host.ipython import is_notebook
 from histhooks._host.subprocesses import Inquiry
@@ -53,7 +54,8 @@ def gather(rank: int = 0, world_size: int = 1, *, is_test: bool = False) -> Orig
     is_test : bool
         Whether pytest runs the program.
     """
-    name, source = actor()
+    nobody: tuple[str | None, str | None] = (None, None)
+    name, source = answer(nobody, actor)
     job_id = _job_id()
     row = {
         "kind": _kind(job_id, is_test),
@@ -79,7 +81,11 @@ def _parents() -> dict[str, int]:
 
 def untold(personal: Mapping[str, str | None]) -> list[Capture]:
     """What the system did not tell of it."""
-    return [Capture(what, "failed", "the system does not tell") for what in ("cwd", "username") if not personal[what]]
+    return [
+        Capture(what, "failed", "the system does not tell")
+        for what in ("cwd", "username", "actor")
+        if not personal[what]
+    ]
 
 
 def actor() -> tuple[str | None, str | None]:

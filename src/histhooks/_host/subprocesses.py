@@ -21,6 +21,7 @@ from histhooks._host import inherited_files
 
 _AT_ONCE = 1 << 16
 _LOOK_S = 0.05  # how often somebody who waits sees that there is no more time
+_TURN_S = 0.005  # between two looks at pipes that are read in turn
 _QUOTED = lazily(r"'[^']*'")
 
 
@@ -83,6 +84,11 @@ class Question:
     def is_open(self) -> bool:
         """Whether it may still say something."""
         return bool(self.streams)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its process has."""
+        return self._process is None or self._process.poll() is not None
 
     @property
     def answer(self) -> str | None:
@@ -155,22 +161,42 @@ def _selected(questions: list[Question], within_s: float) -> list[Said]:
 
 
 class _Listeners:
-    """What programs say, where select() knows of sockets only, as on Windows: a thread waits for each pipe."""
+    """What programs say, where select() knows of sockets only, as on Windows: a thread waits for each pipe.
+
+    Since Python 3.12 no thread can be started on the way out. There pipes are read in turn, without waiting: that
+    version's :func:`os.set_blocking` knows pipes on Windows too.
+    """
 
     def __init__(self) -> None:
         self._said: queue.SimpleQueue[Said] = queue.SimpleQueue()
         self._heard: set[IO[bytes]] = set()
+        self._in_turn: set[IO[bytes]] = set()
 
     def __call__(self, questions: list[Question], within_s: float) -> list[Said]:
         for question in questions:
             for stream in set(question.streams) - self._heard:
                 self._heard.add(stream)
                 arguments = (question, stream, stream.fileno())
-                threading.Thread(target=self._listen, args=arguments, name="histhooks-listen", daemon=True).start()
-        try:
-            return [self._said.get(timeout=max(within_s, 0.001))]
-        except queue.Empty:
-            return []
+                try:
+                    threading.Thread(target=self._listen, args=arguments, name="histhooks-listen", daemon=True).start()
+                except RuntimeError:
+                    os.set_blocking(stream.fileno(), False)
+                    self._in_turn.add(stream)
+        found = [said for question in questions for said in self._taken_in_turn(question)]
+        if self._in_turn:
+            within_s = min(within_s, _TURN_S) if not found else 0.0
+        with contextlib.suppress(queue.Empty):
+            found.append(self._said.get(timeout=max(within_s, 0.001)))
+        return found
+
+    def _taken_in_turn(self, question: Question) -> Iterator[Said]:
+        for stream in self._in_turn.intersection(question.streams):
+            has_ended = question.has_ended  # before the last look at what it has said
+            try:
+                yield question, stream, os.read(stream.fileno(), _AT_ONCE)
+            except OSError:  # nothing yet; which error that is depends on the system
+                if has_ended:
+                    yield question, stream, b""
 
     def _listen(self, question: Question, stream: IO[bytes], number: int) -> None:
         data = b"."

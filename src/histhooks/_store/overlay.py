@@ -176,20 +176,20 @@ def _fold_again(connection: sqlite3.Connection, table: str) -> None:
     names = _columns(connection, "spools", table)
     columns = "subject_id, session_id, ordinal, time, state"
     states = (
-        f"SELECT state FROM (SELECT {columns} FROM main.states WHERE subject_id = ?1 UNION "
-        f"SELECT {columns} FROM spools.states WHERE subject_id = ?1) ORDER BY time, session_id, ordinal"
+        f"SELECT state FROM (SELECT {columns} FROM main.states WHERE subject_id = :id UNION "
+        f"SELECT {columns} FROM spools.states WHERE subject_id = :id) ORDER BY time, session_id, ordinal"
     )
     for (subject_id,) in connection.execute(sql).fetchall():
-        facts = {n: v for n, v in folded(connection.execute(states, (subject_id,))).items() if n in names}
+        facts = {n: v for n, v in folded(connection.execute(states, {"id": subject_id})).items() if n in names}
         if table == "sessions":
             heartbeats = (
-                "SELECT max(h) FROM (SELECT heartbeat_at AS h FROM spools.sessions WHERE id = ?1 "
-                "UNION ALL SELECT heartbeat_at FROM main.sessions WHERE id = ?1)"
+                "SELECT max(h) FROM (SELECT heartbeat_at AS h FROM spools.sessions WHERE id = :id "
+                "UNION ALL SELECT heartbeat_at FROM main.sessions WHERE id = :id)"
             )
-            (facts["heartbeat_at"],) = connection.execute(heartbeats, (subject_id,)).fetchone()
+            (facts["heartbeat_at"],) = connection.execute(heartbeats, {"id": subject_id}).fetchone()
         connection.execute(
-            f"DELETE FROM spools.{table} WHERE id = ?1 AND rowid > "
-            f"(SELECT min(rowid) FROM spools.{table} WHERE id = ?1)", (subject_id,)
+            f"DELETE FROM spools.{table} WHERE id = :id AND rowid > "
+            f"(SELECT min(rowid) FROM spools.{table} WHERE id = :id)", {"id": subject_id}
         )  # fmt: skip
         updates = ", ".join(f"{name} = ?" for name in facts)
         connection.execute(f"UPDATE spools.{table} SET {updates} WHERE id = ?", (*facts.values(), subject_id))

@@ -196,8 +196,8 @@ def _fold_again(connection: sqlite3.Connection, table: str, subject_id: str, nam
     if table == "sessions":
         sql = (
             "UPDATE main.sessions SET heartbeat_at = (SELECT max(h) FROM (SELECT heartbeat_at AS h FROM main.sessions "
-            "WHERE id = ?1 UNION ALL SELECT heartbeat_at FROM spool.sessions WHERE id = ?1)) WHERE id = ?1"
+            "WHERE id = :id UNION ALL SELECT heartbeat_at FROM spool.sessions WHERE id = :id)) WHERE id = :id"
         )
-        connection.execute(sql, (subject_id,))
+        connection.execute(sql, {"id": subject_id})
     updates = ", ".join(f"{name} = ?" for name in facts)
     connection.execute(f"UPDATE main.{table} SET {updates} WHERE id = ?", (*facts.values(), subject_id))

@@ -63,7 +63,10 @@ def _at_hand(estimator: Any) -> dict[str, Any] | None:
 
 
 def _is_usual(kind: type, name: str) -> bool:
-    return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None) is vars(BaseEstimator)[name]
+    for base in kind.__mro__:
+        if name in vars(base):
+            return vars(base)[name] is vars(BaseEstimator)[name]
+    return False
 
 
 def _one_by_one(run: Run, estimator: Any, prefix: str, depth: int, above: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
