@@ -166,15 +166,19 @@ def run_table(
     if limit < 0:
         raise QueryError(f"limit is 0 or more, not {limit}")
     counted = query_of(history, which, is_complete=is_complete)
-    sql = f"SELECT count(*) FROM runs AS r{counted.condition}"
-    (total,) = history.cursor(sql, *counted.values).fetchone()
+    if limit and which.get("where") is not None:
+        total = counted.settle(history)
+    else:
+        sql = f"SELECT count(*) FROM runs AS r{counted.condition}"
+        (total,) = history.cursor(sql, *counted.values).fetchone()
     if limit == 0:
         return RunTable(COLUMNS, (), total, None)
     is_sorted = order_by is not None or reverse or not is_folded
     part, place = _place(after, is_sorted)
     if is_sorted:
         order = {"order_by": order_by or "started_at", "reverse": reverse}
-        query = query_of(history, which, is_complete=is_complete, **order)
+        query = query_of(history, {**which, "where": None}, is_complete=is_complete, **order)
+        query.clauses, query.values = counted.clauses, counted.values
         if place is not None:
             query.after(place)
         lines = _outer(history, query, limit)

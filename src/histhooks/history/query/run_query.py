@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,12 @@ class Query:
     def copy(self) -> Query:
         """The same, to ask more."""
         return Query([*self.clauses], [*self.values], [*self.order])
+
+    def settle(self, history: Reader) -> int:
+        """Find the runs now, so that what is asked of them next does not find them again; give how many they are."""
+        ids = [i for (i,) in history.cursor(f"SELECT r.id FROM runs AS r{self.condition}", *self.values)]
+        self.clauses, self.values = ["r.id IN (SELECT value FROM json_each(?))"], [json.dumps(ids)]
+        return len(ids)
 
     def after(self, place: Sequence[Any]) -> None:
         """Ask for runs that come after a place in the order only, given by the values of the keys there."""
