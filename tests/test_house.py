@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
+from histhooks._base.vocabulary import GRADES, STATUSES, WORST_FIRST, in_sql
 from histhooks._store.tables import TABLES
 
 TESTS = Path(__file__).resolve().parent
@@ -125,3 +127,37 @@ def test_which_tables_there_are_is_listed_once() -> None:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             places |= {path.name for node in ast.walk(tree) if len(tables_in(node)) > 2}
     assert places == {"tables.py"}
+
+
+def together(node: ast.AST) -> set[str]:
+    """The status words that one literal of Python holds together."""
+    parts: list[ast.expr] = []
+    if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+        parts = node.elts
+    elif isinstance(node, ast.Dict):
+        parts = [part for part in node.keys if part is not None]
+    return {part.value for part in parts if isinstance(part, ast.Constant) and part.value in STATUSES}
+
+
+def test_which_status_words_belong_together_stands_in_the_vocabulary_alone() -> None:
+    """One word is what a run's status is compared with; two of them are a rule, and so is any word in SQL.
+
+    What became of gathering a thing (table `captures`) has words of its own, one of which is the same.
+    """
+    word_in_sql = re.compile(rf"""status\s*(=|<>|IN)\s*\(?'({"|".join(STATUSES)})'""")
+    found = []
+    for path in SOURCES:
+        if path.name == "vocabulary.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+            is_sql = word_in_sql.search(text) is not None and "captures" not in text
+            if is_sql or len(together(node)) > 1:
+                found.append(f"{path.name}:{getattr(node, 'lineno', 0)}")
+    assert found == []
+
+
+def test_the_schema_has_the_status_words_of_the_vocabulary() -> None:
+    schema = (TESTS.parent / "src" / "histhooks" / "_store" / "schema.sql").read_text(encoding="utf-8")
+    assert schema.count(f"status TEXT NOT NULL CHECK (status IN {in_sql(STATUSES)})") == 2
+    assert set(GRADES) == set(WORST_FIRST) == set(STATUSES)

@@ -41,3 +41,8 @@ def test_what_another_session_guessed_gives_way_to_what_was_seen(seen: dict[str,
 
 def test_a_process_that_lives_goes_on() -> None:
     assert ending("running", is_alive=True) == "running"
+
+
+@pytest.mark.parametrize("stated", STATUSES)
+def test_only_a_session_that_says_it_runs_is_lost_if_nothing_can_be_seen_of_it(stated: str) -> None:
+    assert ending(stated, is_alive=None) == ("lost" if stated == "running" else stated)

@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 from histhooks._base.exceptions import code_of
 
-RUNNING = "running"
-STATUSES = ("running", "finished", "failed", "interrupted", "killed", "lost", "ended")
+RUNNING, FINISHED, FAILED, INTERRUPTED, KILLED, LOST, ENDED = STATUSES = (
+    "running", "finished", "failed", "interrupted", "killed", "lost", "ended",
+)  # fmt: skip
 ENDS = STATUSES[1:]
-UNFINISHED = ("failed", "interrupted", "killed", "lost", "ended")
-# Whoever saw the process end knows better.
-UNDECIDED = ("running", "ended", "lost")
+UNFINISHED = (FAILED, INTERRUPTED, KILLED, LOST, ENDED)
+STOPPED = (FAILED, INTERRUPTED, KILLED)  # before it was done, as its own process saw
+OPEN = (RUNNING, LOST)  # its process may still write
+UNREPORTED = (RUNNING, KILLED, LOST)  # only its process could state the end, and has not
+UNDECIDED = (RUNNING, ENDED, LOST)  # whoever saw the process end knows better
+WORST_FIRST = (FAILED, KILLED, LOST, INTERRUPTED, ENDED, RUNNING, FINISHED)
+# What a person should make of each: every screen has a colour for these.
+GRADES = {
+    FINISHED: "good", RUNNING: "going", FAILED: "failure", KILLED: "bad", LOST: "bad", INTERRUPTED: "doubtful",
+    ENDED: "doubtful",
+}  # fmt: skip
+
+
+def in_sql(words: Iterable[str]) -> str:
+    """Some of these words as a list of SQL."""
+    return f"({', '.join(repr(word) for word in words)})"
 
 
 def status_of(error: BaseException | None) -> str:
     """The status that an exception gives a run (Ctrl-C and a clean exit interrupt, all else fails)."""
     if error is None:
-        return "finished"
+        return FINISHED
     asyncio = sys.modules.get("asyncio.exceptions")  # which tells a task of Ctrl-C by cancelling it
     kind = type(error)  # `isinstance` also asks the object, and any code of an exit may compare in its own way
     if issubclass(kind, (KeyboardInterrupt, GeneratorExit)) or (
         asyncio is not None and issubclass(kind, asyncio.CancelledError)
     ):
-        return "interrupted"
+        return INTERRUPTED
     if issubclass(kind, SystemExit):
         code = code_of(error)
-        return "interrupted" if code is None or (isinstance(code, int) and code == 0) else "failed"
-    return "failed"
+        return INTERRUPTED if code is None or (isinstance(code, int) and code == 0) else FAILED
+    return FAILED
 
 
 def ending(
@@ -35,7 +50,7 @@ def ending(
     *,
     exit_code: int | None = None,
     signal: int | None = None,
-    is_alive: bool = False,
+    is_alive: bool | None = False,
     is_guess: bool = False,
 ) -> str:
     """How a session ended.
@@ -46,8 +61,8 @@ def ending(
         The status that the record has.
     exit_code, signal : int, optional
         How its process ended, if somebody saw it: one of the two.
-    is_alive : bool
-        Whether the process may go on, as far as anybody can see.
+    is_alive : bool or None
+        Whether the process goes on, or may; None if nothing can be seen of it, and nothing was heard for long.
     is_guess : bool
         Whether another session stated it, which only missed the process.
 
@@ -55,10 +70,12 @@ def ending(
     -------
     str
         What the session states of itself, unless that is undecided; then what was seen; then `killed`, if the process
-        is gone without a word.
+        is gone without a word, or `lost`, if nobody knows.
     """
     if exit_code is None and signal is None:
-        return "killed" if stated == "running" and not is_alive else stated
+        if stated != RUNNING or is_alive:
+            return stated
+        return LOST if is_alive is None else KILLED
     if stated in UNDECIDED or is_guess:
-        return "killed" if signal is not None else "failed" if exit_code else "finished"
+        return KILLED if signal is not None else FAILED if exit_code else FINISHED
     return stated

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from histhooks._base.clock import from_iso
+from histhooks._base.vocabulary import RUNNING, ending
 
 STALE_US = 5 * 60 * 1_000_000
 
@@ -94,12 +95,17 @@ def judge(row: Mapping[str, Any], now_us: int) -> str:
         `running`; `killed` where its process is provably gone; `lost` where nothing can be seen of its process and its
         heartbeat is 5 minutes old.
     """
+    return ending(RUNNING, is_alive=_is_alive(row, now_us))
+
+
+def _is_alive(row: Mapping[str, Any], now_us: int) -> bool | None:
+    """Whether the process of a session lives; None where nothing is seen of it, and its heartbeat is old."""
     here = identity()
     if row.get("hostname") == here.hostname:
         if row.get("boot_id") and row["boot_id"] != here.boot_id:
-            return "killed"
+            return False
         if row.get("pid_namespace") == here.pid_namespace and row.get("pid"):
             started = _started(int(row["pid"]))
-            return "running" if started is not None and started == row.get("process_started") else "killed"
+            return started is not None and started == row.get("process_started")
     seen = row.get("heartbeat_at") or row.get("started_at")
-    return "running" if seen and now_us - from_iso(seen) <= STALE_US else "lost"
+    return True if seen and now_us - from_iso(seen) <= STALE_US else None

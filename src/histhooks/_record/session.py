@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from histhooks._base.exceptions import in_words, message_of
 from histhooks._base.ids import new_id
 from histhooks._base.secrets import mask_text
+from histhooks._base.vocabulary import STOPPED
 from histhooks._host.messages import warn_once
 from histhooks._record.outlet import Outlet
 from histhooks._store.entries import ACTOR, event_entry
@@ -177,7 +178,7 @@ class Session:
         """Let go of a run that has ended."""
         self.live.pop(str(run.id), None)
         self._objects.pop(str(run.id), None)
-        if run.status in ("failed", "killed", "interrupted"):
+        if run.status in STOPPED:
             self.n_unfinished[run.status] = self.n_unfinished.get(run.status, 0) + 1
         self.run_ended(run)
 

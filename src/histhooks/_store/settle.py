@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base.clock import ended, from_iso, iso, now_us
+from histhooks._base.vocabulary import LOST, RUNNING
 from histhooks._host.process import judge
 from histhooks._store.entries import state_entry
 from histhooks._store.spools import waiting
@@ -35,7 +36,7 @@ def dead_sessions(store: Store, own_session_id: str) -> list[tuple[Any, ...]]:
         if row["id"] in elsewhere:
             continue
         status = judge(row, now)
-        if status == "running":
+        if status == RUNNING:
             continue
         end = from_iso(row["heartbeat_at"]) if row["heartbeat_at"] else now
         for run_id, started_at in store.open_runs(row["id"]):
@@ -46,9 +47,9 @@ def dead_sessions(store: Store, own_session_id: str) -> list[tuple[Any, ...]]:
 
 def revived(store: Store, session_id: str) -> list[tuple[Any, ...]]:
     """States for a session that somebody gave up as lost while it lives."""
-    if store.status_of(session_id) != "lost":
+    if store.status_of(session_id) != LOST:
         return []
-    facts = {"status": "running", "ended_at": None}
+    facts = {"status": RUNNING, "ended_at": None}
     again = {**facts, "duration_s": None}
     entries: list[tuple[Any, ...]] = [state_entry("run", i, dict(again)) for i, _ in store.open_runs(session_id)]
     return [*entries, state_entry("session", session_id, facts)]

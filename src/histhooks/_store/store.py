@@ -19,6 +19,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from histhooks._base.clock import iso, now_us
+from histhooks._base.vocabulary import OPEN, RUNNING, in_sql
 from histhooks._host.mounts import is_network
 from histhooks._host.store_location import real_path
 from histhooks._store.batch import Batch, Series
@@ -274,14 +275,14 @@ class Store:
         """The sessions that say they are running, or that were given up as lost, but for one's own."""
         self.connection.row_factory = sqlite3.Row
         try:
-            sql = "SELECT * FROM sessions WHERE status = 'running' AND id <> ?"
+            sql = f"SELECT * FROM sessions WHERE status = '{RUNNING}' AND id <> ?"
             return [dict(row) for row in self.connection.execute(sql, (besides,))]
         finally:
             self.connection.row_factory = None
 
     def open_runs(self, session_id: str) -> list[tuple[str, str]]:
         """The runs of a session that say they are running, with their start."""
-        sql = "SELECT id, started_at FROM runs WHERE session_id = ? AND status IN ('running', 'lost')"
+        sql = f"SELECT id, started_at FROM runs WHERE session_id = ? AND status IN {in_sql(OPEN)}"
         return self.connection.execute(sql, (session_id,)).fetchall()
 
     def status_of(self, session_id: str) -> str | None:

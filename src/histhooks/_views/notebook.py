@@ -13,6 +13,7 @@ from typing import Any
 
 from histhooks._base.ids import short_id
 from histhooks._base.text import number, seconds, value_text, when
+from histhooks._base.vocabulary import GRADES
 from histhooks._views.spark import spark_svg
 from histhooks.history import History
 from histhooks.history._ranking import best_of, main_of
@@ -25,7 +26,7 @@ _MOST_METRICS = 20
 _MOST_RUNS = 20
 _MOST_CHANGES = 100
 _POINTS = 120
-_COLOURS = {"finished": "#2e7d32", "running": "#0277bd", "failed": "#c62828", "killed": "#c62828", "lost": "#c62828"}
+_COLOURS = {"good": "#2e7d32", "going": "#0277bd", "failure": "#c62828", "bad": "#c62828", "doubtful": "#b26a00"}
 _CELL = "text-align:left;padding:2px 12px 2px 0;border:0"
 _DIM = "opacity:.65"
 
@@ -161,7 +162,7 @@ def _curve(run: RunRecord, name: str) -> str:
 
 
 def _status(word: str) -> str:
-    return f"<span style='color:{_COLOURS.get(word, '#b26a00')}'>{escape(word)}</span>"
+    return f"<span style='color:{_COLOURS[GRADES.get(word, 'doubtful')]}'>{escape(word)}</span>"
 
 
 def _rows(rows: Iterable[Sequence[str]], tag: str = "td") -> str:

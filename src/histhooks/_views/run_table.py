@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._base.ids import short_id
 from histhooks._base.text import number, seconds, value_text, when
+from histhooks._base.vocabulary import FINISHED, RUNNING, WORST_FIRST
 from histhooks._views import run_words as facts
 from histhooks._views.table import Cell, Column
 
@@ -27,7 +28,6 @@ _COLUMNS = (
     Column("PROJECT", rank=7, least=6),
 )
 _FEW = 3
-_WORST = ("failed", "killed", "lost", "interrupted", "ended", "running")
 
 
 def table(rows: Sequence[TableRow]) -> tuple[Sequence[Column], list[list[Cell]]]:
@@ -73,12 +73,12 @@ def _outcome(row: TableRow) -> list[Cell]:
 
 def _status(row: TableRow) -> Cell:
     status, statuses = row.values["status"], row.values["statuses"]
-    if status == "running" and len(row.ids) == 1:
+    if status == RUNNING and len(row.ids) == 1:
         return Cell(progress(row.values["progress"], row.values["framework"]), "running")
     if len(statuses) == 1:
         return Cell(status, status)
-    bad = sum(count for word, count in statuses.items() if word != "finished")
-    worst = next(word for word in _WORST if word in statuses)
+    bad = sum(count for word, count in statuses.items() if word != FINISHED)
+    worst = next(word for word in WORST_FIRST if word in statuses)
     return Cell(f"{bad} of {len(row.ids)} {worst}" if bad == statuses[worst] else f"{bad} not finished", worst)
 
 

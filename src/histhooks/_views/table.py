@@ -8,13 +8,19 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
+from histhooks._base.vocabulary import GRADES
+
 ENDLESS = 100_000
-STYLES = {
-    "finished": {"fg": "green"}, "running": {"fg": "cyan"}, "failed": {"fg": "red", "bold": True},
-    "killed": {"fg": "red"}, "lost": {"fg": "red"}, "interrupted": {"fg": "yellow"}, "ended": {"fg": "yellow"},
+_GRADES: dict[str, dict[str, Any]] = {
+    "good": {"fg": "green"}, "going": {"fg": "cyan"}, "failure": {"fg": "red", "bold": True}, "bad": {"fg": "red"},
+    "doubtful": {"fg": "yellow"},
+}  # fmt: skip
+STYLES: dict[str, dict[str, Any]] = {
+    **{status: _GRADES[grade] for status, grade in GRADES.items()},
     "dim": {"dim": True}, "bold": {"bold": True}, "error": {"fg": "red"},
     "hit": {"fg": "yellow", "bold": True},
 }  # fmt: skip
@@ -70,7 +76,7 @@ def is_coloured() -> bool:
 def styled(text: str, style: str) -> str:
     """A text in its colour, where colours are wanted."""
     known = STYLES.get(style)
-    return click.style(text, **known) if known and is_coloured() else text  # type: ignore[arg-type]
+    return click.style(text, **known) if known and is_coloured() else text
 
 
 def lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], room: int) -> list[str]:

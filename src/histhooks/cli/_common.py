@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from histhooks._base.text import finite, is_flat, number, plain, seconds, size, value_text, when
+from histhooks._base.vocabulary import GRADES
 
 __all__ = ["number", "plain", "seconds", "size", "value_text", "when"]
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from histhooks.history import History
 
 F = TypeVar("F", bound=Callable[..., Any])
-STYLES = {"finished": "green", "running": "cyan", "failed": "bold red", "killed": "red", "lost": "red"}
+_STYLES = {"good": "green", "going": "cyan", "failure": "bold red", "bad": "red", "doubtful": "yellow"}
 
 
 def store_option(function: F) -> F:
@@ -118,7 +119,7 @@ def can_show(sign: str) -> bool:
 
 def status(word: str) -> str:
     """A status in its colour; the word alone says it too."""
-    style = STYLES.get(word, "yellow")
+    style = _STYLES[GRADES.get(word, "doubtful")]
     return f"[{style}]{word}[/]"
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from histhooks._base.ids import short_id
+from histhooks._base.vocabulary import GRADES
 from histhooks._views import run_words as facts
 from histhooks._views.table import Cell, Column, cut, is_endless, lines, width
 from histhooks.cli import _common as common
@@ -75,7 +76,7 @@ def screen(run: RunRecord, *, is_full: bool = False) -> None:
     grid.add_column(overflow="fold")
     for label, text in _facts(run, is_full):
         if text:
-            style = "red" if label == "outcome" and run.status in ("failed", "killed", "lost") else ""
+            style = "red" if label == "outcome" and GRADES.get(run.status) in ("failure", "bad") else ""
             grid.add_row(label, Text(common.plain(text), style=style))
     console.print(grid)
     _params(run, console, is_full)

@@ -12,6 +12,7 @@ from typing import Any
 from histhooks._base.clock import from_iso, now_us
 from histhooks._base.ids import short_id
 from histhooks._base.secrets import mask_text
+from histhooks._base.vocabulary import OPEN, in_sql
 from histhooks._collect.survey import content_row
 from histhooks._store.entries import content_entry
 from histhooks._store.tables import COVERED, SERIES, of_kind
@@ -241,7 +242,7 @@ def _named_by_open(connection: sqlite3.Connection, table: str, keys: set[str]) -
     """Shared content that a session wrote which still records: it does not write it a second time."""
     sql = (
         "SELECT p.scope FROM sessions AS s CROSS JOIN ledger_parts AS p ON p.session_id = s.id "
-        f"WHERE s.status IN ('running', 'lost') AND p.scope {_LISTED} AND p.table_name = ?"
+        f"WHERE s.status IN {in_sql(OPEN)} AND p.scope {_LISTED} AND p.table_name = ?"
     )
     return {scope for (scope,) in connection.execute(sql, (_json(keys), table))} if keys else set()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from histhooks._base.clock import iso, now_us
-from histhooks._base.vocabulary import ENDS
+from histhooks._base.vocabulary import ENDS, OPEN, in_sql
 from histhooks.curate._deleting import Deletion, checked_reason, delete_rows
 from histhooks.curate._session import CommandSession
 from histhooks.errors import QueryError
@@ -124,7 +124,7 @@ def _choose(session: CommandSession, meant: list[dict[str, Any]]) -> tuple[list[
     chosen: dict[str, set[str]] = {}
     open_sql = (
         f"{_INSIDE}SELECT 1 FROM inside JOIN runs AS r ON r.id = inside.id JOIN sessions AS s ON s.id = r.session_id "
-        "WHERE s.status IN ('running', 'lost') LIMIT 1"
+        f"WHERE s.status IN {in_sql(OPEN)} LIMIT 1"
     )
     for row in meant:
         if session.rows(open_sql, row["id"]):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from histhooks._base.vocabulary import RUNNING
 from histhooks._store.name_search import mentions, pattern_of
 from histhooks._store.tables import COVERED, PERSONAL, PERSONAL_COLUMNS
 from histhooks.curate._deleting import checked_reason
@@ -208,7 +209,7 @@ def _of_session(row: dict[str, Any], wish: _Wish) -> list[str]:
 
 def _still_open(session: CommandSession, wish: _Wish) -> list[str]:
     """Sessions that record here, or in a spool that waits until they have ended."""
-    ended = {row["id"] for row in session.rows("SELECT id FROM sessions WHERE status <> 'running'")}
+    ended = {row["id"] for row in session.rows(f"SELECT id FROM sessions WHERE status <> '{RUNNING}'")}
     with History(session.path) as history:
         rows = history.sql("SELECT * FROM sessions ORDER BY id")
     return [row["id"] for row in rows if row["id"] not in ended and _of_session(row, wish)]
@@ -216,7 +217,7 @@ def _still_open(session: CommandSession, wish: _Wish) -> list[str]:
 
 def _values(session: CommandSession, wish: _Wish) -> Iterator[_Value]:
     # A session that still records holds its values in memory, and would bring them back with a spool.
-    for row in session.rows("SELECT * FROM sessions WHERE status <> 'running' ORDER BY id"):
+    for row in session.rows(f"SELECT * FROM sessions WHERE status <> '{RUNNING}' ORDER BY id"):
         columns = _of_session(row, wish)
         if columns:
             promises = _promises(session, row["id"])

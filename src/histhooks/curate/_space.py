@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from histhooks._base.vocabulary import RUNNING
 from histhooks._store.store import Store
 
 _BIG_BYTES = 200 << 20  # above it, moving the whole file takes seconds in which nobody can write
@@ -43,7 +44,7 @@ def free_space(store: Store, *, is_needed: bool = False) -> str | None:
         if free * page_bytes < _NOTHING_BYTES:
             return None
         return f"{free * page_bytes >> 10} KiB are free inside the file and will be used again; {later}"
-    (live,) = execute("SELECT count(*) FROM sessions WHERE status = 'running'").fetchone()
+    (live,) = execute(f"SELECT count(*) FROM sessions WHERE status = '{RUNNING}'").fetchone()
     if live and pages * page_bytes > _BIG_BYTES:
         return f"the file did not shrink, since {live} sessions record and it would stop them; {later}"
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from histhooks._base.clock import now_us
+from histhooks._base.vocabulary import RUNNING
 from histhooks._host.process import judge
 from histhooks.errors import QueryError
 from histhooks.history._held import Held
@@ -119,14 +120,14 @@ class Reader:
         age, (judged_at, found) = self._age, self._judged
         if judged_at != age:
             now = now_us()
-            rows = self.sql("SELECT * FROM sessions WHERE status = 'running'")
+            rows = self.sql(f"SELECT * FROM sessions WHERE status = '{RUNNING}'")
             found = {row["id"]: judge(row, now) for row in rows}
             self._judged = (age, found)
         return found
 
     def settled(self, session_id: str, status: str) -> str:
         """The status as it is now: what says it is running and is not, was killed or is lost."""
-        return self._judge().get(session_id, status) if status == "running" else status
+        return self._judge().get(session_id, status) if status == RUNNING else status
 
 
 def _silent(text: str) -> None:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from histhooks._base.clock import from_iso
 from histhooks._base.values import loads
+from histhooks._base.vocabulary import RUNNING, UNREPORTED
 from histhooks.history._row_types import RELATED
 from histhooks.history.curves.thinning import find_series
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader
     from histhooks.history._row_types import Architecture, Artifact, Dataset, Event, Link, Note, Optimizer
-
-_OPEN = ("running", "killed", "lost")  # nobody but its process could tell, and it did not
 
 
 class RunRows:
@@ -203,7 +202,7 @@ class RunRows:
     def duration_s(self) -> float | None:
         """Seconds it took; of one whose process is gone, until the last that was seen of it."""
         told: float | None = self.row["duration_s"]
-        if told is not None or self.status not in _OPEN[1:]:
+        if told is not None or self.status == RUNNING or self.status not in UNREPORTED:
             return told
         end = self.row["ended_at"] or self.session["ended_at"] or self.session["heartbeat_at"]
         return max(0.0, (from_iso(end) - from_iso(self.row["started_at"])) / 1e6) if end else None
@@ -212,7 +211,7 @@ class RunRows:
     def steps_done(self) -> int | None:
         """Steps it did; of one whose process is gone or still runs, at least as many as its metrics tell."""
         told: int | None = self.row["steps_done"]
-        if self.status not in _OPEN:
+        if self.status not in UNREPORTED:
             return told
         steps = [
             row["last_step"] for row in self.summaries if row["split"] != "system" and row["last_step"] is not None

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 # By the index of sessions, since few of them run.
 _RUNNING = (
-    "r.status = 'running' AND r.session_id IN (SELECT s.id FROM sessions AS s WHERE s.status = 'running') "
-    "AND hh_settled(r.session_id) = 'running'"
+    f"r.status = '{RUNNING}' AND r.session_id IN (SELECT s.id FROM sessions AS s WHERE s.status = '{RUNNING}') "
+    f"AND hh_settled(r.session_id) = '{RUNNING}'"
 )
 
 

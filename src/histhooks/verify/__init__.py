@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from histhooks._base.clock import now_us
+from histhooks._base.vocabulary import RUNNING, UNREPORTED
 from histhooks._host.process import judge
 from histhooks._host.store_location import real_path
 from histhooks._store.spools import only_spools, waiting
@@ -194,10 +195,10 @@ def _tell_ends(report: Report, sessions: Sessions) -> None:
         if row["dropped_points"]:
             report.dropped_points += row["dropped_points"]
             report.dropped_by.append({"session_id": session_id, "points": row["dropped_points"]})
-        if row["status"] not in ("running", "lost", "killed") or row["signal"] is not None:
+        if row["status"] not in UNREPORTED or row["signal"] is not None:
             continue
-        status = judge(row, now) if row["status"] == "running" else row["status"]
-        if status == "running":
+        status = judge(row, now) if row["status"] == RUNNING else row["status"]
+        if status == RUNNING:
             report.still_recording.append(session_id)
             continue
         report.sessions_without_end.append(session_id)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base.frameworks import NAMES
+from histhooks._base.vocabulary import RUNNING
 from histhooks.errors import QueryError
 from histhooks.history._best_sql import BEST, BOUNDS
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader
 
-STATUS = "CASE WHEN r.status = 'running' THEN hh_settled(r.session_id) ELSE r.status END"
+STATUS = f"CASE WHEN r.status = '{RUNNING}' THEN hh_settled(r.session_id) ELSE r.status END"
 _RUNS = {
     "text": "id session_id parent_id project group_name name kind framework framework_version model_class call_site "
     "error_type error_message traceback architecture_id main_metric",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from histhooks._base.vocabulary import FINISHED
 from histhooks.history.query.names import SQL, Field
 
 Test = Callable[[SQL], SQL]  # from a value to a condition on it, which is NULL if the value is
@@ -124,7 +125,7 @@ def of_candidate(field: Field) -> SQL | None:
     """The same of a candidate that is a row in a table of its search: what it has itself, else what its search has."""
     if field.keys:
         return f"hh_at(j.value{', ?' * len(field.keys)})", field.keys
-    own = {"column status": "'finished'", "column kind": "'candidate'"}.get(field.title)
+    own = {"column status": f"'{FINISHED}'", "column kind": "'candidate'"}.get(field.title)
     if own is not None:
         return own, ()
     return None if field.kind in ("number", "json") else (field.sql, field.values)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base.clock import from_iso
+from histhooks._base.vocabulary import RUNNING
 from histhooks.history._ranking import best_value
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def register(history: Reader, connection: sqlite3.Connection) -> None:
     ):
         connection.create_function(name, count, function, deterministic=True)
     connection.create_function("hh_best", 2, lambda run_id, name: _best(history, run_id, name))
-    connection.create_function("hh_settled", 1, lambda session_id: history.settled(session_id, "running"))
+    connection.create_function("hh_settled", 1, lambda session_id: history.settled(session_id, RUNNING))
 
 
 def _best(history: Reader, run_id: str, name: str) -> float | None:
