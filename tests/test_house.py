@@ -161,3 +161,15 @@ def test_the_schema_has_the_status_words_of_the_vocabulary() -> None:
     schema = (TESTS.parent / "src" / "histhooks" / "_store" / "schema.sql").read_text(encoding="utf-8")
     assert schema.count(f"status TEXT NOT NULL CHECK (status IN {in_sql(STATUSES)})") == 2
     assert set(GRADES) == set(WORST_FIRST) == set(STATUSES)
+
+
+SQL = re.compile(r"\b(SELECT .+ FROM|INSERT (OR \w+ )?INTO|UPDATE \w+ SET|DELETE FROM|PRAGMA) ")
+# What asks a store; `testing` does it for tests, and the demo prints a query for a person to try.
+ASKING = {"_store", "history", "verify", "curate", "export", "migrations", "testing.py"}
+
+
+def test_sql_stands_in_the_rooms_that_ask_a_store() -> None:
+    root = TESTS.parent / "src" / "histhooks"
+    found = [path.relative_to(root) for path in SOURCES if SQL.search(path.read_text(encoding="utf-8"))]
+    elsewhere = {path.as_posix() for path in found if path.parts[0] not in ASKING}
+    assert elsewhere == {"cli/_demo.py"}

@@ -32,6 +32,7 @@ from histhooks._host import inherited_files
 from histhooks._host.guard import guarded
 from histhooks._host.process import identity
 from histhooks._record import conclude
+from histhooks._store.sessions import children_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -44,12 +45,6 @@ _NAMES = ("waitpid", "wait", "wait3", "wait4", "waitid")
 _MOST = 10_000  # that wait to be written
 _FORKSERVER = "multiprocessing.popen_forkserver"
 _DIED = 255  # what `popen_forkserver` gives where the server could not tell
-# Ids sort by time: of all sessions of a store only those are looked at that began after this process did.
-_SQL = """
-    SELECT pid, id FROM sessions
-    WHERE id >= ? AND pid_namespace IS ? AND boot_id IS ? AND exit_code IS NULL AND signal IS NULL
-      AND ? IN (json_extract(details, '$.parent_pid'), json_extract(details, '$.started_by_pid'))
-    ORDER BY id"""
 _began = new_id()[:13]
 _patches = Patches()
 _seen: deque[tuple[int, int | None, int | None]] = deque(maxlen=_MOST)
@@ -179,8 +174,7 @@ def _sessions(connection: sqlite3.Connection) -> list[tuple[str, int | None, int
     global _n_taken
     _n_taken = len(_seen)
     seen = {pid: (code, number) for pid, code, number in list(_seen)}
-    here = identity()
-    rows = connection.execute(_SQL, (_began, here.pid_namespace, here.boot_id, here.pid)).fetchall()
+    rows = children_of(connection, identity(), _began)
     latest = {pid: str(session_id) for pid, session_id in rows}  # after exec() a number may have had several
     return [(session_id, *seen[pid]) for pid, session_id in latest.items() if pid in seen]
 

@@ -21,6 +21,7 @@ from histhooks._base.vocabulary import UNDECIDED, UNFINISHED, ending
 from histhooks._host.process import judge
 from histhooks._store.assembler import Assembler
 from histhooks._store.entries import event_entry, state_entry
+from histhooks._store.sessions import runs_of, session_of, where_stopped
 
 if TYPE_CHECKING:
     from histhooks._store.store import Store
@@ -146,10 +147,9 @@ def entries(
     store: Store, session_id: str, exit_code: int | None, signal_number: int | None, stderr: str = ""
 ) -> list[tuple[Any, ...]]:
     """What there is to write of the end of a process; of what is known already, nothing."""
-    rows = _rows(store, "SELECT * FROM sessions WHERE id = ?", session_id)
-    if not rows:
+    row = session_of(store, session_id)
+    if row is None:
         return []  # it ended before its first commit
-    (row,) = rows
     seen = exit_code is not None or signal_number is not None
     status = row["status"]
     is_alive = not seen and status == "running" and judge(row, now_us()) == "running"
@@ -166,7 +166,7 @@ def entries(
     if status == "running":
         facts["ended_at"] = iso(now_us())
     found: list[tuple[Any, ...]] = []
-    for run in _rows(store, "SELECT id, status, parent_id, started_at FROM runs WHERE session_id = ?", session_id):
+    for run in runs_of(store, session_id):
         became = run["status"]
         is_open = became == "running" or (is_gone and became == "killed")
         if (is_open or became in UNDECIDED) and "status" in facts:
@@ -193,15 +193,6 @@ def _name_of(number: int) -> str:
 def _pen(store: Store, session_id: str) -> Assembler:
     """What numbers the rows and chains the lines of a session, where that session stopped."""
     pen = Assembler(session_id, lambda run, text: None)
-    sql = "SELECT seq, digest FROM ledger WHERE session_id = ? ORDER BY seq DESC LIMIT 1"
-    ((seq, digest),) = store.connection.execute(sql, (session_id,)).fetchall()
-    sql = "SELECT scope, table_name, max(last) + 1 FROM ledger_parts WHERE session_id = ? GROUP BY scope, table_name"
-    ordinals = {(scope, table): number for scope, table, number in store.connection.execute(sql, (session_id,))}
+    seq, digest, ordinals = where_stopped(store, session_id)
     pen.resume(seq + 1, digest, ordinals)
     return pen
-
-
-def _rows(store: Store, sql: str, *values: Any) -> list[dict[str, Any]]:
-    cursor = store.connection.execute(sql, values)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]

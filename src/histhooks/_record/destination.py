@@ -8,8 +8,6 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from histhooks._base.clock import now_us
-from histhooks._base.ids import new_id
 from histhooks._host import inherited_files
 from histhooks._host.descriptors import is_out_of_descriptors
 from histhooks._host.messages import warn_once
@@ -18,7 +16,7 @@ from histhooks._record.session import Phase
 from histhooks._store.connection import Unwritable, is_busy
 from histhooks._store.entries import points_in
 from histhooks._store.spools import folders
-from histhooks._store.store import Store
+from histhooks._store.store import Store, open_spool
 
 if TYPE_CHECKING:
     import threading
@@ -292,7 +290,7 @@ class Place:
             try:
                 if lost is not None and lost.is_open() and not lost.is_there() and not os.path.exists(path):
                     lost.save_into(path)
-                return _as_spool(path)
+                return open_spool(path)
             except (Unwritable, sqlite3.OperationalError) as error:
                 failure = error
         raise Unwritable(f"no spool can be written either ({failure})")
@@ -315,7 +313,7 @@ class Place:
         """
         for folder in reversed(folders(self.path)):
             try:
-                store = _as_spool(folder / f"{self._session.id}.rest.db")
+                store = open_spool(folder / f"{self._session.id}.rest.db")
             except (Unwritable, sqlite3.OperationalError):
                 continue
             own = self.path if self.store is None else self.store.path
@@ -343,19 +341,6 @@ def _no_room(error: Unwritable) -> None:
 
 def _why(error: Exception) -> str:
     return "another program keeps it locked" if isinstance(error, sqlite3.Error) and is_busy(error) else str(error)
-
-
-def _as_spool(path: Path) -> Store:
-    is_new = not os.path.exists(path)
-    try:
-        store = Store(path, is_spool=True)
-        sql = "INSERT OR IGNORE INTO exports (id, kind, holds, time) VALUES (?, 'spool', '[]', ?)"
-        store.connection.execute(sql, (new_id(), now_us()))
-    except (Unwritable, sqlite3.OperationalError):
-        if is_new:  # a disk without room takes a file of no bytes
-            path.unlink(missing_ok=True)
-        raise
-    return store
 
 
 def _most_entries() -> int:

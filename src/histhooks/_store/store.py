@@ -19,11 +19,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from histhooks._base.clock import iso, now_us
-from histhooks._base.vocabulary import OPEN, RUNNING, in_sql
+from histhooks._base.ids import new_id
 from histhooks._host.mounts import is_network
 from histhooks._host.store_location import real_path
 from histhooks._store.batch import Batch, Series
-from histhooks._store.connection import Link
+from histhooks._store.connection import Link, Unwritable
 from histhooks._store.folds import Summary
 from histhooks._store.opening import prepare
 from histhooks._store.pace import Pace
@@ -271,25 +271,6 @@ class Store:
         self._local[series] = key = int(row[0][0])
         return key
 
-    def open_sessions(self, besides: str) -> list[dict[str, Any]]:
-        """The sessions that say they are running, or that were given up as lost, but for one's own."""
-        self.connection.row_factory = sqlite3.Row
-        try:
-            sql = f"SELECT * FROM sessions WHERE status = '{RUNNING}' AND id <> ?"
-            return [dict(row) for row in self.connection.execute(sql, (besides,))]
-        finally:
-            self.connection.row_factory = None
-
-    def open_runs(self, session_id: str) -> list[tuple[str, str]]:
-        """The runs of a session that say they are running, with their start."""
-        sql = f"SELECT id, started_at FROM runs WHERE session_id = ? AND status IN {in_sql(OPEN)}"
-        return self.connection.execute(sql, (session_id,)).fetchall()
-
-    def status_of(self, session_id: str) -> str | None:
-        """The status of a session as it stands in the file."""
-        row = self.connection.execute("SELECT status FROM sessions WHERE id = ?", (session_id,)).fetchone()
-        return None if row is None else str(row[0])
-
     def close(self) -> None:
         """Close the connection; the last one in a WAL store moves its log into the file."""
         self._link.close()
@@ -303,3 +284,23 @@ class Store:
 def _statement(into: str, width: int, size: int, otherwise: str) -> str:
     row = f"({', '.join('?' * width)})"
     return f"{into} VALUES {', '.join([row] * size)} {otherwise}"
+
+
+def open_spool(path: Path) -> Store:
+    """Open a spool, which is a store that says of itself that it is one.
+
+    Raises
+    ------
+    Unwritable, sqlite3.OperationalError
+        Where it cannot be written; nothing is left of a new one.
+    """
+    is_new = not os.path.exists(path)
+    try:
+        store = Store(path, is_spool=True)
+        sql = "INSERT OR IGNORE INTO exports (id, kind, holds, time) VALUES (?, 'spool', '[]', ?)"
+        store.connection.execute(sql, (new_id(), now_us()))
+    except (Unwritable, sqlite3.OperationalError):
+        if is_new:  # a disk without room takes a file of no bytes
+            path.unlink(missing_ok=True)
+        raise
+    return store
