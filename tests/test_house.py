@@ -173,3 +173,15 @@ def test_sql_stands_in_the_rooms_that_ask_a_store() -> None:
     found = [path.relative_to(root) for path in SOURCES if SQL.search(path.read_text(encoding="utf-8"))]
     elsewhere = {path.as_posix() for path in found if path.parts[0] not in ASKING}
     assert elsewhere == {"cli/_demo.py"}
+
+
+def test_the_package_shows_its_rooms() -> None:
+    """Modules at the top are public, and each private room says what it is for and what it imports."""
+    package = TESTS.parent / "src" / "histhooks"
+    found = sorted(path.name for path in package.iterdir() if path.name != "__pycache__")
+    assert len(found) <= 25
+    assert [name for name in found if re.fullmatch(r"_[a-z]\w*\.py", name)] == []
+    programs = {"_bootstrap", "_demo"}
+    for room in (name for name in found if re.fullmatch(r"_[a-z]\w*", name) and name not in programs):
+        text = ast.get_docstring(ast.parse((package / room / "__init__.py").read_text(encoding="utf-8")))
+        assert "Imports" in (text or ""), room
