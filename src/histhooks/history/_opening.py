@@ -133,10 +133,14 @@ def open_store(path: Path, *, may_write: bool = False) -> Opened:
         _check(path, opened)
     else:
         opened = Opened(_empty(), is_live=False)
-    opened.connection.execute("PRAGMA query_only = OFF")  # a place for spools is made, in memory
-    opened.spools = show_spools(opened.connection, path)
-    opened.connection.execute("PRAGMA query_only = ON")
-    opened.connection.set_authorizer(_only_looks)
+    try:
+        opened.connection.execute("PRAGMA query_only = OFF")  # a place for spools is made, in memory
+        opened.spools = show_spools(opened.connection, path)
+        opened.connection.execute("PRAGMA query_only = ON")
+        opened.connection.set_authorizer(_only_looks)
+    except BaseException:
+        opened.close()
+        raise
     return opened
 
 
