@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from histhooks._record.destination import Place
+    from histhooks._record.destination import Destination
     from histhooks._record.gathering import Gathering
     from histhooks._record.session_states import SessionStates
     from histhooks._store.store import Store
@@ -38,7 +38,7 @@ class Chores:
     ----------
     states : SessionStates
         The session, and whether it is ending.
-    place : Place
+    destination : Destination
         Where it is written.
     gathering : Gathering
         Is asked whether there is more to gather.
@@ -56,14 +56,14 @@ class Chores:
     def __init__(
         self,
         states: SessionStates,
-        place: Place,
+        destination: Destination,
         gathering: Gathering,
         lock: threading.Lock,
         importing: threading.Lock,
         write: Callable[[Entries], None],
         write_found: Callable[[Callable[[Store], Entries], Callable[[], None]], None],
     ) -> None:
-        self._session, self._states, self._place, self._gathering = states.session, states, place, gathering
+        self._session, self._states, self._destination, self._gathering = states.session, states, destination, gathering
         self._lock, self._importing = lock, importing
         self._write, self._write_found = write, write_found
         self._beat = 0.0
@@ -73,11 +73,11 @@ class Chores:
     def heartbeat(self) -> None:
         """Show that the session lives: what somebody gave up as lost runs again."""
         now = time.monotonic()
-        if now - self._beat < _HEARTBEAT_S or self._place.store is None:
+        if now - self._beat < _HEARTBEAT_S or self._destination.store is None:
             return
         self._beat = now
         with self._lock:
-            entries = settle.revived(self._place.store, self._session.id)
+            entries = settle.revived(self._destination.store, self._session.id)
         self._write(entries)
 
     def look_around(self) -> None:
@@ -102,7 +102,7 @@ class Chores:
 
     def look_after_others(self) -> None:
         """Bring home what spools hold, and settle sessions that died."""
-        store = self._place.store
+        store = self._destination.store
         if store is not None and not store.is_spool:
             with self._lock:
                 began = time.monotonic()

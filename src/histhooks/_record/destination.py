@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from histhooks._record.session import Session
-    from histhooks._record.throttle import Brake
+    from histhooks._record.throttle import Throttle
     from histhooks._store.batch import Batch
     from histhooks._store.pace import Pace
 
@@ -42,7 +42,7 @@ class Abandoned(Exception):
     """What this thread was to write has been written by another one, which had waited long enough."""
 
 
-class Place:
+class Destination:
     """Where the batches of one session go.
 
     Parameters
@@ -56,8 +56,8 @@ class Place:
     subjects : dict
         The session and its runs as last told, with which a spool begins.
     pace : Pace
-    brake : Brake
-        Let go of where there is no room: who is held back would wait for nothing.
+    throttle : Throttle
+        Released if there is no room: threads that it slows would wait for nothing.
     wait : callable
         Waits some seconds for a file, without the locks that a fork would wait for.
     """
@@ -69,7 +69,7 @@ class Place:
         stopping: threading.Event,
         subjects: dict[str, tuple[str, dict[str, Any]]],
         pace: Pace,
-        brake: Brake,
+        throttle: Throttle,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self.path = path
@@ -78,11 +78,11 @@ class Place:
         self._stopping = stopping
         self._subjects = subjects
         self._pace = pace
-        self._brake = brake
+        self._throttle = throttle
         self._wait = wait
 
     def open(self) -> Store:
-        """Open the store, or a spool; the first thing that is asked of a place."""
+        """Open the store, or a spool; the first thing that is asked of a destination."""
         self.store = self._open()
         conclude.tell(self._session.id, self.store.path)
         return self.store
@@ -191,7 +191,7 @@ class Place:
     def _elsewhere(self, reason: str, batch: Batch) -> None:
         """Go on in a spool; where there is no room for one either, hold what comes until there is."""
         until = time.monotonic() + PATIENCE_AT_END_S
-        self._brake.release()
+        self._throttle.release()
         while True:
             try:
                 self._to_spool(reason, batch)
@@ -209,7 +209,7 @@ class Place:
         """Wait a moment for descriptors, and keep what comes meanwhile."""
         text = "no descriptor is left (`ulimit -n`); what is recorded is held in memory until there is one"
         warn_once("no descriptors", text)
-        self._brake.release()
+        self._throttle.release()
         self.shed()
         self._wait(0.1)
 

@@ -123,7 +123,9 @@ class Engine:
                 try:
                     self.writer = Writer(session, path)
                     if session.speaks and self.cell_line is None and is_notebook():
-                        self.cell_line = CellLine(lambda: self.writer.place.shown() if self.writer is not None else "")
+                        self.cell_line = CellLine(
+                            lambda: self.writer.destination.shown() if self.writer is not None else ""
+                        )
                     _register()
                     signals.install(signals.Do(self._event, self.flush, self.finish))
                     closing.watch(forks)

@@ -81,7 +81,7 @@ class Forks:
             if lock.acquire(timeout=_LOCK_S):
                 _held.append(lock)
         if writer.lock in _held and is_to_close():
-            writer.place.let_go()
+            writer.destination.let_go()
 
     def _in_parent(self) -> None:
         while _held:
@@ -105,14 +105,14 @@ class Forks:
         except OSError:
             return True  # it is not open, and SQLite may be given it now
         is_busy = writer.lock.locked() or writer.importing.locked()
-        return writer.place.holds(low, high) or (is_busy and writer.place.is_at(low, found))
+        return writer.destination.holds(low, high) or (is_busy and writer.destination.is_at(low, found))
 
     @contextmanager
     def away(self, low: int, high: int) -> Iterator[None]:
         """The writer stands still, and has none of these descriptors, as long as the block goes on."""
         writer = self._writer()
         if writer is not None:
-            self._stand_still(writer, lambda: writer.place.holds(low, high))
+            self._stand_still(writer, lambda: writer.destination.holds(low, high))
         try:
             yield
         finally:
@@ -129,7 +129,7 @@ class Forks:
         inherited_files.see()
         recording_here.keep_away()
         if writer is not None:
-            writer.place.keep_away()
+            writer.destination.keep_away()
             _kept.append(writer)
         messages.after_fork()
         announcer.after_fork()

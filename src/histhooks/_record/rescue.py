@@ -14,7 +14,7 @@ from histhooks._store.connection import Unwritable
 from histhooks._store.entries import is_later, is_state, points_in
 
 if TYPE_CHECKING:
-    from histhooks._record.destination import Place
+    from histhooks._record.destination import Destination
     from histhooks._record.session_states import SessionStates
     from histhooks._store.assembler import Assembler
     from histhooks._store.batch import Batch
@@ -39,7 +39,7 @@ class Rescue:
     ----------
     states : SessionStates
         Of the session that the writer writes; once it is abandoned, the writer leaves.
-    place : Place
+    destination : Destination
         Where the writer writes.
     assembler : Assembler
         Goes on with the ledger where the writer stopped.
@@ -52,13 +52,13 @@ class Rescue:
     def __init__(
         self,
         states: SessionStates,
-        place: Place,
+        destination: Destination,
         assembler: Assembler,
         flight: Flight,
         done: threading.Event,
     ) -> None:
         self._session, self._states = states.session, states
-        self._place, self._assembler = place, assembler
+        self._destination, self._assembler = destination, assembler
         self._flight = flight
         self._done = done
         self._is_over = threading.Event()
@@ -92,11 +92,11 @@ class Rescue:
             is_ended = self._done.wait(min(_STEP_S, patience_s / 4))
             if self._session.phase is Phase.ENDED:
                 return
-            spool = self._place.refuge()
+            spool = self._destination.refuge()
             self._leave_in(spool)
             spool.close()
             if not is_ended:
-                path = self._place.path
+                path = self._destination.path
                 warn_once("hangs", f"the writer hangs, on {path} or on what is below it; the rest is in a spool")
         except Exception as error:
             warn_once("rescue", f"what was recorded last is lost: {type(error).__name__}: {error}")

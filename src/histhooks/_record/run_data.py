@@ -39,7 +39,7 @@ class DataFacts(Facts):
 
     def __init__(self, session: Session | None) -> None:
         super().__init__(session)
-        self._roles: set[str] = set()  # of data whose reading is told
+        self._roles: set[str] = set()  # of data of which a capture is recorded
         self.is_use = False  # read a model, or had data that neither trains nor judges
         self.data: KnownData | None = None  # what the run was trained on and judged by, to know it again
 
@@ -94,8 +94,8 @@ class DataFacts(Facts):
         self._row("run_datasets", row)
         if role not in self._roles:
             self._roles.add(role)
-            told = fingerprint.capture_of(role, found)
-            self._capture(told.collector, told.status, told.note)
+            capture = fingerprint.capture_of(role, found)
+            self._capture(capture.collector, capture.status, capture.note)
 
     def log_artifact(
         self, path: str | os.PathLike[str], *, role: str = "file", direction: str = "out", step: int | None = None

@@ -1,4 +1,4 @@
-"""Who logs much faster than can be written is held back, and who forks finds the writer where nothing is half done."""
+"""Threads that log faster than the writer keeps up are slowed; a fork finds the writer where nothing is half done."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ FEW = 10_000
 _HELD_BACK_S = 0.0001
 
 
-class Brake:
-    """Slows down who logs much faster than can be written: nothing is lost, and memory stays as it is.
+class Throttle:
+    """Slows threads that log much faster than the writer keeps up: nothing is lost, and memory stays as it is.
 
     Parameters
     ----------
     session : Session
-        Whose runs are held back.
+        Whose runs are slowed.
     """
 
     def __init__(self, session: Session) -> None:
@@ -31,7 +31,7 @@ class Brake:
         self._is_on = False
 
     def hold(self, waiting: int) -> None:
-        """Hold back, or let go, by how many entries wait."""
+        """Slow the runs, or release them, by how many entries wait."""
         if waiting > TOO_MANY or (self._is_on and waiting > FEW):
             self._is_on = True
             for run in list(self._session.live.values()):
@@ -40,7 +40,7 @@ class Brake:
             self.release()
 
     def release(self) -> None:
-        """Let go."""
+        """Let threads log as fast as they do."""
         if self._is_on:
             self._is_on = False
             for run in list(self._session.live.values()):
@@ -51,8 +51,8 @@ class Brake:
         time.sleep(_HELD_BACK_S)
 
 
-class Turn:
-    """The locks that a fork waits for (`forks`), let go of while the writer waits for a file."""
+class YieldingLocks:
+    """The locks that a fork waits for (`forks`), released while the writer waits for a file."""
 
     def __init__(self) -> None:
         self._taken: threading.Lock | None = None
@@ -68,7 +68,7 @@ class Turn:
                 self._taken = None
 
     def wait(self, seconds: float) -> None:
-        """Wait where nothing is half done."""
+        """Wait while nothing is half done, and no lock is held."""
         lock = self._taken
         if lock is not None:
             lock.release()

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._host.messages import warn_once
 from histhooks._record.chores import Chores
-from histhooks._record.destination import PATIENCE_AT_END_S, REFUSALS, Abandoned, Place
+from histhooks._record.destination import PATIENCE_AT_END_S, REFUSALS, Abandoned, Destination
 from histhooks._record.device_readings import Waiting
 from histhooks._record.gathering import Gathering
 from histhooks._record.rescue import Flight, Rescue
 from histhooks._record.session import Phase
 from histhooks._record.session_states import SessionStates
-from histhooks._record.throttle import Brake, Turn
+from histhooks._record.throttle import Throttle, YieldingLocks
 from histhooks._store.assembler import Assembler
 from histhooks._store.batch import Batch
 from histhooks._store.connection import Unwritable
@@ -61,20 +61,20 @@ class Writer(threading.Thread):
         self.is_idle = False
         self._flight = Flight()
         self._pace = Pace()
-        self._brake = Brake(session)
-        self._turn = Turn()
+        self._throttle = Throttle(session)
+        self._locks = YieldingLocks()
         self._waiting = Waiting()
         self._assembler = Assembler(session.id, self._refused, self._pace.rest)
         self._states = SessionStates(session, self._assembler)
         self._stopping, self.began = self._states.stopping, self._states.began
-        self._place = Place(
-            session, path, self._stopping, self._assembler.subjects, self._pace, self._brake, self._turn.wait
+        self._destination = Destination(
+            session, path, self._stopping, self._assembler.subjects, self._pace, self._throttle, self._locks.wait
         )
-        self.place, self.path = self._place, self._place.path
-        self._rescue = Rescue(self._states, self._place, self._assembler, self._flight, self.done)
+        self.destination, self.path = self._destination, self._destination.path
+        self._rescue = Rescue(self._states, self._destination, self._assembler, self._flight, self.done)
         self._gathering = Gathering(session, self.importing, self._attempt)
         chores = self._chores = Chores(
-            self._states, self._place, self._gathering, self.lock, self.importing, self._write, self._write_found
+            self._states, self._destination, self._gathering, self.lock, self.importing, self._write, self._write_found
         )
         self._between = (chores.heartbeat, chores.look_around, chores.look_after_children)
         self._at_end = (chores.look_around, chores.look_after_children)
@@ -110,8 +110,8 @@ class Writer(threading.Thread):
                 self.wake.wait(_WAIT_S)
                 self.wake.clear()
                 self._flush()
-                with self._turn.take(self.lock):
-                    self._attempt(self._place.go_on)
+                with self._locks.take(self.lock):
+                    self._attempt(self._destination.go_on)
                 for chore in self._between:
                     self._attempt(chore)
             self._flush()  # before anything that takes time, which a signal does not leave
@@ -136,13 +136,13 @@ class Writer(threading.Thread):
 
     def _begin(self) -> None:
         is_new = not os.path.exists(self.path)
-        with self._turn.take(self.importing):
-            store = self._place.open()
-            first = self._place.with_files(self._states.first)
+        with self._locks.take(self.importing):
+            store = self._destination.open()
+            first = self._destination.with_files(self._states.first)
         self._states.print_first(store, self.path, is_new=is_new)
         self._session.actor = first[4].get("actor")
         self._gathering.told(first)
-        self._assembler.begin(self._place.heads(self.lock))
+        self._assembler.begin(self._destination.heads(self.lock))
         self._write([first])
         remember(self.path)
         self._flush()
@@ -156,8 +156,8 @@ class Writer(threading.Thread):
         cost_s = self._states.cost_s() + self._gathering.cost_s + time.thread_time()
         self._write([self._states.last(cost_s)])
         self._session.advance("written")
-        if (store := self._place.store) is not None:
-            self._states.print_last(self._place.shown(), cost_s, self._gathering.not_captured())
+        if (store := self._destination.store) is not None:
+            self._states.print_last(self._destination.shown(), cost_s, self._gathering.not_captured())
             with self.lock:
                 store.close()
 
@@ -193,7 +193,7 @@ class Writer(threading.Thread):
         except Abandoned:
             raise
         except Exception as error:
-            if isinstance(error, Unwritable) or not self._place.is_whole():
+            if isinstance(error, Unwritable) or not self._destination.is_whole():
                 return  # the next commit goes elsewhere
             self._session.failed(f"writer.{function.__name__}", error)
 
@@ -209,9 +209,9 @@ class Writer(threading.Thread):
         left = len(buffer)
         while buffer and (left > 0 or len(buffer) >= _SLICE or self._stopping.is_set()):
             entries: list[tuple[Any, ...]] = []
-            self._flight.entries = entries  # from here on: who is rescued must miss none
+            self._flight.entries = entries  # from here on: a rescue must miss none
             self._pace.is_late = len(buffer) > _SLICE or self._stopping.is_set()
-            self._brake.hold(len(buffer))
+            self._throttle.hold(len(buffer))
             while buffer and len(entries) < _SLICE:
                 entries.append(buffer.popleft())
             left -= len(entries)
@@ -240,11 +240,11 @@ class Writer(threading.Thread):
     def _write(self, entries: list[tuple[Any, ...]]) -> None:
         self._flight.entries = entries
         try:
-            with self._turn.take(self.lock):
+            with self._locks.take(self.lock):
                 if self._session.phase is Phase.ABANDONED:
                     raise Abandoned
                 batch = self._flight.batch = self._build(entries)
-                self._place.commit(batch)
+                self._destination.commit(batch)
                 self._assembler.done(batch)
                 self._flight.entries, self._flight.batch = [], None
         except (*REFUSALS, ValueError, TypeError, AttributeError) as error:
@@ -261,8 +261,8 @@ class Writer(threading.Thread):
             except MemoryError:
                 if self._stopping.is_set():
                     raise
-            self._place.shed()
-            self._turn.wait(_WAIT_S)
+            self._destination.shed()
+            self._locks.wait(_WAIT_S)
 
     def _write_what_can_be(self, entries: list[tuple[Any, ...]], error: Exception) -> None:
         """Write entries of which some cannot be written; those are left out and reported."""
@@ -277,10 +277,10 @@ class Writer(threading.Thread):
 
     def _write_found(self, find: Callable[[Store], list[tuple[Any, ...]]], written: Callable[[], None]) -> None:
         """Write what is found of other sessions, in the transaction that looks for it: others may say it too."""
-        store = self._place.store
+        store = self._destination.store
         if store is None or store.is_spool:
             return
-        with self._turn.take(self.lock), contextlib.suppress(sqlite3.Error, Unwritable):  # the next one does it
+        with self._locks.take(self.lock), contextlib.suppress(sqlite3.Error, Unwritable):  # the next one does it
             if find(store):
                 try:
                     with store.transaction(is_durable=True):

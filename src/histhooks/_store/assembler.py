@@ -112,8 +112,8 @@ class Assembler:
                 self._forget(entry[1], batch.changes)
             else:
                 batch.after.append(entry[1])
-        for run_id, told in params.items():
-            self._close_params(batch, run_id, told)
+        for run_id, given in params.items():
+            self._close_params(batch, run_id, given)
         self._close(batch, pending, points)
         return batch
 
@@ -336,11 +336,11 @@ class Assembler:
             place = f"{table}/{self.session_id}/{row['ordinal']}/{column}"
             row[f"{column}_sha256"] = self.salted(batch, scope, place, row.get(column))
 
-    def _close_params(self, batch: Batch, run_id: str, told: list[Entry]) -> None:
+    def _close_params(self, batch: Batch, run_id: str, given: list[Entry]) -> None:
         self._rest()
-        count = sum(len(entry[3]) for entry in told)
+        count = sum(len(entry[3]) for entry in given)
         first = self._take(batch.changes, (run_id, "params"), count)
-        values, digest = as_written(run_id, first, (entry[2:] for entry in told))
+        values, digest = as_written(run_id, first, (entry[2:] for entry in given))
         batch.params += values
         batch.parts.append((run_id, "params", first, first + count - 1, count, digest, None))
 

@@ -108,7 +108,7 @@ def _until_free(connection: sqlite3.Connection, statement: str, timeout_s: float
 
 def _migrate(path: Path, connection: sqlite3.Connection) -> None:
     """Bring an old store up to date."""
-    # Who writes is waited for here, and a store that nobody can write to is told without a process.
+    # Other writers are waited for here, and a store that cannot be written is reported without a process.
     execute = connection.execute
     execute("BEGIN IMMEDIATE")
     try:

@@ -431,7 +431,7 @@ def _has_ended_in(folder: Path) -> bool:
 
 
 def test_a_signal_ends_the_process_also_where_no_spool_can_be_reached(store_path: Path) -> None:
-    hangs = "import threading\nengine.writer._place.refuge = lambda: threading.Event().wait()\n"
+    hangs = "import threading\nengine.writer._destination.refuge = lambda: threading.Event().wait()\n"
     process = start(store_path, HANGS + hangs + "print('ready', flush=True)\ntime.sleep(600)\n")
     assert hear(process) == "ready"
     process.send_signal(signal.SIGTERM)
