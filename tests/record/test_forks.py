@@ -280,3 +280,53 @@ def test_a_store_that_is_no_file_is_said_and_left_as_it_is(tmp_path: Path, place
     spools = list((tmp_path / "home" / "state" / "histhooks" / "spool").rglob("*.db"))
     assert len(spools) == 1
     assert query(spools[0], COUNTS) == [("mine", 1)]
+
+
+def test_what_ended_before_os_exit_is_on_disk_and_what_was_open_did_not_finish(store_path: Path) -> None:
+    program = """
+import os
+import histhooks
+histhooks.autolog()
+for number in range(4):
+    if os.fork() == 0:
+        with histhooks.start_run(f"done {number}") as run:
+            run.log({"loss": float(number)})
+        histhooks.start_run(f"open {number}").log({"loss": 0.5})
+        os._exit(0)
+for _ in range(4):
+    os.wait()
+"""
+    code, _, err = run_program(program, store_path)
+    assert code == 0, err
+    rows = query(store_path, "SELECT name, status FROM runs ORDER BY name")
+    assert rows == [(f"done {n}", "finished") for n in range(4)] + [(f"open {n}", "interrupted") for n in range(4)]
+    assert query(store_path, "SELECT count(*) FROM metrics") == [(8,)]
+    assert verify(store_path).problems == []
+
+
+def test_os_exit_is_that_of_python_once_nothing_is_recorded_and_waits_for_no_locked_store(store_path: Path) -> None:
+    program = """
+import os, pickle, sqlite3, time
+before = os._exit
+import histhooks
+assert os._exit is before
+run = histhooks.start_run("mine")
+assert os._exit is not before
+assert repr(os._exit) == repr(before) and os._exit.__doc__ == before.__doc__ and os._exit.__module__ == "posix"
+assert pickle.loads(pickle.dumps(os._exit)) is before
+assert histhooks.flush()
+other = sqlite3.connect(os.environ["HISTHOOKS_STORE"], isolation_level=None)
+other.execute("BEGIN IMMEDIATE")
+run.log({"loss": 1.0})
+child = os.fork()
+if child == 0:
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+begin = time.monotonic()
+os.write(1, b"leaves")
+os._exit(3)
+"""
+    begin = time.monotonic()
+    code, out, err = run_program(program, store_path)
+    assert (code, out) == (3, "leaves"), err
+    assert time.monotonic() - begin < 30

@@ -1,4 +1,4 @@
-"""What a program does to all descriptors at once, as daemons do: what SQLite has open is closed properly before.
+"""What a program does to the whole process by ``os``: what SQLite has open is closed, or written, properly before.
 
 A descriptor that is closed under SQLite is given to the file that is opened next, and SQLite goes on writing to that
 number: into a file of the program, or its log into the store. Closing also drops its locks. So while a session writes,
@@ -7,13 +7,16 @@ is closed for the moment, as before a fork, and opened again when there is more 
 a number that is not open, too, since SQLite could be given it that very moment. Of any other descriptor they do at once
 what they always do. Code that closes descriptors in C is noticed afterwards, before the next commit, and the
 session goes on in a spool (:mod:`histhooks._host.inherited_files`).
+
+``os._exit`` leaves without a last callback: it waits until what was recorded is on disk, for half a second at most.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import Any, Protocol
 
 
@@ -22,19 +25,51 @@ class _Holder(Protocol):
 
     def away(self, low: int, high: int) -> AbstractContextManager[None]: ...
 
+    def leave(self) -> None: ...
+
 
 _holder: _Holder | None = None
 
 
-class _Watched:
-    """A function of ``os``; an object, since no function of C becomes a method of the class that it stands in."""
+class StandIn:
+    """In the place of a function of ``os``; an object, since no function of C becomes a method of a class."""
 
-    def __init__(self, original: Callable[..., Any], span: Callable[..., tuple[int, int]]) -> None:
+    def __init__(self, original: Callable[..., Any]) -> None:
         self.__wrapped__ = original
         self.__name__, self.__qualname__ = original.__name__, original.__qualname__
         self.__module__, self.__doc__ = original.__module__, original.__doc__
         self.__self__ = original.__self__  # type: ignore[attr-defined]
         self.__text_signature__ = original.__text_signature__  # type: ignore[attr-defined]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return repr(self.__wrapped__)
+
+    def __reduce__(self) -> Any:
+        return eval, (f"__import__({self.__module__!r}).{self.__name__}",)  # loads where histhooks is not installed
+
+
+def stand_in(name: str, made: Callable[[Callable[..., Any]], StandIn]) -> None:
+    """Put a stand-in there, unless one is or there is none such function."""
+    found = getattr(os, name, None)
+    if found is not None and type(found).__name__ == "builtin_function_or_method":
+        setattr(os, name, made(found))
+
+
+def put_back(name: str, kind: type[StandIn]) -> None:
+    """Put the function back."""
+    found = getattr(os, name, None)
+    if isinstance(found, kind):
+        setattr(os, name, found.__wrapped__)
+
+
+class _Closes(StandIn):
+    """``os.close`` and ``os.closerange``."""
+
+    def __init__(self, original: Callable[..., Any], span: Callable[..., tuple[int, int]]) -> None:
+        super().__init__(original)
         self._span = span
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -49,11 +84,15 @@ class _Watched:
         with holder.away(low, high):
             return self.__wrapped__(*args, **kwargs)
 
-    def __repr__(self) -> str:
-        return repr(self.__wrapped__)
 
-    def __reduce__(self) -> Any:
-        return eval, (f"__import__({self.__module__!r}).{self.__name__}",)  # loads where histhooks is not installed
+class _Leaves(StandIn):
+    """``os._exit``."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if _holder is not None:
+            with suppress(BaseException):
+                _holder.leave()
+        return self.__wrapped__(*args, **kwargs)
 
 
 def _one(fd: int) -> tuple[int, int]:
@@ -68,17 +107,14 @@ def watch(holder: _Holder) -> None:
     """Have the program's closing wait for a holder of descriptors."""
     global _holder
     _holder = holder
-    for name, span in (("close", _one), ("closerange", _many)):
-        found = getattr(os, name)
-        if type(found).__name__ == "builtin_function_or_method":
-            setattr(os, name, _Watched(found, span))
+    stand_in("close", partial(_Closes, span=_one))
+    stand_in("closerange", partial(_Closes, span=_many))
+    stand_in("_exit", _Leaves)
 
 
 def unwatch() -> None:
     """Put the functions back."""
     global _holder
     _holder = None
-    for name in ("close", "closerange"):
-        found = getattr(os, name)
-        if isinstance(found, _Watched):
-            setattr(os, name, found.__wrapped__)
+    for name, kind in (("close", _Closes), ("closerange", _Closes), ("_exit", _Leaves)):
+        put_back(name, kind)

@@ -29,6 +29,7 @@ from histhooks._base.ids import new_id
 from histhooks._hooks.imports import no_longer, when_imported
 from histhooks._hooks.patching import Patches
 from histhooks._host import inherited_files
+from histhooks._host.closing import StandIn, put_back, stand_in
 from histhooks._host.guard import guarded
 from histhooks._host.process import identity
 from histhooks._record import conclude
@@ -53,27 +54,14 @@ _n_taken = 0
 _store_of: Callable[[], Path | None] | None = None
 
 
-class _Waits:
-    """A function of ``os`` that waits for a child; an object, as no function of C becomes a method of a class."""
-
-    def __init__(self, original: Callable[..., Any]) -> None:
-        self.__wrapped__ = original
-        self.__name__, self.__qualname__ = original.__name__, original.__qualname__
-        self.__module__, self.__doc__ = original.__module__, original.__doc__
-        self.__self__ = original.__self__  # type: ignore[attr-defined]
-        self.__text_signature__ = original.__text_signature__  # type: ignore[attr-defined]
+class _Waits(StandIn):
+    """A function of ``os`` that waits for a child."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         result = self.__wrapped__(*args, **kwargs)
         if result is not None:  # of waitid(), where no child has ended
             _take(result)
         return result
-
-    def __repr__(self) -> str:
-        return repr(self.__wrapped__)
-
-    def __reduce__(self) -> Any:
-        return eval, (f"__import__({self.__module__!r}).{self.__name__}",)  # loads where histhooks is not installed
 
 
 def watch(store_of: Callable[[], Path | None], *, stays: bool = False) -> None:
@@ -86,9 +74,7 @@ def watch(store_of: Callable[[], Path | None], *, stays: bool = False) -> None:
     if not hasattr(os, "WIFEXITED"):
         return  # Windows, whose children are known by handles
     for name in _NAMES:
-        found: Any = getattr(os, name, None)
-        if type(found).__name__ == "builtin_function_or_method":
-            setattr(os, name, _Waits(found))
+        stand_in(name, _Waits)
     if not _patches and hasattr(os, "fork"):
         subprocess = sys.modules.get("subprocess")
         if subprocess is not None:  # one that comes later keeps our stand-in
@@ -107,9 +93,7 @@ def unwatch(*, is_all: bool = False) -> None:
     if _is_wanted:
         return
     for name in _NAMES:
-        found = getattr(os, name, None)
-        if isinstance(found, _Waits):
-            setattr(os, name, found.__wrapped__)
+        put_back(name, _Waits)
     no_longer(_FORKSERVER)
     _patches.undo()
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _FLUSH_S = 1.0
 _LOCK_S = 2.0
+_LEAVE_S = 0.5
 _held: list[threading.Lock] = []
 _kept: list[object] = []  # what is under way in the parent has finalizers that are none of the child's business
 
@@ -117,6 +118,11 @@ class Forks:
             yield
         finally:
             self._in_parent()
+
+    def leave(self) -> None:
+        """The program leaves by ``os._exit``: what was recorded is written first, if that takes a moment only."""
+        if not threading.current_thread().name.startswith("histhooks-"):
+            self._flush(_LEAVE_S)
 
     def _event(self, kind: str, title: str, *, severity: str) -> None:
         self._session().event(kind, title, severity=severity)
