@@ -250,11 +250,6 @@ def task() -> Iterator[None]:
         in_task.set(before)
 
 
-def end_with(thing: Any, run: Run) -> None:
-    """For integrations: end a run soon after an object of the program is gone."""
-    engine.session.end_with(thing, run)
-
-
 def main_metric() -> str | None:
     """The metric that ``autolog(metric=...)`` ranks runs by."""
     return engine.settings.metric

@@ -12,25 +12,25 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base.clock import iso, now_us
-from histhooks._base.exceptions import answer, code_of, is_interrupt, message_of, name_of, traceback_of
+from histhooks._base.exceptions import is_interrupt, message_of
 from histhooks._base.jsonable import is_mapping, shown
 from histhooks._base.metric_names import Metric, describe, is_of_outputs
 from histhooks._base.names import class_name, clean_text
-from histhooks._base.secrets import mask_text
 from histhooks._base.values import as_float, digits, is_elsewhere, items_of
 from histhooks._base.vocabulary import status_of
 from histhooks._host.guard import gathered
 from histhooks._record import device_readings
 from histhooks._record.outlet import late
 from histhooks._record.run_data import DataFacts
-from histhooks._record.run_facts import MOST
-from histhooks._store.entries import Line, is_state, later_entry
+from histhooks._record.run_facts import MOST, columns_of_error, masked
+from histhooks._store.entries import is_state, later_entry
 
 # An import costs what it brings in: what only some runs need, the methods that need it import.
 if TYPE_CHECKING:
     from contextvars import Token
 
     from histhooks._record.session import Session
+    from histhooks._store.entries import Line
 
 # Which run is current where this is executed, and whether recording is paused there: threads and tasks each have
 # values of their own.
@@ -39,22 +39,6 @@ is_paused: ContextVar[bool] = ContextVar("histhooks_paused", default=False)
 # This was dispatched by a host from inside one of its own fits: a search, a validation, an ensemble.
 in_task: ContextVar[bool] = ContextVar("histhooks_task", default=False)
 _EXACT = 1 << 53
-# Characters that are kept.
-_MESSAGE = 10_000
-_TRACEBACK = 50_000
-
-
-def _how(error: BaseException) -> dict[str, str]:
-    """What `runs` says of the exception that ended a run."""
-    kind = type(error)
-    if issubclass(kind, KeyboardInterrupt):
-        return {}
-    if issubclass(kind, SystemExit):
-        code = code_of(error)
-        text = answer("<its code cannot be read>", str, code)
-        return {"error_type": "SystemExit", "error_message": mask_text(text[: 2 * _MESSAGE])[:_MESSAGE]}
-    facts = {"error_type": name_of(error), "error_message": mask_text(message_of(error))[:_MESSAGE]}
-    return {**facts, "traceback": mask_text(traceback_of(error))[-_TRACEBACK:]}
 
 
 class Run(DataFacts):
@@ -160,10 +144,6 @@ class Run(DataFacts):
             self.put((self, read, step, epoch, now))
         self._log_later(elsewhere, step, epoch, now)
 
-    def line(self, name: str, more: dict[str, float], epoch: int | None) -> Line:
-        """For integrations: what the points that :meth:`log_line` records have in common."""
-        return Line(self, name, more, epoch)
-
     def log_line(self, line: Line, value: float, step: int, time_ns: int) -> None:
         """For integrations: record points of which one value, the step and the time are all that is new."""
         try:
@@ -171,17 +151,19 @@ class Run(DataFacts):
         except Exception as error:
             self._refuse("log", error)
 
+    def log_mean(self, name: str, values: list[Any], step: int | None, epoch: int | None, time_ns: int) -> None:
+        """For integrations: record a point as the mean of numbers, of which some are on their way from a device."""
+        self.put(later_entry(device_readings.Reading(self, name, values, step, epoch, time_ns)))
+
     def _log_later(self, metrics: dict[str, Any], step: int | None, epoch: int | None, now: int) -> None:
         """Record numbers that lie on a device, without waiting for it."""
         for name, value in metrics.items():
             try:
-                reading = device_readings.Reading(
-                    self, clean_text(name), [device_readings.OnDevice(value)], step, epoch, now
-                )
+                number = device_readings.OnDevice(value)
             except TypeError as error:
                 self._refuse("log", error)
                 continue
-            self.put(later_entry(reading))
+            self.log_mean(clean_text(name), [number], step, epoch, now)
 
     def _read(self, metrics: Mapping[str, Any], step: int | None) -> tuple[dict[str, float], dict[str, Any]]:
         """The numbers in metrics, and what lies on a device."""
@@ -246,10 +228,7 @@ class Run(DataFacts):
             return found._replace(split=None)
         return found
 
-    @staticmethod
-    def describe(name: str) -> Metric:
-        """For integrations: what the name of a metric says by itself (metric, split and direction)."""
-        return describe(name)
+    describe = staticmethod(describe)  # for integrations: what a name says by itself
 
     # --- states -------------------------------------------------------------------------------------------------
 
@@ -279,16 +258,13 @@ class Run(DataFacts):
 
     def _end(self, status: str, error: BaseException | None, facts: dict[str, Any]) -> None:
         status = status_of(error) if error is not None else status
-        if "error_message" in facts:
-            facts = {**facts, "error_message": mask_text(facts["error_message"])[:_MESSAGE]}
-        if "traceback" in facts:
-            facts = {**facts, "traceback": mask_text(facts["traceback"])[-_TRACEBACK:]}
+        facts = masked(facts)
         before, self.before_end = self.before_end, None
         try:
             if before is not None:
                 facts = {**(gathered(self, "end", before, status, what="last facts") or {}), **facts}
             if error is not None:
-                facts = {**facts, **_how(error)}
+                facts = {**facts, **columns_of_error(error)}
         finally:
             self._close(status, facts)  # also where Ctrl-C comes meanwhile
 

@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base.clock import now_us
-from histhooks._base.exceptions import answer, in_words, is_interrupt, is_of_program, message_of, name_of
+from histhooks._base.exceptions import (
+    answer,
+    code_of,
+    in_words,
+    is_interrupt,
+    is_of_program,
+    message_of,
+    name_of,
+    traceback_of,
+)
 from histhooks._base.ids import new_id
 from histhooks._base.jsonable import is_mapping, shown
 from histhooks._base.names import masked_word
@@ -28,6 +37,9 @@ _COLLECTORS = {"log_params": "params", "log_results": "results", "log_dataset": 
 _MISSING = 20  # rows of one collector in one run that name what could not be read
 _REFUSALS = 100  # of one run that are told one by one
 _MOST_NAMED = 5
+# Characters of an error that are kept.
+_MESSAGE = 10_000
+_TRACEBACK = 50_000
 WORD = 100  # characters, up to which what came of masking is kept
 _SEEDS = ("random_state", "seed")
 _BY_HOOKS = ("end", "update", "missing", "capture")  # what no program calls
@@ -36,6 +48,27 @@ _COLUMNS = frozenset(
     "started_at ended_at duration_s error_type error_message traceback architecture_id main_metric epochs_planned "
     "epochs_done steps_done".split()
 )
+
+
+def columns_of_error(error: BaseException) -> dict[str, str]:
+    """What `runs` says of the exception that ended a run."""
+    kind = type(error)
+    if issubclass(kind, KeyboardInterrupt):
+        return {}
+    if issubclass(kind, SystemExit):
+        code = code_of(error)
+        text = answer("<its code cannot be read>", str, code)
+        return {"error_type": "SystemExit", "error_message": mask_text(text[: 2 * _MESSAGE])[:_MESSAGE]}
+    return masked({"error_type": name_of(error), "error_message": message_of(error), "traceback": traceback_of(error)})
+
+
+def masked(facts: dict[str, Any]) -> dict[str, Any]:
+    """Columns of `runs` with the texts of an error without their secrets, and cut."""
+    if "error_message" in facts:
+        facts = {**facts, "error_message": mask_text(facts["error_message"])[:_MESSAGE]}
+    if "traceback" in facts:
+        facts = {**facts, "traceback": mask_text(facts["traceback"])[-_TRACEBACK:]}
+    return facts
 
 
 class Facts(Recorded):

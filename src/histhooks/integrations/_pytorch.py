@@ -1,17 +1,48 @@
-"""What objects of PyTorch say about themselves, for every integration that meets them. Imports no framework."""
+"""What objects of PyTorch say about themselves, for every integration that meets them. Imports no framework.
+
+What only they need of histhooks, beside the kit, they have from here: numbers that lie on a device; the run around a
+step, which is asked for at each step; the handlers of signals, which a launcher looks at; the rank of this process; and
+the shell of a notebook, whose cells end loops.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from histhooks._base.values import is_elsewhere as is_elsewhere
-from histhooks.integrations.kit import class_name, parameters_of
+from histhooks._base.values import is_elsewhere
+from histhooks._host.ipython import shell
+from histhooks._record import signals
+from histhooks._record.device_readings import OnDevice, Waiting, capturing
+from histhooks._record.run import current, is_paused
+from histhooks._store.entries import Line
+from histhooks.integrations.kit import Run, class_name, parameters_of
+from histhooks.recorder import note_rank
 
-if TYPE_CHECKING:
-    from histhooks._record.run import Run
+__all__ = [
+    "Line",
+    "OnDevice",
+    "Waiting",
+    "capturing",
+    "current",
+    "defaults_of",
+    "group_settings",
+    "is_elsewhere",
+    "is_part",
+    "is_paused",
+    "loaded_size",
+    "loader_settings",
+    "log_architecture",
+    "log_loaded",
+    "log_loader",
+    "note_rank",
+    "scheduler_settings",
+    "shell",
+    "signals",
+    "size_of",
+]
 
 _LOADER = ("batch_size", "num_workers", "drop_last", "pin_memory", "persistent_workers", "prefetch_factor")
 _PLAIN = (bool, int, float, str, type(None))
