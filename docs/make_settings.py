@@ -13,8 +13,8 @@ INTRO = """\
 
 Generated from `src/histhooks/_host/settings.py` by `python docs/make_settings.py`; a test holds it equal.
 
-No setting is needed. What a program says in `histhooks.autolog()` holds for that program; these variables of the
-environment hold for every program that is started with them:
+No setting is needed. Arguments of `histhooks.autolog()` apply to one program. These environment variables apply to
+every program that is started with them:
 
 ```console
 $ HISTHOOKS_STORE=~/runs.db HISTHOOKS_GROUP=sweep-7 python train.py
@@ -26,8 +26,8 @@ $ HISTHOOKS=off python train.py
 INTERNAL = """\
 ## Set by histhooks itself
 
-These pass from a process to those that it starts. Leave them alone; they are here so that you know them when you see
-them in an environment.
+A process passes these to the processes that it starts. Do not change them; they are listed so that you recognise them
+in an environment.
 """
 
 

@@ -56,7 +56,7 @@ SETTINGS = (
     ),
     Setting(
         "HISTHOOKS_ACTOR", "the account of CI, else git's author, else the user's account",
-        "Who acts: recorded with each session.",
+        "The actor recorded with each session.",
         "_collect.origin",
     ),
     Setting(
@@ -67,7 +67,8 @@ SETTINGS = (
     ),
     Setting(
         "HISTHOOKS_STRICT", "off",
-        "`1` raises what fails inside histhooks, instead of counting it, and what a call on a run refuses. For tests.",
+        "`1` raises failures inside histhooks, and values that a call on a run refuses, instead of counting them. "
+        "For tests.",
         "_host.store_location",
     ),
     Setting(
@@ -76,19 +77,18 @@ SETTINGS = (
     ),
     Setting(
         "HISTHOOKS_NETWORK", "the system's list of mounts",
-        "`1` says that the store lies on a network file system, so that sessions record through spools; `0` says that "
-        "it does not.",
+        "`1`: the store is on a network file system, so sessions record through spools. `0`: it is not.",
         "_host.mounts",
     ),
     Setting(
         "HISTHOOKS_BUFFER_MB", "256",
-        "Megabytes of memory for what no disk has room for; above it the oldest points are dropped and counted.",
+        "Megabytes of memory for records that no disk has room for; above it the oldest points are dropped and "
+        "counted.",
         "_record.destination",
     ),
     Setting(
         "HISTHOOKS_LOG_MB", "256",
-        "Megabytes up to which the write-ahead log may grow while something reads without end; above it a session "
-        "records in a spool.",
+        "Megabytes up to which the write-ahead log may grow during a long read; above it a session records in a spool.",
         "_record.destination",
     ),
     Setting(
