@@ -1,7 +1,7 @@
 """histhooks: the flight recorder for model training.
 
-``import histhooks; histhooks.autolog()`` at the top of a program is all it needs: every training run of a framework
-that is known leaves its history in one SQLite file.
+Put ``import histhooks; histhooks.autolog()`` at the top of a program. Every training run of a supported framework is
+then recorded in one SQLite file.
 """
 
 from __future__ import annotations
@@ -55,24 +55,24 @@ def autolog(
     ----------
     *frameworks : str
         Any of `sklearn` (or `scikit-learn`), `xgboost`, `keras`, `lightning`, `torch`. By default all of them: each
-        begins to work when the program imports it, and one that cannot work is left out.
+        is hooked when the program imports it, and skipped if it cannot be recorded.
     store : str or path, optional
-        The file to record to; see the README for where it is by default.
+        The file to record to; the README describes the default.
     project, group : str, optional
-        What the runs belong to, and with which others they were started.
+        The project of the runs, and the group of runs that were started together.
     tags : mapping, optional
         Tags of every run.
     metric : str, optional
         The metric that ranks runs.
     splits : mapping of str to str, optional
-        Names of evaluation sets and the split each stands for: ``{"holdout": "test"}``.
+        The split of each named evaluation set: ``{"holdout": "test"}``.
 
     Raises
     ------
     ValueError
-        Where a framework is unknown.
+        If a framework is unknown.
     NotApplicable
-        Where a framework that was asked for by name cannot be recorded here.
+        If a framework that was requested by name cannot be recorded here.
     """
     from histhooks import integrations
     from histhooks._record import children
@@ -94,7 +94,7 @@ def autolog(
 
 
 def disable() -> None:
-    """Put the frameworks' own functions back; what is being recorded goes on to its end."""
+    """Restore the frameworks' own functions. Runs that are being recorded continue to their end."""
     from histhooks import integrations
     from histhooks._record import children
     from histhooks._record.engine import engine
@@ -105,7 +105,7 @@ def disable() -> None:
 
 
 def __getattr__(name: str) -> Any:
-    # Reading is a world of its own, which a training process never enters unless it asks.
+    # A training process does not load the reading half unless it uses it.
     if name == "History":
         from histhooks.history import History
 

@@ -1,4 +1,4 @@
-"""Everything that histhooks raises, and only from calls that a person made on purpose."""
+"""The errors that histhooks raises, only from calls that the user made on purpose."""
 
 
 class HisthooksError(Exception):
@@ -6,7 +6,7 @@ class HisthooksError(Exception):
 
 
 class StoreError(HisthooksError):
-    """A store cannot be opened, read or written; the message says which, why, and what to do."""
+    """A store cannot be opened, read or written. The message names the store, the reason and the next action."""
 
 
 class NotApplicable(HisthooksError):
@@ -14,4 +14,4 @@ class NotApplicable(HisthooksError):
 
 
 class QueryError(HisthooksError):
-    """A question about the history that cannot be answered as it was put."""
+    """A query that is not valid, or that names something the store does not have."""

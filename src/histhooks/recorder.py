@@ -1,7 +1,7 @@
-"""Recording: runs of one's own, and what integrations call.
+"""Open and record runs: the calls for programs, and those for integrations.
 
-``start_run``, ``current_run``, ``log`` and ``paused`` are for programs; the rest is for integrations, which open a run
-at the beginning of the host's outer fit, make it current for the time of the fit, and end it.
+``start_run``, ``current_run``, ``log`` and ``paused`` are for programs. The rest is for integrations, which open a run
+when the framework's outer fit begins, make it current during the fit, and end it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
     "task",
 ]
 
-# Packages whose files bring up a worker process, and what programs without a file of their own are started by.
+# Packages whose files start a worker process, and values of argv[0] for programs without a file.
 _WORKERS = ("joblib", "loky", "multiprocess", "multiprocessing")
 _SHELLS = ("", "-c", "-m", "ipykernel_launcher.py", "ipython", "ipython3")
 
@@ -52,17 +52,17 @@ _inert = Run(None, {"name": "off", "kind": "block"})
 
 
 def current_run() -> Run | None:
-    """The run that this code belongs to.
+    """The run that the calling code belongs to.
 
     Returns
     -------
     Run or None
-        None outside of every run, and in a forked child for a run of its parent.
+        None outside every run. Also None in a forked child, for a run of its parent.
     """
     run = current.get()
     if run is not None:
         return run if run.owner is None else None
-    # A plain loop has no block around it that could make its run current.
+    # A plain loop has no enclosing block that could make its run current.
     live = reversed(list(engine.session.live.values()))
     return next((run for run in live if run.kind == "loop" and isinstance(run, Run)), None)
 
@@ -70,21 +70,21 @@ def current_run() -> Run | None:
 def start_run(
     name: str | None = None, *, params: Mapping[str, Any] | None = None, tags: Mapping[str, Any] | None = None
 ) -> Run:
-    """Open a run of one's own, for use with ``with``: a parent for what happens inside, or a loop.
+    """Open a run, for use with ``with``: for a loop, or as the parent of the runs inside.
 
     Parameters
     ----------
     name : str, optional
-        For people; need not be unique.
+        A name for people; it need not be unique.
     params : mapping, optional
-        What was chosen before training.
+        The values chosen before training.
     tags : mapping, optional
-        Words to find it by.
+        Words to find the run by.
 
     Returns
     -------
     Run
-        Where histhooks is off or paused, one that does nothing and whose ``id`` is None.
+        If histhooks is off or paused, a run that does nothing and whose ``id`` is None.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def log(metrics: Mapping[str, Any], *, step: int | None = None, epoch: int | Non
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Record nothing of what begins inside the block."""
+    """Do not record runs that begin inside the block."""
     token = is_paused.set(True)
     try:
         yield
@@ -128,7 +128,7 @@ def paused() -> Iterator[None]:
 
 
 def is_recording() -> bool:
-    """Whether a fit that begins now leaves a run. Only asks: it begins nothing."""
+    """Whether a fit that begins now is recorded. Starts nothing."""
     try:
         return engine.is_recording()
     except (RuntimeError, OSError, ValueError) as error:  # of torch.distributed, or of the environment
@@ -137,12 +137,12 @@ def is_recording() -> bool:
 
 
 def ensure_session() -> bool:
-    """For integrations, where a fit begins: begin the session of a rank that has no runs.
+    """For integrations, when a fit begins: start the session of a rank that has no runs.
 
     Returns
     -------
     bool
-        Whether the fit leaves a run; see :func:`is_recording`.
+        Whether the fit is recorded; see :func:`is_recording`.
     """
     try:
         return engine.ensure_session()
@@ -177,14 +177,14 @@ def open_run(
     parent : Run, optional
         By default the current run.
     implicit : bool
-        Whether a hook opened it, and not the program.
+        Whether a hook opened it, instead of the program.
     **facts
         Further columns of `runs`.
 
     Returns
     -------
     Run
-        An inert one where nothing is to be recorded.
+        An inert run if nothing is to be recorded.
     """
     try:
         if not engine.ensure_session():
@@ -216,7 +216,7 @@ def open_run(
     try:
         sources.saw(sys._getframe(1))
         _begin(run, params, settings.tags)
-    except BaseException as error:  # Ctrl-C, or a failure of ours that is asked for: nobody has the run yet
+    except BaseException as error:  # Ctrl-C, or a failure that HISTHOOKS_STRICT=1 raises: no caller has the run yet
         if hasattr(run, "_opening"):
             run.end(error=error)
         raise
@@ -224,7 +224,7 @@ def open_run(
 
 
 def _begin(run: Run, params: Mapping[str, Any] | None, tags: Mapping[str, Any]) -> None:
-    """Record what is known of a run when it begins."""
+    """Record the random states, params and tags of a run that begins."""
     if run.kind != "candidate":
         for begin in engine.at_run_start:
             gathered(run, "random states", begin, run)
@@ -235,15 +235,15 @@ def _begin(run: Run, params: Mapping[str, Any] | None, tags: Mapping[str, Any]) 
 
 
 def is_task() -> bool:
-    """Whether a host dispatched this from inside one of its own fits, so that it is no run of its own."""
+    """Whether a framework called this from inside one of its own fits, so that it is not a separate run."""
     return in_task.get()
 
 
 @contextmanager
 def task() -> Iterator[None]:
-    """Mark a block as dispatched by a host."""
+    """Mark a block as called by a framework from inside its own fit."""
     before = in_task.get()
-    try:  # Ctrl-C may come right after each call: nothing is set outside of it
+    try:  # Ctrl-C may come right after any call, so nothing is set outside the try
         in_task.set(True)
         yield
     finally:
@@ -256,7 +256,7 @@ def main_metric() -> str | None:
 
 
 def splits() -> Mapping[str, str]:
-    """The splits that ``autolog(splits=...)`` gave to names of evaluation sets."""
+    """The split of each evaluation set that ``autolog(splits=...)`` named."""
     return engine.settings.splits
 
 
@@ -264,7 +264,7 @@ def splits() -> Mapping[str, str]:
 def scope(run: Run | None) -> Iterator[None]:
     """Make a run the current one for a block, without ending it."""
     before = current.get()
-    try:  # Ctrl-C may come right after each call: nothing is set outside of it
+    try:  # Ctrl-C may come right after any call, so nothing is set outside the try
         current.set(run)
         yield
     finally:
@@ -277,19 +277,19 @@ def scope(run: Run | None) -> Iterator[None]:
 
 
 def flush(timeout_s: float = 10.0) -> bool:
-    """Wait until everything recorded so far is in the store; False where it was not within ``timeout_s`` seconds."""
+    """Wait until everything recorded so far is in the store; False if that took longer than ``timeout_s`` seconds."""
     return engine.flush(timeout_s)
 
 
 def note_rank(rank: int, world_size: int) -> None:
-    """Record which of how many processes this one is, where that is known only once training has begun."""
+    """Record the rank of this process and the world size, if they are known only after training has begun."""
     engine.session.buffer.append(state_entry("session", engine.session.id, {"rank": rank, "world_size": world_size}))
 
 
 def note_capture(
     collector: str, status: str, note: str | None = None, duration_s: float | None = None, run: Run | None = None
 ) -> None:
-    """Record what came of gathering something."""
+    """Record the outcome of a collector."""
     run_id = run.id if run is not None else None
     session = engine.session
     session.buffer.append(capture_entry(session.id, run_id, collector, status, note, duration_s))
@@ -301,7 +301,7 @@ def _default_name(model_class: str | None) -> str:
 
 
 def _stem() -> str:
-    """The program's stem; a worker of loky runs a file of its own, and has the program's arguments."""
+    """The program's stem. A loky worker runs a file of loky, but has the program's arguments."""
     main = sys.modules.get("__main__")
     path, package = getattr(main, "__file__", None), getattr(main, "__package__", None)
     argument = sys.argv[0] if sys.argv else None
@@ -313,7 +313,7 @@ def _stem() -> str:
 @lru_cache(maxsize=4)  # asked for at the start of each run
 def _stem_of(path: str | None, package: str, argument: str | None) -> str:
     if path and os.path.basename(path) == "__main__.py":
-        # `python -m package`, a folder, or a zip file (zipapp): all of them are called by what holds that file.
+        # `python -m package`, a folder, or a zip file (zipapp): each is named after the container of that file.
         path = os.path.dirname(os.path.abspath(path))
     if path and package.partition(".")[0] in _WORKERS:
         path = argument

@@ -1,6 +1,6 @@
-"""The contract that every integration is held to, for its own tests: training is the same with histhooks as without.
+"""Contract tests for integrations: training is the same with histhooks as without.
 
-A case is a piece of program; each check runs it in fresh processes, with and without ``histhooks.autolog()``, and
+A case is a piece of a program. Each check runs it in fresh processes, with and without ``histhooks.autolog()``, and
 compares bytes. Checks raise AssertionError and need no test framework.
 
 >>> from histhooks.testing import Case, check_all
@@ -48,7 +48,7 @@ def seed():
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One integration, as pieces of program.
+    """One integration, as pieces of a program.
 
     Attributes
     ----------
@@ -57,14 +57,14 @@ class Case:
     setup : str
         Imports and data.
     train : str
-        An outer fit that leaves what must be the same in ``result``: a value that pickles.
+        An outer fit that stores its outcome in ``result``, a value that pickles. It must be the same with histhooks.
     failing : str
         An outer fit that raises.
     functions : tuple of str
-        Functions that are wrapped, as ``module:qualified.name``.
+        The wrapped functions, as ``module:qualified.name``.
     is_loop : bool
-        Whether training is a loop of the program, which no call of a host encloses: an exception is seen where it
-        ends the program, and inside a block the loop is that block's run.
+        Whether training is a loop in the program itself, not inside a framework call. An exception is then seen only if
+        it ends the program, and inside a block the loop is the block's run.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Case:
 
 
 def run_program(program: str, store: Path, **variables: str) -> tuple[int, str, str]:
-    """Run a program in a process of its own; give its exit code, stdout and stderr."""
+    """Run a program in a new process; return its exit code, stdout and stderr."""
     ours = {"HISTHOOKS_STORE": str(store), "HISTHOOKS_QUIET": "1", "HISTHOOKS_STRICT": "1", **variables}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
@@ -106,7 +106,7 @@ def _ok(outcome: tuple[int, str, str]) -> str:
     return out
 
 
-# Says at the very end which packages were imported, but for the standard library, what recording itself needs, and
+# Prints at the very end which packages were imported, except the standard library, the dependencies of histhooks, and
 # integrations of other packages.
 _IMPORTED = """
 import atexit, sys
@@ -125,7 +125,7 @@ atexit.register(_imported)
 def check_same_result(case: Case) -> None:
     """Clause 1: the same bytes, and random streams at the same position, whatever the order of imports.
 
-    Nor is a package imported that the program did not import, or a filter of warnings left behind.
+    Also checks that no package is imported that the program did not import, and that no warnings filter is added.
     """
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "histhooks.db"

@@ -16,30 +16,30 @@ VERBS = {
     "run": ("_run", "Run a program, unchanged, and record each training in it and in every Python child."),
     "runs": ("_runs", "List the latest runs, newest on top."),
     "show": ("_show", "Show one run on one screen."),
-    "diff": ("_diff", "Show what changed between two runs, the most telling first."),
-    "compare": ("_compare", "Put runs side by side: only what differs, the best of each metric marked."),
-    "metrics": ("_metrics", "Print the points of a run, one line each; all metrics, or the named ones."),
+    "diff": ("_diff", "Show what changed between two runs, the most important parts first."),
+    "compare": ("_compare", "Show runs side by side: only what differs, with the best value of each metric marked."),
+    "metrics": ("_metrics", "Print the points of a run, one a line, of all metrics or the named ones."),
     "plot": ("_plot", "Draw curves of runs, in the terminal or to a file."),
-    "tail": ("_tail", "Follow a run while it trains, and end with it."),
+    "tail": ("_tail", "Follow a run while it trains, until it ends."),
     "search": ("_search", "Search names, params, notes, tags, errors, files, metrics and events for words."),
-    "whence": ("_whence", "Tell which run made a file, or read it, by its content."),
-    "export": ("_export", "Write runs, and the runs inside them, to a file; its ending says the format."),
-    "report": ("_report", "Write one run as one page of facts, which needs nothing beside it."),
+    "whence": ("_whence", "Find the run that made a file, or read it, by the file's content."),
+    "export": ("_export", "Write runs, and the runs inside them, to a file. Its extension decides the format."),
+    "report": ("_report", "Write one run as one self-contained page of facts."),
     "tag": ("_curate", "Tag a run, with your name and the time."),
-    "note": ("_curate", "Leave a note on a run, with your name and the time."),
+    "note": ("_curate", "Add a note to a run, with your name and the time."),
     "rename": ("_curate", "Give a run another name."),
-    "delete": ("_curate", "Delete runs, with the runs inside them and what nothing else needs."),
-    "prune": ("_curate", "Delete outer runs that fit all rules given, with what is inside them."),
+    "delete": ("_curate", "Delete runs, the runs inside them, and content that no other run needs."),
+    "prune": ("_curate", "Delete outer runs that match all given rules, and the runs inside them."),
     "redact": (
         "_curate",
-        "Erase personal values for good: names, hosts, commands, folders, notes, values of tags.",
+        "Erase personal values permanently: names, hosts, commands, folders, notes, values of tags.",
     ),
     "verify": ("_verify", "Check that the history is as it was written."),
-    "doctor": ("_doctor", "Tell whether the installation works: versions, frameworks, where the store is, what waits."),
+    "doctor": ("_doctor", "Check that the installation works: versions, frameworks, where the store is, what waits."),
     "sync": ("_sync", "Merge the spools of sessions that have ended into their store."),
     "demo": (
         "_demo",
-        "Train real models on data that scikit-learn ships, with each framework that is here; show their history.",
+        "Train real models on data that scikit-learn ships, with each installed framework, and show their history.",
     ),
 }
 
@@ -124,7 +124,7 @@ def main() -> None:
         if is_strict():
             raise
         click.echo(
-            f"histhooks: a failure of ours: {type(error).__name__}: {error}; with HISTHOOKS_STRICT=1 it shows where",
+            f"histhooks: internal error: {type(error).__name__}: {error}; with HISTHOOKS_STRICT=1 it shows where",
             err=True,
         )
         sys.exit(2)
@@ -145,7 +145,7 @@ def _prepare_output() -> None:
 
 
 def _leave_quietly() -> None:
-    """End well where who read our output has left: it had enough."""
+    """Exit cleanly if the reader of the output has closed it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in buffers goes there
     sys.exit(0)
 

@@ -33,21 +33,19 @@ _WIDE = 22  # of one cell, where there is an end
 @click.option(
     "--children", "is_inside", is_flag=True, help="The runs inside the named ones, such as a search's candidates."
 )
-@click.option(
-    "--where", metavar="CONDITION", help='Runs that meet a condition, as "val_loss < 0.3"; see docs/where.md.'
-)
-@click.option("--group", help="Runs that were started together.")
+@click.option("--where", metavar="CONDITION", help='Runs that match, such as "val_loss < 0.3"; see docs/where.md.')
+@click.option("--group", help="Runs of one group.")
 @click.option("--project", help="Runs of one project.")
-@click.option("--tag", multiple=True, help="Runs with a tag, as team=red.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=2), help="How many at most.")
-@click.option("--csv", "as_csv", is_flag=True, help="CSV, a line for each run.")
+@click.option("--tag", multiple=True, help="Runs with a tag, such as team=red.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=2), help="Maximum number of runs.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line for each run.")
 @common.json_option
 def compare(
     words: tuple[str, ...], store: str | None, is_inside: bool, limit: int, as_csv: bool, as_json: bool, **wanted: Any
 ) -> None:
-    """Put runs side by side: only what differs, the best of each metric marked.
+    """Show runs side by side: only what differs, with the best value of each metric marked.
 
-    Of a metric its best value stands there, or its last one where nobody knows which way is better.
+    A metric is shown by its best value, or by its last if it is unknown which direction is better.
     """
     words, store = common.split_store(words, store)
     with common.open_history(store) as history:

@@ -18,7 +18,7 @@ _SHOWN = 15
 
 
 def _ids(selectors: tuple[str, ...], store: str | None) -> tuple[str, ...]:
-    """Ids of the runs that a person means, who is told where a name means one of several."""
+    """Ids of the selected runs; a line on stderr says so if a name could mean several."""
     with common.open_history(store) as history:
         return tuple(history.run(selector).id for selector in selectors)
 
@@ -48,7 +48,7 @@ def tag(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
 @common.written_store_option
 @common.json_option
 def note(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
-    """Leave a note on a run, with your name and the time. Without TEXT your editor opens; - reads stdin."""
+    """Add a note to a run, with your name and the time. Without TEXT, your editor opens; - reads stdin."""
     from histhooks import curate
 
     words, store = common.split_store(words, store)
@@ -95,11 +95,11 @@ def rename(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
 @click.command(epilog='Example: histhooks delete 4f1c9a2b --reason "trained on the wrong file"')
 @click.argument("words", nargs=-1, metavar="[STORE] RUN...")
 @common.written_store_option
-@click.option("--reason", help="Why; it stays in the history.")
-@click.option("--dry-run", is_flag=True, help="Only show what would go.")
+@click.option("--reason", help="Reason, kept in the history.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 @common.json_option
 def delete(words: tuple[str, ...], store: str | None, reason: str | None, dry_run: bool, as_json: bool) -> None:
-    """Delete runs, with the runs inside them and what nothing else needs. A tombstone stays; `verify` passes."""
+    """Delete runs, the runs inside them, and content that no other run needs. A tombstone stays; `verify` passes."""
     from histhooks import curate
 
     words, store = common.split_store(words, store)
@@ -141,18 +141,18 @@ def _count(number: int, word: str) -> str:
 @click.command(epilog='Example: histhooks prune --older-than 90d --status failed --reason "spring cleaning" --yes')
 @click.argument("words", nargs=-1, metavar="[STORE]")
 @common.written_store_option
-@click.option("--older-than", metavar="SPAN", help="Runs that began longer ago: 12h, 90d, 8w.")
-@click.option("--status", help="Runs that ended so: failed, interrupted, killed, ...")
+@click.option("--older-than", metavar="SPAN", help="Runs that began longer ago than this: 12h, 90d, 8w.")
+@click.option("--status", help="Runs with this status: failed, interrupted, killed, ...")
 @click.option("--kind", help="Runs of one kind: preprocess, evaluate, fit, ...")
 @click.option("--project", help="Runs of one project only.")
-@click.option("--keep-last", metavar="N", type=click.IntRange(min=0), help="Never the latest N of each project.")
-@click.option("--reason", help="Why; it stays in the history.")
-@click.option("--yes", "is_meant", is_flag=True, help="Do it; without it only what would go is shown.")
+@click.option("--keep-last", metavar="N", type=click.IntRange(min=0), help="Keep the latest N of each project.")
+@click.option("--reason", help="Reason, kept in the history.")
+@click.option("--yes", "is_meant", is_flag=True, help="Apply the change; without it, only show what would change.")
 @common.json_option
 def prune(words: tuple[str, ...], store: str | None, is_meant: bool, as_json: bool, **rules: Any) -> None:
-    """Delete outer runs that fit all rules given, with what is inside them. Shows what would go, unless --yes.
+    """Delete outer runs that match all given rules, and the runs inside them. Without --yes, only shows them.
 
-    Runs that still record stay, and runs that one which stays goes back to.
+    Runs that still record are kept, and so are runs that a kept run resumed or continued.
     """
     from histhooks import curate
 
@@ -182,10 +182,10 @@ def prune(words: tuple[str, ...], store: str | None, is_meant: bool, as_json: bo
 @click.option("--user", "users", multiple=True, metavar="NAME", help="All values of an account or an actor.")
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="Values that name a machine.")
 @click.option("--run", "runs", multiple=True, metavar="RUN", help="Values of a run's session, its tags and notes.")
-@click.option("--data-rows", is_flag=True, help="What is no code in recorded diffs and files, of all runs.")
-@click.option("--reason", help="Why; it stays in the history, so name nobody.")
-@click.option("--dry-run", is_flag=True, help="Only show what would go, as without --yes.")
-@click.option("--yes", "is_meant", is_flag=True, help="Do it; without it only what would go is shown.")
+@click.option("--data-rows", is_flag=True, help="Whatever is not code in recorded diffs and files, of all runs.")
+@click.option("--reason", help="Reason, kept in the history; name nobody in it.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be erased, as without --yes.")
+@click.option("--yes", "is_meant", is_flag=True, help="Apply the change; without it, only show what would change.")
 @common.json_option
 @click.pass_context
 def redact(
@@ -198,11 +198,12 @@ def redact(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Erase personal values for good: names, hosts, commands, folders, notes, values of tags. `verify` still passes.
+    """Erase personal values permanently: names, hosts, commands, folders, notes, values of tags. `verify` still passes.
 
-    It reaches the code too: words in diffs, files and cells; with --run all of it; with --data-rows what is no code.
+    Recorded code is redacted too: words in diffs, files and cells; with --run all code of the session; with --data-rows
+    everything that is not code.
 
-    Shows what would go, unless --yes. Exit code 1 where sessions that still record keep theirs.
+    Without --yes, only shows what would be erased. Exit code 1 if sessions that still record keep their values.
     """
     from histhooks import curate
 

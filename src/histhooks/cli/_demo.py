@@ -1,4 +1,4 @@
-"""``demo``: what a history looks like, with whatever frameworks are here."""
+"""``demo``: record a small history with each installed framework, and show it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PROGRAMS = (
 @common.written_store_option
 @common.json_option
 def demo(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
-    """Train real models on data that scikit-learn ships, with each framework that is here; show their history."""
+    """Train real models on data that scikit-learn ships, with each installed framework, and show their history."""
     from histhooks.errors import HisthooksError
 
     words, store = common.split_store(words, store)

@@ -23,17 +23,19 @@ _CURVE = ("last", "best", "mean", "points", "not_finite", "first", "min", "max")
 @click.command(epilog="Example: histhooks diff last~1 last --code")
 @click.argument("words", nargs=-1, metavar="[STORE] A B")
 @common.store_option
-@click.option("--code", "is_whole", is_flag=True, help="The whole patch of the code, and all of each list.")
-@click.option("--tolerance", default=0.0, type=click.FloatRange(min=0), help="Relative; metrics so close are the same.")
+@click.option("--code", "is_whole", is_flag=True, help="Show the whole patch of the code, and all of each list.")
+@click.option(
+    "--tolerance", default=0.0, type=click.FloatRange(min=0), help="Relative tolerance; closer metrics are equal."
+)
 @common.json_option
 @click.pass_context
 def diff(
     ctx: click.Context, words: tuple[str, ...], store: str | None, is_whole: bool, tolerance: float, as_json: bool
 ) -> None:
-    """Show what changed between two runs, the most telling first.
+    """Show what changed between two runs, the most important parts first.
 
-    Exit code 0: nothing that counts differs; 1: it does; 2: what is recorded cannot tell. Inputs and outcomes count;
-    names, times, durations and places do not.
+    Exit code 0: nothing that counts differs; 1: something does; 2: the record is not enough to decide. Inputs and
+    outcomes count; names, times, durations and paths do not.
     """
     words, store = common.split_store(words, store)
     if len(words) != 2:

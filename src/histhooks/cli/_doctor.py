@@ -20,7 +20,7 @@ from histhooks.cli import _common as common
 @common.json_option
 @click.pass_context
 def doctor(context: click.Context, words: tuple[str, ...], store: str | None, as_json: bool) -> None:
-    """Tell whether the installation works: versions, frameworks, where the store is, what waits."""
+    """Check that the installation works: versions, frameworks, where the store is, what waits."""
     words, store = common.split_store(words, store)
     facts = _examine(store)
     if as_json:
@@ -41,7 +41,7 @@ def doctor(context: click.Context, words: tuple[str, ...], store: str | None, as
 
 
 def _frameworks() -> dict[str, str]:
-    """The version of each framework, and whether its hooks go in."""
+    """The version of each framework, and whether its hooks install."""
     from importlib import metadata
 
     found = {}
@@ -55,7 +55,7 @@ def _frameworks() -> dict[str, str]:
 
 
 def _hooked(name: str) -> str:
-    """Whether the hooks of a framework go in here; tried in a process of its own, since it imports the framework."""
+    """Whether the hooks of a framework install here; tried in another process, since it imports the framework."""
     from histhooks import integrations
 
     if name not in integrations.available():
@@ -71,7 +71,7 @@ def _hooked(name: str) -> str:
 
 
 def _try(name: str, **variables: str) -> str:
-    """Hook a framework in another process; the last line of what it says where that fails."""
+    """Hook a framework in another process; the last line of its output if that fails."""
     program = f"import {name}, histhooks; histhooks.autolog({name!r}); histhooks.disable()"
     environment = {**os.environ, "HISTHOOKS": "", "HISTHOOKS_STRICT": "1", **variables}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
@@ -79,7 +79,7 @@ def _try(name: str, **variables: str) -> str:
 
 
 def _schema(version: int) -> str:
-    """The version of a store, and what becomes of one that is old."""
+    """The version of a store, and how an old one is treated."""
     from histhooks._store.stamp import SCHEMA_VERSION
 
     told, ours = (f"{number // 1000}.{number % 1000}" for number in (version, SCHEMA_VERSION))

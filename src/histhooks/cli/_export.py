@@ -28,10 +28,10 @@ def export(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write runs, and the runs inside them, to a file; its ending says the format.
+    """Write runs, and the runs inside them, to a file. Its extension decides the format.
 
-    .json holds complete records with points; .csv and .parquet hold a row a point; .db and .sqlite are a store with
-    just these runs, one file that passes `verify`.
+    .json has complete records with points; .csv and .parquet have a row for each point; .db and .sqlite are a store of
+    only these runs, one file that passes `verify`.
     """
     from histhooks.export import export as write
 

@@ -22,19 +22,19 @@ _COLUMNS = ("name", "step", "epoch", "time", "value")
 
 
 @click.command(
-    epilog="Example: histhooks metrics last 'val_*' --thin 100. Thinning keeps the least and the greatest of each "
-    "part, with the step they have, and what is not finite; a line on stderr says how many points they stand for."
+    epilog="Example: histhooks metrics last 'val_*' --thin 100. Thinning keeps the smallest and largest point of "
+    "each part, with their steps, and non-finite points; a line on stderr says how many points there were."
 )
 @click.argument("words", nargs=-1, metavar="[STORE] [RUN] [NAME]...")
 @common.store_option
-@click.option("--csv", "as_csv", is_flag=True, help="CSV; also what a pipe or a file gets.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, the default in a pipe or a file.")
 @common.json_option
-@click.option("--from", "from_step", type=int, metavar="STEP", help="Only points at this step and later.")
+@click.option("--from", "from_step", type=int, metavar="STEP", help="Only points from this step on.")
 @click.option("--to", "to_step", type=int, metavar="STEP", help="Only points up to this step.")
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N points of each metric.")
 @click.option("--thin", type=click.IntRange(min=2), metavar="N", help="About N points of each metric.")
 def metrics(words: tuple[str, ...], store: str | None, as_csv: bool, as_json: bool, **options: int | None) -> None:
-    """Print the points of a run, one line each; all metrics, or the named ones.
+    """Print the points of a run, one a line, of all metrics or the named ones.
 
     A NAME may be a pattern, such as 'val_*'.
     """

@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog="Example: histhooks plot last loss val_loss --log; histhooks plot last last~1 val_loss -o chart.html. "
-    "The first words that mean a run are runs, the rest are metrics."
+    "Leading words that name a run are runs; the rest are metrics."
 )
 @click.argument("words", nargs=-1, metavar="[STORE] [RUN]... [NAME]...")
 @common.store_option
 @click.option("--x", type=click.Choice(["step", "epoch", "time", "relative"]), default="step", show_default=True,
-              help="What the x-axis counts; relative is the time since the start.")  # fmt: skip
+              help="Unit of the x-axis; relative is the time since the start.")  # fmt: skip
 @click.option("--log", is_flag=True, help="A logarithmic y-axis.")
 @click.option("--log-x", is_flag=True, help="A logarithmic x-axis.")
 @click.option("--smooth", type=click.FloatRange(0, 1, max_open=True), default=0.0, metavar="WEIGHT",
-              help="Weight of an exponential moving average, such as 0.9; what was logged stays, faint.")  # fmt: skip
-@click.option("--no-attempts", is_flag=True, help="One run only, not the attempts that it went on from.")
-@click.option("--width", type=click.IntRange(min=20), help="Columns, or pixels of a file.")
-@click.option("--height", type=click.IntRange(min=8), help="Lines, or pixels of a file.")
+              help="Weight of an exponential moving average, such as 0.9; the logged points stay, faint.")  # fmt: skip
+@click.option("--no-attempts", is_flag=True, help="Draw one run only, without the earlier attempts that it resumed.")
+@click.option("--width", type=click.IntRange(min=20), help="Width in columns, or in pixels of a file.")
+@click.option("--height", type=click.IntRange(min=8), help="Height in lines, or in pixels of a file.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE",
               help="Write .html (one page), .svg, .png or .pdf (the latter two with matplotlib).")  # fmt: skip
 @common.json_option
 def plot(words: tuple[str, ...], store: str | None, as_json: bool, output: str | None, **options: Any) -> None:
     """Draw curves of runs, in the terminal or to a file.
 
-    A NAME may be a pattern, such as 'val_*'. Without one: the metric that ranks the run, and the same on its training
-    data. Attempts of one training are one curve; what a later attempt went over again is faint.
+    A NAME may be a pattern, such as 'val_*'. Without a NAME: the metric that ranks the run, and the same metric
+    on training data. Attempts of one training are one curve; the part that a later attempt repeated is faint.
     """
     from histhooks.plot import plot as make
 

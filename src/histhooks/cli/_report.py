@@ -14,10 +14,10 @@ from histhooks.cli import _common as common
 @common.store_option
 @click.option("-o", "--output", "path", required=True, metavar="FILE", help="Where to write it: FILE.html or FILE.md.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
-@click.option("--no-verify", "is_quick", is_flag=True, help="Leave out verifying, which reads all of the store.")
+@click.option("--no-verify", "is_quick", is_flag=True, help="Skip verification, which reads the whole store.")
 @common.json_option
 def report(words: tuple[str, ...], store: str | None, path: str, force: bool, is_quick: bool, as_json: bool) -> None:
-    """Write one run as one page of facts, which needs nothing beside it."""
+    """Write one run as one self-contained page of facts."""
     from histhooks.report import report as write
 
     words, store = common.split_store(words, store)

@@ -34,7 +34,7 @@ _FORWARDED = ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCONT")
 
 
 class _Command(click.Command):
-    """Options of ours end at the script, at ``-m MODULE`` or at ``--``: what follows is the program's, unread."""
+    """Stop parsing options at the script, at ``-m MODULE`` or at ``--``; the rest belongs to the program."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ours, kind, rest = _split(args)
@@ -46,7 +46,7 @@ class _Command(click.Command):
 
 
 def _split(args: list[str]) -> tuple[list[str], str, list[str]]:
-    """Our options, what follows them (`script`, `module` or `command`), and its words."""
+    """The options of histhooks, the kind of what follows (`script`, `module` or `command`), and its words."""
     place = 0
     while place < len(args):
         word = args[place]
@@ -66,8 +66,8 @@ def _split(args: list[str]) -> tuple[list[str], str, list[str]]:
 )
 @click.option("-m", "module", metavar="MODULE", help="Run a module, as python -m does.")
 @click.option("--store", metavar="PATH", help="The store to record to.")
-@click.option("--project", help="What the runs belong to.")
-@click.option("--group", help="With which others they were started.")
+@click.option("--project", help="The project of the runs.")
+@click.option("--group", help="The group of the runs.")
 @click.argument("words", nargs=-1, metavar="SCRIPT [ARGS]... | -- COMMAND...", type=click.UNPROCESSED)
 @click.pass_context
 def run(
@@ -81,7 +81,7 @@ def run(
 ) -> None:
     """Run a program, unchanged, and record each training in it and in every Python child.
 
-    Exit code and signals are the program's own. SCRIPT runs under this Python; after -- comes any command: torchrun,
+    Exit code and signals are those of the program. SCRIPT runs under this Python; after -- comes any command: torchrun,
     make, papermill, pytest, jupyter.
     """
     command = _command(words, module, is_command=is_command)
@@ -106,10 +106,10 @@ def run(
 
 
 def _hold_standard_streams() -> None:
-    """Keep the numbers of standard streams that are closed from files of our own.
+    """Keep files that histhooks opens from taking the numbers of closed standard streams.
 
-    As under some daemons: what is written to stderr would go into whatever got its number. The program finds them
-    closed as without us, since what Python opens is not inherited (PEP 446).
+    Under some daemons they are closed, and text for stderr would go into the file that got its number. In the program
+    they stay closed, since files that Python opens are not inherited (PEP 446).
     """
     for number in (0, 1, 2):
         try:
@@ -270,7 +270,7 @@ def _conclude(folder: Path, pid: int, code: int, stderr: str) -> None:
 
 
 def _die(number: int) -> None:
-    """End as the program did, without a core file of our own."""
+    """End as the program did, without writing a second core file."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

@@ -25,29 +25,33 @@ _FILTERS = ("project", "framework", "status", "kind", "group", "job", "since", "
 )
 @click.argument("words", nargs=-1, metavar="[STORE]")
 @common.store_option
-@click.option("--project", help="Runs of one project; by default the one that is recorded to here.")
+@click.option("--project", help="Runs of one project; by default the project of this folder.")
 @click.option("--all-projects", "-A", is_flag=True, help="Runs of all projects.")
 @click.option("--framework", help="Runs of one framework.")
-@click.option("--status", help="Runs that stand or ended so: running, finished, failed, killed, ...")
+@click.option("--status", help="Runs with this status: running, finished, failed, killed, ...")
 @click.option("--kind", help="Runs of one kind: fit, search, validate, block, ...")
-@click.option("--tag", multiple=True, metavar="KEY[=VALUE]", help="Runs with a tag; may be given several times.")
-@click.option("--group", help="Runs that were started together.")
-@click.option("--job", metavar="ID", help="Runs of a batch job, of an array of them, or of one of an array: 4711_3.")
-@click.option("--since", metavar="TIME", help="Runs that began since: 7d, 2026-11-01, yesterday.")
-@click.option("--until", metavar="TIME", help="Runs that began until then; a date counts whole.")
-@click.option("--where", metavar="EXPRESSION", help="Runs that fit: val_loss < 0.3 and has tags.x.")
-@click.option("--sort", "--order-by", "order_by", metavar="NAME", help="A column, a metric (best on top) or a param.")
-@click.option("--reverse", is_flag=True, help="The other way round.")
-@click.option("--limit", "-n", default=20, show_default=True, type=click.IntRange(min=1), help="How many rows.")
-@click.option("--unfold", is_flag=True, help="A row for each run, also where many come from one call site.")
-@click.option("--children", is_flag=True, help="Also runs inside others, under them.")
-@click.option("--all", "is_all", is_flag=True, help="Also runs inside others, and preprocessing.")
-@click.option("--csv", "as_csv", is_flag=True, help="CSV, with a column for each metric and param.")
+@click.option("--tag", multiple=True, metavar="KEY[=VALUE]", help="Runs with this tag; may be repeated.")
+@click.option("--group", help="Runs of one group.")
+@click.option("--job", metavar="ID", help="Runs of a batch job, of a job array, or of one task of an array: 4711_3.")
+@click.option("--since", metavar="TIME", help="Runs that began at or after this time: 7d, 2026-11-01, yesterday.")
+@click.option("--until", metavar="TIME", help="Runs that began up to this time; a date includes the whole day.")
+@click.option("--where", metavar="EXPRESSION", help="Runs that match: val_loss < 0.3 and has tags.x.")
+@click.option(
+    "--sort", "--order-by", "order_by", metavar="NAME", help="Sort by a column, a metric (best on top) or a param."
+)
+@click.option("--reverse", is_flag=True, help="Reverse the order.")
+@click.option(
+    "--limit", "-n", default=20, show_default=True, type=click.IntRange(min=1), help="Maximum number of rows."
+)
+@click.option("--unfold", is_flag=True, help="Show a row for each run, even if many come from one call site.")
+@click.option("--children", is_flag=True, help="Also show the runs inside each run, under it.")
+@click.option("--all", "is_all", is_flag=True, help="Also show runs inside others, and preprocessing.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a column for each metric and param.")
 @common.json_option
 def runs(words: tuple[str, ...], store: str | None, **options: Any) -> None:
     """List the latest runs, newest on top.
 
-    Those of this project that are not inside others; running ones first. Many from one call site are one row (×12),
+    Lists the outer runs of this project, running ones first. Many runs of one call site are folded into one row (×12),
     which names the best of them.
     """
     words, store = common.split_store(words, store)

@@ -18,16 +18,17 @@ _FEW = 5
 @click.argument("words", nargs=-1, metavar="[STORE] TEXT...")
 @common.store_option
 @click.option("--project", help="In runs of one project.")
-@click.option("--since", metavar="TIME", help="In runs that began since: 7d, 2026-11-01, yesterday.")
-@click.option("--where", metavar="EXPRESSION", help="In runs that fit, as in histhooks runs.")
-@click.option("--limit", "-n", default=20, show_default=True, type=click.IntRange(min=1), help="How many runs.")
+@click.option("--since", metavar="TIME", help="In runs that began at or after this time: 7d, 2026-11-01, yesterday.")
+@click.option("--where", metavar="EXPRESSION", help="In runs that match, as in histhooks runs.")
+@click.option(
+    "--limit", "-n", default=20, show_default=True, type=click.IntRange(min=1), help="Maximum number of runs."
+)
 @common.json_option
 @click.pass_context
 def search(context: click.Context, /, words: tuple[str, ...], store: str | None, as_json: bool, **options: Any) -> None:
     """Search names, params, notes, tags, errors, files, metrics and events for words.
 
-    A run is found where it has all words somewhere, upper and lower case alike. Newest on top. Exit code 1 where there
-    is none.
+    A run is found if it contains all words, ignoring case. The newest is on top. Exit code 1 if nothing is found.
     """
     if len(words) > 1:
         words, store = common.split_store(words, store)

@@ -30,21 +30,23 @@ _LINES = 12  # of long texts
 @click.command(epilog="Example: histhooks show last --code")
 @click.argument("words", nargs=-1, metavar="[STORE] [RUN]")
 @common.store_option
-@click.option("--full", "is_full", is_flag=True, help="All of each part, however long.")
-@click.option("--params", "wants_params", is_flag=True, help="Only all params, with where they came from.")
+@click.option("--full", "is_full", is_flag=True, help="Show all of each part, however long.")
+@click.option("--params", "wants_params", is_flag=True, help="Show only the params, all of them, with their sources.")
 @click.option(
     "--code",
     "wants_code",
     is_flag=True,
-    help="Only the code: cells, sources, the diff and new files.",
+    help="Show only the code: cells, sources, the diff and new files.",
 )
-@click.option("--env", "wants_packages", is_flag=True, help="Only the packages, as pip lists them.")
-@click.option("--traceback", "wants_traceback", is_flag=True, help="Only the traceback and the last lines of stderr.")
+@click.option("--env", "wants_packages", is_flag=True, help="Show only the packages, as pip lists them.")
+@click.option(
+    "--traceback", "wants_traceback", is_flag=True, help="Show only the traceback and the last lines of stderr."
+)
 @common.json_option
 def show(words: tuple[str, ...], store: str | None, is_full: bool, as_json: bool, **wanted: bool) -> None:
     """Show one run on one screen. RUN is an id, a part of one, a name, `last` or `last~2`.
 
-    --json is the complete record but for the points, which `metrics` and `export` give.
+    --json prints the complete record except the points; `metrics` and `export` have those.
     """
     words, store = common.split_store(words, store)
     if len(words) > 1:

@@ -1,4 +1,4 @@
-"""``sync``: bring home what waits beside a store."""
+"""``sync``: merge the spools that wait beside a store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from histhooks.cli import _common as common
 @common.written_store_option
 @common.json_option
 def sync(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
-    """Merge the spools of sessions that have ended into their store. Those that still record stay where they are."""
+    """Merge the spools of sessions that have ended into their store. Sessions that still record are left alone."""
     import sqlite3
 
     from histhooks._store.spools import merge_waiting, waiting

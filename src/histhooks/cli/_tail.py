@@ -29,16 +29,16 @@ _MOST_METRICS = 12
 
 @click.command(
     epilog="Example: histhooks tail && ./deploy.sh. Exit code: 0 the run finished, 1 it failed, was interrupted, "
-    "killed or lost, 2 nobody can tell."
+    "killed or lost, 2 the outcome is unknown."
 )
 @click.argument("words", nargs=-1, metavar="[STORE] [RUN]")
 @common.store_option
-@click.option("--once", is_flag=True, help="Tell where it stands, and do not wait.")
+@click.option("--once", is_flag=True, help="Print the current progress, and do not wait.")
 @click.option("--every", type=click.FloatRange(min=0.05), default=0.5, show_default=True, metavar="SECONDS",
-              help="How often to look.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="An object a line: run, point, event, progress, end.")
+              help="Seconds between looks.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print an object a line: run, point, event, progress, end.")
 def tail(words: tuple[str, ...], store: str | None, once: bool, every: float, as_json: bool) -> int:
-    """Follow a run while it trains, and end with it. By default the running run that started latest."""
+    """Follow a run while it trains, until it ends. By default, the running run that started latest."""
     words, store = common.split_store(words, store)
     if len(words) > 1:
         raise click.UsageError(f"tail takes one run, not {len(words)}")
@@ -58,7 +58,7 @@ def tail(words: tuple[str, ...], store: str | None, once: bool, every: float, as
 
 
 def _running(history: History) -> RunRecord:
-    """The running run that started latest; where there is none, the latest, said on stderr."""
+    """The running run that started latest; if there is none, the latest run, and a line on stderr."""
     found = history.runs(status="running", is_nested=False, limit=1)
     if found:
         return found[0]

@@ -23,17 +23,17 @@ _ID = 36  # characters of the id of a run or a session; that of content has 64
 @click.command(epilog="Example: histhooks verify histhooks.db --head 9f31c02ab4d7")
 @click.argument("words", nargs=-1, metavar="[STORE]")
 @common.store_option
-@click.option("--head", metavar="HEX", help="A digest that was kept elsewhere: it must be in the ledger.")
+@click.option("--head", metavar="HEX", help="A digest that was kept elsewhere; it must be in the ledger.")
 @common.json_option
 @click.pass_context
 def verify(context: click.Context, words: tuple[str, ...], store: str | None, head: str | None, as_json: bool) -> None:
     """Check that the history is as it was written. Changes no byte.
 
-    Exit code 1 where something does not fit, or the head is not in the ledger; 2 where nobody can tell: a store of a
-    newer version (update histhooks), a word that is no head.
+    Exit code 1 if something does not match, or the head is not in the ledger; 2 if it cannot be decided: a store of a
+    newer version (update histhooks), or a word that is not a head.
 
-    Tells what is missing on purpose (deleted, redacted, not in this file), sessions that left no end, points that were
-    dropped, and what could not be gathered.
+    Also reports what is missing on purpose (deleted, redacted, not in this file), sessions without an end, points that
+    were dropped, and what could not be recorded.
     """
     from histhooks.errors import StoreError
     from histhooks.history._opening import locate

@@ -24,9 +24,9 @@ _LARGE = 256 << 20
 @common.json_option
 @click.pass_context
 def whence(context: click.Context, words: tuple[str, ...], store: str | None, as_json: bool) -> None:
-    """Tell which run made a file, or read it, by its content.
+    """Find the run that made a file, or read it, by the file's content.
 
-    Exit code 0: known; 1: no run is known to have made it; 2: no such file.
+    Exit code 0: a run made it; 1: no run is known to have made it; 2: no such file.
     """
     if len(words) > 1:
         words, store = common.split_store(words, store)
@@ -48,7 +48,7 @@ def whence(context: click.Context, words: tuple[str, ...], store: str | None, as
 
 
 def _beside(file: str) -> str | None:
-    """The store here, else one that lies where the file does."""
+    """The store of this folder, else the store of the file's folder."""
     from histhooks._host.store_location import find_store
 
     if find_store() is not None:

@@ -1,4 +1,4 @@
-"""Reading a history: read-only, safe beside writers, and without a word of how it was written.
+"""Read a history: read-only, safe beside writers, and without loading the recorder.
 
 >>> import histhooks
 >>> history = histhooks.History("histhooks.db")
@@ -33,27 +33,28 @@ __all__ = ["Comparison", "Differences", "History", "RunRecord", "Series"]
 class History(Shown, Reader):
     """The runs in one store.
 
-    Several threads may use one `History`: each reads through a connection of its own, which is opened with its first
-    question and closed when the thread ends. :meth:`close` closes those of all threads, and :meth:`refresh` holds for
-    all of them. In a forked child it opens the store anew.
+    Several threads may use one `History`. Each thread has its own connection, which opens with its first query and
+    closes when the thread ends. :meth:`close` closes the connections of all threads, and :meth:`refresh` applies to all
+    of them. In a forked child, the store is opened again.
 
     Parameters
     ----------
     store : str or path, optional
-        By default the store that this program records to, or that recording would use here. What the program logged
-        before a question is waited for.
+        By default the store that this program records to, or that recording would use here. A query waits until
+        everything that the program logged before it is in the store.
 
     Attributes
     ----------
     tell : callable
-        Called with a line on a choice that was made for the caller: which of many runs of a name. By default, nothing.
+        Called with a line of text if a selector could mean several runs, to say which one was taken. By default, it
+        does nothing.
     spools : list of Path
-        Spools that wait beside the store; what is in them is read as if it had come home already.
+        Spools that wait beside the store. Their content is read as if it were already merged.
 
     Raises
     ------
     StoreError
-        Where there is none, or it is not one this version can read.
+        If there is no store, or this version cannot read it.
     """
 
     def _prepare(self, opened: Opened) -> None:
@@ -91,34 +92,34 @@ class History(Shown, Reader):
     ) -> list[RunRecord]:
         """Runs, the latest first.
 
-        The parameters down to `where` say which; :meth:`table` and :meth:`search` take the same.
+        The parameters down to `where` are filters; :meth:`table` and :meth:`search` accept the same ones.
 
         Parameters
         ----------
         project, framework, status, kind, group : str, optional
-            Which runs; the status as it is now.
+            Exact matches; `status` is the status now.
         tag : str, iterable of str or mapping, optional
             ``"team=red"``, ``"team"`` for any value, several of them, or ``{"team": "red"}``.
         job : str, optional
-            Id of a batch job or of an array of them, or one of an array as ``"4711_3"``.
+            Id of a batch job or of a job array, or of one task of an array as ``"4711_3"``.
         since, until : str, optional
-            When they began: a date, which counts whole, or an age such as ``"7d"``.
+            Bounds of the start time: a date, which includes the whole day, or an age such as ``"7d"``.
         where : str, optional
             A condition over columns, metrics, params, results and tags, as in docs/where.md:
             ``"val_loss < 0.3 and params.lr > 1e-4"``.
         order_by : str
-            A column, metric or param, descending, and a metric from the best on; ascending with a minus before it. Runs
-            that have none come last.
+            A column, metric or param. The largest value, or for a metric the best, comes first; a leading minus
+            reverses this. Runs without a value come last.
         reverse : bool
-            The other way round.
+            Reverse the order.
         limit : int, optional
-            How many at most.
+            Maximum number of runs.
         offset : int
-            How many to leave out before.
+            Number of runs to skip first.
         is_nested : bool, optional
             True for runs inside others only, False for outer ones only.
         with_inner : bool
-            Whether `where` is also met by a run through one inside it.
+            Whether `where` also selects a run if one inside it matches.
 
         Returns
         -------
@@ -128,7 +129,7 @@ class History(Shown, Reader):
         Raises
         ------
         QueryError
-            Where the store knows no such name, or a condition cannot be understood; a caret shows the place.
+            If the store has no such name, or a condition cannot be parsed; a caret marks the place.
 
         Examples
         --------
@@ -156,24 +157,25 @@ class History(Shown, Reader):
         is_complete: bool = False,
         **which: Any,
     ) -> RunTable:
-        """The latest outer runs as rows of plain values: running ones first, those from one call site in one row.
+        """The latest outer runs as rows of plain values. Running ones come first; a call site may share one row.
 
         Parameters
         ----------
         order_by, reverse : str, optional, and bool
-            An order as in :meth:`runs`. Rows in an order are single runs.
+            An order as in :meth:`runs`. With an order, each row is a single run.
         limit : int
-            How many rows, without those of runs inside others; with 0 only the total is read.
+            Number of rows, not counting runs inside others; 0 reads only the total.
         after : str, optional
-            The `next_key` of a table with the same parameters: the rows after its last one, also if runs came since.
+            The `next_key` of a table with the same parameters. Gives the rows after its last one, even if runs were
+            added since.
         is_folded : bool
-            Whether runs from one call site are one row.
+            Whether runs of one call site are folded into one row.
         inner : int, optional
-            How many runs inside each run are rows under it; None for all.
+            Number of runs inside each run to list under it; None for all.
         is_complete : bool
-            Whether preprocessing counts too.
+            Whether to include preprocessing.
         **which
-            Which runs, as :meth:`runs` takes it: `project`, `since`, `where`, ...
+            Filters, as for :meth:`runs`: `project`, `since`, `where`, ...
 
         Returns
         -------
@@ -183,7 +185,7 @@ class History(Shown, Reader):
         Raises
         ------
         QueryError
-            If the store knows no such name, or a condition or a key cannot be understood.
+            If the store has no such name, or a condition or a key cannot be parsed.
 
         Examples
         --------
@@ -203,8 +205,8 @@ class History(Shown, Reader):
         Parameters
         ----------
         selector : str
-            Its id, a part of one that no other id has, its name, its batch job or its group (the latest of them), or
-            `last`: the outer run that this user started last in this project; `last~2` is the second before it.
+            An id, a part of one that no other id contains, a name, a batch job or a group (the latest run of it), or
+            `last`: the outer run that this user started last in this project. `last~2` is the second before it.
 
         Returns
         -------
@@ -213,19 +215,19 @@ class History(Shown, Reader):
         Raises
         ------
         QueryError
-            Where there is none, or several ids have that part; the message names candidates.
+            If there is no such run, or several ids contain that part; the message names candidates.
         """
         return RunRecord(self, find(self, selector))
 
     def diff(self, a: str | RunRecord, b: str | RunRecord, *, tolerance: float = 0.0) -> Differences:
-        """What differs between two runs, the most telling first.
+        """What differs between two runs, the most important parts first.
 
         Parameters
         ----------
         a, b : str or RunRecord
-            As :meth:`run` takes them; a record may be of another history.
+            Selectors as for :meth:`run`, or records, also of another history.
         tolerance : float
-            Metrics and results that are relatively closer than this are the same.
+            Relative tolerance: closer metrics and results are equal.
 
         Returns
         -------
@@ -243,23 +245,23 @@ class History(Shown, Reader):
         return differences(runs[0], runs[1], tolerance=tolerance)
 
     def select(self, *selectors: str) -> list[RunRecord]:
-        """The runs that some selectors mean: all outer runs of a job or a group, else one run each as in :meth:`run`.
+        """The runs of some selectors: all outer runs of a job or a group, else one run each as in :meth:`run`.
 
         Raises
         ------
         QueryError
-            Where one of them means none.
+            If a selector matches no run.
         """
         rows = {row["id"]: row for selector in selectors for row in select(self, selector)}
         return [RunRecord(self, row) for row in rows.values()]
 
     def compare(self, *runs: str | RunRecord) -> Comparison:
-        """Runs side by side: the columns in which they differ, and the best of each metric.
+        """Compare runs: the columns in which they differ, and the best value of each metric.
 
         Parameters
         ----------
         *runs : str or RunRecord
-            As :meth:`select` takes them.
+            Selectors as for :meth:`select`, or records.
 
         Returns
         -------
@@ -268,7 +270,7 @@ class History(Shown, Reader):
         Raises
         ------
         QueryError
-            Where there are fewer than two.
+            If there are fewer than two runs.
 
         Examples
         --------
@@ -281,17 +283,17 @@ class History(Shown, Reader):
         return compare([each for run in runs for each in ([run] if isinstance(run, RunRecord) else self.select(run))])
 
     def search(self, text: str, *, limit: int | None = 20, **which: Any) -> list[Found]:
-        """Runs that have all words of a text somewhere, the newest first.
+        """Runs that contain all words of a text, the newest first.
 
         Parameters
         ----------
         text : str
-            Words that may stand anywhere: in names, params, results, tags, notes, errors and tracebacks, names of
-            files, metrics, events, commands. Upper and lower case are alike.
+            Words to find in names, params, results, tags, notes, errors and tracebacks, names of files, metrics,
+            events and commands, ignoring case.
         limit : int, optional
-            How many runs at most.
+            Maximum number of runs.
         **which
-            Which runs, as :meth:`runs` takes it: `project`, `since`, `where`, ...
+            Filters, as for :meth:`runs`: `project`, `since`, `where`, ...
 
         Returns
         -------
@@ -312,7 +314,7 @@ class History(Shown, Reader):
 
 
 def __getattr__(name: str) -> Any:
-    # Comparing is loaded when somebody compares: most readings only look.
+    # Comparing is loaded on first use: most readers do not compare.
     if name == "Comparison":
         from histhooks.history.compare.comparison import Comparison
 

@@ -1,4 +1,4 @@
-"""What an integration is written with: all that it imports of histhooks, also those that histhooks brings along.
+"""The names that an integration imports from histhooks. The built-in integrations import the same ones.
 
 ========================  ============================================================================================
 wrap                      :class:`Patches`, :func:`when_imported`, :func:`no_longer`
