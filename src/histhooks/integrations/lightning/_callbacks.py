@@ -54,14 +54,14 @@ def _settings(callback: Any, kind: type) -> tuple[dict[str, Any], dict[str, Any]
     """What the constructor was given, as far as the callback keeps it, and what it takes where nothing is given."""
     parameters = inspect.signature(kind).parameters
     kept = vars(callback)
-    told = {name: kept.get(name, kept.get(f"_{name}")) for name in parameters if name in kept or f"_{name}" in kept}
+    given = {name: kept.get(name, kept.get(f"_{name}")) for name in parameters if name in kept or f"_{name}" in kept}
     usual = {p.name: p.default for p in parameters.values() if p.default is not p.empty}
-    if "min_delta" in told:
-        told["min_delta"] = abs(told["min_delta"])  # EarlyStopping negates it where less is better
-    if "every_n_epochs" in told:
+    if "min_delta" in given:
+        given["min_delta"] = abs(given["min_delta"])  # EarlyStopping negates it where less is better
+    if "every_n_epochs" in given:
         # None becomes 0, or 1 where no other moment is given (ModelCheckpoint.__init_triggers).
-        usual |= {"every_n_train_steps": 0, "every_n_epochs": min(1, told["every_n_epochs"])}
-    return {name: value for name, value in told.items() if _is_plain(value)}, usual
+        usual |= {"every_n_train_steps": 0, "every_n_epochs": min(1, given["every_n_epochs"])}
+    return {name: value for name, value in given.items() if _is_plain(value)}, usual
 
 
 def _is_plain(value: Any) -> bool:

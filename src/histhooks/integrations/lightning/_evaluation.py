@@ -12,6 +12,7 @@ from histhooks._host.guard import gathered, guarded
 from histhooks._record.run import Run
 from histhooks.integrations._estimators import adding_to, find, log_scored
 from histhooks.integrations._pytorch import loader_settings
+from histhooks.integrations.lightning._asking import is_asked
 from histhooks.integrations.lightning._calls import Call, Hook, active
 from histhooks.integrations.lightning._facts import (
     bound_arguments,
@@ -23,7 +24,7 @@ from histhooks.integrations.lightning._facts import (
 )
 from histhooks.integrations.lightning._fit import Fit
 from histhooks.integrations.lightning._points import is_number, owners_of
-from histhooks.integrations.lightning._watched import is_asked, module_of, open_run, what_ended
+from histhooks.integrations.lightning._watched import module_of, open_run, what_ended
 
 
 class Evaluation(Call):

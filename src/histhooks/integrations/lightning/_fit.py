@@ -12,6 +12,7 @@ from histhooks._host.guard import gathered, guarded
 from histhooks._record.run import Run
 from histhooks.integrations._pytorch import log_architecture
 from histhooks.integrations.lightning import _facts
+from histhooks.integrations.lightning._asking import Asking
 from histhooks.integrations.lightning._callbacks import files_of, log_callbacks, log_outcomes
 from histhooks.integrations.lightning._calls import Call, Hook
 from histhooks.integrations.lightning._points import Points
@@ -30,22 +31,19 @@ class Fit(Call):
     ----------
     run : Run
     trainer, module
-    skip : type
-        Our own callback, which is not told among the others.
     """
 
-    def __init__(self, run: Run, trainer: Any, module: Any, skip: type) -> None:
+    def __init__(self, run: Run, trainer: Any, module: Any) -> None:
         super().__init__()
         self.run = run
         self.exception: BaseException | None = None
         self.relay: Relay | None = None
         self._trainer = trainer
         self._module = module
-        self._skip = skip
         self._points = Points(run, trainer)
-        self._are_callbacks_told = False
-        self._is_shape_told = False
-        self._told: Any = None
+        self._are_callbacks_recorded = False
+        self._is_shape_recorded = False
+        self._latest: Any = None
         self._done = 0
         self._saved: dict[str, tuple[int, int]] = {}
 
@@ -53,18 +51,18 @@ class Fit(Call):
 
     def set_up(self) -> None:
         """The callbacks of the module (``configure_callbacks``) are among the trainer's now."""
-        self._are_callbacks_told = True
+        self._are_callbacks_recorded = True
         gathered(self.run, "params", log_callbacks, self.run, self._callbacks(), what="callbacks")
         # Once a strategy has cut the module into shards, the sizes are those of a part.
         if _cuts(self._trainer.strategy) and next(iter(self._module.parameters()), None) is not None:
             self._log_shape()
 
     def _log_shape(self) -> None:
-        self._is_shape_told = True
+        self._is_shape_recorded = True
         gathered(self.run, "architecture", log_architecture, self.run, "lightning", [self._module])
 
     def _callbacks(self) -> list[Any]:
-        return [callback for callback in list(self._trainer.callbacks) if not isinstance(callback, self._skip)]
+        return [callback for callback in list(self._trainer.callbacks) if not isinstance(callback, Asking)]
 
     @guarded
     def train_started(self) -> None:
@@ -73,7 +71,7 @@ class Fit(Call):
         _note_rank(trainer)
         gathered(run, "optimizers", _facts.log_optimizers, run, trainer)
         gathered(run, "data", _facts.log_data, run, trainer)
-        if not self._is_shape_told:
+        if not self._is_shape_recorded:
             self._log_shape()
         gathered(run, "artifacts", self._log_origin, what="the checkpoint that was read")
         if trainer.ckpt_path is not None:
@@ -134,12 +132,12 @@ class Fit(Call):
         """Record what a program or a callback tells a logger of this trainer itself; several get the same."""
         if self._trainer.sanity_checking:
             return
-        told = (step, tuple(metrics))
+        given = (step, tuple(metrics))
         if self._trainer.loggers[0] is logger:
-            self._told = told
-        elif self._told == told:
+            self._latest = given
+        elif self._latest == given:
             return
-        gathered(self.run, "metrics", self._points.told, metrics, step)
+        gathered(self.run, "metrics", self._points.logged_directly, metrics, step)
 
     # --- files, and the end -------------------------------------------------------------------------------------
 
@@ -160,7 +158,7 @@ class Fit(Call):
         """Record what callbacks found out, and the files they left."""
         self.run.update(steps_done=self._trainer.global_step)
         callbacks = self._callbacks()
-        if not self._are_callbacks_told:
+        if not self._are_callbacks_recorded:
             self.set_up()
         gathered(self.run, "results", log_outcomes, self.run, callbacks, self._trainer)
         for path in gathered(self.run, "artifacts", files_of, callbacks) or ():

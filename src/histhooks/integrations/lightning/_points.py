@@ -84,7 +84,7 @@ class Points:
         if values:
             self._put_all("train", metrics, foreign, step)
 
-    def told(self, metrics: Mapping[str, Any], step: Any) -> None:
+    def logged_directly(self, metrics: Mapping[str, Any], step: Any) -> None:
         """A logger gets values from a callback or from the program itself; LearningRateMonitor is such a one."""
         values = {name: value for name, value in metrics.items() if isinstance(name, str) and is_number(value)}
         now, phase = self._now(), "valid" if self._trainer.validating else "train"

@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
 from multiprocessing import util
 from typing import Any
 
@@ -114,26 +113,3 @@ def relay_for(run: Run, trainer: Any) -> Relay | None:
     if type(launcher).__name__ not in _LAUNCHERS:
         return None
     return Relay(run, getattr(launcher, "_start_method", "spawn"))
-
-
-class Elsewhere:
-    """What the processes of a launcher run, in the place of the Trainer's own function.
-
-    Parameters
-    ----------
-    relay : Relay
-    function : callable
-        A bound method of the Trainer.
-    """
-
-    def __init__(self, relay: Relay, function: Callable[..., Any]) -> None:
-        self.relay = relay
-        self.function = function
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run it, and have what rank 0 records sent to the caller."""
-        from histhooks.integrations.lightning import arm
-        from histhooks.integrations.lightning._watched import follow_elsewhere
-
-        with follow_elsewhere(self.relay, self.function, arm):
-            return self.function(*args, **kwargs)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from histhooks import recorder
@@ -12,26 +10,13 @@ from histhooks._host.guard import gathered, guarded
 from histhooks._record import signals
 from histhooks._record.run import Run
 from histhooks.integrations._estimators import trained_by
-from histhooks.integrations.lightning._callback import HistoryCallback, __version__
+from histhooks.integrations.lightning._asking import __version__, is_asked
 from histhooks.integrations.lightning._calls import Call, Hook, active
 from histhooks.integrations.lightning._facts import datamodule_in, keep_in_mind, log_hyperparameters, log_settings
 from histhooks.integrations.lightning._fit import Fit, OtherRank, epochs_left
 from histhooks.integrations.lightning._spawned import Relay, relay_for
 
 _OWN = ("lightning", "pytorch_lightning", "torch", "threading", "concurrent", "functools")
-
-
-class Asked:
-    """Whether ``autolog()`` asked for every training."""
-
-    is_automatic = False
-
-
-asked = Asked()
-
-
-def is_asked(trainer: Any) -> bool:
-    return asked.is_automatic or any(isinstance(callback, HistoryCallback) for callback in trainer.callbacks)
 
 
 def open_run(kind: str, module: Any, **facts: Any) -> Run:
@@ -69,7 +54,7 @@ class Watched:
         run = open_run("fit", module, epochs_planned=answer(None, epochs_left, trainer))
         gathered(run, "params", log_hyperparameters, run, module, datamodule_in(self._bound))
         gathered(run, "params", log_settings, run, trainer)
-        self.fit = active[id(trainer)] = Fit(run, trainer, module, HistoryCallback)
+        self.fit = active[id(trainer)] = Fit(run, trainer, module)
         self._scope = recorder.scope(run)
         self._scope.__enter__()
         self._relay = self.fit.relay = gathered(run, "metrics", relay_for, run, trainer)
@@ -141,42 +126,3 @@ def watch(bound: dict[str, Any]) -> Watched | None:
     else:
         return None
     return watched
-
-
-# --- in a process that Lightning starts -------------------------------------------------------------------------------
-
-
-class _Beginning(Call):
-    """A fit in a process that Lightning started: which of them it is, is known only in its first hook."""
-
-    def __init__(self, relay: Relay, trainer: Any) -> None:
-        super().__init__()
-        self._relay = relay
-        self._trainer = trainer
-
-    @guarded
-    def set_up(self) -> None:
-        """The process knows its rank now."""
-        trainer = self._trainer
-        if trainer.global_rank == 0:
-            run = self._relay.open_here()
-            run.__enter__()  # so that nobody else records the steps of this process
-            fit = active[id(trainer)] = Fit(run, trainer, trainer.lightning_module, HistoryCallback)
-            fit.set_up()
-
-    hooks: ClassVar[dict[str, Hook]] = {"setup": set_up}
-
-
-@contextmanager
-def follow_elsewhere(relay: Relay, function: Any, arm: Callable[[], None]) -> Iterator[None]:
-    """Record what a bound method of a trainer does, in a process that Lightning started."""
-    trainer = function.__self__
-    if relay.is_elsewhere:
-        guarded(arm)()
-        active[id(trainer)] = _Beginning(relay, trainer)
-    try:
-        yield
-    finally:
-        call = active.pop(id(trainer), None) if relay.is_elsewhere else None
-        if isinstance(call, Fit):
-            call.conclude()
