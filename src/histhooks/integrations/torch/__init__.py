@@ -41,9 +41,9 @@ files loaded before the first step          a link by the file's hash: `resumes`
 A run ends when its optimizers are gone (`finished`; `ended` where a batch had been fetched and no step followed), with
 its cell in a notebook, with an exception that ends its thread, its process or its task of a pool (`failed`), and else
 with the process. An exception that the program catches itself outside of ``record()`` or ``start_run()`` is not seen.
-Where the program logs `loss` or `lr` itself in that run, each step, ours stay out. What it logs with an epoch and no
-step (``histhooks.log({"val_loss": 0.2}, epoch=3)``) stands at the last step so far. The first point waits for the
-second step or the next backward, which tell how it is called.
+Where the program logs `loss` or `lr` itself in that run, each step, those of the hook stay out. What it logs with an
+epoch and no step (``histhooks.log({"val_loss": 0.2}, epoch=3)``) stands at the last step so far. The first point waits
+for the second step or the next backward, which decide its name.
 
 Seams. ``register_optimizer_step_post_hook`` is the official, global registration; it is called for each optimizer
 whose class calls ``Optimizer.__init__``. ``Tensor.backward`` calls ``torch.autograd.backward``, which is wrapped: a
@@ -52,7 +52,7 @@ it made, `_gradients` says. What led to a step is looked at by ``register_optimi
 clear gradients itself, and counts from the last step of that optimizer on. Where nobody can know a loss (gradients
 were given to backward, were replaced, came from elsewhere or another thread), the step has none, as `captures` says.
 ``Optimizer.__init__`` and those of schedulers tell what was made for what; ``__setstate__`` comes in their place for
-copies. Nothing is hooked into a module and nothing of ours runs inside a compiled graph: torch.compile makes as many
+copies. Nothing is hooked into a module and nothing of it runs inside a compiled graph: torch.compile makes as many
 graphs as without us. ``_BaseDataLoaderIter.__next__`` is private and held by a test.
 
 Not recorded: steps that a CUDA graph replays, for which no Python runs; losses on devices other than CUDA; steps inside
@@ -84,8 +84,10 @@ from histhooks._record import device_readings
 from histhooks._record.run import Run, is_paused
 from histhooks.integrations import Integration, kit
 from histhooks.integrations.torch import _backward, _ends, _models
+from histhooks.integrations.torch._files import files
 from histhooks.integrations.torch._gradients import WALKS, Witness
 from histhooks.integrations.torch._hooks import PARAMETERS, before_backward, on_step, step_begins
+from histhooks.integrations.torch._loops import judged, of_run
 from histhooks.integrations.torch._state import Here, state, thread, unseen
 from histhooks.integrations.torch._steps import forget_cells, open_explicit
 
@@ -216,7 +218,7 @@ def _look_at_pass(here: Here, iterator: Any) -> Any:
     """How a batch is fetched: what is passed without gradients and steps is data to judge by."""
     found = here.passes.of(iterator)
     if found is not None and found.n_batches == 0:
-        found.began(here.had_backward, here.loop, state.judged())
+        found.began(here.had_backward, here.loop, judged())
     if found is not None and (here.loop is None or found is not here.loop.pass_):
         found.n_batches += 1
         found.has_gradients = found.has_gradients or torch.is_grad_enabled()
@@ -245,14 +247,14 @@ def _around_save(original: Callable[..., Any], args: tuple[Any, ...], kwargs: di
     result = original(*args, **kwargs)
     if not is_paused.get():
         given = args[0] if args else kwargs.get("obj")
-        state.files.saved(args[1] if len(args) > 1 else kwargs.get("f"), given)
+        files.saved(args[1] if len(args) > 1 else kwargs.get("f"), given)
     return result
 
 
 def _around_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     result = original(*args, **kwargs)
     if not is_paused.get():
-        state.files.loaded(args[0] if args else kwargs.get("f"), result)
+        files.loaded(args[0] if args else kwargs.get("f"), result)
     return result
 
 
@@ -279,8 +281,8 @@ def _keep_out_of_graphs(eval_frame: ModuleType) -> None:
         eval_frame.skip_code(code)
     skip = eval_frame.FrameAction.SKIP
     looked = (_backward.before_backward, _backward.after_backward, _backward.missed, Witness.takes)
-    for ours in (on_step, step_begins, *looked):
-        eval_frame.set_code_exec_strategy(ours.__code__, eval_frame.FrameExecStrategy(skip, skip))
+    for hook in (on_step, step_begins, *looked):
+        eval_frame.set_code_exec_strategy(hook.__code__, eval_frame.FrameExecStrategy(skip, skip))
 
 
 def _arm() -> None:
@@ -304,8 +306,8 @@ def _arm() -> None:
     _patches.wrap(torch.amp.GradScaler, "step", _around_scaler_step)
     _patches.wrap(torch.serialization, "save", _around_save)
     _patches.wrap(torch.serialization, "load", _around_load)
-    _patches.wrap(torch.nn.Module, "load_state_dict", state.files.around_module)
-    _patches.wrap(Optimizer, "load_state_dict", state.files.around_optimizer)
+    _patches.wrap(torch.nn.Module, "load_state_dict", files.around_module)
+    _patches.wrap(Optimizer, "load_state_dict", files.around_optimizer)
     _patches.wrap(torch.cuda.CUDAGraph, "capture_begin", _around_capture_begin)
     _patches.wrap(torch.cuda.CUDAGraph, "capture_end", _around_capture_end)
     when_imported(_COMPILER, guarded(_keep_out_of_graphs))
@@ -335,7 +337,7 @@ def install() -> None:
 def uninstall() -> None:
     """Put everything back, by identity."""
     state.is_automatic = False
-    for loop in [loop for loop in state.of_run.values() if loop.is_own]:
+    for loop in [loop for loop in of_run.values() if loop.is_own]:
         loop.run.end("ended")
     while _handles:
         _handles.pop().remove()

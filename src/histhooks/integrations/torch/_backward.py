@@ -12,6 +12,7 @@ from histhooks._host.guard import guarded
 from histhooks._record import device_readings
 from histhooks._record.run import current, is_paused
 from histhooks.integrations.torch._gradients import Backward, Loss, Witness, changed, leaves, reaches
+from histhooks.integrations.torch._series import Series
 from histhooks.integrations.torch._state import Closure, Here, Running, is_hosts, state, thread
 
 
@@ -38,7 +39,7 @@ def around(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
 def before_backward(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Running | None:
     """What is known before a backward; None where nobody asks, as inside another one."""
     here = thread.here
-    if here.loop is not None and here.loop.is_holding:
+    if isinstance(here.loop, Series) and here.loop.is_holding:
         here.loop.release()
     tensor = args[0] if args else kwargs.get("tensors")
     if here.is_in_backward:  # as of a checkpointed layer: a part of the outer one, whose graph hides it
@@ -72,7 +73,7 @@ def look_before(here: Here, tensors: Any, inputs: Any) -> Any:
     closure = here.closure
     if closure is not None and closure.first and not closure.is_over:
         # What the last evaluation put there is gone: another one begins.
-        left, _ = gradients.used(state.known(closure.optimizer), closure.optimizer)
+        left, _ = gradients.used(closure.optimizer, state.known(closure.optimizer).last)
         closure.is_over = all(backward not in left for backward in closure.first)
     return marks
 
@@ -81,13 +82,13 @@ def give_up_witness(here: Here) -> None:
     """From here on, all gradients are looked at."""
     witness = here.gradients.witness
     if witness is not None:
-        here.gradients.spill(witness.tracked.ref())
+        here.gradients.spill(witness.optimizer())
         here.steady = None
 
 
 def _is_only(here: Here, witness: Witness) -> bool:
     found = state.candidates(here)
-    return len(found) == 1 and next(iter(found.values()))[0] is witness.tracked
+    return len(found) == 1 and next(iter(found.values()))[0].ref is witness.optimizer
 
 
 @guarded
@@ -140,7 +141,7 @@ def step_begins(here: Here, optimizer: Any, closure: Any) -> None:
     else:
         here.closure = None  # an exception ended the step before
     witness = here.gradients.witness
-    if witness is not None and witness.tracked.ref() is optimizer and not here.is_in_backward:
+    if witness is not None and witness.optimizer() is optimizer and not here.is_in_backward:
         if not witness.losses or witness.is_kept():
             return
         give_up_witness(here)
@@ -149,7 +150,7 @@ def step_begins(here: Here, optimizer: Any, closure: Any) -> None:
 
 def _used(here: Here, optimizer: Any) -> tuple[list[Backward], bool]:
     gradients, tracked = here.gradients, state.known(optimizer)
-    found, is_sure = gradients.used(tracked, optimizer)
+    found, is_sure = gradients.used(optimizer, tracked.last)
     running = here.running
     if here.is_in_backward and running is None and here.loss is not None:
         found.append(Backward(here.loss))
@@ -169,16 +170,16 @@ def step_ended(here: Here, optimizer: Any) -> tuple[list[Loss | None], bool]:
         here.closure, closure = closure, None
     found = here.used.pop(id(optimizer), None)
     witness = gradients.witness
-    if found is None and witness is not None and witness.tracked is tracked:
+    if found is None and witness is not None and witness.optimizer is tracked.ref:
         losses, witness.losses = witness.losses, []
         return losses, True
     if found is None:
         found = _used(here, optimizer)
     backwards, is_sure = found
     if closure is not None:
-        backwards, is_sure = (closure.first, True) if closure.first else gradients.used(tracked, optimizer)
+        backwards, is_sure = (closure.first, True) if closure.first else gradients.used(optimizer, tracked.last)
     others = [other for other_tracked, other in state.candidates(here).values() if other is not optimizer]
-    gradients.consumed(tracked, optimizer, others)
+    tracked.last = gradients.consumed(optimizer, others)
     if len(here.used) > 8:
         here.used.clear()
     return [backward.loss for backward in backwards], is_sure

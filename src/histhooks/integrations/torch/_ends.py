@@ -24,17 +24,15 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from histhooks._hooks.imports import no_longer, when_imported
 from histhooks._hooks.patching import Patches
 from histhooks._host.guard import guarded
-from histhooks.integrations.torch._state import Here, state, thread
+from histhooks.integrations.torch._loops import of_run
+from histhooks.integrations.torch._state import Here, thread
 
-# Frames of these stand below functions of the program that have nothing to do with each other.
-_OUTER = ("concurrent", "contextlib", "functools", "histhooks", "joblib", "multiprocessing", "threading", "torch")
-_DEEPEST = 200
 _CARRIERS = {
     "multiprocessing.pool": "ExceptionWithTraceback",
     "concurrent.futures.process": "_ExceptionWithTraceback",
@@ -42,19 +40,6 @@ _CARRIERS = {
     "loky.process_executor": "_ExceptionWithTraceback",
 }
 _patches = Patches()
-
-
-def frames() -> frozenset[tuple[int, CodeType]]:
-    """The calls of the program that are running in this thread; a frame keeps its identity as long as it runs."""
-    found = set()
-    frame: Any = sys._getframe(1)
-    for _ in range(_DEEPEST):
-        if frame is None:
-            break
-        if str(frame.f_globals.get("__name__", "")).partition(".")[0] not in _OUTER:
-            found.add((id(frame), frame.f_code))
-        frame = frame.f_back
-    return frozenset(found)
 
 
 def listen() -> None:
@@ -75,7 +60,7 @@ def failed(error: BaseException | None, here: Here | None) -> None:
     """End the loops that an exception left; those of one thread, where it is known in which that was."""
     if not isinstance(error, BaseException):
         return
-    for loop in list(state.of_run.values()):
+    for loop in list(of_run.values()):
         if loop.is_own and loop.is_open and (here is None or loop.is_of(here)) and loop.is_left_by(error):
             loop.run.end(error=error)
 

@@ -20,74 +20,37 @@ import itertools
 import os
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from histhooks._base.clock import now_us
 from histhooks._collect.file_hash import Found, with_hash
 from histhooks._host.guard import guarded
-from histhooks._record.run import current
+from histhooks._record.run import Run, current
 from histhooks._store.entries import row_entry
-
-if TYPE_CHECKING:
-    from histhooks._record.run import Run
-    from histhooks.integrations.torch._loops import Loop
-    from histhooks.integrations.torch._optimizers import Tracked
-    from histhooks.integrations.torch._state import State
+from histhooks.integrations.torch._loaded import DEEPEST, MOST_KEYS, MOST_LISTED, Loaded, stamp_of
+from histhooks.integrations.torch._loops import Loop, as_loop, of_run
+from histhooks.integrations.torch._optimizers import Tracked
+from histhooks.integrations.torch._state import state, thread
 
 _MOST = 50
 _MOST_SAVED = 1000
-# How much of a file's content is looked at: nesting, items of a list, keys of a dict.
-_DEEPEST = 5
-_MOST_LISTED = 1000
-_MOST_KEYS = 20_000
-
-
-class Loaded:
-    """What came from one file; nothing of it is kept alive."""
-
-    def __init__(self, path: str, content: Any) -> None:
-        self.path = path
-        self.stamp = _stamp(path)
-        self.is_noted = False
-        self.modules: list[weakref.ref[Any]] = []
-        self._tensors: dict[int, weakref.ref[Any]] = {}
-        # A state without tensors, as of plain SGD, is known by where it and its list of groups lie.
-        self._states: set[tuple[int, int]] = set()
-        self._look(content, 0)
-
-    def _look(self, value: Any, depth: int) -> None:
-        if isinstance(value, torch.Tensor):
-            self._tensors[id(value)] = weakref.ref(value)
-        elif isinstance(value, torch.nn.Module):
-            self.modules.append(weakref.ref(value))
-        elif depth < _DEEPEST and isinstance(value, (dict, list, tuple)):
-            if isinstance(value, dict) and "state" in value and "param_groups" in value:
-                self._states.add((id(value), id(value["param_groups"])))
-            # A long list is a history of numbers, or data.
-            inside = value.values() if isinstance(value, dict) else value[:_MOST_LISTED]
-            for inner in itertools.islice(inside, _MOST_KEYS):
-                self._look(inner, depth + 1)
-
-    def gave(self, tensors: list[Any]) -> bool:
-        """Whether one of the tensors came from this file."""
-        found = (self._tensors.get(id(tensor)) for tensor in tensors)
-        return any(ref is not None and ref() is tensor for ref, tensor in zip(found, tensors, strict=True))
-
-    def gave_state(self, given: Mapping[str, Any]) -> bool:
-        """Whether the state of an optimizer came from this file."""
-        tensors = [v for of_one in given["state"].values() for v in of_one.values() if isinstance(v, torch.Tensor)]
-        return self.gave(tensors) if tensors else (id(given), id(given["param_groups"])) in self._states
 
 
 class Files:
-    """What the process loaded, and what it filled with that."""
+    """What the process loaded, and what it filled with that.
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    Attributes
+    ----------
+    read : list of str
+        Files that were read before any loop began.
+    """
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
         self._loaded: deque[Loaded] = deque(maxlen=_MOST)
         self._filled: deque[tuple[weakref.ref[Any], Loaded, bool]] = deque(maxlen=_MOST)
 
@@ -112,7 +75,7 @@ class Files:
         loop, run = self._here()
         if path is None or (loop is None and (run is None or run.kind != "block")):
             return
-        if not is_state(content, frozenset() if loop is None else loop.parameter_names(), 0) or _stamp(path) is None:
+        if not is_state(content, frozenset() if loop is None else loop.parameter_names(), 0) or stamp_of(path) is None:
             return
         if loop is not None and loop.is_open:
             if loop.n_files < _MOST_SAVED:
@@ -125,7 +88,7 @@ class Files:
 
     def _here(self) -> tuple[Loop | None, Run | None]:
         run = current.get()
-        loop = self._state.of_run.get(str(run.id)) if run is not None else self._state.thread.here.loop
+        loop = of_run.get(str(run.id)) if run is not None else as_loop(thread.here.loop)
         return loop, run
 
     def _note(self, loaded: Loaded) -> None:
@@ -140,8 +103,8 @@ class Files:
                 loop.run.log_artifact(loaded.path, role="checkpoint", direction="in", step=max(0, loop.steps - 1))
         elif run is not None and run.kind == "block":
             run.log_artifact(loaded.path, role="checkpoint", direction="in")
-        elif run is None and len(self._state.files_read) < _MOST:
-            self._state.files_read.append(loaded.path)
+        elif run is None and len(self.read) < _MOST:
+            self.read.append(loaded.path)
 
     def _fill(self, ref: weakref.ref[Any], loaded: Loaded, *, is_whole: bool) -> None:
         # What was loaded before is overwritten.
@@ -161,7 +124,7 @@ class Files:
         loaded = next((one for one in reversed(self._loaded) if one.gave(tensors)), None)
         if loaded is not None:
             self._note(loaded)
-        loop = self._state.thread.here.loop
+        loop = as_loop(thread.here.loop)
         if loop is not None and loop.is_open and loop.steps and loop.trains(module):
             return  # such as the best weights so far
         if loaded is not None:
@@ -177,7 +140,7 @@ class Files:
 
     @guarded
     def _optimizer_filled(self, optimizer: Any, given: Any) -> None:
-        tracked = self._state.known(optimizer)
+        tracked = state.known(optimizer)
         loaded = next((one for one in reversed(self._loaded) if one.gave_state(given)), None)
         if loaded is not None:
             self._note(loaded)
@@ -200,7 +163,7 @@ class Files:
         for loaded, (parameters, is_whole) in reached.items():
             kinds.setdefault(loaded, "continues" if is_whole and wanted <= parameters else "fine-tunes")
         for loaded, kind in kinds.items():
-            if loaded.path not in loop.linked and loaded.stamp is not None and loaded.stamp == _stamp(loaded.path):
+            if loaded.path not in loop.linked and loaded.stamp is not None and loaded.stamp == stamp_of(loaded.path):
                 loop.linked.add(loaded.path)
                 _link(loop.run, kind, loaded.path)
 
@@ -221,15 +184,15 @@ def is_state(content: Any, names: frozenset[str], depth: int) -> bool:
     if isinstance(content, dict):
         if "_metadata" in getattr(content, "__dict__", ()) or ("state" in content and "param_groups" in content):
             return True
-        if any(key in names and isinstance(content[key], torch.Tensor) for key in itertools.islice(content, _MOST_KEYS)
+        if any(key in names and isinstance(content[key], torch.Tensor) for key in itertools.islice(content, MOST_KEYS)
                if isinstance(key, str)):  # fmt: skip
             return True
     elif not isinstance(content, (list, tuple)):
         return False
-    if depth == _DEEPEST:
+    if depth == DEEPEST:
         return False
-    inside = content.values() if isinstance(content, dict) else content[:_MOST_LISTED]
-    return any(is_state(one, names, depth + 1) for one in itertools.islice(inside, _MOST_LISTED))
+    inside = content.values() if isinstance(content, dict) else content[:MOST_LISTED]
+    return any(is_state(one, names, depth + 1) for one in itertools.islice(inside, MOST_LISTED))
 
 
 def _link(run: Run, kind: str, path: str) -> None:
@@ -243,9 +206,4 @@ def _link(run: Run, kind: str, path: str) -> None:
     with_hash(Path(path), use)
 
 
-def _stamp(path: str) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ino
+files = Files()

@@ -22,14 +22,11 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from histhooks._record.device_readings import OnDevice
-
-if TYPE_CHECKING:
-    from histhooks.integrations.torch._optimizers import Tracked
 
 Loss = float | OnDevice
 _numbers = itertools.count(1)
@@ -87,6 +84,8 @@ class Witness:
 
     Attributes
     ----------
+    optimizer : weakref.ref
+        As the optimizer is known: `Tracked.ref`.
     parameter : torch.nn.Parameter
     losses : list
         Of the backwards whose gradients the parameter has; None for one whose loss nobody knows.
@@ -94,10 +93,10 @@ class Witness:
         Its gradient as the last of them left it.
     """
 
-    __slots__ = ("grad_id", "losses", "parameter", "tracked", "version")
+    __slots__ = ("grad_id", "losses", "optimizer", "parameter", "version")
 
-    def __init__(self, tracked: Tracked, parameter: Any) -> None:
-        self.tracked, self.parameter = tracked, parameter
+    def __init__(self, optimizer: weakref.ref[Any], parameter: Any) -> None:
+        self.optimizer, self.parameter = optimizer, parameter
         self.losses: list[Any] = []
         self.grad_id = self.version = -1
 
@@ -239,12 +238,12 @@ class Gradients:
                 else:
                     self._entries[id(p)].is_unsure = is_replaced
 
-    def choose(self, tracked: Tracked, reached: set[int], optimizer: Any) -> None:
+    def choose(self, ref: weakref.ref[Any], reached: set[int], optimizer: Any) -> None:
         """Make the smallest parameter that the last backward reached the witness."""
         if self._n_failures < _MOST_FAILURES and not self.walks:
             own = [p for group in optimizer.param_groups for p in group["params"] if id(p) in reached]
             if own:
-                self.witness = Witness(tracked, min(own, key=torch.Tensor.numel))
+                self.witness = Witness(ref, min(own, key=torch.Tensor.numel))
 
     def failed(self) -> None:
         """A backward did not reach the witness."""
@@ -252,11 +251,11 @@ class Gradients:
 
     # --- around a step --------------------------------------------------------------------------------------------
 
-    def used(self, tracked: Tracked, optimizer: Any) -> tuple[list[Backward], bool]:
-        """The backwards whose gradients a step is about to use, and whether these are all."""
+    def used(self, optimizer: Any, last: int) -> tuple[list[Backward], bool]:
+        """The backwards since a number whose gradients a step is about to use, and whether these are all."""
         found: dict[int, Backward] = {}
         unsure: set[int] = set()
-        entries, last = self._entries, tracked.last
+        entries = self._entries
         if entries:
             for group in optimizer.param_groups:
                 for p in group["params"]:
@@ -274,9 +273,9 @@ class Gradients:
                         found |= {b.number: b for b in new}
         return [found[number] for number in sorted(found)], unsure <= found.keys()
 
-    def consumed(self, tracked: Tracked, optimizer: Any, others: Iterable[Any]) -> None:
-        """A step was made: what it used leads to no other step of this optimizer."""
-        tracked.last = next(_numbers)
+    def consumed(self, optimizer: Any, others: Iterable[Any]) -> int:
+        """A step was made: what it used leads to no other step of this optimizer. Gives the number of the step."""
+        number = next(_numbers)
         if self._entries:
             shared = {id(p) for other in others for group in other.param_groups for p in group["params"]}
             for group in optimizer.param_groups:
@@ -285,6 +284,7 @@ class Gradients:
                         self._entries.pop(id(p), None)
             if len(self._entries) > 1000:
                 self._entries = {key: entry for key, entry in self._entries.items() if entry.ref() is not None}
+        return number
 
 
 def reaches(optimizer: Any, reached: set[int]) -> bool:

@@ -1,8 +1,9 @@
 """What PyTorch calls for each step, and the short way of a step that differs from the last by its loss alone.
 
-Between two steps the program's own code and data have driven ours out of the processor's caches: each thing that is
-looked at here costs several times what it does in a loop of its own. So nearly all steps look at little, and what may
-change anything else takes the short way from its thread (``here.steady = None``), until a step has gone the long way.
+Between two steps the program's own code and data drive those of the hook out of the processor's caches: each thing that
+is looked at here costs several times what it does in a loop of its own. So nearly all steps look at little, and what
+may change anything else takes the short way from its thread (``here.steady = None``), until a step has gone the long
+way.
 """
 
 from __future__ import annotations

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from histhooks._base.clock import iso
 from histhooks._host.guard import guarded
 from histhooks._record.run import Run
 from histhooks._store.entries import Line
-from histhooks.integrations._pytorch import (
-    defaults_of,
-    group_settings,
-    log_architecture,
-)
+from histhooks.integrations._pytorch import defaults_of, group_settings, log_architecture
 from histhooks.integrations.kit import class_name
-from histhooks.integrations.torch import _ends, _models
+from histhooks.integrations.torch import _frames, _models
+from histhooks.integrations.torch._course import Course
 from histhooks.integrations.torch._gradients import Loss
 from histhooks.integrations.torch._optimizers import MOST_GROUPS, Group, Tracked, chosen_rate, schedule_of
 from histhooks.integrations.torch._passes import Pass, Passes
@@ -42,6 +39,10 @@ class Led(NamedTuple):
     is_closure: bool
 
 
+Link = Callable[["Loop", Tracked, Any], None]
+of_run: dict[str, Loop] = {}  # those that are open, by the id of their run
+
+
 class Loop(Series):
     """The optimizers that step together, and their run.
 
@@ -50,18 +51,19 @@ class Loop(Series):
     run : Run
     here : Here
         The thread that steps.
+    link : callable
+        Links the loop, at the first step of an optimizer, to the files that it began with.
     is_own : bool
         Whether the run was opened for this loop by a hook, and so ends with it.
     """
 
-    def __init__(self, run: Run, here: Here, *, is_own: bool) -> None:
+    def __init__(self, run: Run, here: Here, link: Link, *, is_own: bool) -> None:
         super().__init__(run, here)
+        self._link = link
         self.is_own = is_own
         self.is_explicit = False  # opened by `record()`
         self.place: tuple[Any, ...] | None = None
         self.is_last_of_row = False  # what follows from the same place is a part of it
-        self.steps = 0
-        self.pass_: Pass | None = None
         self._alive = 0
         self._has_valid = False
         self.seen_passes = 0
@@ -70,12 +72,10 @@ class Loop(Series):
         self._models: list[weakref.ref[Any]] = []
         self.linked: set[str] = set()  # files that it began with
         self._n_trainable = -1
-        self.last_ns = self.n_files = 0
+        self.n_files = 0
         self._clock = time.perf_counter()
-        self._frames = _ends.frames() if is_own else frozenset()
-        if is_own:
-            _ends.listen()
-        state.of_run[str(run.id)] = self
+        self._frames = _frames.running() if is_own else frozenset()
+        of_run[str(run.id)] = self
         run.last_step = lambda: self.steps - 1 if self.steps else None
         run.before_end = self._concluded
         self.watch()
@@ -95,23 +95,13 @@ class Loop(Series):
         """Whether its optimizers are gone, and others may go on for them."""
         return self.is_open and self._alive == 0
 
-    @property
-    def is_open(self) -> bool:
-        """Whether its run still takes points."""
-        return self.run.status == "running"
-
     def is_of(self, here: Here) -> bool:
         """Whether it began in a thread."""
         return self._here is here
 
     def is_left_by(self, error: BaseException) -> bool:
         """Whether an exception passed through a call that the first step came from."""
-        trace = error.__traceback__
-        while trace is not None:
-            if (id(trace.tb_frame), trace.tb_frame.f_code) in self._frames:
-                return True
-            trace = trace.tb_next
-        return False
+        return _frames.passed_through(error, self._frames)
 
     # --- who belongs to it ----------------------------------------------------------------------------------------
 
@@ -119,7 +109,7 @@ class Loop(Series):
         """Take in an optimizer: its settings, its schedule, its model; or let it go on for one of its kind."""
         self._here.steady = None
         before, is_beyond = self._seat_for(tracked)
-        tracked.loop, tracked.is_beyond = self, is_beyond
+        tracked.loop, tracked.on_gone, tracked.is_beyond = self, self.optimizer_gone, is_beyond
         self.forget_names()
         self._alive += 1
         state.unstepped.pop(id(optimizer), None)
@@ -216,16 +206,6 @@ class Loop(Series):
         key = id(first)
         state.trained[key] = (weakref.ref(first, lambda gone: state.forget_trained(key, gone)), str(self.run.id))
 
-    def group_added(self, tracked: Tracked, group: dict[str, Any], position: int) -> None:
-        """A param group that came after the first step."""
-        optimizer_id = tracked.groups[0].optimizer_id if tracked.groups else ""
-        known = Group(group, optimizer_id, position)
-        tracked.groups.append(known)
-        self.forget_names()
-        facts = dict(known.settings)
-        count = facts.pop("n_parameters", None)
-        self.run.log_optimizer_group(optimizer_id, position, facts, step=tracked.steps, n_parameters=count)
-
     def optimizer_gone(self, tracked: Tracked) -> None:
         """An optimizer was let go; with the last one the run of a loop ends."""
         self._alive -= 1
@@ -239,12 +219,6 @@ class Loop(Series):
         if self._alive == 0 and self.is_own and self.is_open and not self.is_last_of_row:
             # A batch was fetched and no step followed: an exception, or a break, which nobody can tell apart here.
             self.run.end("ended" if self._here.is_midway else "finished")
-
-    def is_fed_by(self, one: Pass | None) -> bool:
-        """Whether a batch of a pass is one to train on, as far as that is known."""
-        if self.pass_ is None or one is None:
-            return True
-        return one is self.pass_ or one.is_like(self.pass_)
 
     def trains(self, module: Any) -> bool:
         """Whether a parameter of a module is the first of an optimizer here."""
@@ -262,12 +236,16 @@ class Loop(Series):
         if len(losses) < len(led.losses) or not led.is_sure or not losses:
             losses = self._not_all_known(led, losses, tracked.steps)
         if led.losses and not led.is_closure:
-            tracked.count_backwards(len(led.losses), self)
+            before = tracked.count_backwards(len(led.losses))
+            if before is not None:
+                self.record_backwards(tracked, before)
         epoch = self.epoch if here.passes.count == self.seen_passes else self._turn(here.passes)
-        rates = tracked.rates(optimizer, self)
+        rates, changes = tracked.rates(optimizer)
+        for change in changes:
+            self.record_change(tracked, change)
         step, now = tracked.steps, time.time_ns()
         if step == 0:
-            state.files.link(self, tracked, optimizer)
+            self._link(self, tracked, optimizer)
         tracked.steps = step + 1
         if step >= self.steps:
             self.steps = step + 1
@@ -300,7 +278,7 @@ class Loop(Series):
         if len(led.losses) == 1 and not led.is_closure and not here.is_in_backward and gradients.witness is None:
             found = state.candidates(here)
             if len(found) == 1 and id(optimizer) in found:
-                gradients.choose(tracked, here.reached, optimizer)
+                gradients.choose(tracked.ref, here.reached, optimizer)
         names, known, witness = tracked.names, tracked.groups[0], gradients.witness
         if (
             self.held is None
@@ -315,7 +293,7 @@ class Loop(Series):
             and not here.scaled
             and not state.new
             and witness is not None
-            and witness.tracked is tracked
+            and witness.optimizer is tracked.ref
         ):
             line = Line(self.run, str(names[0]), {str(names[1]): known.rate}, self.epoch)
             return Steady(self, tracked, line, context, witness)
@@ -385,7 +363,7 @@ class Loop(Series):
         self.release(is_last=True)
         self._here.steady = None
         self._here.passes.of_others = self._here.passes.count
-        state.of_run.pop(str(self.run.id), None)
+        of_run.pop(str(self.run.id), None)
         facts: dict[str, Any] = {"steps_done": self.steps}
         if self.epoch is not None:
             is_through = self.pass_ is not None and self.pass_.is_used_up
@@ -395,3 +373,13 @@ class Loop(Series):
             facts["ended_at"] = iso(self.last_ns // 1000)
             facts["duration_s"] = round((self.last_ns // 1000 - self.run.start_us) / 1e6, 6)
         return facts
+
+
+def as_loop(course: Course | None) -> Loop | None:
+    """The loop whose course a thread or an optimizer has."""
+    return course if isinstance(course, Loop) else None
+
+
+def judged() -> dict[str, bool]:
+    """By the run of each open loop, whether all its models are in the mode of evaluation."""
+    return {key: loop.is_judged() for key, loop in list(of_run.items())[-32:]}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import weakref
+from collections.abc import Callable
 from operator import eq, is_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch.optim.lr_scheduler import CyclicLR, OneCycleLR
 
@@ -13,12 +14,9 @@ from histhooks.integrations._pytorch import group_settings, scheduler_settings
 from histhooks.integrations.torch._gradients import next_number
 
 if TYPE_CHECKING:
-    from histhooks.integrations.torch._files import Loaded
-    from histhooks.integrations.torch._loops import Loop
-    from histhooks.integrations.torch._state import Here
+    from histhooks.integrations.torch._course import Course
+    from histhooks.integrations.torch._loaded import Loaded
 
-# A schedule that moves each step would leave a row each step; its series has all of it.
-_MOST_ROWS = 100
 _MOST_CHANGES = 20
 # A rate for each layer or parameter makes groups by the hundred: each is listed at the start, so many are followed.
 MOST_GROUPS = 16
@@ -64,6 +62,15 @@ class Group:
         # Comparing values where a list or a tensor may have changed in place, or lies on a device, tells nothing.
         self.is_plain = is_number and _is_plain(group)
 
+    def changed(self, group: dict[str, Any]) -> dict[str, float] | None:
+        """Keep the settings as they are; give the numbers that changed, but for the rate, None if no setting did."""
+        before = self.settings
+        self.look(group)
+        changed = {k: v for k, v in self.settings.items() if k not in before or _differs(before[k], v)}
+        if not changed.keys() - {"initial_lr"}:
+            return None
+        return {k: v for k, v in _numbers_in(changed) if k not in ("lr", "initial_lr", "n_parameters")}
+
     def let_go(self) -> None:
         """Keep no parameter alive."""
         self.parameters, self.values, self.rate_tensor = None, (), None
@@ -99,10 +106,28 @@ def chosen_rate(optimizer: Any, schedulers: list[Any], groups: list[dict[str, An
 
 def schedule_of(schedulers: list[Any]) -> dict[str, Any] | None:
     """The settings of the schedulers of one optimizer; several that nothing holds together stand side by side."""
-    told = [scheduler_settings(one) for one in schedulers]
-    if len(told) < 2:
-        return told[0] if told else None
-    return {"class": " + ".join(str(one["class"]) for one in told), "schedulers": told}
+    found = [scheduler_settings(one) for one in schedulers]
+    if len(found) < 2:
+        return found[0] if found else None
+    return {"class": " + ".join(str(one["class"]) for one in found), "schedulers": found}
+
+
+class Change(NamedTuple):
+    """What changed in a param group since the last step.
+
+    Attributes
+    ----------
+    group : Group
+        With its settings as they are now.
+    numbers : dict of str to float
+        Settings that changed and are numbers, but for the learning rate.
+    is_new : bool
+        Whether the group itself is new.
+    """
+
+    group: Group
+    numbers: dict[str, float]
+    is_new: bool
 
 
 class Tracked:
@@ -112,9 +137,9 @@ class Tracked:
     ----------
     number : int
         In the order of construction, from 1; 0 where nobody saw that.
-    owner : Here or None
-        The thread that may look at its gradients: PyTorch writes ``p.grad`` in backward without the interpreter's lock,
-        so to read it while another thread's backward runs would end the process.
+    owner : object
+        The thread (`Here`) that may look at its gradients: PyTorch writes ``p.grad`` in backward without the
+        interpreter's lock, so to read it while another thread's backward runs would end the process.
     steps : int
         Steps that were recorded in its loop.
     backwards : int
@@ -125,18 +150,24 @@ class Tracked:
         Its class, and how many param groups it has.
     is_beyond : bool
         Whether it leaves no series, as one too many.
+    loop : Course or None
+        The loop that it steps in.
+    on_gone : callable or None
+        Called with this once the optimizer is let go.
     """
 
     __slots__ = (
         "__weakref__", "_first", "_n_changes", "_other", "backwards", "groups", "is_beyond", "is_echo", "kind", "last",
-        "loaded", "loop", "made", "modules", "names", "number", "owner", "position", "ref", "schedulers", "steps",
+        "loaded", "loop", "made", "modules", "names", "number", "on_gone", "owner", "position", "ref", "schedulers",
+        "steps",
     )  # fmt: skip
 
     def __init__(self, optimizer: Any, *, is_new: bool, modules: list[weakref.ref[Any]] | None = None) -> None:
         self.ref: weakref.ref[Any] = weakref.ref(optimizer, self._gone)
         self.number = next(_numbers) if is_new else 0
-        self.loop: Loop | None = None
-        self.owner: Here | None = None
+        self.loop: Course | None = None
+        self.on_gone: Callable[[Tracked], None] | None = None
+        self.owner: object = None
         self.position = 0
         self.steps = 0
         self.backwards = self._other = self._n_changes = 0
@@ -155,27 +186,29 @@ class Tracked:
         self._first = None if first is None else weakref.ref(first)
 
     def _gone(self, _: Any) -> None:
-        if self.loop is not None:
-            self.loop.optimizer_gone(self)
+        if self.on_gone is not None:
+            self.on_gone(self)
 
     def first(self) -> Any:
         """The first parameter that trains, which stands for all when gradients are looked at."""
         return None if self._first is None else self._first()
 
-    def count_backwards(self, count: int, loop: Loop) -> None:
-        """Record how many backwards lead to a step; another number counts once two steps on end have it.
+    def count_backwards(self, count: int) -> int | None:
+        """Take how many backwards led to a step; another number counts once two steps on end have it.
 
         The last batches of an epoch may be fewer than a step takes, and what they lead to is no change.
+
+        Returns
+        -------
+        int or None
+            How many did before, 0 at first, if that changed.
         """
+        before = None
         if count != self.backwards and (count == self._other or not self.backwards) and self._n_changes < _MOST_CHANGES:
-            if self.backwards:
-                self._n_changes += 1
-                title = f"{count} backwards lead to a step of optimizer {self.position}, where {self.backwards} did"
-                loop.run.event("backwards_per_step", title, step=self.steps - 1)
-            name = "backwards_per_step" if self.position == 0 else f"backwards_per_step.{self.position}"
-            loop.run.log_params({name: count}, source="resolved")
-            self.backwards = count
+            self._n_changes += bool(self.backwards)
+            before, self.backwards = self.backwards, count
         self._other = count
+        return before
 
     def takes_over(self, before: Tracked) -> None:
         """Go on where another optimizer of the same kind ended."""
@@ -192,37 +225,22 @@ class Tracked:
         inner |= {id(one) for scheduler in found for one in vars(scheduler).values() if one is not scheduler}
         return [one for one in found if id(one) not in inner]
 
-    def rates(self, optimizer: Any, loop: Loop) -> list[float | None]:
-        """The learning rate of each group in force for this step; what else changed is recorded."""
-        found = []
+    def rates(self, optimizer: Any) -> tuple[list[float | None], list[Change]]:
+        """The learning rate of each group in force for this step, and what else changed since the last one."""
+        found: list[float | None] = []
+        changes: list[Change] = []
         param_groups = optimizer.param_groups
         for position in range(len(self.groups), min(len(param_groups), MOST_GROUPS)):
-            loop.group_added(self, param_groups[position], position)
+            optimizer_id = self.groups[0].optimizer_id if self.groups else ""
+            self.groups.append(Group(param_groups[position], optimizer_id, position))
+            changes.append(Change(self.groups[-1], {}, is_new=True))
         for group, known in zip(param_groups, self.groups):
             if not known.is_same(group):
-                self._changed(group, known, loop)
+                numbers = known.changed(group)
+                if numbers is not None:
+                    changes.append(Change(known, numbers, is_new=False))
             found.append(known.current_rate())
-        return found
-
-    def _changed(self, group: dict[str, Any], known: Group, loop: Loop) -> None:
-        before = known.settings
-        known.look(group)
-        after = known.settings
-        changed = {k: v for k, v in after.items() if k not in before or _differs(before[k], v)}
-        if not changed.keys() - {"initial_lr"}:
-            return
-        numbers = {k: v for k, v in _numbers_in(changed) if k not in ("lr", "initial_lr", "n_parameters")}
-        if numbers:
-            loop.settings_changed(self, known.position, numbers)
-        if known.n_rows < _MOST_ROWS:
-            known.n_rows += 1
-            facts = dict(after)
-            count = facts.pop("n_parameters", None)
-            loop.run.log_optimizer_group(known.optimizer_id, known.position, facts, step=self.steps, n_parameters=count)
-        elif known.n_rows == _MOST_ROWS:
-            known.n_rows += 1
-            text = f"settings of param group {known.position} change all the time: `optimizer_groups` has the first"
-            loop.run.event("truncated", f"{text} {_MOST_ROWS}, the series have all", step=self.steps)
+        return found, changes
 
 
 def _differs(one: Any, other: Any) -> bool:

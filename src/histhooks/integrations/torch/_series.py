@@ -8,15 +8,18 @@ from typing import Any
 from histhooks._record.device_readings import OnDevice, Reading
 from histhooks._record.run import Run
 from histhooks._store.entries import later_entry
+from histhooks.integrations.torch._course import Course
 from histhooks.integrations.torch._gradients import Loss
-from histhooks.integrations.torch._optimizers import Tracked
+from histhooks.integrations.torch._optimizers import Change, Group, Tracked
 from histhooks.integrations.torch._state import Here, state
 
+# A schedule that moves each step would leave a row each step; its series has all of it.
+_MOST_ROWS = 100
 PATIENCE = 16  # steps for which names wait for another optimizer that may step too
 _Point = tuple[Tracked, list[Loss], list[float | None], int, int | None, int]
 
 
-class Series:
+class Series(Course):
     """What a loop leaves at each step.
 
     Parameters
@@ -27,12 +30,13 @@ class Series:
     """
 
     def __init__(self, run: Run, here: Here) -> None:
-        self.run, self._here = run, here
+        super().__init__(run)
+        self._here = here
         self.members: list[Tracked] = []
         self.epoch: int | None = None
         self.first_number = 0
         self.held: list[_Point] | None = []
-        self._names: dict[str, str | None] = {}  # ours, and what it became where the program logs that name itself
+        self._names: dict[str, str | None] = {}  # of a series; None, or another one, if the program logs it
         self._emitted: set[str] = set()
 
     @property
@@ -93,23 +97,50 @@ class Series:
         for member in self.members:
             member.names = None
 
-    def settings_changed(self, tracked: Tracked, position: int, numbers: dict[str, float]) -> None:
-        """Record the new values of settings other than the learning rate, as points of this step."""
-        is_plain = len(self.members) == 1 and len(tracked.groups) == 1
-        place = "" if is_plain else f"/{tracked.position}.{position}"
-        values = {f"{key}{place}": value for key, value in numbers.items()}
-        self.run.put((self.run, values, tracked.steps, self.epoch, time.time_ns()))
+    def record_change(self, tracked: Tracked, change: Change) -> None:
+        """Record settings that changed: a row, and points of this step for numbers."""
+        group = change.group
+        if change.is_new:
+            self.forget_names()
+            self._log_group(tracked, group)
+            return
+        if change.numbers:
+            is_plain = len(self.members) == 1 and len(tracked.groups) == 1
+            place = "" if is_plain else f"/{tracked.position}.{group.position}"
+            values = {f"{key}{place}": value for key, value in change.numbers.items()}
+            self.run.put((self.run, values, tracked.steps, self.epoch, time.time_ns()))
+        if group.n_rows < _MOST_ROWS:
+            group.n_rows += 1
+            self._log_group(tracked, group)
+        elif group.n_rows == _MOST_ROWS:
+            group.n_rows += 1
+            text = f"settings of param group {group.position} change all the time: `optimizer_groups` has the first"
+            self.run.event("truncated", f"{text} {_MOST_ROWS}, the series have all", step=tracked.steps)
+
+    def _log_group(self, tracked: Tracked, group: Group) -> None:
+        facts = dict(group.settings)
+        count = facts.pop("n_parameters", None)
+        run = self.run
+        run.log_optimizer_group(group.optimizer_id, group.position, facts, step=tracked.steps, n_parameters=count)
+
+    def record_backwards(self, tracked: Tracked, before: int) -> None:
+        """Record that another number of backwards leads to a step; 0 did before the first."""
+        if before:
+            title = f"{tracked.backwards} backwards lead to a step of optimizer {tracked.position}, where {before} did"
+            self.run.event("backwards_per_step", title, step=tracked.steps - 1)
+        name = "backwards_per_step" if tracked.position == 0 else f"backwards_per_step.{tracked.position}"
+        self.run.log_params({name: tracked.backwards}, source="resolved")
 
     # --- names that the program logs itself -----------------------------------------------------------------------
 
     def watch(self) -> None:
-        """See which of our names the program logs in this run, so that nothing is there twice."""
+        """See which names of losses and rates the program logs in this run, so that nothing is there twice."""
         run, log = self.run, self.run.log
 
         def watching(metrics: Any, *, step: int | None = None, epoch: int | None = None) -> None:
             for name in metrics:
                 if name.__class__ is str and name not in self._names and name.startswith(("loss", "lr")):
-                    # Before our first point is out, the program logs each step; later, it logs something else.
+                    # Before the first point is out, the program logs each step; later, it logs something else.
                     self._names[name] = f"{name}/step" if name in self._emitted else None
                     self.forget_names()
             log(metrics, step=step, epoch=epoch)

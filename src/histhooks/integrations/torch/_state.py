@@ -6,7 +6,6 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from histhooks.integrations.torch._files import Files
 from histhooks.integrations.torch._gradients import WALKS, Backward, Gradients, Loss, Witness, reaches
 from histhooks.integrations.torch._optimizers import Tracked
 from histhooks.integrations.torch._passes import Passes
@@ -14,7 +13,7 @@ from histhooks.integrations.torch._passes import Passes
 if TYPE_CHECKING:
     from histhooks._record.run import Run
     from histhooks._store.entries import Line
-    from histhooks.integrations.torch._loops import Loop
+    from histhooks.integrations.torch._course import Course
 
 
 MOST_CLAIMS = 64
@@ -28,7 +27,7 @@ class Steady:
     ----------
     optimizer : weakref.ref
     settings : tuple
-        All values of its only param group, in order; told by identity, since what the program put there instead may
+        All values of its only param group, in order; compared by identity, since what the program put there instead may
         be a tensor.
     witness : Witness
         With the losses that wait for the next step.
@@ -40,7 +39,7 @@ class Steady:
 
     __slots__ = ("context", "line", "loop", "optimizer", "run", "settings", "tracked", "witness")
 
-    def __init__(self, loop: Loop, tracked: Tracked, line: Line, context: Run | None, witness: Witness) -> None:
+    def __init__(self, loop: Course, tracked: Tracked, line: Line, context: Run | None, witness: Witness) -> None:
         self.loop, self.tracked, self.line, self.context = loop, tracked, line, context
         self.run, self.optimizer = loop.run, tracked.ref
         self.witness = witness
@@ -73,7 +72,7 @@ class Here:
 
     def __init__(self) -> None:
         self.passes = Passes()
-        self.loop: Loop | None = None
+        self.loop: Course | None = None  # that stepped last
         self.steady: Steady | None = None  # the short way of most steps, as long as nothing else happens here
         self.is_in_backward = False
         self.gradients = Gradients()
@@ -97,7 +96,7 @@ class Here:
 
 
 def is_hosts(run: Run | None) -> bool:
-    """Whether a run is that of a host, which has its own ways to tell of steps."""
+    """Whether a run is that of a host, which records steps its own way."""
     return run is not None and run.kind not in ("block", "loop")
 
 
@@ -131,11 +130,8 @@ class State:
         self.tracked: dict[int, Tracked] = {}
         self.unstepped: dict[int, Tracked] = {}
         self.new: dict[int, Tracked] = {}
-        self.of_run: dict[str, Loop] = {}
-        # Which run trained a parameter, and which files were read before any loop began.
+        # Which run trained a parameter.
         self.trained: dict[int, tuple[weakref.ref[Any], str]] = {}
-        self.files_read: list[str] = []
-        self.files = Files(self)
         self.thread = _Thread()
 
     def track(self, optimizer: Any, *, is_new: bool, modules: list[weakref.ref[Any]] | None = None) -> Tracked:
@@ -161,10 +157,6 @@ class State:
         """A parameter that a run trained is let go."""
         if self.trained.get(key, (None, ""))[0] is gone:
             del self.trained[key]
-
-    def judged(self) -> dict[str, bool]:
-        """By the run of each open loop, whether all its models are in the mode of evaluation."""
-        return {key: loop.is_judged() for key, loop in list(self.of_run.items())[-32:]}
 
     def candidates(self, here: Here) -> dict[int, tuple[Tracked, Any]]:
         """The optimizers of a thread: those that stepped in it last, or that a backward of it reached."""

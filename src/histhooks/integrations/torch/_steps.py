@@ -12,8 +12,9 @@ from histhooks._host.ipython import shell
 from histhooks._record.run import Run, current, is_paused
 from histhooks.integrations._pytorch import group_settings
 from histhooks.integrations.kit import class_name
-from histhooks.integrations.torch import _backward, _models
-from histhooks.integrations.torch._loops import Led, Loop
+from histhooks.integrations.torch import _backward, _ends, _models
+from histhooks.integrations.torch._files import files
+from histhooks.integrations.torch._loops import Led, Loop, as_loop, of_run
 from histhooks.integrations.torch._optimizers import Tracked
 from histhooks.integrations.torch._series import PATIENCE
 from histhooks.integrations.torch._state import Here, is_hosts, state, thread
@@ -41,7 +42,7 @@ def _on_step(optimizer: Any, here: Here, run: Run | None) -> None:
     losses, is_sure = _backward.step_ended(here, optimizer)
     inside = _inside(optimizer, tracked, here)
     here.steady = None
-    loop = tracked.loop
+    loop = as_loop(tracked.loop)
     is_elsewhere = run is not None and loop is not None and run is not loop.run
     if is_elsewhere and run is not None and loop is not None and loop.is_explicit and run.kind == "loop":
         is_elsewhere = False  # `with record(a), record(b)`: each has its own
@@ -78,7 +79,7 @@ def _find_loop(tracked: Tracked, optimizer: Any, here: Here, run: Run | None) ->
         return _loop_of_run(tracked, optimizer, here, run)
     if not state.is_automatic or not recorder.ensure_session():
         return None
-    before = here.loop
+    before = as_loop(here.loop)
     if before is not None and before.is_last_of_row and before.is_left:
         if before.place is not None and before.place == _place_of(tracked, optimizer):
             before.add(tracked, optimizer)
@@ -92,10 +93,10 @@ def _find_loop(tracked: Tracked, optimizer: Any, here: Here, run: Run | None) ->
 
 def _loop_of_run(tracked: Tracked, optimizer: Any, here: Here, run: Run) -> Loop | None:
     """Inside a run: that of a block or of ``record()`` takes the step, that of a host has its own ways."""
-    loop = state.of_run.get(str(run.id))
+    loop = of_run.get(str(run.id))
     if run.kind == "block" and state.is_automatic and run.is_recorded:
         if loop is None:
-            loop = Loop(run, here, is_own=False)
+            loop = Loop(run, here, files.link, is_own=False)
             loop.first_number = tracked.number
             run.update(framework="torch", framework_version=torch.__version__)
             _attach_files(run)
@@ -138,7 +139,8 @@ def _open(tracked: Tracked, optimizer: Any, here: Here) -> Loop:
         model_class=class_name(models[0]) if models else None,
         call_site=recorder.call_site(_OWN),
     )
-    loop = Loop(run, here, is_own=True)
+    loop = Loop(run, here, files.link, is_own=True)
+    _ends.listen()
     loop.begins_at(_place_of(tracked, optimizer))
     # Optimizers made before this moment may belong to it; whoever is made later does not.
     loop.first_number = max((t.number for t in list(state.tracked.values())), default=0) + 1
@@ -166,7 +168,7 @@ def open_explicit(optimizers: list[Any], models: list[Any], name: str | None) ->
     )
     if not run.is_recorded:
         return run, None
-    loop = Loop(run, here, is_own=False)
+    loop = Loop(run, here, files.link, is_own=False)
     loop.is_explicit = True
     for optimizer in optimizers:
         loop.add(state.known(optimizer), optimizer, found if optimizer is optimizers[0] else models)
@@ -175,8 +177,8 @@ def open_explicit(optimizers: list[Any], models: list[Any], name: str | None) ->
 
 
 def _attach_files(run: Run) -> None:
-    files, state.files_read = state.files_read, []
-    for path in files:
+    read, files.read = files.read, []
+    for path in read:
         run.log_artifact(path, role="checkpoint", direction="in")
 
 
@@ -194,7 +196,7 @@ def _watch_cells() -> None:
 
 
 def forget_cells() -> None:
-    """Take our listener out."""
+    """No longer hear of cells."""
     while _cells:
         _cells.pop().events.unregister("post_run_cell", cell_ended)
 
@@ -202,7 +204,7 @@ def forget_cells() -> None:
 def cell_ended(result: Any) -> None:
     """Called by IPython after each cell."""
     error = getattr(result, "error_in_exec", None) or getattr(result, "error_before_exec", None)
-    for loop in [loop for loop in state.of_run.values() if loop.is_own]:
+    for loop in [loop for loop in of_run.values() if loop.is_own]:
         if error is not None:
             loop.run.end(error=error)
         else:
