@@ -350,6 +350,26 @@ def test_eight_processes_make_one_new_store_at_once(store: Path) -> None:
     assert_fits(store)
 
 
+def test_an_integration_learns_the_names_of_each_log_before_it_is_recorded(store: Path) -> None:
+    code, out, err = record(
+        store,
+        """
+        import histhooks
+        with histhooks.start_run("mine") as run:
+            run.on_names(lambda names: print(*names))
+            run.log({"loss": 1.0, "acc": 0.5})
+            run.log(None)  # nothing that it raises here reaches the program
+            run.log({"loss": 0.5}, step=7, epoch=1)
+        with histhooks.start_run("other") as run:
+            run.log({"acc": 0.5})
+        """,
+    )
+    assert (code, out.split()) == (0, ["loss", "acc", "loss"]), err
+    titles = [title for (title,) in rows(store, "SELECT title FROM events WHERE kind = 'refused'")]
+    assert len(titles) == 1
+    assert_fits(store)
+
+
 def test_a_bad_value_is_refused_and_the_rest_is_kept(store: Path) -> None:
     program = """
         import histhooks

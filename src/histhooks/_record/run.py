@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
@@ -143,6 +143,26 @@ class Run(DataFacts):
         if read:
             self.put((self, read, step, epoch, now))
         self._log_later(elsewhere, step, epoch, now)
+
+    def on_names(self, notice: Callable[[Iterable[str]], None]) -> None:
+        """For integrations: learn the names that a program logs in this run, each time before they are recorded.
+
+        Parameters
+        ----------
+        notice : callable
+            Takes the names of one :meth:`log`.
+        """
+        log = self.log
+
+        def noticed(metrics: Mapping[str, Any], *, step: int | None = None, epoch: int | None = None) -> None:
+            try:
+                notice(metrics)
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise  # what has no names is refused by `log` itself
+            log(metrics, step=step, epoch=epoch)
+
+        vars(self)["log"] = noticed  # in front of the method, for this run alone: a test in it would cost all runs
 
     def log_line(self, line: Line, value: float, step: int, time_ns: int) -> None:
         """For integrations: record points of which one value, the step and the time are all that is new."""

@@ -78,7 +78,7 @@ class Loop(Series):
         of_run[str(run.id)] = self
         run.last_step = lambda: self.steps - 1 if self.steps else None
         run.before_end = self._concluded
-        self.watch()
+        run.on_names(self.notice)
 
     def begins_at(self, place: tuple[Any, ...] | None) -> None:
         """Know where a loop of its own began: one for each sample makes loops by the thousand, which are bounded."""

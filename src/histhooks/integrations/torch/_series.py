@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Iterable
 
 from histhooks._record.device_readings import OnDevice, Reading
 from histhooks._record.run import Run
@@ -133,16 +133,10 @@ class Series(Course):
 
     # --- names that the program logs itself -----------------------------------------------------------------------
 
-    def watch(self) -> None:
+    def notice(self, names: Iterable[str]) -> None:
         """See which names of losses and rates the program logs in this run, so that nothing is there twice."""
-        run, log = self.run, self.run.log
-
-        def watching(metrics: Any, *, step: int | None = None, epoch: int | None = None) -> None:
-            for name in metrics:
-                if name.__class__ is str and name not in self._names and name.startswith(("loss", "lr")):
-                    # Before the first point is out, the program logs each step; later, it logs something else.
-                    self._names[name] = f"{name}/step" if name in self._emitted else None
-                    self.forget_names()
-            log(metrics, step=step, epoch=epoch)
-
-        setattr(run, "log", watching)  # noqa: B010
+        for name in names:
+            if name.__class__ is str and name not in self._names and name.startswith(("loss", "lr")):
+                # Before the first point is out, the program logs each step; later, it logs something else.
+                self._names[name] = f"{name}/step" if name in self._emitted else None
+                self.forget_names()
