@@ -1,9 +1,10 @@
-"""The house: how large its modules and functions are, and what the tests take from each other."""
+"""The house: how large modules and functions are, that imports close no circle, what tests take from each other."""
 
 from __future__ import annotations
 
 import ast
 import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ TESTS = Path(__file__).resolve().parent
 SOURCES = sorted((TESTS.parent / "src").rglob("*.py"))
 MOST_LINES = 400  # of a module
 SCREEN = 50  # lines of a function, without its docstring
+# The one import that points back up, and why.
+NAMED = {"histhooks.history._shown": "histhooks._views.notebook"}  # a notebook asks a record for its picture
 
 
 def imported(path: Path) -> set[str]:
@@ -185,3 +188,61 @@ def test_the_package_shows_its_rooms() -> None:
     for room in (name for name in found if re.fullmatch(r"_[a-z]\w*", name) and name not in programs):
         text = ast.get_docstring(ast.parse((package / room / "__init__.py").read_text(encoding="utf-8")))
         assert "Imports" in (text or ""), room
+
+
+def arrows(source: Path) -> dict[str, set[str]]:
+    """Each module with those that it imports anywhere: at the top, inside a function, or for types alone."""
+    names = {".".join(path.relative_to(source).with_suffix("").parts): path for path in source.rglob("*.py")}
+    modules = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    found: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        wanted: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                wanted |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}:{node.lineno}: imports here are absolute"
+                given = {f"{node.module}.{alias.name}" for alias in node.names}
+                wanted |= {name if name in modules else str(node.module) for name in given}
+        found[module] = wanted & modules.keys() - {module}
+    return found
+
+
+def circle_in(imports: dict[str, set[str]]) -> str:
+    """A circle as one line, each module with the next that it imports; nothing if there is none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return " -> ".join(reversed(error.args[1]))
+    return ""
+
+
+def test_imports_of_the_source_close_no_circle_but_the_named_one() -> None:
+    imports = arrows(TESTS.parent / "src")
+    assert len(imports) > 200
+    assert "histhooks.history._shown -> histhooks._views.notebook" in circle_in(imports), "the exception is not needed"
+    for module, target in NAMED.items():
+        imports[module].remove(target)
+    assert circle_in(imports) == ""
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from house.roof import tiles",
+        "import house.roof",
+        "def build():\n    from house import roof",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from house.roof import Tile",
+    ],
+    ids=["top", "plain", "late", "type"],
+)
+def test_a_circle_of_imports_is_seen_and_shown(tmp_path: Path, back: str) -> None:
+    house, around = tmp_path / "house", ["house.ground", "house.roof", "house.wall"]
+    house.mkdir()
+    texts = {"__init__": "", "ground": back, "wall": "import house.ground", "roof": "from house import wall"}
+    for name, text in texts.items():
+        (house / f"{name}.py").write_text(text + "\n", encoding="utf-8")
+    shown = circle_in(arrows(tmp_path))
+    assert shown in [" -> ".join(around[n:] + around[: n + 1]) for n in range(3)]
+    (house / "ground.py").write_text("import os\n", encoding="utf-8")
+    assert circle_in(arrows(tmp_path)) == ""
