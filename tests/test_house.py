@@ -34,7 +34,7 @@ def test_no_test_imports_another_test() -> None:
 
 
 SHARED = {f"histhooks.integrations.{name}" for name in ("kit", "_estimators", "_pytorch")}
-INTEGRATIONS = ("keras", "sklearn", "xgboost")
+INTEGRATIONS = ("keras", "lightning", "sklearn", "torch", "xgboost")
 
 
 def of_histhooks(node: ast.AST) -> list[str]:

@@ -41,7 +41,6 @@ class Parameters:
     names: tuple[str, ...]
 
 
-_signatures: weakref.WeakKeyDictionary[Callable[..., Any], inspect.Signature] = weakref.WeakKeyDictionary()
 _known: weakref.WeakKeyDictionary[Callable[..., Any], Parameters] = weakref.WeakKeyDictionary()
 _NONE = Parameters((), frozenset(), frozenset(), (), None, None, {}, ())
 
@@ -79,16 +78,6 @@ def _read(function: Callable[..., Any]) -> Parameters:
         {name: default for name, default in named.items() if default is not _EMPTY},
         tuple(p.name for p in parameters),
     )
-
-
-def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-    """What ``inspect.signature`` says of a function; raises what that raises."""
-    found = _signatures.get(function)
-    if found is None:
-        found = inspect.signature(function)
-        if all(p.default is p.empty or _is_plain(p.default) for p in found.parameters.values()):
-            _signatures[function] = found
-    return found
 
 
 def _is_plain(value: Any) -> bool:

@@ -69,20 +69,17 @@ integration of PyTorch records; files of ``Fabric.save`` and ``load`` are added.
 
 from __future__ import annotations
 
-from histhooks._base.frameworks import FRAMEWORKS
-from histhooks.integrations import Integration, kit
+from histhooks.integrations.kit import Integration, require
 from histhooks.integrations.lightning._asking import __version__, asked
 from histhooks.integrations.lightning._callback import HistoryCallback
 from histhooks.integrations.lightning._seams import arm, disarm
 
 __all__ = ["HistoryCallback", "integration"]
 
-_FRAMEWORK = FRAMEWORKS["lightning"]
-
 
 def install() -> None:
     """Record every training from here on."""
-    kit.require(_FRAMEWORK.title, __version__, _FRAMEWORK.minimum)
+    require("lightning", __version__)
     arm()
     asked.is_automatic = True
 

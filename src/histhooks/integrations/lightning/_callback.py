@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from histhooks._host.guard import guarded
+from histhooks.integrations.kit import guarded
 from histhooks.integrations.lightning._asking import Asking, Callback
 from histhooks.integrations.lightning._seams import arm
 

@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from histhooks import recorder
-from histhooks._host.guard import gathered
-from histhooks._record.run import Run
+from histhooks.integrations.kit import Run, gathered
 
 _ROOTS = ("lightning.pytorch.callbacks.", "pytorch_lightning.callbacks.")
 # They show what goes on, and change nothing of it.
@@ -30,8 +28,8 @@ def log_callbacks(run: Run, callbacks: list[Any]) -> None:
         if found is not None:
             run.log_params({name: found[0]}, source="argument", defaults={name: found[1]})
     monitored = next((m for m in (vars(c).get("monitor") for c in callbacks) if isinstance(m, str)), None)
-    if monitored is not None and recorder.main_metric() is None:
-        run.update(main_metric=monitored)
+    if monitored is not None:
+        run.rank_by(monitored)
 
 
 def _by_role(callbacks: list[Any]) -> Iterator[tuple[str, type, Any]]:

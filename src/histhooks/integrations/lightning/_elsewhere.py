@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from histhooks._host.guard import guarded
+from histhooks.integrations.kit import guarded
 from histhooks.integrations.lightning._calls import Call, Hook, active
 from histhooks.integrations.lightning._fit import Fit
 from histhooks.integrations.lightning._spawned import Relay

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from histhooks import recorder
-from histhooks._collect.fingerprint import print_at
-from histhooks._collect.same_data import is_same
-from histhooks._host.guard import gathered, guarded
-from histhooks._record.run import Run
-from histhooks.integrations._estimators import adding_to, find, log_scored
+from histhooks.integrations._estimators import adding_to, find, log_scored, was_validated_on
 from histhooks.integrations._pytorch import loader_settings
+from histhooks.integrations.kit import Run, bind, current_run, ensure_session, gathered, guarded, scope
 from histhooks.integrations.lightning._asking import is_asked
 from histhooks.integrations.lightning._calls import Call, Hook, active
 from histhooks.integrations.lightning._facts import (
-    bound_arguments,
     datamodule_in,
     flat,
     log_hyperparameters,
@@ -93,15 +88,9 @@ class Evaluation(Call):
         seen = seen_of(loader)
         role = "test" if self._verb == "test" else "valid"
         split = log_scored(self.run, seen, trained_by=self._trained_by, role=role).split
-        if self._verb == "validate" and (split == "test" or self._was_validated_on(seen)):
+        if self._verb == "validate" and (split == "test" or was_validated_on(self._trained_by, seen)):
             return "valid"
         return "unsaid" if split == "train" and self._trained_by in trained_on_a_part else split
-
-    def _was_validated_on(self, seen: Any) -> bool:
-        """Whether the fit validated on this data, be it training data or not."""
-        known = self._trained_by.data if self._trained_by is not None else None
-        prints = known.prints.get("valid", ()) if known is not None else ()
-        return bool(prints) and any(is_same(kept, print_at(seen)) for kept in prints)
 
     def _put(self, scores: dict[str, Any], step: int, splits: list[str]) -> None:
         self.run.log(
@@ -132,7 +121,7 @@ class Evaluation(Call):
 
 def watch_evaluation(verb: str, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
     """Watch ``Trainer.test`` or ``Trainer.validate``."""
-    bound = bound_arguments(original, args, kwargs)
+    bound = bind(original, args, kwargs)
     trainer = bound.get("self")
     evaluation = _begin_evaluation(verb, bound)
     if evaluation is None:
@@ -140,7 +129,7 @@ def watch_evaluation(verb: str, original: Any, args: tuple[Any, ...], kwargs: di
     run, outer, error = evaluation.run, active.get(id(trainer)), None
     active[id(trainer)] = evaluation
     try:
-        with recorder.scope(run if run.kind == "evaluate" else recorder.current_run()):
+        with scope(run if run.kind == "evaluate" else current_run()):
             yield
     except BaseException as raised:
         error = raised
@@ -163,7 +152,7 @@ def _begin_evaluation(verb: str, bound: dict[str, Any]) -> Evaluation | None:
     trainer = bound.get("self")
     if trainer is None or isinstance(active.get(id(trainer)), Evaluation):
         return None
-    if not is_asked(trainer) or trainer.global_rank != 0 or not recorder.ensure_session():
+    if not is_asked(trainer) or trainer.global_rank != 0 or not ensure_session():
         return None
     given = bound.get("model")
     module = module_of(given if given is not None else trainer.lightning_module)

@@ -8,10 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from histhooks import recorder
-from histhooks._hooks.patching import Patches
-from histhooks._host.guard import guarded
-from histhooks.integrations.lightning._facts import bound_arguments
+from histhooks.integrations.kit import Patches, bind, current_run, guarded
 
 ROOTS = ("lightning.fabric", "lightning_fabric")
 
@@ -22,7 +19,7 @@ def hook(patches: Patches, is_automatic: Callable[[], bool], module: ModuleType)
     def watch(direction: str, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
         yield
         if is_automatic():
-            _note(bound_arguments(original, args, kwargs), direction)
+            _note(bind(original, args, kwargs), direction)
 
     patches.wrap(module.Fabric, "save", functools.partial(watch, "out"))
     patches.wrap(module.Fabric, "load", functools.partial(watch, "in"))
@@ -30,6 +27,6 @@ def hook(patches: Patches, is_automatic: Callable[[], bool], module: ModuleType)
 
 @guarded
 def _note(bound: Mapping[str, Any], direction: str) -> None:
-    run = recorder.current_run()
+    run = current_run()
     if run is not None and run.is_recorded and Path(str(bound.get("path"))).is_file():
         run.log_artifact(bound["path"], role="checkpoint", direction=direction)

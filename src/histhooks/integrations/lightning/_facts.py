@@ -7,12 +7,9 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from histhooks._base.exceptions import answer
-from histhooks._hooks.signatures import signature_of
-from histhooks._host.guard import gathered
-from histhooks._record.run import Run
 from histhooks.integrations._estimators import saw
 from histhooks.integrations._pytorch import group_settings, loaded_size, loader_settings, log_loader, scheduler_settings
+from histhooks.integrations.kit import Run, answer, gathered, parameters_of
 
 _TRAINER = (
     "max_epochs", "min_epochs", "max_steps", "min_steps", "precision", "accumulate_grad_batches", "gradient_clip_val",
@@ -27,14 +24,6 @@ _USUAL = {
     "val_check_interval": 1.0, "limit_train_batches": 1.0, "limit_val_batches": 1.0, "fast_dev_run": False,
     "overfit_batches": 0.0, "min_epochs": None,
 }  # fmt: skip
-
-
-def bound_arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a call by name; none where it does not fit, which the function itself then says."""
-    try:
-        return dict(signature_of(function).bind(*args, **kwargs).arguments)
-    except TypeError:
-        return {}
 
 
 # --- params -----------------------------------------------------------------------------------------------------------
@@ -104,11 +93,7 @@ def _is_same(one: Any, other: Any) -> bool:
 
 def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
     """The defaults of a function's parameters."""
-    try:
-        parameters = signature_of(function).parameters.values()
-    except (TypeError, ValueError):
-        return {}
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
+    return parameters_of(function).defaults
 
 
 # --- optimizers and schedulers ----------------------------------------------------------------------------------------

@@ -6,11 +6,8 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-from histhooks import recorder
-from histhooks._collect.fingerprint import hash_file
-from histhooks._host.guard import gathered, guarded
-from histhooks._record.run import Run
-from histhooks.integrations._pytorch import log_architecture
+from histhooks.integrations._pytorch import log_architecture, note_rank
+from histhooks.integrations.kit import Run, ensure_session, gathered, guarded
 from histhooks.integrations.lightning import _facts
 from histhooks.integrations.lightning._asking import Asking
 from histhooks.integrations.lightning._callbacks import files_of, log_callbacks, log_outcomes
@@ -83,7 +80,7 @@ class Fit(Call):
         path = self._trainer.ckpt_path
         if path is not None and Path(str(path)).is_file():
             self.run.log_artifact(path, role="checkpoint", direction="in")
-            self.run.link("resumes", wrote.get(os.path.realpath(path)), hash_file(Path(path))[0])
+            self.run.link("resumes", wrote.get(os.path.realpath(path)), path=path)
 
     @guarded
     def optimizer_steps(self, optimizer: Any) -> None:
@@ -193,9 +190,9 @@ class OtherRank(Call):
 @guarded
 def _note_rank(trainer: Any) -> None:
     """Which of how many processes this is; one that is not the first leaves a session, and no run."""
-    recorder.ensure_session()
+    ensure_session()
     if trainer.world_size > 1:
-        recorder.note_rank(trainer.global_rank, trainer.world_size)
+        note_rank(trainer.global_rank, trainer.world_size)
 
 
 def epochs_left(trainer: Any) -> int | None:

@@ -6,9 +6,8 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from histhooks._base.metric_names import describe
-from histhooks._base.values import is_elsewhere
-from histhooks._record.run import Run
+from histhooks.integrations._pytorch import is_elsewhere
+from histhooks.integrations.kit import Run
 
 _MOST_STEPS = 1 << 62
 # Of each series of a run: of which phase it is.
@@ -168,7 +167,7 @@ class Points:
             series += f"/{phase}"
         self._owners[series] = phase
         self._names[phase, name] = series
-        known = describe(name)
+        known = Run.describe(name)
         if known.metric == name and known.split != phase:  # the name itself says nothing else
             self._run.declare_metric(series, metric=name, split=phase, direction=self._run.what_is(name).direction)
         elif series != name:

@@ -9,17 +9,14 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from histhooks._hooks.imports import no_longer, when_imported
-from histhooks._hooks.patching import Patches
-from histhooks._host.guard import guarded
-from histhooks._record import signals as _signals
 from histhooks.integrations._estimators import adding_to, find
+from histhooks.integrations._pytorch import signals
+from histhooks.integrations.kit import Patches, bind, guarded, no_longer, when_imported
 from histhooks.integrations.lightning import _fabric
 from histhooks.integrations.lightning._asking import asked, is_asked
 from histhooks.integrations.lightning._calls import active, watch_hooks, watch_logger, watch_loggers
 from histhooks.integrations.lightning._elsewhere import Elsewhere
 from histhooks.integrations.lightning._evaluation import watch_evaluation
-from histhooks.integrations.lightning._facts import bound_arguments
 from histhooks.integrations.lightning._fit import Fit, save
 from histhooks.integrations.lightning._watched import watch
 
@@ -29,7 +26,7 @@ _patches = Patches()
 
 
 def _watch_fit(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
-    watched = watch(bound_arguments(original, args, kwargs))
+    watched = watch(bind(original, args, kwargs))
     if watched is None:
         return
     error = None
@@ -53,7 +50,7 @@ def _around_launch(original: Callable[..., Any], args: tuple[Any, ...], kwargs: 
 
 def _watch_save(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
     yield
-    bound = bound_arguments(original, args, kwargs)
+    bound = bind(original, args, kwargs)
     _saved(bound.get("self"), bound.get("filepath"))
 
 
@@ -70,7 +67,7 @@ def _saved(trainer: Any, path: Any) -> None:
 
 
 def _watch_signals(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
-    with _signals.unseen():
+    with signals.unseen():
         yield
 
 
@@ -78,7 +75,7 @@ def _watch_end_of_signals(original: Any, args: tuple[Any, ...], kwargs: dict[str
     try:
         yield
     finally:
-        _signals.again()
+        signals.again()
 
 
 def _hook(module: ModuleType) -> None:

@@ -13,9 +13,8 @@ from collections import deque
 from multiprocessing import util
 from typing import Any
 
-from histhooks._host.guard import guarded
-from histhooks._record.device_readings import Waiting
-from histhooks._record.run import Run
+from histhooks.integrations._pytorch import Waiting
+from histhooks.integrations.kit import Run, guarded
 
 _LAUNCHERS = ("_MultiProcessingLauncher", "_XLALauncher")
 _PAUSE_S = 0.1
@@ -35,6 +34,7 @@ class Relay:
 
     def __init__(self, run: Run, start_method: str) -> None:
         self.run_id, self.session_id, self.pid = run.id, run.session_id, os.getpid()
+        self.main_metric = run.main_metric
         self._reading, self._writing = multiprocessing.get_context(start_method).Pipe(duplex=False)
         self._run: Run | None = run
         self._is_over = threading.Event()
@@ -42,7 +42,7 @@ class Relay:
         self._thread.start()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: vars(self)[name] for name in ("run_id", "session_id", "pid", "_writing")}
+        return {name: vars(self)[name] for name in ("run_id", "session_id", "pid", "main_metric", "_writing")}
 
     @property
     def is_elsewhere(self) -> bool:
@@ -66,7 +66,7 @@ class Relay:
 
     def open_here(self) -> Run:
         """In the process of rank 0: a run whose entries go to the caller."""
-        run = Run(None, {"name": "relayed", "kind": "fit"})
+        run = Run(None, {"name": "relayed", "kind": "fit", "main_metric": self.main_metric})
         sender = _Sender(self._writing)
         run.relay(sender.buffer.append, self.run_id, self.session_id)
         sender.start()

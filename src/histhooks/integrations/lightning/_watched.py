@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from histhooks import recorder
-from histhooks._base.exceptions import answer
-from histhooks._host.guard import gathered, guarded
-from histhooks._record import signals
-from histhooks._record.run import Run
+from histhooks.integrations import kit
 from histhooks.integrations._estimators import trained_by
+from histhooks.integrations._pytorch import signals
+from histhooks.integrations.kit import Run, answer, call_site, ensure_session, gathered, guarded, scope
 from histhooks.integrations.lightning._asking import __version__, is_asked
 from histhooks.integrations.lightning._calls import Call, Hook, active
 from histhooks.integrations.lightning._facts import datamodule_in, keep_in_mind, log_hyperparameters, log_settings
@@ -20,12 +18,12 @@ _OWN = ("lightning", "pytorch_lightning", "torch", "threading", "concurrent", "f
 
 
 def open_run(kind: str, module: Any, **facts: Any) -> Run:
-    return recorder.open_run(
+    return kit.open_run(
         kind=kind,
         framework="lightning",
         framework_version=__version__,
         model_class=f"{type(module).__module__}.{type(module).__qualname__}",
-        call_site=recorder.call_site(_OWN),
+        call_site=call_site(_OWN),
         **facts,
     )
 
@@ -55,7 +53,7 @@ class Watched:
         gathered(run, "params", log_hyperparameters, run, module, datamodule_in(self._bound))
         gathered(run, "params", log_settings, run, trainer)
         self.fit = active[id(trainer)] = Fit(run, trainer, module)
-        self._scope = recorder.scope(run)
+        self._scope = scope(run)
         self._scope.__enter__()
         self._relay = self.fit.relay = gathered(run, "metrics", relay_for, run, trainer)
         if self._relay is not None:
@@ -103,7 +101,7 @@ class _Waiting(Call):
     def set_up(self) -> None:
         """The callbacks of the module are among the trainer's now."""
         trainer = self._watched._trainer
-        if trainer.global_rank == 0 and is_asked(trainer) and recorder.ensure_session():
+        if trainer.global_rank == 0 and is_asked(trainer) and ensure_session():
             self._watched.begin()
             if self._watched.fit is not None:
                 self._watched.fit.set_up()
@@ -121,7 +119,7 @@ def watch(bound: dict[str, Any]) -> Watched | None:
         watched.wait()
     elif trainer.global_rank != 0:
         watched.follow()
-    elif recorder.ensure_session():
+    elif ensure_session():
         watched.begin()
     else:
         return None

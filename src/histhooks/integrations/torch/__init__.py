@@ -76,13 +76,8 @@ from torch.optim import lr_scheduler
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.data import dataloader
 
-from histhooks._base.frameworks import FRAMEWORKS
-from histhooks._hooks.imports import no_longer, when_imported
-from histhooks._hooks.patching import Patches
-from histhooks._host.guard import guarded
-from histhooks._record import device_readings
-from histhooks._record.run import Run, is_paused
-from histhooks.integrations import Integration, kit
+from histhooks.integrations._pytorch import capturing, is_paused
+from histhooks.integrations.kit import Integration, Patches, Run, guarded, no_longer, require, when_imported
 from histhooks.integrations.torch import _backward, _ends, _models
 from histhooks.integrations.torch._files import files
 from histhooks.integrations.torch._gradients import WALKS, Witness
@@ -93,7 +88,6 @@ from histhooks.integrations.torch._steps import forget_cells, open_explicit
 
 __all__ = ["install", "integration", "record", "uninstall"]
 
-_FRAMEWORK = FRAMEWORKS["torch"]
 _SCHEDULERS = ("LRScheduler", "ReduceLROnPlateau", "SequentialLR", "ChainedScheduler")
 _COMPILER = "torch._dynamo.eval_frame"
 
@@ -259,11 +253,11 @@ def _around_load(original: Callable[..., Any], args: tuple[Any, ...], kwargs: di
 
 
 def _around_capture_begin(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    device_readings.capturing.acquire()
+    capturing.acquire()
     try:
         return original(*args, **kwargs)
     except BaseException:
-        device_readings.capturing.release()
+        capturing.release()
         raise
 
 
@@ -271,8 +265,8 @@ def _around_capture_end(original: Callable[..., Any], args: tuple[Any, ...], kwa
     try:
         return original(*args, **kwargs)
     finally:
-        if device_readings.capturing.locked():
-            device_readings.capturing.release()
+        if capturing.locked():
+            capturing.release()
 
 
 def _keep_out_of_graphs(eval_frame: ModuleType) -> None:
@@ -325,7 +319,7 @@ def _kinds(kind: type) -> list[type]:
 
 def install() -> None:
     """Record every loop from here on."""
-    kit.require(_FRAMEWORK.title, torch.__version__, _FRAMEWORK.minimum)
+    require("torch", torch.__version__)
     if any(getattr(vars(kind).get("step"), "hooked", False) for kind in _kinds(Optimizer)):
         # PyTorch marks the ``step`` of each class of which an optimizer was made (``_patch_step_function``).
         unseen.append(True)

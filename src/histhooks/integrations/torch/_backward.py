@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 
-from histhooks._host.guard import guarded
-from histhooks._record import device_readings
-from histhooks._record.run import current, is_paused
+from histhooks.integrations._pytorch import OnDevice, current, is_paused
+from histhooks.integrations.kit import guarded
 from histhooks.integrations.torch._gradients import Backward, Loss, Witness, changed, leaves, reaches
 from histhooks.integrations.torch._series import Series
 from histhooks.integrations.torch._state import Closure, Here, Running, is_hosts, state, thread
@@ -205,7 +204,7 @@ def _number(here: Here, tensor: Any) -> Loss | None:
     if tensor.is_cpu:
         return float(tensor.item())
     try:
-        return device_readings.OnDevice(tensor)
+        return OnDevice(tensor)
     except TypeError:
         return None
 

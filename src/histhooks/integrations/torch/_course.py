@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from histhooks.integrations.kit import Run
+
 if TYPE_CHECKING:
-    from histhooks._record.run import Run
     from histhooks.integrations.torch._passes import Pass
 
 

@@ -27,9 +27,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from histhooks._hooks.imports import no_longer, when_imported
-from histhooks._hooks.patching import Patches
-from histhooks._host.guard import guarded
+from histhooks.integrations.kit import Patches, guarded, no_longer, when_imported
 from histhooks.integrations.torch._loops import of_run
 from histhooks.integrations.torch._state import Here, thread
 

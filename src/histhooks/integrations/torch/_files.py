@@ -21,16 +21,12 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from histhooks._base.clock import now_us
-from histhooks._collect.file_hash import Found, with_hash
-from histhooks._host.guard import guarded
-from histhooks._record.run import Run, current
-from histhooks._store.entries import row_entry
+from histhooks.integrations._pytorch import current
+from histhooks.integrations.kit import Run, guarded
 from histhooks.integrations.torch._loaded import DEEPEST, MOST_KEYS, MOST_LISTED, Loaded, stamp_of
 from histhooks.integrations.torch._loops import Loop, as_loop, of_run
 from histhooks.integrations.torch._optimizers import Tracked
@@ -165,7 +161,7 @@ class Files:
         for loaded, kind in kinds.items():
             if loaded.path not in loop.linked and loaded.stamp is not None and loaded.stamp == stamp_of(loaded.path):
                 loop.linked.add(loaded.path)
-                _link(loop.run, kind, loaded.path)
+                loop.run.link(kind, None, path=loaded.path)
 
 
 def _path_of(file: Any) -> str | None:
@@ -193,17 +189,6 @@ def is_state(content: Any, names: frozenset[str], depth: int) -> bool:
         return False
     inside = content.values() if isinstance(content, dict) else content[:MOST_LISTED]
     return any(is_state(one, names, depth + 1) for one in itertools.islice(inside, MOST_LISTED))
-
-
-def _link(run: Run, kind: str, path: str) -> None:
-    row = {"run_id": run.id, "session_id": run.session_id, "kind": kind, "other_run_id": None, "time": now_us()}
-    put = run.put  # a large file's hash may come after the end of the run
-
-    def use(found: Found) -> None:
-        if found is not None:
-            put(row_entry("run_links", run.id, {**row, "sha256": found[0]}))
-
-    with_hash(Path(path), use)
 
 
 files = Files()

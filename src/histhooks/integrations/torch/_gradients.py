@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from histhooks._record.device_readings import OnDevice
+from histhooks.integrations._pytorch import OnDevice
 
 Loss = float | OnDevice
 _numbers = itertools.count(1)

@@ -15,8 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from histhooks._hooks.patching import Patch
-from histhooks._record.run import current, is_paused
+from histhooks.integrations._pytorch import current, is_paused
 from histhooks.integrations.torch import _backward, _steps
 from histhooks.integrations.torch._state import is_hosts, state, thread
 
@@ -34,7 +33,7 @@ def step_begins(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
         _backward.step_begins(here, optimizer, args[1] if len(args) > 1 else kwargs.get("closure"))
 
 
-def before_backward(patch: Patch, wrapper: Callable[..., Any]) -> Callable[..., Any]:
+def before_backward(patch: Any, wrapper: Callable[..., Any]) -> Callable[..., Any]:
     """Stand in front of ``torch.autograd.backward`` and take the loss, where that is simple."""
     original = patch.original
 

@@ -7,12 +7,8 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from histhooks._base.clock import iso
-from histhooks._host.guard import guarded
-from histhooks._record.run import Run
-from histhooks._store.entries import Line
-from histhooks.integrations._pytorch import defaults_of, group_settings, log_architecture
-from histhooks.integrations.kit import class_name
+from histhooks.integrations._pytorch import Line, defaults_of, group_settings, log_architecture
+from histhooks.integrations.kit import Run, class_name, guarded
 from histhooks.integrations.torch import _frames, _models
 from histhooks.integrations.torch._course import Course
 from histhooks.integrations.torch._gradients import Loss
@@ -20,7 +16,6 @@ from histhooks.integrations.torch._optimizers import MOST_GROUPS, Group, Tracked
 from histhooks.integrations.torch._passes import Pass, Passes
 from histhooks.integrations.torch._series import Series
 from histhooks.integrations.torch._state import Here, Steady, state
-from histhooks.recorder import note_capture
 
 _MOST_ALIKE = 32  # loops of at most so few steps, one after the other, that are runs of their own
 _FEW = 16
@@ -88,7 +83,7 @@ class Loop(Series):
         if self._here.row[1] > _MOST_ALIKE:
             self.is_last_of_row = True
             why = f"{_MOST_ALIKE} loops of at most {_FEW} steps began here: those that follow are all in this run"
-            note_capture("optimizers", "truncated", why, run=self.run)
+            self.run.capture("optimizers", "truncated", why)
 
     @property
     def is_left(self) -> bool:
@@ -154,7 +149,7 @@ class Loop(Series):
     def _say_beyond(self, why: str) -> None:
         if why not in self._unsaid:
             self._unsaid.add(why)
-            note_capture("optimizers", "truncated", f"{why}: those listed stand for the others", run=self.run)
+            self.run.capture("optimizers", "truncated", f"{why}: those listed stand for the others")
 
     @guarded
     def _log_optimizer(self, tracked: Tracked, optimizer: Any) -> None:
@@ -169,7 +164,7 @@ class Loop(Series):
         tracked.groups = [Group(group, optimizer_id, n) for n, group in enumerate(optimizer.param_groups[:MOST_GROUPS])]
         if len(groups) > MOST_GROUPS:
             note = f"the learning rates of {MOST_GROUPS} of {len(groups)} param groups are followed"
-            note_capture("optimizers", "truncated", note, run=self.run)
+            self.run.capture("optimizers", "truncated", note)
         outer = [one.ref() for one in list(state.tracked.values())]
         if any(
             type(one).__name__ == "ZeroRedundancyOptimizer" and vars(one).get("optim") is optimizer for one in outer
@@ -270,7 +265,7 @@ class Loop(Series):
             return losses
         if why not in self._unsaid:
             self._unsaid.add(why)
-            note_capture("loss", "skipped", f"step {step}, the first such, has no loss: {why}", run=self.run)
+            self.run.capture("loss", "skipped", f"step {step}, the first such, has no loss: {why}")
         return []
 
     def _settled(self, tracked: Tracked, optimizer: Any, led: Led, here: Here, context: Run | None) -> Steady | None:
@@ -370,8 +365,7 @@ class Loop(Series):
             is_left = status == "finished" and (self.pass_ is None or not self.pass_.is_open())
             facts["epochs_done"] = self.epoch + (1 if is_through or is_left else 0)
         if self.is_own and self.last_ns:
-            facts["ended_at"] = iso(self.last_ns // 1000)
-            facts["duration_s"] = round((self.last_ns // 1000 - self.run.start_us) / 1e6, 6)
+            facts |= self.run.columns_of_end(self.last_ns)
         return facts
 
 

@@ -21,8 +21,8 @@ import torch
 from torch.nn.modules import module as nn_module
 from torch.optim.lr_scheduler import LRScheduler
 
-from histhooks._host.guard import guarded
 from histhooks.integrations._pytorch import size_of
+from histhooks.integrations.kit import guarded
 
 _WRAPPERS = {
     "OptimizedModule": "_orig_mod",

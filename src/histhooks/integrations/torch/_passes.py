@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from histhooks.integrations._pytorch import loaded_size, loader_settings, log_loaded
-
-if TYPE_CHECKING:
-    from histhooks._record.run import Run
+from histhooks.integrations.kit import Run
 
 _MOST = 64
 _RECENT = 8  # passes that are known although loader and iterator are gone

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from histhooks._record.device_readings import OnDevice, Reading
-from histhooks._record.run import Run
-from histhooks._store.entries import later_entry
+from histhooks.integrations._pytorch import OnDevice
+from histhooks.integrations.kit import Run
 from histhooks.integrations.torch._course import Course
 from histhooks.integrations.torch._gradients import Loss
 from histhooks.integrations.torch._optimizers import Change, Group, Tracked
@@ -70,7 +69,7 @@ class Series(Course):
             if len(losses) == 1 and loss.__class__ is float:
                 metrics[loss_name] = loss
             elif any(isinstance(loss, OnDevice) for loss in losses):
-                run.put(later_entry(Reading(run, loss_name, losses, step, epoch, now)))
+                run.log_mean(loss_name, losses, step, epoch, now)
             else:
                 metrics[loss_name] = sum(loss for loss in losses if isinstance(loss, float)) / len(losses)
         for name, rate in zip(names[1:], rates):

@@ -6,13 +6,13 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from histhooks.integrations._pytorch import Line
+from histhooks.integrations.kit import Run
 from histhooks.integrations.torch._gradients import WALKS, Backward, Gradients, Loss, Witness, reaches
 from histhooks.integrations.torch._optimizers import Tracked
 from histhooks.integrations.torch._passes import Passes
 
 if TYPE_CHECKING:
-    from histhooks._record.run import Run
-    from histhooks._store.entries import Line
     from histhooks.integrations.torch._course import Course
 
 

@@ -6,12 +6,17 @@ from typing import Any
 
 import torch
 
-from histhooks import recorder
-from histhooks._host.guard import guarded
-from histhooks._host.ipython import shell
-from histhooks._record.run import Run, current, is_paused
-from histhooks.integrations._pytorch import group_settings
-from histhooks.integrations.kit import class_name
+from histhooks.integrations._pytorch import current, group_settings, is_paused, shell
+from histhooks.integrations.kit import (
+    Run,
+    call_site,
+    class_name,
+    ensure_session,
+    guarded,
+    is_recording,
+    is_task,
+    open_run,
+)
 from histhooks.integrations.torch import _backward, _ends, _models
 from histhooks.integrations.torch._files import files
 from histhooks.integrations.torch._loops import Led, Loop, as_loop, of_run
@@ -73,11 +78,11 @@ def _is_around(tracked: Tracked, inside: list[Tracked]) -> bool:
 
 @guarded
 def _find_loop(tracked: Tracked, optimizer: Any, here: Here, run: Run | None) -> Loop | None:
-    if tracked.is_echo or is_paused.get() or recorder.is_task():
+    if tracked.is_echo or is_paused.get() or is_task():
         return None
     if run is not None:
         return _loop_of_run(tracked, optimizer, here, run)
-    if not state.is_automatic or not recorder.ensure_session():
+    if not state.is_automatic or not ensure_session():
         return None
     before = as_loop(here.loop)
     if before is not None and before.is_last_of_row and before.is_left:
@@ -127,17 +132,17 @@ def _steps_along(tracked: Tracked, loop: Loop, here: Here) -> bool:
 @guarded
 def _place_of(tracked: Tracked, optimizer: Any) -> tuple[Any, ...] | None:
     """What loops have in common that one place of a program makes, such as one for each sample."""
-    return recorder.call_site(_OWN), tracked.kind, repr(group_settings(optimizer.defaults))
+    return call_site(_OWN), tracked.kind, repr(group_settings(optimizer.defaults))
 
 
 def _open(tracked: Tracked, optimizer: Any, here: Here) -> Loop:
     models = _models.of(optimizer, tracked.modules)
-    run = recorder.open_run(
+    run = open_run(
         kind="loop",
         framework="torch",
         framework_version=torch.__version__,
         model_class=class_name(models[0]) if models else None,
-        call_site=recorder.call_site(_OWN),
+        call_site=call_site(_OWN),
     )
     loop = Loop(run, here, files.link, is_own=True)
     _ends.listen()
@@ -155,15 +160,15 @@ def open_explicit(optimizers: list[Any], models: list[Any], name: str | None) ->
     here = thread.here
     models = [_models.unwrapped(model) for model in models]
     found = models
-    if optimizers and not models and recorder.is_recording():
+    if optimizers and not models and is_recording():
         found = _models.of(optimizers[0], state.known(optimizers[0]).modules)
-    run = recorder.open_run(
+    run = open_run(
         kind="loop",
         framework="torch",
         framework_version=torch.__version__,
         name=name,
         model_class=class_name(found[0]) if found else None,
-        call_site=recorder.call_site(_OWN),
+        call_site=call_site(_OWN),
         implicit=False,
     )
     if not run.is_recorded:
