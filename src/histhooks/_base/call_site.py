@@ -11,7 +11,7 @@ fronts: set[type] = set()
 
 
 def call_site(skip: tuple[str, ...] = ()) -> str | None:
-    """Where in the program the call came from: the nearest frame that is not ours, nor of a package in ``skip``.
+    """The location of the call in the program: the nearest frame outside histhooks and the packages in ``skip``.
 
     Parameters
     ----------

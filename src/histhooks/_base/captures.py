@@ -1,4 +1,4 @@
-"""What came of gathering something: absence is evidence too."""
+"""The outcome of a collector: a missing fact is recorded too."""
 
 from dataclasses import dataclass
 

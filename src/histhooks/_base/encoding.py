@@ -1,4 +1,4 @@
-"""Writing JSON fast: one encoder in C for all calls."""
+"""Write JSON fast: one C encoder for all calls."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Exceptions as a hook meets them: what they say, where they come from, and which of them are the program's own end.
+"""Exceptions in hooks: their text, their origin, and which of them end the program.
 
-An exception of a program may refuse to be printed: its ``__str__`` raises, gives None, or needs what is gone. Where a
-hook asks an object of the program something, what comes back may be any exception, also one that is no ``Exception``.
+A program's exception may fail to print: its ``__str__`` raises, returns None, or needs an object that is gone. If a
+hook calls an object of the program, any exception may come back, also one that is not an ``Exception``.
 """
 
 from __future__ import annotations

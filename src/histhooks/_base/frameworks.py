@@ -1,4 +1,4 @@
-"""What each framework is: its names, the versions that are recorded, and what to install. Data only."""
+"""The supported frameworks: their names, the recorded versions, and what to install. Data only."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
-"""From any value of a program to what JSON can say.
+"""Convert any value of a program to JSON.
 
-What JSON has no word for becomes an object with one key that begins with ``$``: ``{"$float": "nan"}``,
+A value that JSON cannot express becomes an object with one key that begins with ``$``: ``{"$float": "nan"}``,
 ``{"$array": {"shape": [3], "dtype": "float64"}}``, ``{"$callable": "module.name"}``, ``{"$object": "module.Class"}``,
-``{"$bytes": 12}``, ``{"$unread": "KeyError"}`` for what raised when it was read, ``{"$cut": {...}}`` for what is long,
-deep or holds itself. Values of arrays are never written. A mapping of the program that has such a key itself is wrapped
-in ``{"$dict": ...}``. A whole number of more than 4,200 digits is its hexadecimal text. An enum is its name
-(``Color.RED``), or the word or number that it is.
+``{"$bytes": 12}``, ``{"$unread": "KeyError"}`` if reading it raised, ``{"$cut": {...}}`` if it is long,
+deep or contains itself. Values of arrays are never written. A mapping of the program that has such a key itself is
+wrapped in ``{"$dict": ...}``. A whole number of more than 4,200 digits is its hexadecimal text. An enum is its name
+(``Color.RED``), or its value if it is a string or a number.
 
-No code of the program runs for this, but that of its mappings (``__iter__``, ``__getitem__``), and of what a few
-libraries call their own (:data:`_ARRAYS`): a value is known by its class, and never asked for an attribute, for
-``__class__``, ``==``, ``hash`` or its text. Generators are not iterated, and devices not waited for. Cost is bounded:
-12 levels, 1,000 members of each container, 20,000 in all, 20,000 characters of a text.
+The conversion runs no code of the program except that of its mappings (``__iter__``, ``__getitem__``), and that of a
+few libraries (:data:`_ARRAYS`). A value is recognised by its class, without reading an attribute, ``__class__``,
+``==``, ``hash`` or its text. Generators are not iterated, and no device is waited for. The cost is bounded: 12 levels,
+1,000 members of each container, 20,000 in all, 20,000 characters of a text.
 """
 
 from __future__ import annotations
@@ -258,7 +258,7 @@ def items_of(mapping: Any, most: int | None = _NODES) -> Iterator[tuple[Any, Any
         Where it does not even give its keys.
     """
     if issubclass(type(mapping), dict):
-        # A subclass may look things up elsewhere, or count who looks.
+        # A subclass may look up values elsewhere, or count the lookups.
         yield from list(islice(dict.items(mapping), most))
         return
     keys = ask(iter, mapping)

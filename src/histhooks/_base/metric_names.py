@@ -1,4 +1,4 @@
-"""What the name of a metric says: what is measured, on which data, and which way is better."""
+"""Parse the name of a metric: what is measured, on which split, and which direction is better."""
 
 from __future__ import annotations
 

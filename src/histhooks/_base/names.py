@@ -1,4 +1,4 @@
-"""How texts, classes and functions of a program are named: by Python's own means, and without a secret."""
+"""Names for texts, classes and functions of a program, without running its code and without secrets."""
 
 from __future__ import annotations
 

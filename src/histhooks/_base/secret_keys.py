@@ -1,4 +1,4 @@
-"""The public lists by which the key of a value is judged, and how; docs/secrets.md shows the lists to users."""
+"""Decide by its key whether a value is a secret; docs/secrets.md shows the lists to users."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ _SWITCH = lazily(r"[a-z](?=[A-Z0-9])|[A-Z](?=[0-9])|[0-9](?=[A-Za-z])")
 
 @lru_cache(maxsize=4096)
 def kind_of(key: str) -> str:
-    """How a key is judged: `any` value, `text`, `long` values, `random` ones, or '' where it is none of ours."""
+    """Which values of a key are masked: `any`, `text`, `long` or `random` ones, or '' if the key is in no list."""
     words = [word.lower() for word in WORDS.findall(key)]
     phrase = f"_{'_'.join(words)}_"
     if any(phrase.endswith(f"_{exempt}_") for exempt in EXEMPT_KEYS):

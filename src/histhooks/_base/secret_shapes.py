@@ -1,8 +1,8 @@
-"""The rules by which a text gives a secret away, and the look that says which of them a text needs.
+"""The patterns that find secrets in text, and a prefilter that says which patterns a text needs.
 
-A rule is a pattern with its hints: literal words of which one stands in each text that the pattern matches. The look
-(:func:`needs`) is made of those hints and of nothing else, so that no rule can be missed by it; a test draws texts from
-each pattern and looks at them. Searching for words takes a twentieth of what a search by all patterns takes.
+A rule is a pattern with hints: literal words, at least one of which is in every text that the pattern matches. The
+prefilter (:func:`needs`) is built from the hints alone, so it cannot miss a rule; a test draws texts from each pattern
+and checks them. Searching for words costs a twentieth of searching with all patterns.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Secrets never reach the disk: they are judged by their key, by well-known shapes, and inside URLs.
+"""Mask secrets before they reach the disk: by key, by known shapes, and inside URLs.
 
-docs/secrets.md is the page for users: the rules, both lists, and what no rule here can know. Nothing of the unmasked
-text is kept, no hash either. Masked text keeps its number of lines, so that a diff or a traceback still reads.
+docs/secrets.md is the page for users: the rules, both lists, and what no rule can find. Nothing of the unmasked text is
+kept, not even a hash. Masked text keeps its number of lines, so that a diff or a traceback stays readable.
 """
 
 from __future__ import annotations

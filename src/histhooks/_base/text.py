@@ -1,4 +1,4 @@
-"""How values look to people: in the terminal, in notebooks, in reports."""
+"""Format values for people: in the terminal, in notebooks, in reports."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A program's values as JSON text, and back where that is possible; the names of params; the number in a metric.
+"""A program's values as JSON text, and back if possible; the names of params; the number in a metric.
 
-What JSON has no word for is an object with one key that begins with ``$`` (:mod:`histhooks._base.jsonable`).
+A value that JSON cannot express is an object with one key that begins with ``$`` (:mod:`histhooks._base.jsonable`).
 """
 
 from __future__ import annotations

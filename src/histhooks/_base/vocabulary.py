@@ -1,4 +1,4 @@
-"""The words by which a record says how something ended, and who decides them."""
+"""The status words of runs and sessions, and the functions that choose one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def status_of(error: BaseException | None) -> str:
     """The status that an exception gives a run (Ctrl-C and a clean exit interrupt, all else fails)."""
     if error is None:
         return FINISHED
-    asyncio = sys.modules.get("asyncio.exceptions")  # which tells a task of Ctrl-C by cancelling it
+    asyncio = sys.modules.get("asyncio.exceptions")  # which signals Ctrl-C to a task by cancelling it
     kind = type(error)  # `isinstance` also asks the object, and any code of an exit may compare in its own way
     if issubclass(kind, (KeyboardInterrupt, GeneratorExit)) or (
         asyncio is not None and issubclass(kind, asyncio.CancelledError)

@@ -1,1 +1,1 @@
-"""Standing in functions of other packages, and waiting for their import. Imports `_host` and below."""
+"""Wrap functions of other packages, and wait for their import. Imports `_host` and below."""

@@ -1,13 +1,13 @@
-"""Code that stands in the place of a function's own, so that the function stays the same object.
+"""Replace the code of a function, so that the function stays the same object.
 
-A function of another's is recorded by its code: ``function.__code__`` becomes a *front*, which takes the same
-parameters, tells a :class:`Seam` of the call, and runs the original code, over the same globals and closure. The object
-stays the one that there was, so that it is found under every name that was bound to it, pickles by name, and has the
-defaults, annotations and attributes that a program gives it, also later. The front has the names, the flags, the file
-and the first line of the original, which is all that ``inspect`` looks at, and a call has one frame more. What it holds
-is plain data: the original code and the seam, which names nothing of the program (code takes no part in the collection
-of cycles), and which a pickle by value (cloudpickle, dill) replaces by parts of the standard library. Code that is
-given to another function, as ``%autoreload`` does, goes on in that one.
+A function of another package is recorded through its code. ``function.__code__`` becomes a *front*, which takes the
+same parameters, reports the call to a :class:`Seam`, and runs the original code with the same globals and closure. The
+function object stays. So it is found under every name that was bound to it, pickles by name, and keeps the defaults,
+annotations and attributes that a program gives it, even later. The front has the names, the flags, the file and the
+first line of the original, which is all that ``inspect`` reads, and adds one frame to a call. It holds plain data
+only: the original code and the seam. The seam references nothing of the program (code objects are not part of cycle
+collection), and a pickle by value (cloudpickle, dill) replaces it by parts of the standard library. Code that is moved
+to another function, as ``%autoreload`` does, keeps working there.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Unfit(TypeError):
 
 
 class Seam:
-    """What a front tells of each call.
+    """The receiver of the calls that a front reports.
 
     Parameters
     ----------
     function : function
-        Whose code it is; held weakly.
+        The function whose code is replaced; held weakly.
     """
 
     __slots__ = ("__weakref__", "_function", "front", "original", "through", "watches")
@@ -116,7 +116,7 @@ class Seam:
         error.__traceback__ = kept
 
     def call(self, call: tuple[tuple[Any, ...], dict[str, Any] | None]) -> Any:
-        """Called by a front that leaves the original to those who stand around it."""
+        """Called by a front that leaves the call of the original to an around."""
         args, kwargs = call
         function, through = self._function(), self.through
         assert through is not None
@@ -233,7 +233,7 @@ def as_given(
     return args[:n_required], {**chosen, **kwargs}
 
 
-# What a front calls, beside those who look on.
+# The functions that a front calls, apart from the watches.
 fronts.add(Seam)
 OURS = {one.__code__ for one in (Seam.enter, Seam.done, Seam.failed, Seam.call, as_given, _begun, _go_on, _raise_in)}
 

@@ -1,8 +1,8 @@
-"""Waiting for an import, never causing it.
+"""Wait for an import, never cause it.
 
-wrapt's post-import hooks call back once a module has been imported by the program, or at once where it has been
-already (https://wrapt.readthedocs.io). wrapt itself costs about 10 ms to import, so a process that has a framework
-loaded, and asks for no other, never loads it.
+wrapt's post-import hooks call back once the program has imported a module, or at once if it already has
+(https://wrapt.readthedocs.io). wrapt itself costs about 10 ms to import, so it is not loaded if all requested
+frameworks are imported already.
 """
 
 from __future__ import annotations

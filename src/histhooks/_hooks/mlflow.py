@@ -1,7 +1,8 @@
-"""Others that wrap the same functions: what has to be done so that both records stay complete.
+"""Coexist with MLflow's autolog, which wraps the same functions.
 
-MLflow's ``autolog(disable=True)`` puts back what a function was when it was wrapped (``mlflow.utils.gorilla.revert``).
-Where ours came later, it is gone with that, so ours are looked after once MLflow is done.
+MLflow's ``autolog(disable=True)`` restores each function as it was when MLflow wrapped it
+(``mlflow.utils.gorilla.revert``). This removes hooks of histhooks that were installed later, so they are checked and
+installed again once MLflow is done.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _patches = Patches()
 
 
 def install() -> None:
-    """Look after ours wherever a neighbour comes or is there."""
+    """Check the hooks again after each call of MLflow's autolog, now or once it is imported."""
     when_imported(_MLFLOW, guarded(_hook))
 
 

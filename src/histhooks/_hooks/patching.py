@@ -1,13 +1,13 @@
-"""Having functions of others recorded, and leaving them as they were.
+"""Hook functions of other packages, and restore them.
 
-A plain function stays the object that it is: its code is replaced (:mod:`histhooks._hooks.fronts`), and put back by
-:meth:`Patches.undo`. So it is recorded, and is found, under every name that was ever bound to it. What is none (a bound
-method, a function written in C) is replaced by a plain function, also under the names that a program bound to it.
+A plain function stays the same object: its code is replaced (:mod:`histhooks._hooks.fronts`), and restored by
+:meth:`Patches.undo`. So it is recorded under every name that was ever bound to it. Anything else (a bound method, a
+function written in C) is replaced by a plain function, also under the names that a program bound to it.
 
-What stands around a function is one of two kinds. A *watch* is a generator function (or gives a generator, or None)
-that yields once, where the original runs; it receives the result, or is thrown what the original raised, and costs no
-frame: fits nest, and none of them may come nearer to the recursion limit by more than the front. An *around* calls the
-original itself.
+There are two kinds of hooks. A *watch* is a generator function (or returns a generator, or None) that yields once,
+where the original runs. It receives the result, or is thrown the exception of the original. It adds no frame: fits
+nest, and each may bring the program closer to the recursion limit by the front alone. An *around* calls the original
+itself.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Patch:
         is_bound = isinstance(found, MethodType)
         if not is_bound and isinstance(
             getattr(found, "__code__", None), CodeType
-        ):  # of Cython, which tells its parameters by it
+        ):  # of Cython, which has its parameters in it
             made = FunctionType(found.__code__, vars(owner), self.name, found.__defaults__)
             made.__kwdefaults__ = found.__kwdefaults__
             seam = Seam(made)
@@ -151,7 +151,7 @@ class Patch:
         self.is_active = True
 
     def undo(self) -> None:
-        """Put the original back; where somebody wrapped ours, theirs stays and ours does nothing any more."""
+        """Restore the original. If another package wrapped the hook, its wrapper stays and the hook does nothing."""
         self.is_active = False
         found, owner = self._found(), self.owner
         if self._is_plain and found is not None:
@@ -252,9 +252,9 @@ _homes: dict[int, str] = {}
 
 
 def _move_home(found: Any, name: str, owner: str | None) -> str | None:
-    """Have a function that another stands for pickle by a second name of its own, or (no owner) by its first again.
+    """Let a replaced function pickle by its second name, or (no owner) by its first name again.
 
-    Who holds it still, in a partial or a dict, pickles it by module and name, where pickle must find that very object:
+    A partial or a dict that still holds it pickles it by module and name, where pickle must find that very object:
     NumPy's `numpy.random.seed` is `numpy.random.mtrand.seed` too. Gives the module of the second name.
     """
     if owner is None:
@@ -355,7 +355,7 @@ class Patches:
         return fronts | {code_behind(one.__code__) for one in between if isinstance(one, FunctionType)} | OURS
 
     def renew(self) -> None:
-        """Wrap again what somebody has put back in the place of ours, as one that had wrapped it earlier does."""
+        """Install hooks again that another package removed, for example because it had wrapped the function earlier."""
         for number, patch in enumerate(self._patches):
             owner = patch.owner
             now = vars(owner).get(patch.name) if owner is not None and patch.wrapper is not None else None
@@ -376,7 +376,7 @@ _everywhere: weakref.WeakSet[Patches] = weakref.WeakSet()
 
 
 def renew_all() -> None:
-    """Wrap again, in every integration, what somebody has put back in the place of ours."""
+    """Install the hooks of every integration again if another package removed them."""
     for patches in list(_everywhere):
         patches.renew()
 

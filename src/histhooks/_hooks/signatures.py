@@ -1,4 +1,4 @@
-"""Parameters of functions and classes of the program, read once, and kept no longer than they live."""
+"""Parameters of the program's functions and classes, read once, and kept only while these live."""
 
 from __future__ import annotations
 

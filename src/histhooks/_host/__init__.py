@@ -1,1 +1,1 @@
-"""The program and the machine that histhooks is a guest in. Imports `_base`."""
+"""The program and the machine that histhooks runs in. Imports `_base`."""

@@ -1,9 +1,9 @@
-"""Which process tells a person where it records to: the first of a family, so that workers add no lines of their own.
+"""Choose the process that prints where it records: the first of a process tree, so that workers print nothing.
 
-A process that records holds a name with its number among the abstract sockets of Linux (unix(7)), which the system
-takes back when the process is gone; one that begins to record looks whether any of its ancestors holds one, up to the
-nearest ``histhooks run``. Where only the workers of a program record, the first of them holds a name for all of them.
-Nothing of this is seen in the environment; systems without such sockets have a variable instead.
+A recording process binds an abstract socket of Linux (unix(7)) whose name contains its process id. The system releases
+the name when the process is gone. A process that starts recording checks whether one of its ancestors holds such a
+name, up to the nearest ``histhooks run``. If only the workers of a program record, the first of them binds a name for
+all of them. The environment stays as it is; systems without such sockets use a variable instead.
 """
 
 from __future__ import annotations

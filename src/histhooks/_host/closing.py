@@ -1,14 +1,14 @@
-"""What a program does to the whole process by ``os``: what SQLite has open is closed, or written, properly before.
+"""Close the store properly before the program closes its descriptors with ``os``, and write before ``os._exit``.
 
-A descriptor that is closed under SQLite is given to the file that is opened next, and SQLite goes on writing to that
-number: into a file of the program, or its log into the store. Closing also drops its locks. So while a session writes,
-``os.closerange`` and ``os.close`` wait until the writer stands still where they name one of its descriptors; the store
-is closed for the moment, as before a fork, and opened again when there is more to write. They wait for a range, and for
-a number that is not open, too, since SQLite could be given it that very moment. Of any other descriptor they do at once
-what they always do. Code that closes descriptors in C is noticed afterwards, before the next commit, and the
-session goes on in a spool (:mod:`histhooks._host.inherited_files`).
+If a descriptor is closed under SQLite, the next opened file gets its number, and SQLite keeps writing to that number:
+into a file of the program, or its log into the store. Closing also drops SQLite's locks. So while a session writes,
+``os.closerange`` and ``os.close`` are wrapped. If they name a descriptor of the store, they wait until the writer
+pauses; the store is closed for the moment, as before a fork, and opened again at the next write. They also wait for a
+range, and for a number that is not open, since SQLite could get that number at the same moment. For any other
+descriptor they act at once. Descriptors that C code closes are noticed before the next commit, and the session then
+continues in a spool (:mod:`histhooks._host.inherited_files`).
 
-``os._exit`` leaves without a last callback: it waits until what was recorded is on disk, for half a second at most.
+``os._exit`` exits without callbacks, so it waits until the records are on disk, for half a second at most.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether the process has descriptors left (``ulimit -n``): without one no file can be opened."""
+"""Check whether the process has file descriptors left (``ulimit -n``)."""
 
 from __future__ import annotations
 

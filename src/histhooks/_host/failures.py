@@ -1,6 +1,7 @@
-"""What hooks cost and where they failed: counted here, kept by the recorder, which registers for it.
+"""Count the cost and the failures of hooks; the recorder registers to record them.
 
-The guard stands below everything else, so it knows no recorder. Until one has registered, a failure raises no word.
+The guard is below all other code, so it does not know the recorder. Until a recorder has registered, a failure is
+silent.
 """
 
 from __future__ import annotations

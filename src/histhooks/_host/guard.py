@@ -1,4 +1,4 @@
-"""The one wall between a failure of ours and the program: caught, counted, kept as an event, told once."""
+"""Keep failures inside histhooks away from the program: catch them, count them, record an event, warn once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Reader(Protocol):
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
-    """Make a hook of ours harmless: it gives None where it fails, and its time is counted as overhead.
+    """Make a hook of histhooks harmless: it returns None if it fails, and its time counts as overhead.
 
     Wrap code of histhooks only. An exception of the host must never pass through here, but what comes from outside
     (Ctrl-C, a signal handler that raises) does.
@@ -37,7 +37,7 @@ def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
     Returns
     -------
     callable
-        The hook, which raises only where HISTHOOKS_STRICT=1 asks for it.
+        The hook, which raises only with HISTHOOKS_STRICT=1.
     """
 
     @functools.wraps(function)
@@ -69,21 +69,20 @@ def _end_orphans(since: float, error: BaseException) -> None:
 def gathered(
     run: Reader | None, collector: str, function: Callable[..., R], *args: Any, what: str | None = None
 ) -> R | None:
-    """Read one fact of a run; where that fails, this fact is missing, and nothing else.
+    """Read one fact of a run. If that fails, only this fact is missing.
 
     A hook that opens or ends a run calls each of its translators through here, so that an odd object costs its own
     fact, and never the run, its status or the exception of the program. A row of `captures` (status `failed`) names
     what is missing and why, 20 at most of a collector in one run.
 
-    What code of the program or of a library raised is no failure of a hook: it is not counted as one, no warning
-    tells of it, and HISTHOOKS_STRICT=1 does not make it raise. Where C code raises for an object of the program
-    (``bool()`` of an array, ``len()``), call it by :func:`histhooks._base.exceptions.ask`, since nothing else tells
-    that.
+    An exception from code of the program or of a library is not a failure of the hook: it is not counted, no warning
+    is printed, and HISTHOOKS_STRICT=1 does not raise it. If C code may raise for an object of the program (``bool()``
+    of an array, ``len()``), call it through :func:`histhooks._base.exceptions.ask`, which marks such an exception.
 
     Parameters
     ----------
     run : Run or None
-        To which the fact belongs; with None nothing is called.
+        The run of the fact; with None, nothing is called.
     collector : str
         For `captures`: `params`, `data`, `results`, `scores`, ...
     function : callable

@@ -1,14 +1,13 @@
-"""Files that SQLite had open when this process was forked, or whose descriptors the program has closed: never again.
+"""Never use files that SQLite had open at a fork, or whose descriptors the program has closed.
 
-SQLite keeps what it knows of an open file for the whole process: locks, the index of the log, descriptors. A forked
-child inherits that knowledge without the locks (fcntl(2)), and a new connection to the same file joins it: two writers
-then work on one file, each with an index of its own (https://www.sqlite.org/howtocorrupt.html, sections 2.6 and 1.1).
-The same becomes of a process that closes all descriptors, as daemons do. So our own connections are closed before a
-fork (`_record.forks`); where that could not be, and for connections that are not ours, a child opens none to
-that file and closes none: it records in a spool, and reads a copy.
+SQLite keeps its state of an open file for the whole process: locks, the index of the log, descriptors. A forked child
+inherits that state without the locks (fcntl(2)), and a new connection to the same file shares it: two writers then work
+on one file, each with its own index (https://www.sqlite.org/howtocorrupt.html, sections 2.6 and 1.1). The same happens
+in a process that closes all descriptors, as daemons do. So histhooks closes its connections before a fork
+(`_record.forks`). If that is not possible, or for connections of the program, the child neither opens nor closes a
+connection to that file: it records in a spool, and reads a copy.
 
-Which files those are is seen in the child at once, before the program can close anything: SQLite holds a descriptor of
-each of them.
+The child lists those files at once, before the program can close anything: SQLite holds a descriptor of each.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def holds(path: Path) -> bool:
 
 
 def place_of(found: os.stat_result) -> Place:
-    """What tells one file from every other."""
+    """The identity of a file."""
     return found.st_dev, found.st_ino
 
 

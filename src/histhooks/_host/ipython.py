@@ -1,4 +1,4 @@
-"""IPython, if it runs this program."""
+"""The IPython shell, if it runs this program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What histhooks says to a person: one line at a time, on stderr, each naming histhooks."""
+"""Print messages to the user: single lines on stderr that begin with histhooks."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ def is_quiet() -> bool:
 
 
 def say(text: str, *, is_dim: bool = False) -> None:
-    """Tell a person something; dim what comes often."""
+    """Print a message; frequent ones are dim."""
     if not is_quiet():
         _ready().info(text, extra={"is_dim": is_dim})
 
 
 def be_still(text: str) -> None:
-    """Instead of `say`: another rank than the first, and a worker, tell nobody where they record to."""
+    """Replace `say` in other ranks than the first and in workers, which do not print where they record."""
 
 
 def warn_once(key: str, text: str) -> None:
-    """Warn a person, once a process for each key."""
+    """Print a warning, once a process for each key."""
     with _lock:
         if key in _said:
             return
@@ -90,7 +90,7 @@ def warn_once(key: str, text: str) -> None:
 
 
 def after_fork() -> None:
-    """In a forked child: another thread may have held the lock; and a child of a child is told, too."""
+    """In a forked child, replace the lock, which another thread may hold, and allow the fork warning again."""
     global _lock
     _lock = threading.Lock()
     _said.discard("forked")

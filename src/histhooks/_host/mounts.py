@@ -1,6 +1,7 @@
-"""What a store lies on: a write-ahead log is safe on a disk of this host, and on no network file system.
+"""The file system of a store: a write-ahead log is safe on a local disk, and not on a network file system.
 
-The log's index is memory that its processes share, which hosts do not (https://www.sqlite.org/wal.html, section 8).
+The index of the log is memory shared by processes, which cannot be shared between hosts
+(https://www.sqlite.org/wal.html, section 8).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _LOCAL_FUSE = frozenset({"fuseblk", "fuse.ntfs", "fuse.ntfs-3g", "fuse.ext4", "f
 
 
 def kind_of(path: Path, mounts: str = "/proc/self/mountinfo") -> str:
-    """The type of the file system that a path lies on, such as `ext4` or `nfs4`; '' where nobody can tell.
+    """The type of the file system that a path lies on, such as `ext4` or `nfs4`; '' if unknown.
 
     Parameters
     ----------

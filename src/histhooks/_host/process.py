@@ -1,6 +1,6 @@
-"""Which process is this, and does it still live?
+"""Identify a process, and check whether it is still alive.
 
-Linux tells both in /proc (proc(5)): the boot id, the PID namespace, and field 22 of `stat`, the start time of a process
+Linux has both in /proc (proc(5)): the boot id, the PID namespace, and field 22 of `stat`, the start time of a process
 in clock ticks since boot, which no later process with the same number can share.
 """
 
@@ -21,13 +21,13 @@ STALE_US = 5 * 60 * 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """What tells one process from every other.
+    """The identity of a process, unique over time and hosts.
 
     Attributes
     ----------
     hostname : str
     boot_id, pid_namespace, process_started : str or None
-        None where the system does not tell.
+        None if the system does not provide it.
     pid : int
     """
 

@@ -1,4 +1,4 @@
-"""What recording and reading in one process know of each other, without either importing the other."""
+"""Connect recording and reading in one process, without either importing the other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Reading(Protocol):
     """A store that is open for reading."""
 
     def let_go(self) -> None:
-        """Close it; who asks it opens it again."""
+        """Close it; the next query opens it again."""
 
     def keep_away(self) -> None:
         """In a forked child: neither use nor close what is inherited."""
@@ -62,7 +62,7 @@ def opened(reading: Reading) -> None:
 
 
 def let_go() -> None:
-    """Close what is open for reading, before a fork and before recording ends: who closes last brings the log home."""
+    """Close the readers, before a fork and before recording ends: the last connection to close merges the log."""
     for reading in list(_readings):
         reading.let_go()
 

@@ -1,7 +1,7 @@
-"""The variables of the environment that histhooks reads, as one table.
+"""The environment variables that histhooks reads, as one table.
 
-``doctor`` shows which of them are set, ``docs/settings.md`` is made of the table, and the tests clear all of them. What
-reads one reads it by its name, at the moment that it counts; nothing imports this module to record.
+``doctor`` shows which of them are set, ``docs/settings.md`` is generated from the table, and the tests clear all of
+them. Each variable is read by its name, when it is needed; recording does not import this module.
 """
 
 from __future__ import annotations

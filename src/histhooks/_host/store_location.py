@@ -1,4 +1,4 @@
-"""Where the store is, and what the project is called."""
+"""The location of the store, and the name of the project."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def is_off() -> bool:
 
 
 def is_strict() -> bool:
-    """Whether HISTHOOKS_STRICT=1 asks that failures of ours are raised."""
+    """Whether HISTHOOKS_STRICT=1 is set, so that internal failures are raised."""
     return os.environ.get("HISTHOOKS_STRICT", "") not in ("", "0")
 
 

@@ -1,4 +1,4 @@
-"""Other programs that are asked while we look around: side by side, and for no longer than there is time."""
+"""Run other programs (git, nvidia-smi) to collect facts: in parallel, and within a time limit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from histhooks._base.secrets import mask_text
 from histhooks._host import inherited_files
 
 _AT_ONCE = 1 << 16
-_LOOK_S = 0.05  # how often somebody who waits sees that there is no more time
+_LOOK_S = 0.05  # how often a waiting thread checks whether the time is over
 _TURN_S = 0.005  # between two looks at pipes that are read in turn
 _QUOTED = lazily(r"'[^']*'")
 
@@ -151,7 +151,7 @@ Said = tuple[Question, "IO[bytes]", bytes]
 
 
 def _selected(questions: list[Question], within_s: float) -> list[Said]:
-    """What programs say within some seconds, as the system tells of pipes that can be read."""
+    """The output of programs within some seconds, from the pipes that the system reports as readable."""
     with selectors.DefaultSelector() as selector:
         for question in questions:
             for stream in question.streams:
@@ -209,12 +209,12 @@ class _Listeners:
 
 
 class Inquiry:
-    """Programs that are asked side by side.
+    """Programs that run in parallel.
 
     Parameters
     ----------
     importing : lock, optional
-        Held by who asks, and let go of as long as this waits, as a condition does.
+        Held by the caller, and released while this waits, as a condition does.
     patience_s : float, seconds
         How long all of it may take.
     """
@@ -271,7 +271,7 @@ class Inquiry:
                         question.cut_off()
                 for question, stream, data in said:
                     question.take(stream, data)
-                # What was said in time is read, also where the time is over; who talks on and on is not heard out.
+                # Output that came in time is read, even if the time is over; endless output is not.
                 if left <= 0 and (not said or left < -_LOOK_S):
                     break
             if until is None or time.monotonic() > self._until:

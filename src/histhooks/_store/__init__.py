@@ -1,1 +1,1 @@
-"""One file that is a store: its tables, its ledger, writing it, merging it. Imports `_hooks` and below."""
+"""A store file: its tables, its ledger, writing and merging. Imports `_hooks` and below."""

@@ -1,6 +1,6 @@
-"""From the entries of the buffer to the rows and the ledger line of one transaction. Touches no file.
+"""Make the rows and the ledger line of one transaction from buffer entries. Touches no file.
 
-What entries there are, :mod:`histhooks._store.entries` says.
+:mod:`histhooks._store.entries` lists the kinds of entries.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one transaction writes, the series whose points it adds to, and what the assembler knows once it is written."""
+"""The rows of one transaction, the series that it extends, and what the assembler remembers after the commit."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The connection to a store that is written to: closed for a fork and opened again, and never used where it may not be.
+"""The writer's connection to a store: closed for a fork, opened again, and never used if that is unsafe.
 
-:mod:`histhooks._host.inherited_files` says what a fork and a program that closes all descriptors make of a connection.
+:mod:`histhooks._host.inherited_files` explains what forks and closed descriptors do to a connection.
 """
 
 from __future__ import annotations
@@ -144,9 +144,9 @@ class Link:
         return self._files is not None and self._files.are_there()
 
     def is_whole(self) -> bool:
-        """Whether nobody but SQLite has closed its descriptors; where somebody has, the connection is left for ever."""
+        """Whether only SQLite has closed its descriptors; otherwise the connection is never used again."""
         if self._connection is not None and not inherited_files.are_open(self._descriptors):
-            # Others of this process that closed theirs may have been among them; ours are not all gone then.
+            # Some may be of other connections in this process; then those of this connection are still open.
             now = inherited_files.descriptors(self._path)
             if set(self._descriptors.values()) <= set(now.values()):
                 self._descriptors = now

@@ -6,12 +6,12 @@ An entry is a tuple. Its first item says what it is:
 - ``(line, value, step, time_ns)``: the same, if one value is new (:class:`Line`), made by ``Run.log_line``;
 - ``"row"``: a row of an append-only table, without its ordinal;
 - ``"params"``: params of a run;
-- ``"state"``: what became of a run or a session;
+- ``"state"``: a change of a run or a session;
 - ``"content"``: rows that many runs share;
-- ``"part"``: a part of the ledger that covers rows that are there, as they are now;
-- ``"forget"``: a run has ended, and its series can be let go;
-- ``"later"``: a point whose value lies on a device; the writer takes it out;
-- ``"after"``: a function, called once what came before it is committed.
+- ``"part"``: a part of the ledger that covers existing rows, as they are now;
+- ``"forget"``: a run has ended, and its series can be dropped from memory;
+- ``"later"``: a point whose value is on a device; the writer replaces it by the number;
+- ``"after"``: a function, called once all entries before it are committed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Point = tuple[int, int, int | None, int, float | None, str | None]
 Entry = tuple[Any, ...]
 
 _names: dict[tuple[str, ...], tuple[str, ...]] = {}  # of the columns of rows, each once
-ACTOR = object()  # who acts, where git has yet to say it: never asked on a thread of the program
+ACTOR = object()  # placeholder of the actor until git has answered, which no thread of the program waits for
 
 
 class Source(Protocol):

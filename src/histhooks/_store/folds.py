@@ -1,4 +1,4 @@
-"""Folds of points: the summary of a series and its rollups. Pure, so that who verifies can do it again."""
+"""Folds of points: the summary of a series and its rollups. Pure, so that verification can recompute them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which stores this user has recorded to: a list in this user's folder of state, for who looks for one later."""
+"""The stores that this user has recorded to: a list in the user's state folder, to find them later."""
 
 from __future__ import annotations
 

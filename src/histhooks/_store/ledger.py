@@ -1,6 +1,6 @@
 """The canonical form of what a ledger covers. docs/ledger.md is its specification; change neither without the other.
 
-Shared by who writes and who verifies; imports neither.
+Writing and verifying share it; it imports neither.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where words that name a person or a machine stand in a store, whole words only."""
+"""Count the rows of a store that contain given names, as whole words."""
 
 from __future__ import annotations
 

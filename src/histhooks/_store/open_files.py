@@ -1,7 +1,7 @@
-"""The files of a store that is open: whether they are still those that were opened, and how to let go of them if not.
+"""Check that the files of an open store are still the opened ones, and detach from them if not.
 
-A file that is deleted, moved or replaced takes writes silently. That is so for a log and its index too: who comes later
-makes new ones, and neither sees the other (https://www.sqlite.org/howtocorrupt.html, section 1.4).
+A file that was deleted, moved or replaced accepts writes silently. So do a log and its index: a later connection
+creates new ones, and the two do not see each other (https://www.sqlite.org/howtocorrupt.html, section 1.4).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Opening a file to write to: a store is made in a new file, and an old one is brought up to date."""
+"""Open a store for writing: create it in a new file, and upgrade an old one."""
 
 from __future__ import annotations
 

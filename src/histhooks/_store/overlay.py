@@ -1,7 +1,7 @@
-"""A store and the spools that wait beside it, shown as one: so that a live run on a network file system is visible.
+"""Show a store and its waiting spools as one, so that a live run on a network file system is visible.
 
-The spools are copied into a database in memory, and temporary views of the same names lie over the tables of the
-store. Where there is no spool, nothing of this happens.
+The spools are copied into a database in memory, and temporary views of the same names hide the tables of the store. If
+there is no spool, nothing is copied.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _make_tables(connection: sqlite3.Connection) -> list[str]:
 
 
 def _key(connection: sqlite3.Connection, table: str) -> list[str]:
-    """The columns that tell the rows of a table apart, wherever they lie."""
+    """The columns that identify a row of a table in any file."""
     rows = connection.execute(f"PRAGMA main.table_info({table})").fetchall()
     key = [row[1] for row in sorted(rows, key=lambda row: row[5]) if row[5]]
     return key or ["coalesce(run_id, session_id)", "ordinal"]

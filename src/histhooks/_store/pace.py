@@ -1,8 +1,8 @@
-"""How the writer shares the interpreter with training: it works in short slices, as long as it keeps up.
+"""Share the interpreter between the writer and training: the writer works in short slices while it keeps up.
 
 A thread that holds the interpreter's lock makes a busy training thread wait up to 5 ms for it
-(sys.getswitchinterval). So the writer lets go by itself every half millisecond. Getting the lock back takes those
-5 ms, though; where more is recorded than that leaves time for, it stops resting until it has caught up.
+(sys.getswitchinterval). So the writer releases the lock every half millisecond. Getting it back takes those 5 ms,
+though. If more is recorded than it can write in the remaining time, it stops resting until it has caught up.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 
 SLICE_S = 0.0005
-_REST_S = 0.00005  # a sleep of 0 lets nobody else in: the lock is taken again before who waits has woken up
+_REST_S = 0.00005  # a sleep of 0 lets no other thread in: the lock is taken again before a waiting thread wakes up
 
 
 class Pace:

@@ -1,8 +1,8 @@
-"""Params on their way to the store: a loop of fits says the same ones again and again.
+"""Convert params for the store, with a cache: a loop of fits records the same ones again and again.
 
-What a param becomes follows from its name and its value alone. So where all values are plain ones of Python, what came
-of them is kept, and the next run takes it as it is: one tuple for all params, which the runs share. The writer keeps
-the canonical form of each, which it would else encode and mask once a run.
+The stored form of a param depends on its name and value alone. So if all values are plain Python values, the result is
+kept, and the next run reuses it: one tuple for all params, which the runs share. The writer caches the canonical form
+of each, which it would otherwise encode and mask for every run.
 """
 
 from __future__ import annotations

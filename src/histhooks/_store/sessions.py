@@ -1,4 +1,4 @@
-"""What a store says of sessions, for what writes about them: the open ones, those of children, where one stopped."""
+"""Queries about sessions for writers: the open ones, those of child processes, and the last line of one."""
 
 from __future__ import annotations
 

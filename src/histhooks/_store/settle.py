@@ -1,4 +1,4 @@
-"""Sessions whose process is gone: who may judge, and what their runs become."""
+"""Mark sessions whose process is gone, and end their runs."""
 
 from __future__ import annotations
 

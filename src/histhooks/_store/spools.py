@@ -1,4 +1,4 @@
-"""Spools that wait beside a store, and how they come home: each exactly once, in one transaction."""
+"""Merge the spools that wait beside a store: each exactly once, in one transaction."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _merge(connection: sqlite3.Connection, path: Path) -> str:
     try:
         execute("BEGIN IMMEDIATE")
         try:
-            # Who attaches what another process has just removed makes it anew, empty.
+            # Attaching a file that another process has just removed creates an empty one.
             if execute("SELECT 1 FROM merged_spools WHERE name = ?", (path.name,)).fetchone() is not None:
                 outcome = "gone"
             elif _is_live(connection, path) or _is_newer(connection):

@@ -1,7 +1,7 @@
-"""What tells a store from any other SQLite file, and which version it has.
+"""Recognise a store among SQLite files, and read its version.
 
-Two numbers in the header of the file say so. Both are lost where a store is written as text and read back
-(``sqlite3 old.db .dump | sqlite3 new.db``); its tables and the steps that made them then tell as well.
+Two numbers in the header of the file identify it. Both are lost if a store is dumped as text and read back
+(``sqlite3 old.db .dump | sqlite3 new.db``). Then its tables and its list of migrations identify it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sqlite3
 from histhooks._store.tables import IN_EVERY_STORE
 
 SCHEMA_VERSION = 1001  # 1000 * major + minor
-APPLICATION_ID = 0x48495354  # "HIST" in ASCII: `file` tells a store from any other SQLite file
+APPLICATION_ID = 0x48495354  # "HIST" in ASCII: `file` can recognise a store
 _STEPS = {"0001_initial": 1000, "0002_fewer_indexes": 1001, "0003_split_may_be_unknown": 1001}
 
 

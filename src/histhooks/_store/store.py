@@ -1,4 +1,4 @@
-"""The write side of a store: made by the standard library, one transaction a batch.
+"""Write to a store with the standard library, one transaction for each batch.
 
 Foreign keys are declared for readers and checked by ``verify``; the write connection leaves them unenforced, since a
 child run in another process may be written before its parent is, and a check per point would double its price.
@@ -133,7 +133,7 @@ class Store:
             return 0
 
     def empty_log(self) -> bool:
-        """Bring the log home into the file; False where a reader, who sees the file as it was, is in the way."""
+        """Merge the log into the file; False if a reader that sees an older state prevents it."""
         self.wait_for_locks(0.1)
         try:
             (is_busy, *_) = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

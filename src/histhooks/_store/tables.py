@@ -1,8 +1,8 @@
-"""The tables of a store, once: what kind each is, what the ledger covers of it, and who names its rows.
+"""The one list of tables in a store: the kind of each, its covered columns, and the references to its rows.
 
 Ledger, writer, spools, deletion, redaction, export, search and verification take their lists from here;
-``tests/store/test_tables.py`` holds the entries to the schema. A new table is one entry here, one migration, and
-nothing else unless it is of a new kind.
+``tests/store/test_tables.py`` compares the entries with the schema. A new table needs one entry here and one migration,
+unless it is of a new kind.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ Kind = Literal["fold", "row", "content", "series", "ledger", "local"]
 
 
 class Named(NamedTuple):
-    """What names a row of shared content.
+    """A reference to rows of shared content.
 
     Attributes
     ----------
     table, column : str
-        Where it is named; the latter an SQL expression.
+        Where the reference is; the column is an SQL expression.
     owner : str
         Column of the run or session that needs it.
     """
@@ -46,13 +46,13 @@ class Table(NamedTuple):
     by_session : bool
         Whether ordinals count per writing session, which the row names.
     key : tuple of str
-        Columns that tell the rows apart, if these are no primary key of the table or no ordinal.
+        Columns that identify a row, unless the primary key or the ordinal does.
     personal : tuple of str
         Columns whose values can be erased; what the ledger covers is a commitment to each.
     author : str or None
-        The personal column that says who wrote the row.
+        The personal column with the author of the row.
     named_by : tuple of Named
-        Who names a row of shared content.
+        The references to a row of shared content.
     state_column : str or None
         Column of a state that names a row of shared content.
     """

@@ -1,4 +1,4 @@
-"""Bringing an old store up to date, in a process of its own: sqlite-utils must not enter one that trains."""
+"""Upgrade an old store in a separate process, since a training process must not import sqlite-utils."""
 
 from __future__ import annotations
 
