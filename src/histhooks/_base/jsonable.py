@@ -255,7 +255,7 @@ def items_of(mapping: Any, most: int | None = _NODES) -> Iterator[tuple[Any, Any
     Raises
     ------
     UnansweredError
-        Where it does not even give its keys.
+        If it does not even give its keys.
     """
     if issubclass(type(mapping), dict):
         # A subclass may look up values elsewhere, or count the lookups.

@@ -40,9 +40,9 @@ class Metric(NamedTuple):
     metric : str
         Name without the split.
     split : str or None
-        `train`, `valid`, `test` or `system`; None where nobody knows.
+        `train`, `valid`, `test` or `system`; None if unknown.
     direction : int
-        1 where more is better, -1 where less is, 0 where nobody can know.
+        1 if more is better, -1 if less is, 0 if unknown.
     """
 
     metric: str

@@ -116,7 +116,7 @@ SHAPE, BEHIND, ADDRESS, KEYED, PEM = 1, 2, 4, 8, 16
 
 
 def needs(text: str) -> int:
-    """Which rules a text needs; 0 where it holds nothing that any of them masks."""
+    """Which rules a text needs; 0 if it holds nothing that any of them masks."""
     found = 0
     for hint in _SHAPE_HINTS:
         if hint in text:

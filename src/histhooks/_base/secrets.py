@@ -28,7 +28,7 @@ from histhooks._base.secret_shapes import (
 MASK = "[masked]"
 
 
-# Where lines end, as str.splitlines sees it.
+# If lines end, as in str.splitlines.
 _END = r"\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
 _FILLED = lazily(rf"[^{_END}]+")
 

@@ -96,7 +96,7 @@ def text_of(value: Any, key: str = "") -> str:
 
 
 def what_was_cut(text: str) -> str | None:
-    """How much a text that :func:`dumps` wrote leaves out; None where it says all.
+    """How much a text that :func:`dumps` wrote leaves out; None if it says all.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def what_was_cut(text: str) -> str | None:
 
 
 def what_was_unread(text: str) -> str | None:
-    """What was raised where a part of a value, or all of it, was read; None where all could be."""
+    """What was raised where a part of a value, or all of it, was read; None if all could be."""
     if '"$unread"' not in text:
         return None
     found = re.search(r'\{"\$unread":"([^"]*)"\}', text)
@@ -158,9 +158,9 @@ def flatten(mapping: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     Raises
     ------
     TypeError
-        Where it is no mapping.
+        If it is no mapping.
     UnansweredError
-        Where it does not even give its keys.
+        If it does not even give its keys.
 
     Examples
     --------
@@ -227,7 +227,7 @@ def as_float(value: Any) -> float:
     Raises
     ------
     TypeError
-        Where it is no number, for instance a word or None.
+        If it is no number, for instance a word or None.
     """
     if isinstance(value, (str, bytes)) or value is None:
         raise TypeError(f"a metric is a number, not {type(value).__name__}")
@@ -241,7 +241,7 @@ def as_float(value: Any) -> float:
 
 
 def as_whole(value: Any) -> int | None:
-    """The whole number that a step or an epoch is: an int, one of NumPy, a float such as 3.0; None where it is none.
+    """The whole number that a step or an epoch is: an int, one of NumPy, a float such as 3.0; None if it is none.
 
     A text is none, and a tensor on a device is not waited for.
     """

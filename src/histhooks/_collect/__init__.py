@@ -1,1 +1,1 @@
-"""What a session or a run knows of itself, its code and its data; knows no recorder. Imports `_store` and below."""
+"""Collect facts about a session, its code and its data, without a recorder. Imports `_store` and below."""

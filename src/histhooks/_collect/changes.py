@@ -1,4 +1,4 @@
-"""What differs from the commit: the diff of what is code, and of every other file its name, size and hash."""
+"""The changes since the commit: a diff of code files, and the name, size and hash of every other file."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def _other(path: Path, state: str, room: list[int]) -> dict[str, Any]:
         if facts["size_bytes"] <= room[0]:
             with path.open("rb") as file:
                 head = file.read(_FILE_BYTES)
-                facts["is_binary"] = b"\0" in head[:8000]  # as git tells (buffer_is_binary in xdiff-interface.c)
+                facts["is_binary"] = b"\0" in head[:8000]  # the rule of git (buffer_is_binary in xdiff-interface.c)
                 text = "" if facts["is_binary"] else head.decode("utf-8", "replace")
                 if mask_text(text) != text:
                     return facts  # no hash is kept of text that had to be masked
@@ -282,7 +282,7 @@ def _keep_untracked(
 
 
 def _untracked_text(path: Path, name: str) -> str | None:
-    """The text of a file that git does not know; None where it is too large, no plain file, or cannot be read."""
+    """The text of a file that git does not know; None if it is too large, no plain file, or cannot be read."""
     try:
         if path.is_symlink() or not path.is_file() or path.stat().st_size > _FILE_BYTES:
             return None

@@ -1,9 +1,9 @@
-"""Which files are code. Only their text is kept; of every other file a name, a size and a hash.
+"""Decide which files are code. Only their text is kept; for every other file a name, a size and a hash.
 
-A row of data never reaches the store, whatever file it stands in, so the rule errs on the side of a hash:
+A row of data never reaches the store, whatever file contains it, so the rule prefers a hash in doubt:
 
-- **Code** by its ending or name: programs, scripts, build files, lists of requirements. So is every file that Python
-  imported, whatever it is called. A file of rows is none, also where its name ends in ``.py``.
+- **Code** by its extension or name: programs, scripts, build files, lists of requirements. So is every file that Python
+  imported, whatever its name. A file of rows is not code, even if its name ends in ``.py``.
 - **Settings** (TOML, YAML, JSON, INI) are code up to 16 KiB, as long as they hold no records: no list of objects or of
   lists, no long list, no three tables with the same keys.
 - **SQL** is code unless it inserts or copies rows.

@@ -1,9 +1,9 @@
-"""The hash of data: of the values themselves, in place, and of bounded cost.
+"""Hash data: the values themselves, in place, at a bounded cost.
 
-Of each NumPy buffer all bytes count up to 1 MiB, by rows however it lies in memory, and the first, middle and last
-64 KiB above. Of text, dates, nullable and object columns, and of lists, all values count up to 131,072 in all columns
-together (1 MiB of references), and the first, middle and last 8,192 above; of a column with more than 1 MiB of text
-only the beginning of each value.
+A NumPy buffer up to 1 MiB is hashed whole, in row order whatever its memory layout; a larger one by its first, middle
+and last 64 KiB. Text, dates, nullable and object columns, and lists are hashed whole up to 131,072 values in all
+columns together (1 MiB of references); larger ones by the first, middle and last 8,192 values. For a column with more
+than 1 MiB of text, only the beginning of each value is hashed.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _encode(values: list[Any], depth: int = 0) -> tuple[bytes | None, bool]:
 
 
 def token_of(value: Any) -> str | None:
-    """A value as text that says its kind; None for what cannot be told by its text."""
+    """A value as text with its kind; None if its text does not identify it."""
     if is_missing(value):
         return "?"
     if isinstance(value, str):

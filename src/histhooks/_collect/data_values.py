@@ -1,6 +1,6 @@
-"""The values of data, reached in place: as NumPy buffers where they lie in some, else as a few Python values.
+"""Access the values of data in place: as NumPy buffers if possible, else as a few Python values.
 
-Nothing here imports NumPy or pandas: who passes an array or a frame has them.
+Nothing here imports NumPy or pandas: a program that passes an array or a frame has imported them.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def of_array(array: Any) -> Any:
 
 
 def parts_of(X: Any) -> list[Any] | None:
-    """Where all values lie, without a copy; None where they cannot be reached in place.
+    """Where all values lie, without a copy; None if they cannot be reached in place.
 
     Returns
     -------

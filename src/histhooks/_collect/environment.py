@@ -1,4 +1,4 @@
-"""What a session runs on: Python, system, hardware, libraries. Imports no library of the program, looks only."""
+"""The environment of a session: Python, system, hardware, libraries. Imports no library of the program."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _details() -> dict[str, Any]:
 
 
 def _thread_pools() -> list[dict[str, Any]]:
-    """BLAS and OpenMP as they are loaded now, with their threads; told by what the program brought itself.
+    """BLAS and OpenMP as they are loaded now, with their threads; taken from libraries that the program loaded.
 
     OpenMP counts for each thread apart: its number here is what a new thread gets, not what the program's thread set.
     """

@@ -1,7 +1,7 @@
-"""Files by their content: small ones are hashed at once, large ones in a thread beside the program.
+"""Hash files: small ones at once, large ones in a thread.
 
-A file may be written again while it is hashed, as one that holds the latest checkpoint is: its size and its time of
-change are compared before and after, and where they differ nothing is claimed.
+A file may be written again while it is hashed, for example the latest checkpoint. So its size and modification time are
+compared before and after, and if they differ, no hash is recorded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from histhooks._host.guard import guarded
 
 AT_ONCE = 8 << 20  # bytes; about 10 ms
 
-# sha256 and size, or None where the file changed meanwhile
+# sha256 and size, or None if the file changed meanwhile
 Found = tuple[str, int] | None
 
 
@@ -28,7 +28,7 @@ def with_hash(path: Path, use: Callable[[Found], None]) -> None:
     path : Path
         A file that is there.
     use : callable
-        Takes the SHA-256 and the size in bytes; None where the file changed while it was read.
+        Takes the SHA-256 and the size in bytes; None if the file changed while it was read.
     """
     before = os.stat(path)
     if before.st_size <= AT_ONCE:

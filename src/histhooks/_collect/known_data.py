@@ -1,4 +1,4 @@
-"""The data that a run saw, and which split other data has for the model that was trained on it."""
+"""The data that a run used, and the split of other data for the model that was trained on it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class KnownData:
         return seen.target is not None and any(kept.target == seen.target for kept in self.prints.get("train", ()))
 
     def split_of(self, seen: Print) -> tuple[str | None, str]:
-        """The split that data has for the model that was trained on this; None where that cannot be known, and why.
+        """The split that data has for the model that was trained on this; None if that cannot be known, and why.
 
         Returns
         -------

@@ -1,6 +1,7 @@
-"""Use of the machine while training: sampled by the writer thread, as metrics of split `system`.
+"""Sample the use of the machine in the writer thread, as metrics of split `system`.
 
-The process's CPU (percent of one core) and memory, the machine's, and each GPU's where the extra `gpu` is installed.
+The samples are CPU (percent of one core) and memory of the process, of the machine, and of each GPU if the extra `gpu`
+is installed.
 HISTHOOKS_SYSTEM_S sets the seconds between samples, 10 by default; 0 switches it off.
 """
 

@@ -1,4 +1,4 @@
-"""Where a session comes from: kind of process, command line, who acts, and its place in a job."""
+"""The origin of a session: kind of process, command line, actor, and its place in a job."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _JOBS = (
     ("AWS_BATCH_JOB_ID", "AWS_BATCH_JOB_ARRAY_INDEX"),
 )
 _PATIENCE_S = 2.0  # for git, where all that is recorded waits for the name
-# Variables in which continuous integration names who set it off.
+# Variables in which continuous integration names the person who triggered it.
 _CI_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID", "CIRCLE_USERNAME", "BUILDKITE_BUILD_CREATOR")
 
 
@@ -72,7 +72,7 @@ def gather(rank: int = 0, world_size: int = 1, *, is_test: bool = False) -> Orig
 
 
 def _parents() -> dict[str, int]:
-    """The processes that may wait for this one: its parent, and who had it started by a fork server."""
+    """The processes that may wait for this one: its parent, and the process that asked a fork server to start it."""
     process = sys.modules.get("multiprocessing.process")
     started_by = process.parent_process() if process is not None else None
     found = {"parent_pid": os.getppid()} if hasattr(os, "fork") else {}
@@ -80,7 +80,7 @@ def _parents() -> dict[str, int]:
 
 
 def untold(personal: Mapping[str, str | None]) -> list[Capture]:
-    """What the system did not tell of it."""
+    """The facts that the system did not provide."""
     return [
         Capture(what, "failed", "the system does not tell")
         for what in ("cwd", "username", "actor")
@@ -89,7 +89,7 @@ def untold(personal: Mapping[str, str | None]) -> list[Capture]:
 
 
 def actor() -> tuple[str | None, str | None]:
-    """Who acts, and where the name came from: HISTHOOKS_ACTOR, CI, git's author, or the account.
+    """The actor, and the source of the name: HISTHOOKS_ACTOR, CI, git's author, or the account.
 
     Git's author is GIT_AUTHOR_EMAIL, else `author.email`, else `user.email`, as `git var GIT_AUTHOR_IDENT` has it
     (git-var(1)), but never an address that git makes up from the account and the machine.

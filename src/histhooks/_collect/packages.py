@@ -1,10 +1,10 @@
-"""Which packages are installed, as importlib.metadata tells, at a twentieth of its price.
+"""List the installed packages as importlib.metadata does, at a twentieth of its cost.
 
-It parses the whole metadata of each distribution as an e-mail, descriptions of hundreds of lines included; name and
-version stand in the first lines (PEP 566). Here only the
-head of the file is read, with three system calls: beside a busy program each one may cost a turn of the interpreter's
-lock. Whatever is not as plain as it mostly is (archives on ``sys.path``, importers that find distributions themselves),
-importlib.metadata is asked for: its import alone takes 10 ms, most of them for e-mail.
+importlib.metadata parses the whole metadata of each distribution as an e-mail, with descriptions of hundreds of lines.
+But name and version are in the first lines (PEP 566). So only the head of the file is read, with three system calls:
+beside a busy program, each one may cost a turn of the interpreter's lock. Unusual cases (archives on ``sys.path``,
+importers that find distributions themselves) are left to importlib.metadata. Its import alone takes 10 ms, most of them
+for e-mail.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ def installed() -> tuple[list[tuple[str, str | None]], int]:
 
 
 def may_have_entry_points(group: str) -> bool:
-    """Whether a distribution may have entry points of a group; False where none has, which is mostly so."""
+    """Whether a distribution may have entry points of a group; False if none has, which is mostly so."""
     folders = _folders()
     word = group.encode()
     return folders is None or any(word in _bytes_of(f"{folder}/entry_points.txt", None) for folder in folders)
 
 
 def _folders() -> list[str] | None:
-    """Where the distributions on ``sys.path`` have their metadata, in its order; None where there may be others."""
+    """Where the distributions on ``sys.path`` have their metadata, in its order; None if there may be others."""
     finders = [finder for finder in sys.meta_path if hasattr(finder, "find_distributions")]
     if finders != [PathFinder]:
         return None
@@ -92,7 +92,7 @@ def _at(folder: str) -> Distribution:
 
 
 def _whole(distribution: Distribution) -> tuple[str | None, str | None] | None:
-    """Name and version as importlib.metadata reads them; None where it cannot."""
+    """Name and version as importlib.metadata reads them; None if it cannot."""
     import zipfile
 
     try:
@@ -104,7 +104,7 @@ def _whole(distribution: Distribution) -> tuple[str | None, str | None] | None:
 
 
 def _head(folder: str) -> tuple[str, str] | None:
-    """Name and version from the first lines of the file; None where these are not plain."""
+    """Name and version from the first lines of the file; None if these are not plain."""
     data = _first_bytes(folder)
     found: dict[bytes, bytes] = {}
     place = 0

@@ -1,4 +1,4 @@
-"""What a session knows of itself, gathered on threads of ours, never on the program's."""
+"""Collect the facts of a session on threads of histhooks, never on those of the program."""
 
 from __future__ import annotations
 
@@ -63,10 +63,11 @@ def session_facts(
 
 
 class Look:
-    """The look around of one session: what it runs on, and which code.
+    """Collects the environment and the code of one session.
 
-    It comes after the first commit. Each part is handed over as soon as it is complete, so that who is cut short has
-    the other one; what a slow program (git, nvidia-smi) has not answered when the process ends is told as missing.
+    It begins after the first commit. Each part is handed over as soon as it is complete, so that an early exit still
+    has the other one. If a slow program (git, nvidia-smi) has not answered when the process ends, its facts are
+    recorded as missing.
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ class Look:
     put : callable
         Takes entries for a batch.
     importing : lock
-        Held by who calls a part, and let go of while other programs are waited for.
+        Held by the caller of a part, and released while waiting for other programs.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ class Seam:
         self.original: FunctionType | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Where it goes by value, nobody watches: `enter` makes a tuple, `done` gives the second of what it is given.
+        # If it goes by value, nobody watches: `enter` makes a tuple, `done` gives the second of what it is given.
         inert = {"enter": tuple, "done": operator.itemgetter(1), "failed": tuple}
         return types.SimpleNamespace, (), inert
 
@@ -269,7 +269,7 @@ def front_for(code: CodeType, seam: Seam, *, is_watched: bool) -> CodeType:
     Raises
     ------
     Unfit
-        Where parameters have names that are none, or the function does not run when it is called.
+        If parameters have names that are none, or the function does not run when it is called.
     """
     if code.co_flags & _LAZY:
         raise Unfit("is a generator, which runs later than it is called")

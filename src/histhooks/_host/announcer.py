@@ -87,7 +87,7 @@ def _address(name: str) -> str:
 
 
 def _hold(name: str) -> bool:
-    """Hold a name; False where another process does."""
+    """Hold a name; False if another process does."""
     if not _has_names():
         return False
     import _socket  # not `socket`, which gevent replaces by one that waits

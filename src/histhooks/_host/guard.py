@@ -95,7 +95,7 @@ def gathered(
     Returns
     -------
     object or None
-        What the translator gave; None where it failed.
+        What the translator gave; None if it failed.
     """
     if run is None:
         return None

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def shell() -> Any:
-    """IPython's shell that runs this program; None where there is none, or while IPython is being imported."""
+    """IPython's shell that runs this program; None if there is none, or while IPython is being imported."""
     get = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return None if get is None else get()
 

@@ -61,7 +61,7 @@ def _namespace() -> str | None:
 
 
 def _started(pid: int) -> str | None:
-    """When a living process started; None where there is none, or only its entry in the process table."""
+    """When a living process started; None if there is none, or only its entry in the process table."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -99,7 +99,7 @@ def judge(row: Mapping[str, Any], now_us: int) -> str:
 
 
 def _is_alive(row: Mapping[str, Any], now_us: int) -> bool | None:
-    """Whether the process of a session lives; None where nothing is seen of it, and its heartbeat is old."""
+    """Whether the process of a session lives; None if nothing is seen of it, and its heartbeat is old."""
     here = identity()
     if row.get("hostname") == here.hostname:
         if row.get("boot_id") and row["boot_id"] != here.boot_id:

@@ -14,7 +14,7 @@ class Recording(Protocol):
     """The side that records."""
 
     def store_here(self) -> Path | None:
-        """Where it records to; None where the program has not asked for a store of its own."""
+        """Where it records to; None if the program has not asked for a store of its own."""
 
     def catch_up(self) -> None:
         """Wait until what was logged before is written."""

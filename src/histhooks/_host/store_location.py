@@ -83,7 +83,7 @@ def find_store(explicit: str | os.PathLike[str] | None = None, start: Path | Non
     Returns
     -------
     Path or None
-        None where there is none. Where this folder cannot be written and has no store, the one in the user's data
+        None if there is none. If this folder cannot be written and has no store, the one in the user's data
         folder, which :func:`store_path` fell back to.
     """
     from pathlib import Path

@@ -249,7 +249,7 @@ class Assembler:
         self, table: str, scope: str, row: dict[str, Any], batch: Batch, pending: dict[Any, list[dict[str, Any]]]
     ) -> None:
         if "run_id" in row and row["run_id"] is None:
-            # What concerns no run belongs to the session that writes it, also where it was said before that began.
+            # What concerns no run belongs to the session that writes it, even if it was said before that began.
             scope, row = self.session_id, {**row, "session_id": self.session_id}
         if row.get("author") is ACTOR:
             _, facts = batch.changes.subjects.get(self.session_id) or self.subjects[self.session_id]

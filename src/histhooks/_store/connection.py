@@ -74,9 +74,9 @@ class Link:
         Raises
         ------
         Unwritable
-            Where the file must be left alone, or is another one than it was.
+            If the file must be left alone, or is another one than it was.
         sqlite3.OperationalError
-            Where it stays locked.
+            If it stays locked.
         """
         path = self._path
         if self._files is not None and not self._files.are_there():
@@ -155,7 +155,7 @@ class Link:
         return not self._is_dead
 
     def let_go(self) -> bool:
-        """Close the connection until it is asked for; False where that would do harm."""
+        """Close the connection until it is asked for; False if that would do harm."""
         if self._connection is None:
             return True
         if not self.is_whole() or self._files is None or not self._files.are_there():

@@ -62,7 +62,7 @@ def series_header(
 
 
 def pack_points(points: Iterable[Point]) -> bytes:
-    """33 bytes a point: step, epoch (-1 for none), time as int64, value as float64 (0 where special), special."""
+    """33 bytes a point: step, epoch (-1 for none), time as int64, value as float64 (0 if special), special."""
     pack = _POINT.pack
     return b"".join(
         [

@@ -11,7 +11,7 @@ from histhooks._store.tables import TABLES
 
 
 def pattern_of(words: Iterable[str]) -> re.Pattern[str] | None:
-    """What finds any of some words, where no letter, digit or underscore adjoins; None where there are no words."""
+    """What finds any of some words, where no letter, digit or underscore adjoins; None if there are no words."""
     found = sorted({word for word in words if word}, key=lambda word: (-len(word), word))
     if not found:
         return None

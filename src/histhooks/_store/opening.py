@@ -25,7 +25,7 @@ def check(path: Path, connection: sqlite3.Connection) -> int:
     Raises
     ------
     Unwritable
-        Where it is somebody else's, or of a newer major version.
+        If it is somebody else's, or of a newer major version.
     """
     # One snapshot: another process may be making the tables between two of these questions.
     is_own = not connection.in_transaction
@@ -55,9 +55,9 @@ def prepare(path: Path, connection: sqlite3.Connection, *, has_log: bool) -> Non
     Raises
     ------
     Unwritable
-        Where the file must be left alone.
+        If the file must be left alone.
     sqlite3.OperationalError
-        Where it stays locked.
+        If it stays locked.
     """
     execute = connection.execute
     version = check(path, connection)

@@ -32,7 +32,7 @@ class Told:
     Attributes
     ----------
     rows : tuple of Param, or None
-        As they are written; None where nobody knows yet.
+        As they are written; None if unknown yet.
     seeds : tuple of (key, value)
         Those among them that are seeds.
     """
@@ -59,7 +59,7 @@ _told: dict[Any, Told] = {}
 
 
 def told_before(params: Mapping[Any, Any], source: str) -> Told | None:
-    """What came of the same params before; None where a value is not plain, and what comes of it may be another."""
+    """What came of the same params before; None if a value is not plain, and what comes of it may be another."""
     if params.__class__ is not dict or len(params) > _MOST_PARAMS:
         return None
     values = tuple(params.values())

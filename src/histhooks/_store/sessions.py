@@ -27,7 +27,7 @@ def _rows(store: Store, sql: str, *values: Any) -> list[dict[str, Any]]:
 
 
 def session_of(store: Store, session_id: str) -> dict[str, Any] | None:
-    """The row of a session; None where it has none."""
+    """The row of a session; None if it has none."""
     return next(iter(_rows(store, "SELECT * FROM sessions WHERE id = ?", session_id)), None)
 
 

@@ -62,9 +62,9 @@ class Store:
     Raises
     ------
     Unwritable
-        Where the file must be left alone.
+        If the file must be left alone.
     sqlite3.OperationalError
-        Where it stays locked.
+        If it stays locked.
     """
 
     def __init__(self, path: Path, *, is_spool: bool = False, timeout_s: float = 1.0) -> None:
@@ -86,7 +86,7 @@ class Store:
         Raises
         ------
         Unwritable
-            Where the file is no longer there, or must be left alone by now.
+            If the file is no longer there, or must be left alone by now.
         """
         return self._link.connection
 
@@ -107,7 +107,7 @@ class Store:
         return self._link.is_whole()
 
     def let_go(self) -> bool:
-        """Close the connection for a fork, until it is asked for; False where it cannot be closed."""
+        """Close the connection for a fork, until it is asked for; False if it cannot be closed."""
         return self._link.let_go()
 
     def go_on(self) -> None:
@@ -292,7 +292,7 @@ def open_spool(path: Path) -> Store:
     Raises
     ------
     Unwritable, sqlite3.OperationalError
-        Where it cannot be written; nothing is left of a new one.
+        If it cannot be written; nothing is left of a new one.
     """
     is_new = not os.path.exists(path)
     try:

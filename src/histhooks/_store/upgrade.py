@@ -31,12 +31,12 @@ def migrate_apart(path: Path) -> str:
     Returns
     -------
     str
-        What stood in the way; empty where it is done.
+        What stood in the way; empty if it is done.
 
     Raises
     ------
     sqlite3.OperationalError
-        Where somebody else holds the store.
+        If somebody else holds the store.
     """
     if getattr(sys, "frozen", False) or not sys.executable:
         return "there is no interpreter beside this program"

@@ -1,1 +1,1 @@
-"""How a record looks, for every face: terminal, notebook, report. Imports `history` and below."""
+"""The views that terminal, notebook and report share. Imports `history` and below."""

@@ -1,4 +1,4 @@
-"""How a history looks in a notebook: HTML without style sheets or scripts, since notebooks strip both from strangers.
+"""HTML for notebooks, without style sheets or scripts, since notebooks strip both from untrusted output.
 
 A notebook asks for ``_repr_html_`` (https://ipython.readthedocs.io/en/stable/config/integrating.html). Everything that
 comes from a program is escaped.

@@ -1,4 +1,4 @@
-"""A table of runs for a terminal: what each row of ``runs`` shows in words."""
+"""The table of runs for a terminal: the text in each row of ``runs``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The facts of a run in a few words each, for a person: what `show` and `report` both say."""
+"""The facts of a run as short texts, shared by `show` and `report`."""
 
 from __future__ import annotations
 

@@ -21,12 +21,12 @@ def spark_svg(series: Any, width: int = 120, height: int = 24, *, title: str | N
         Of more points than fit, the least and the greatest of each column stay.
     width, height : int, pixels
     title : str, optional
-        What a pointer that rests on it and a screen reader tell.
+        The tooltip, also read by a screen reader.
 
     Returns
     -------
     str
-        An `<svg>` element, empty where there is no finite value. Where a value is not finite, the curve has a gap.
+        An `<svg>` element, empty if there is no finite value. If a value is not finite, the curve has a gap.
     """
     values = [None if v is None or not isfinite(v) else float(v) for v in _values(series)]
     label = f"<title>{escaped(title)}</title>" if title else ""

@@ -1,4 +1,4 @@
-"""A table that fits its terminal: columns that matter less go first, then long ones are cut."""
+"""Fit a table into the terminal: drop less important columns first, then cut long ones."""
 
 from __future__ import annotations
 

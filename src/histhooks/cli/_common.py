@@ -1,4 +1,4 @@
-"""What verbs share: how a store is named, how a status looks."""
+"""Shared by the verbs: how a store is named, how a status looks."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ def console() -> Console:
 
     class Ours(Console):
         def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # who reads has enough, which is no failure
+            raise BrokenPipeError  # the reader has closed the output, which is not an error
 
     return Ours(highlight=False, width=width(), height=shutil.get_terminal_size((80, 24)).lines)
 
 
 @contextmanager
 def progress(title: str, unit: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Show how far something long is, on stderr; None where that is no terminal.
+    """Show how far something long is, on stderr; None if that is no terminal.
 
     Yields
     ------

@@ -1,8 +1,8 @@
-"""What a shell may offer: runs, metrics, projects and the like, from the store that is meant.
+"""Shell completion: runs, metrics, projects and the like, from the selected store.
 
 Loaded by completion only. Click asks the type of a parameter
-(https://click.palletsprojects.com/en/stable/shell-completion/), so each one that takes a run or a name of the store is
-given a type that knows.
+(https://click.palletsprojects.com/en/stable/shell-completion/), so each one that takes a run or a name of the store
+gets a type with completion.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OPTIONS = ("project", "framework", "group", "job", "tag", "metric")
 
 
 class _Zsh(ZshComplete):
-    """Completion for zsh, also where the start file has not called compinit, without which there is no compdef."""
+    """Completion for zsh, even if the start file has not called compinit, without which there is no compdef."""
 
     source_template = (
         "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n" + ZshComplete.source_template

@@ -139,7 +139,7 @@ def _curve(change: Change) -> Text:
         row = change.b if change.is_in_b else change.a
         return out.append(f"last {common.number(row['last'])}, best {common.number(row['best'])}")
     a, b = change.a, change.b
-    # What is told of the ends tells of the rest, too.
+    # A difference at the ends stands for the rest, too.
     differing = [key for key in _CURVE if a.get(key) != b.get(key)]
     told = [key for key in differing if key in _CURVE[:5]] or differing
     for key in told:

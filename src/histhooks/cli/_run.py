@@ -1,8 +1,8 @@
 """``run``: any program, unchanged, recorded from its first line.
 
 The program runs under plain Python in a process of its own, so that arguments, ``__main__``, tracebacks, debuggers and
-exit codes are what they are without us. stdin and stdout are inherited; stderr passes through this process byte by
-byte, over a terminal where it was one, so that its last lines are known when the program did not finish.
+exit codes are the same as without histhooks. stdin and stdout are inherited. stderr passes through this process byte by
+byte (over a pseudo-terminal if it was a terminal), so that its last lines are known if the program does not finish.
 
 Recording begins in ``sitecustomize``, which ``-I``, ``-E`` and ``-S`` of Python switch off, and which needs a Python of
 3.11 or newer that has histhooks. If nothing was recorded, one line at the end says so, and why.
@@ -86,7 +86,8 @@ def run(
     """
     command = _command(words, module, is_command=is_command)
     environment = dict(os.environ)
-    environment["HISTHOOKS_ROOT"] = f"run-{os.getpid()}"  # also started by a program that records, this one tells where
+    # Even if a recording program started this process, it prints where it records.
+    environment["HISTHOOKS_ROOT"] = f"run-{os.getpid()}"
     for name, value in (("STORE", store and os.path.abspath(store)), ("PROJECT", project), ("GROUP", group)):
         if value:
             environment[f"HISTHOOKS_{name}"] = value

@@ -1,4 +1,4 @@
-"""Changing a history on purpose: tags, notes and names; and taking out what must go, which leaves a trace.
+"""Change a history on purpose: add tags, notes and names, and delete or redact, which leaves a trace.
 
 Nothing here rewrites what was recorded. Each call is a session of kind `command`, with its author, its time and its
 ledger line; docs/curating.md says what remains after each.
@@ -49,9 +49,9 @@ def tag(run: str, tags: Mapping[str, Any], *, store: _Store = None) -> str:
     Raises
     ------
     QueryError
-        Where no run is meant, several are, or a tag has no name.
+        If no run is meant, several are, or a tag has no name.
     StoreError
-        Where the store cannot be written.
+        If the store cannot be written.
     """
     if not tags or not all(isinstance(key, str) and key.strip() for key in tags):
         raise QueryError("a tag is KEY or KEY=VALUE, such as team=red; give at least one, none with an empty name")

@@ -1,4 +1,4 @@
-"""Deleting runs: their rows go, the ledger's lines stay, and a tombstone says who took what out and why."""
+"""Delete runs: their rows are removed, the ledger's lines stay, and a tombstone records what, by whom and why."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def delete(
         Kept in the tombstone.
     store : str or path, optional
     dry_run : bool
-        Only tell what would go.
+        Only report what would be deleted.
     patience_s : float, seconds
         How long another writer is waited for.
 
@@ -78,9 +78,9 @@ def delete(
     Raises
     ------
     QueryError
-        Where a selector means no run or could mean several (also by a name), or there is no reason.
+        If a selector means no run or could mean several (also by a name), or there is no reason.
     StoreError
-        Where a run's session still records, or the store cannot be written.
+        If a run's session still records, or the store cannot be written.
     """
     if not runs:
         raise QueryError("no run was named; give at least one")
@@ -159,7 +159,7 @@ def _refuse_open(session: CommandSession, run: dict[str, Any]) -> None:
 def _tombstones(
     session: CommandSession, scopes: list[str], reason: str, table: str | None = None
 ) -> Iterator[tuple[Any, ...]]:
-    """What tells of some runs, or of some content of a table, that they are gone."""
+    """The tombstone of some runs, or of some content of a table."""
     # One look at all parts: each takes longer to find alone than all of them together.
     sql = f"SELECT scope, digest FROM ledger_parts WHERE scope {_LISTED} AND coalesce(table_name = ?, true)"
     digests: dict[str, set[str]] = {scope: set() for scope in scopes}

@@ -1,4 +1,4 @@
-"""Pruning: deleting outer runs by rule, with what is inside them."""
+"""Prune: delete outer runs by rule, with the runs inside them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def prune(
         Never the latest so many of each project.
     store : str or path, optional
     dry_run : bool
-        Only tell what would go; the default.
+        Only report what would be deleted; the default.
 
     Returns
     -------
@@ -68,9 +68,9 @@ def prune(
     Raises
     ------
     QueryError
-        Where no rule is given, or one cannot be read.
+        If no rule is given, or one cannot be read.
     StoreError
-        Where the store cannot be written.
+        If the store cannot be written.
     """
     if older_than is None and status is None and kind is None and keep_last is None:
         raise QueryError("prune needs a rule: --older-than 90d, --status failed, --kind preprocess or --keep-last 50")
@@ -106,7 +106,7 @@ def seconds_of(text: str) -> int:
     Raises
     ------
     QueryError
-        Where it is none of these.
+        If it is none of these.
     """
     found = re.fullmatch(r"(\d+)\s*([hdw])", text.strip())
     if found is None:

@@ -1,9 +1,9 @@
-"""Taking code, or rows of data in it, out of a store: what stays says so, and each place is covered anew.
+"""Remove code, or rows of data in it, from a store: the rest is marked, and the ledger covers it again.
 
-A code version is shared content, named by its hash. It is replaced by one without what must go: the sessions that had
-it get a state with the new id, the old row and texts that nothing else needs are removed, and a tombstone names the
-digests of their parts. Cells are rows of a session: they are changed in place, a tombstone names the digests of the
-parts that covered them, and the line of this deed covers the rows as they are now.
+A code version is shared content, named by its hash. It is replaced by a redacted one: the sessions that had it get a
+state with the new id, the old row and texts that nothing else needs are removed, and a tombstone has the digests of
+their parts. Cells are rows of a session. They are changed in place, a tombstone has the digests of the parts that
+covered them, and the ledger line of this transaction covers the rows as they are now.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from histhooks._store.tables import COVERED
 from histhooks.curate._session import CommandSession
 
 MARK = "[redacted]"
-# Gives what stays of a text, by what it is called; None where it goes whole.
+# Gives what stays of a text, by what it is called; None if it goes whole.
 Rule = Callable[[str, str], str | None]
 
 
@@ -140,7 +140,7 @@ def recode(
 
 
 def _text(session: CommandSession, digest: str | None) -> str | None:
-    """A kept text by its hash; None where this store has none."""
+    """A kept text by its hash; None if this store has none."""
     for row in session.rows("SELECT encoding, data FROM contents WHERE sha256 = ?", digest):
         data = zlib.decompress(row["data"]) if row["encoding"] == "zlib" else bytes(row["data"])
         return data.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Erasing personal values: the value goes and its salt with it, so that the digest that stays says nothing of it."""
+"""Erase personal values: the value and its salt are removed, so that the remaining digest reveals nothing."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def redact(
         What is no code in recorded diffs and files, of all runs: earlier versions kept it of every file that git had.
     store : str or path, optional
     dry_run : bool
-        Only tell what would go.
+        Only report what would be erased.
 
     Returns
     -------
@@ -120,9 +120,9 @@ def redact(
     Raises
     ------
     QueryError
-        Where nobody is named, there is no reason, or it names whom it is about.
+        If nobody is named, there is no reason, or it names whom it is about.
     StoreError
-        Where the store cannot be written.
+        If the store cannot be written.
     """
     if not (users or hosts or runs or data_rows):
         raise QueryError("whose values? name a user, a host or a run (--user NAME, --host NAME, --run RUN)")

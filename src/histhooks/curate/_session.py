@@ -1,6 +1,6 @@
-"""A session of kind `command`: what a person does to a store by hand, written at once, without a thread.
+"""A session of kind `command`: a change that a person makes to a store, written at once, without a thread.
 
-What is done and the ledger line that tells of it come in one transaction.
+A change and its ledger line are one transaction.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Personal = dict[str, str | None]
 
 
 class CommandSession:
-    """A store that is open for a deed of a person.
+    """A store that is open for a change by a person.
 
     Spools of sessions that have ended are merged first, and sessions whose process is gone are settled.
 
@@ -44,17 +44,17 @@ class CommandSession:
     store : str or path, optional
         By default the store that is found here.
     command : str
-        What was asked, without the texts that may have to be erased one day.
+        The command, without texts that may have to be erased later.
     kept : callable, optional
-        Which personal values of this session may be kept, None for those that may not: who erases a name does not write
+        Filters the personal values of this session, None for those that may not be kept: erasing a name must not write
         it again.
     patience_s : float, seconds
-        How long another writer is waited for.
+        How long to wait for another writer.
 
     Raises
     ------
     StoreError
-        Where there is no store, it cannot be written, or somebody else holds it.
+        If there is no store, it cannot be written, or another process holds it.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class CommandSession:
         Yields
         ------
         list of tuple
-            To be filled with what the ledger shall tell; where nothing is put in, nothing is written.
+            To be filled with the entries to write; if it stays empty, nothing is written.
         """
         entries: list[Entry] = []
         with self._waiting_for_others(), self.store.transaction(is_durable=True):
@@ -149,21 +149,21 @@ class CommandSession:
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def find(self, selectors: tuple[str, ...], *, is_exact: bool = False) -> list[dict[str, Any]]:
-        """Rows of `runs` that a person means.
+        """Rows of `runs` for some selectors.
 
         Parameters
         ----------
         selectors : tuple of str
         is_exact : bool
-            Whether the best guess is not good enough, as for what cannot be undone; `job:ID` and `group:NAME` then mean
-            all runs of a job or a group.
+            Whether to refuse an ambiguous selector, as for a change that cannot be undone; `job:ID` and `group:NAME`
+            then mean all runs of a job or a group.
 
         Raises
         ------
         QueryError
-            Where a selector means none, or several.
+            If a selector means none, or several.
         StoreError
-            Where a run has not come home yet.
+            If a run has not come home yet.
         """
         found, said = [], list[str]()
         with History(self.path) as history:
@@ -191,12 +191,12 @@ class CommandSession:
         return next((path for path in waiting(self.path) if path.stem == session_id), None)
 
     def not_before_states_of(self, subject_id: str) -> None:
-        """Make what this session says of a subject its latest state, whatever the clocks of others were."""
+        """Make this session's states of a subject the latest ones, whatever the clocks of other sessions were."""
         ((latest,),) = self.connection.execute("SELECT max(time) FROM states WHERE subject_id = ?", (subject_id,))
         self._assembler.not_before(latest or 0)
 
     def tombstone(self, action: str, subject_id: str, digests: list[str], reason: str) -> Entry:
-        """The entry that tells of something that is gone."""
+        """The entry of a tombstone."""
         row: dict[str, Any] = {"session_id": self.id, "action": action, "subject_id": subject_id, "reason": reason}
         row |= {"digests": canonical(digests).decode("ascii"), "actor": self.actor}
         return row_entry("tombstones", self.id, {**row, "time": now_us()})

@@ -1,4 +1,4 @@
-"""Giving space back to the file system, where that stops nobody."""
+"""Return free space to the file system, if that blocks no other process."""
 
 from __future__ import annotations
 

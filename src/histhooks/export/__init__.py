@@ -1,4 +1,4 @@
-"""Taking runs out of a history into a file: JSON, CSV, Parquet, or a small store that is itself a history.
+"""Export runs to a file: JSON, CSV, Parquet, or a small store that is itself a history.
 
 >>> from histhooks.export import export
 >>> export("last", to="last.json")
@@ -27,7 +27,7 @@ FORMATS = {".json": "json", ".csv": "csv", ".parquet": "parquet", ".db": "store"
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written.
+    """The written file.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Exported:
     format : str
         `json`, `csv`, `parquet` or `store`.
     runs : int
-        With the runs inside those that were named.
+        Number of runs, including those inside the named ones.
     points : int
     size_bytes : int
     mentions : dict of str to int
@@ -67,8 +67,8 @@ def export(
     *runs : str
         An id, a part of one, a name, `last` or `last~2`, each; of a job or a group all runs.
     to : str or path
-        Its ending says the format: `.json` for complete records, `.csv` or `.parquet` for points, `.db` or `.sqlite`
-        for a store.
+        The extension decides the format: `.json` for complete records, `.csv` or `.parquet` for points, `.db` or
+        `.sqlite` for a store.
     store : str or path, optional
     project : str, optional
         All runs of a project.
@@ -88,9 +88,9 @@ def export(
     Raises
     ------
     QueryError
-        Where no run is meant, the ending is unknown, or pyarrow is missing.
+        If no run is meant, the ending is unknown, or pyarrow is missing.
     StoreError
-        Where the store cannot be read, or the file cannot be written or is there already.
+        If the store cannot be read, or the file cannot be written or is there already.
     """
     path = Path(to)
     kind = FORMATS.get(path.suffix.lower())

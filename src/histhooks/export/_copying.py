@@ -1,7 +1,7 @@
-"""A part of a history as a store of its own: chosen runs, all that belongs to them, and the ledger that covers it.
+"""Copy a part of a history into a new store: the chosen runs, everything about them, and the ledger that covers it.
 
-The ledger's lines and parts of every session that said something about these runs come whole, so that each chain can be
-followed; parts about other runs are then "not in this file".
+Every session that wrote about these runs is copied with all its ledger lines and parts, so that each chain can be
+followed. Parts about other runs are then "not in this file".
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def choose(source: sqlite3.Connection, run_ids: Iterable[str]) -> Choice:
         sessions |= set(_column(source, sql, scopes))
     is_closed = False
     while not is_closed:
-        # Who settled a session that is here must be here too.
+        # A session that settled an exported session must be exported too.
         found = set(_column(source, f"SELECT session_id FROM states WHERE subject_id {_IN}", sorted(sessions)))
         is_closed = found <= sessions
         sessions |= found
@@ -216,7 +216,7 @@ def _missing_states(source: sqlite3.Connection, target: sqlite3.Connection) -> l
 
 
 def _sign(store: Store, entries: list[Entry], *, is_anonymous: bool) -> None:
-    """Leave a session of kind `command` that says who made this file, and witnesses the heads of all others in it."""
+    """Add a session of kind `command` that records the author of the file, and names the heads of all others in it."""
     session_id = new_id()
     assembler = Assembler(session_id, _refuse)
     assembler.begin(store.heads())

@@ -1,4 +1,4 @@
-"""Runs as JSON, CSV and Parquet, from a store that holds just them."""
+"""Write runs as JSON, CSV and Parquet, from a store that contains only them."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def check_parquet() -> None:
     Raises
     ------
     QueryError
-        Where pyarrow is missing.
+        If pyarrow is missing.
     """
     from importlib.util import find_spec
 

@@ -1,7 +1,7 @@
 """The best value of a metric ``metric_summaries AS m`` as SQL: the rule of :mod:`histhooks.history._ranking`.
 
-Where the best is the best point, which the summary has, SQLite needs no Python for it. Only where it is a mean does
-`hh_best` read points. A test holds this to the rule.
+If the best value is a single point, the summary has it, and SQLite needs no Python. Only for a mean does `hh_best` read
+points. A test compares this with the rule.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A store that is open for reading: a connection a thread, closed before a fork, opened again when a thread asks."""
+"""Connections to a store for reading: one for each thread, closed before a fork, opened again at the next query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening a store to read it, also where its folder cannot be written, with the spools that wait beside it."""
+"""Open a store for reading, even if its folder cannot be written, with the spools that wait beside it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Opened:
     may_write : bool
         Whether the connection may bring the log home when it is closed last.
     remembered : dict
-        What was computed from this connection, by a key of who did.
+        Results computed from this connection, by a key of the caller.
     """
 
     connection: sqlite3.Connection
@@ -75,7 +75,7 @@ def locate(store: str | os.PathLike[str] | None = None) -> Path:
     Raises
     ------
     StoreError
-        Where there is none.
+        If there is none.
     """
     path = find_store(store) if store is not None else recording_here.store_here() or find_store()
     if path is not None:
@@ -125,7 +125,7 @@ def open_store(path: Path, *, may_write: bool = False) -> Opened:
     Raises
     ------
     StoreError
-        Where it is not a store that this version can read.
+        If it is not a store that this version can read.
     """
     path = real_path(path)
     if path.is_file() and not only_spools(path):
@@ -175,7 +175,7 @@ def _connect(path: Path, *, may_write: bool) -> Opened:
             uri = (Path(copy.name) / path.name).as_uri()
         else:
             uri += "?immutable=1"
-    # Who closes a WAL store last takes the files beside it away, unless it may not write: then both would stay behind.
+    # The last connection to close a WAL store removes the files beside it; one that may not write would leave both.
     # So the one that comes to a store that nobody has open may, and one in the process that records there;
     # `query_only` holds it to reading.
     may_write = is_live and (may_write or _is_closed(path) or recording_here.is_recorded_to(path))

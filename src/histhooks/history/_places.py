@@ -1,4 +1,4 @@
-"""Where a file of a run lies, as people call it."""
+"""Readable locations for the files of a run."""
 
 from __future__ import annotations
 

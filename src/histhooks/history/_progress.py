@@ -1,4 +1,4 @@
-"""How far a run is: one rule for the table of runs, for `show` and for following it."""
+"""The progress of a run: one rule for the table of runs, for `show` and for following."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Progress:
     Attributes
     ----------
     epoch : int or None
-        The epoch that it is in, or that it ended last, counted from 1.
+        The current epoch, or the last finished one, counted from 1.
     epochs_done, epochs_planned, steps_done, steps_planned : int or None
-        None where nobody knows.
+        None if unknown.
     share : float or None
-        What is done of what is planned, 0 to 1.
+        The share of the planned work that is done, 0 to 1.
     rate : float or None
-        Steps a second, lately; of a run that still runs since its start, if its points do not tell.
+        Recent steps a second; for a running run without enough points, the mean since its start.
     elapsed_s, left_s : float
-        Seconds since the start, and to go; the latter None where nobody knows.
+        Seconds since the start, and to go; the latter None if unknown.
     """
 
     epoch: int | None
@@ -102,7 +102,7 @@ def lately(steps: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def rate_of(steps: list[tuple[int, int]]) -> float | None:
-    """Steps a second, of what :func:`lately` gives; None where nobody can tell."""
+    """Steps a second, of what :func:`lately` gives; None if unknown."""
     if not steps:
         return None
     span, done = steps[-1][0] - steps[0][0], max(step for _, step in steps) - steps[0][1]

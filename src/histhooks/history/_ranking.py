@@ -1,18 +1,17 @@
-"""What ranks a run: the metric that is its outcome, and the best value of a metric. The rule for all faces stands here.
+"""Rank runs: the one rule for the metric that ranks a run, and for the best value of a metric.
 
-The metric is the one that was named; else the score of a search; else a validation metric before one of test data,
-of training data and of unknown data, one with a known direction before others, and a loss first of these.
+The ranking metric is the one that was named; else the score of a search; else the first metric by split: validation,
+test, training, unknown. Within a split, metrics with a known direction go before others, and among these a loss first.
 
-Its best value is a mean in a series of minibatches, never the luckiest of them:
+The best value of a series of minibatches is a mean, never the luckiest minibatch:
 
-- If points carry epochs and an epoch has several of them (of training data two, of any other eight on average), the
-  best is the best mean of an epoch.
-- In a loop of PyTorch without epochs, a series of training data of 20 points and more is cut into ten parts; the best
-  is the best mean of a part. So it is, with 1,024 points a part, in a series of more than 20,000 points, whose epochs
-  are not read one by one.
-- Anywhere else the best is the best point.
+- If points have epochs and an epoch has several of them (two of training data, or eight on average of any other), it is
+  the best epoch mean.
+- In a PyTorch loop without epochs, a training series of 20 points and more is cut into ten parts, and it is the best
+  mean of a part. In a series of more than 20,000 points, whose epochs are not read one by one, a part has 1,024 points.
+- Otherwise it is the best point.
 
-Points that are not finite take no part in a mean.
+Non-finite points are left out of a mean.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Best(NamedTuple):
 
 
 def best_point(summary: Mapping[str, Any]) -> Best | None:
-    """The best point of a metric; None where nobody knows which way is better, or no value is finite."""
+    """The best point of a metric; None if nobody knows which way is better, or no value is finite."""
     key = {1: "max", -1: "min"}.get(summary["direction"])
     if key is None or summary[key] is None:
         return None
@@ -64,7 +63,7 @@ def best_point(summary: Mapping[str, Any]) -> Best | None:
 
 
 def best_value(history: Reader, run_id: str, summary: Mapping[str, Any]) -> Best | None:
-    """The best value of a metric by the rule above; None where there is none.
+    """The best value of a metric by the rule above; None if there is none.
 
     Parameters
     ----------
@@ -131,9 +130,9 @@ class Outcome:
     name : str
         Of the metric or the result.
     direction : int
-        1 where more is better, -1 where less is, 0 where nobody knows.
+        1 if more is better, -1 if less is, 0 if unknown.
     best, last : float or None
-        None where there is none; there is no best where the direction is unknown.
+        None if there is none; there is no best where the direction is unknown.
     special : str or None
         The last value where it is not finite.
     """
@@ -214,7 +213,7 @@ def _ranked(
 
 
 def leader_of(found: Mapping[str, Outcome | None], name: str) -> str | None:
-    """The id of the run with the best value of a metric; None where nobody can tell."""
+    """The id of the run with the best value of a metric; None if unknown."""
     ranked = {
         i: one.best * one.direction
         for i, one in found.items()
@@ -237,7 +236,7 @@ def mean_of_folds(run: RunRows, summary: Mapping[str, Any]) -> float | None:
 
 
 def main_of(summaries: Sequence[Mapping[str, Any]], named: str | None = None) -> Mapping[str, Any] | None:
-    """The row of the metric that ranks a run, the same for every verb; None where it has none.
+    """The row of the metric that ranks a run, the same for every verb; None if it has none.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One store, open for reading: queries, and which sessions still live. All that reads takes one of these."""
+"""A store that is open for reading: queries, and which sessions are alive. All reading code takes one."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Reader:
     ----------
     path : Path
     tell : callable
-        Called with a line on a choice that was made for the caller.
+        Called with a line of text if a selector could mean several runs.
     spools : list of Path
         Spools that are read as if they were merged already.
     remembered : dict
-        What was computed in this thread, by a key of the caller; forgotten when the store is opened anew.
+        Cached results of this thread, by a key of the caller; dropped when the store is opened again.
 
     Raises
     ------
@@ -73,7 +73,7 @@ class Reader:
         self._held.close()
 
     def refresh(self) -> None:
-        """See what came since: who still runs is judged again, and what is read from spools or a copy is read anew.
+        """See new records: check again which sessions still run, and read spools or a copy again.
 
         So is a store in whose place another file has come. What else is written is seen without it. It holds for all
         threads; one that is in the midst of the rows of a :meth:`cursor` reads anew after them.
@@ -98,7 +98,7 @@ class Reader:
         Raises
         ------
         QueryError
-            Where SQLite refuses it.
+            If SQLite refuses it.
         """
         try:
             with self._held.asked() as connection:

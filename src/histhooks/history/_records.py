@@ -1,4 +1,4 @@
-"""One run of a history, read when asked, and a list of runs."""
+"""One run of a history, read lazily, and a list of runs."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class RunRecord(Shown, RunRows):
         Parameters
         ----------
         name : str
-            The host's own name of the metric.
+            The name of the metric in the framework.
         points : int, optional
-            About how many points to thin it to; all of them by default. Of each part the least and the greatest stay,
-            with the step they have, and what is not finite; so do the first point and the last.
+            Approximate number of points to thin it to; all of them by default. Each part keeps its smallest and largest
+            point, with their steps, and non-finite points; the series keeps its first and last point.
 
         Returns
         -------
@@ -46,12 +46,12 @@ class RunRecord(Shown, RunRows):
         Raises
         ------
         QueryError
-            Where the run has no such metric, or NumPy is not installed.
+            If the run has no such metric, or NumPy is not installed.
         """
         return read_series(self._history, self.id, name, points)
 
     def outline(self, name: str, points: int = 96) -> list[float | None]:
-        """The shape of a metric in about so many values, None where one is not finite; reads few rows."""
+        """The shape of a metric in about so many values, None if one is not finite; reads few rows."""
         found = find_series(self._history, self.id, name)
         kept = thin(self._history, found, points) if found.count else []
         return [point.value if isfinite(point.value) else None for point in kept]
@@ -70,34 +70,34 @@ class RunRecord(Shown, RunRows):
         return rows[0]["epoch"] if rows else None
 
     def follow(self, every_s: float = 0.5, *, from_start: bool = False) -> Iterator[Update[Self]]:
-        """What comes while it trains, look after look, the last one when it has ended.
+        """Yield updates while the run trains; the last one when it has ended.
 
         Parameters
         ----------
         every_s : float, seconds
-            Between two looks. A look at a store to which nothing was written costs some microseconds.
+            Time between two looks. If nothing was written, a look costs some microseconds.
         from_start : bool
-            Whether the first look gives every point and event; by default only what comes from now on.
+            Whether the first update has every earlier point and event; by default it has only new ones.
 
         Yields
         ------
         Update
-            The run as it stands, new points and events, and its progress.
+            The current state of the run, new points and events, and its progress.
         """
         return follow(self, every_s, from_start=from_start)
 
     @property
     def attempts(self) -> list[Self]:
-        """The runs of one training that was stopped and gone on with, this one among them, the earliest first.
+        """The runs of one training that was stopped and resumed, including this one, the earliest first.
 
-        Links of kind `resumes` and `continues` tell, by the run or by the file that was loaded.
+        They follow from links of kind `resumes` and `continues`, to a run or to a file that was loaded.
         """
         rows = [self._rows("SELECT * FROM runs WHERE id = ?", i)[0] for i in attempts_of(self._history, self.id)]
         return [type(self)(self._history, row) for row in rows]
 
     @property
     def code_diff(self) -> str | None:
-        """The recorded differences from the commit, as a patch; None where there are none, or none were recorded."""
+        """The recorded differences from the commit, as a patch; None if there are none, or none were recorded."""
         from histhooks.history.compare.code import diff_of
 
         return diff_of(self._history, self.code)
@@ -111,14 +111,14 @@ class RunRecord(Shown, RunRows):
 
     @property
     def sources(self) -> dict[str, str]:
-        """Text of what ran and what git does not have, by name: files elsewhere, `-c`, standard input, archives."""
+        """Text of code that ran and that git does not have, by name: other files, `-c`, standard input, archives."""
         from histhooks.history.compare.code import sources_of
 
         return sources_of(self._history, self)
 
     @property
     def cells(self) -> list[dict[str, Any]]:
-        """The cells of its notebook that began before it ended, in their order: `title` and `source` of each."""
+        """The notebook cells that began before the run ended, in order: `title` and `source` of each."""
         from histhooks.history.compare.code import cells_of
 
         return cells_of(self)
@@ -132,18 +132,18 @@ class RunRecord(Shown, RunRows):
             Metrics, or patterns of names such as ``val_*``; all of them by default. Samples of the machine, of split
             `system`, count steps of their own.
         index : str
-            What tells rows apart: `step`, `epoch` (points without one are left out) or `time`.
+            The index of the rows: `step`, `epoch` (points without one are left out) or `time`.
 
         Returns
         -------
         pandas.DataFrame
-            Where a metric has several points in a row, the last of them. nan where it has none, and where the value is
-            nan; :meth:`series` tells the two apart, and keeps epoch and time of each point.
+            If a metric has several points in a row, the last one is taken. nan means no point, or a value of nan;
+            :meth:`series` distinguishes the two, and keeps epoch and time of each point.
         """
         return frame_of(self, names, index)
 
     def as_json(self) -> dict[str, Any]:
-        """The complete record but for the points, as plain values; `docs/show_json.md` says what each is."""
+        """The complete record except the points, as plain values; `docs/show_json.md` lists the keys."""
         sql = "SELECT key, value, source, time FROM params WHERE run_id = ? ORDER BY ordinal"
         told = [{**row, "value": json.loads(row["value"])} for row in self._rows(sql, self.id)]
         code = self.code

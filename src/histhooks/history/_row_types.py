@@ -101,7 +101,7 @@ class Optimizer(TypedDict):
     class_name : str
     settings : dict
     scheduler : object
-        The schedule of the learning rate; None where none is known.
+        The schedule of the learning rate; None if none is known.
     groups : list of Group
         In order of time: a change of settings is one more.
     """
@@ -115,7 +115,7 @@ class Optimizer(TypedDict):
 
 
 class Note(TypedDict):
-    """A note on a run; `body` and `author` are None where they were erased."""
+    """A note on a run; `body` and `author` are None if they were erased."""
 
     body: str | None
     author: str | None

@@ -1,4 +1,4 @@
-"""What the tables hold on one run, read when asked."""
+"""The rows of one run, read lazily."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class RunRows:
 
     @property
     def tags(self) -> dict[str, str | None]:
-        """Latest value of each tag; empty for a bare word, None where it was erased."""
+        """Latest value of each tag; empty for a bare word, None if it was erased."""
         return {row["key"]: row["value"] for row in self.related("tags")}
 
     @property
@@ -209,7 +209,7 @@ class RunRows:
 
     @cached_property
     def steps_done(self) -> int | None:
-        """Steps it did; of one whose process is gone or still runs, at least as many as its metrics tell."""
+        """Completed steps; if the process is gone or still runs, at least as many as its metrics show."""
         told: int | None = self.row["steps_done"]
         if self.status not in UNREPORTED:
             return told
@@ -220,7 +220,7 @@ class RunRows:
 
     @property
     def determinism(self) -> dict[str, Any]:
-        """The flags that decide whether the same seed gives the same numbers; empty where none are known."""
+        """The flags that decide whether the same seed gives the same numbers; empty if none are known."""
         told = self.session_events("determinism")
         return dict(json.loads(told[-1]["body"])) if told else {}
 

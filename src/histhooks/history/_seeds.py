@@ -20,7 +20,7 @@ def why_none(run: RunRows) -> str:
     -------
     str
         That no seed was set, where a global generator of its process moved all the same; that none was used, where all
-        stood at the end as at the beginning; empty where nobody looked at the end.
+        stood at the end as at the beginning; empty if nobody looked at the end.
     """
     sql = (
         "SELECT count(DISTINCT digest), max(point = 'process_start') FROM rng_states WHERE session_id = ? "

@@ -1,4 +1,4 @@
-"""What a notebook shows as HTML."""
+"""Base of the objects that a notebook shows as HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store is like as a whole: its version, and how its runs and sessions stand."""
+"""The state of a whole store: its version, and the status of its runs and sessions."""
 
 from __future__ import annotations
 

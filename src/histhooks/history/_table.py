@@ -1,7 +1,7 @@
-"""Runs as a table of plain values, for a terminal, a notebook or a page to draw.
+"""Runs as a table of plain values, to be drawn by a terminal, a notebook or a page.
 
-Running runs come first. Runs from one call site are one row, which names the best of them; runs inside others stand
-under them.
+Running runs come first. Runs of one call site are folded into one row, which names the best of them. Runs inside others
+are listed under them.
 """
 
 from __future__ import annotations

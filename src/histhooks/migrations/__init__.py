@@ -65,9 +65,9 @@ def migrate(path: str) -> None:
     Raises
     ------
     StoreError
-        Where it is no store, or of a newer major version.
+        If it is no store, or of a newer major version.
     sqlite3.Error
-        Where it stays locked or cannot be written. In all three nothing was changed.
+        If it stays locked or cannot be written. In all three nothing was changed.
     """
     db = Database(path)
     try:

@@ -47,11 +47,11 @@ def plot(
     log, log_x : bool
         Whether an axis is logarithmic.
     smooth : float
-        Weight of an exponential moving average, from 0 (none) up to 1; what was logged stays, faint.
+        Weight of an exponential moving average, from 0 (none) up to 1; the logged points stay, faint.
     attempts : bool
-        Whether a training that was stopped and gone on with is one curve, what was abandoned faint.
+        Whether a training that was stopped and resumed is one curve, with the abandoned part faint.
     points : int
-        About how many points to draw of each metric. Of longer ones the least and the greatest of each part stay.
+        Approximate number of points to draw for each metric. Longer ones keep the smallest and largest of each part.
     title : str, optional
 
     Returns
@@ -61,7 +61,7 @@ def plot(
     Raises
     ------
     QueryError
-        Where no run has such a metric, or an argument is out of range.
+        If no run has such a metric, or an argument is out of range.
     """
     chosen = [runs] if not isinstance(runs, Sequence) else list(runs)
     wanted = [names] if isinstance(names, str) else list(names)

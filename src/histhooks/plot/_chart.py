@@ -1,4 +1,4 @@
-"""One chart: curves, their scales, and what it says of itself; it is drawn when asked."""
+"""A chart: curves, scales and notes, drawn on request."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Chart(Drawing):
         `step`, `epoch`, `time` or `relative`.
     x_scale, y_scale : Scale
     notes : list of str
-        What it does not show: points that are thinned, not finite, or without a place on its axes.
+        Notes on points that are not shown: thinned, non-finite, or outside the axes.
     """
 
     @classmethod
@@ -108,13 +108,13 @@ class Chart(Drawing):
         return draw(self, width, height)
 
     def html(self, width: int = 960, height: int = 520) -> str:
-        """The chart as one page without any other resource; a pointer on it tells the values."""
+        """The chart as one self-contained page, which shows values under the pointer."""
         from histhooks.plot._page import page
 
         return page(self, width, height)
 
     def save(self, path: str | os.PathLike[str], *, width: int | None = None, height: int | None = None) -> None:
-        """Write it to a file: `.svg` and `.html` by ourselves, `.png` and `.pdf` by matplotlib.
+        """Write it to a file: `.svg` and `.html` directly, `.png` and `.pdf` with matplotlib.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ class Chart(Drawing):
         Raises
         ------
         QueryError
-            Where its name ends otherwise, matplotlib is needed and not installed, or it cannot be written.
+            If its name ends otherwise, matplotlib is needed and not installed, or it cannot be written.
         """
         target = Path(path)
         try:

@@ -1,4 +1,4 @@
-"""From runs and names of metrics to curves: read, joined over attempts, smoothed, thinned; nothing is drawn yet."""
+"""Make curves from runs and names of metrics: read, join attempts, smooth, thin; draws nothing."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def read_curves(runs: Sequence[RunRecord], names: Sequence[str], request: Reques
     Raises
     ------
     QueryError
-        Where no run has one of the names.
+        If no run has one of the names.
     """
     lines, notes = _lines(runs, request)
     wanted = _wanted([line[-1] for line in lines], names)
@@ -251,7 +251,7 @@ def _join(line: list[RunRecord], name: str, request: Request) -> tuple[_Joined, 
 
 
 def _end(begins: list[int | None], number: int) -> int | None:
-    """The step at which a later attempt went over the steps of this one again; None where none did."""
+    """The step at which a later attempt went over the steps of this one again; None if none did."""
     ends: list[int] = []
     own = begins[number]
     for begin in begins[number + 1 :]:

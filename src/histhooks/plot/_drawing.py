@@ -1,4 +1,4 @@
-"""What a chart shows, as the renderers take it: curves, scales, and the notes below them."""
+"""The input of the renderers: curves, scales, and the notes below them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chart as a picture by matplotlib, without its global state: no pyplot, no backend, no style of the program's."""
+"""Draw a chart with matplotlib, without its global state: no pyplot, no backend, no style of the program."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def save(chart: Drawing, path: Path, width: int, height: int) -> None:
     Raises
     ------
     QueryError
-        Where matplotlib is not installed.
+        If matplotlib is not installed.
     """
     try:
         from matplotlib import rc_context

@@ -1,4 +1,4 @@
-"""A chart as one page: nothing is loaded, and a pointer on it tells the values."""
+"""A chart as one page that loads nothing else and shows values under the pointer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scales: where a value stands between the least and the greatest, and at which round values the ticks are."""
+"""Scales: the position of a value between the smallest and the largest, and round values for ticks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chart as SVG, written by ourselves: text stays text, nothing is loaded, and it follows the colours around it."""
+"""A chart as SVG, without a library: text stays text, nothing is loaded, and it follows the colours around it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from histhooks.plot._curves import Curve, Piece
     from histhooks.plot._drawing import Drawing
 
-# Okabe and Ito's colours, which people with any colour vision tell apart, on light and on dark ground.
+# Okabe and Ito's colours, which people with any colour vision can distinguish, on light and dark backgrounds.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 4", "12 4")
 _LEGEND_LINE = 18

@@ -1,4 +1,4 @@
-"""Curves in a terminal: braille dots where it can show them, else letters; colours, and marks that need no colour."""
+"""Curves in a terminal: braille dots if it can show them, else letters; colours, and marks that need no colour."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def draw(chart: Drawing, columns: int, lines: int, *, has_colour: bool, is_plain
         *_axis(chart, canvas, margin, is_plain),
         *notes,
     ]
-    # Where ASCII is all there is, the few words and signs of ours that are more become ASCII too.
+    # If the terminal shows only ASCII, the few other words and signs of histhooks become ASCII too.
     return "\n".join(line.rstrip().translate(_TO_ASCII) if is_plain else line.rstrip() for line in text)
 
 

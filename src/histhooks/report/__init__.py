@@ -1,12 +1,12 @@
-"""One run as one page of facts, for whoever was not there: a colleague, a reviewer, an auditor.
+"""One run as one page of facts, for people who were not there: a colleague, a reviewer, an auditor.
 
 >>> import histhooks
 >>> from histhooks.report import report
 >>> history = histhooks.History("histhooks.db")
 >>> report(history.run("last"), "report.html")
 
-The page needs nothing beside it: no script, no style sheet, no picture is loaded. Everything that came from a program
-is escaped. It is as readable in the dark and on paper as on a screen.
+The page is self-contained: it loads no script, no style sheet and no picture. Everything that came from a program is
+escaped. It is readable in dark mode and on paper, too.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def report(run: RunRecord, path: str | os.PathLike[str], *, force: bool = False,
     ----------
     run : RunRecord
     path : str or path
-        What it ends with says what it is: `.html` or `.md`.
+        The extension decides the format: `.html` or `.md`.
     force : bool
         Overwrite a file that is there.
     with_verify : bool
@@ -50,9 +50,9 @@ def report(run: RunRecord, path: str | os.PathLike[str], *, force: bool = False,
     Raises
     ------
     QueryError
-        Where the name ends otherwise.
+        If the name ends otherwise.
     StoreError
-        Where the file is there already, or cannot be written.
+        If the file is there already, or cannot be written.
     """
     target = Path(path)
     write = _WRITERS.get(target.suffix.lower())

@@ -1,4 +1,4 @@
-"""What a report is made of, before it is written as HTML or Markdown."""
+"""The blocks of a report, before it is written as HTML or Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The facts of a run, in the order in which an auditor asks: what, who, with what, how it went, what is missing."""
+"""The facts of a run, in the order of an audit: what, by whom, with what, how it went, what is missing."""
 
 from __future__ import annotations
 

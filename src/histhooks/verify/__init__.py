@@ -1,7 +1,7 @@
-"""Is the history as it was written? Recomputes every line of the ledger from the rows, and what is derived from them.
+"""Verify a history: recompute every ledger line from the rows, and everything derived from them.
 
-Opens the file read-only and changes no byte of it. The form is specified in docs/ledger.md. Spools that wait beside the
-store are verified too, each from where the store's ledger of its session stops.
+The file is opened read-only and not changed. docs/ledger.md specifies the form. Spools that wait beside the store are
+verified too, each from the line where the store's ledger of its session stops.
 
 >>> from histhooks.verify import verify
 >>> verify("histhooks.db").ok
@@ -42,9 +42,9 @@ def verify(path: str | Path, *, head: str | None = None, progress: Progress | No
     path : str or Path
         The store.
     head : str, optional
-        Digest of a ledger line, or its beginning, that a log or a person kept: it must be in the store.
+        Digest of a ledger line, or its beginning, that was kept elsewhere; it must be in the store.
     progress : callable, optional
-        Called with how many lines and series are done and how many there are.
+        Called with the number of lines and series that are done, and their total.
 
     Returns
     -------
@@ -53,10 +53,10 @@ def verify(path: str | Path, *, head: str | None = None, progress: Progress | No
     Raises
     ------
     StoreError
-        Where the file is missing, no store, or of a newer version and not understood; where all that is known of that
+        If the file is missing, no store, or of a newer version and not understood; where all that is known of that
         version fits, :attr:`Report.newer_version` says that it is not the whole.
     QueryError
-        Where `head` is no part of a digest.
+        If `head` is no part of a digest.
     """
     if head is not None:
         head = head.strip().lower()
@@ -89,7 +89,7 @@ def _verify(path: Path, head: str | None, progress: Progress | None) -> Report:
             if not is_alone or state_of(path) == before:
                 raise
         if is_alone and state_of(path) != before:
-            # Once more, sharing the file with who came.
+            # Once more, sharing the file with the other process.
             for kept in (sessions, lines, merged):
                 kept.clear()
             report = _verify_store(path, sessions, lines, merged, progress, is_alone=False)
@@ -141,7 +141,7 @@ def _run(check: LedgerCheck) -> None:
         check.run()
         DerivedCheck(check).run()
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, struct.error) as error:
-        # What we wrote reads back; who changed it need not have kept to its form.
+        # What histhooks wrote can be parsed; an altered row may have any form.
         check.report.problem(f"something here is not of the form in which it was written: {error}")
 
 

@@ -1,4 +1,4 @@
-"""What is derived, recomputed from what the ledger covers: folds, commitments, summaries, rollups, references."""
+"""Recompute derived data from the rows that the ledger covers: folds, commitments, summaries, rollups, references."""
 
 from __future__ import annotations
 

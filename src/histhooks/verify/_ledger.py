@@ -1,4 +1,4 @@
-"""The ledger against the rows: each line follows the one before it, each part covers the rows that were written."""
+"""Check the ledger against the rows: each line follows the previous one, each part matches its rows."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class LedgerCheck:
         return self.is_partial and scope not in self.holds
 
     def step(self) -> None:
-        """Tell that a line or a series is done."""
+        """Report that a line or a series is done."""
         self._done += 1
         if self._progress is not None and (self._done % _OFTEN == 0 or self._done == self._total):
             self._progress(self._done, self._total)

@@ -1,4 +1,4 @@
-"""Opening what is to be verified, so that no byte of it changes, nor a file appears beside it."""
+"""Open a store for verification, without changing a byte or creating a file beside it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _copy_at_rest(path: Path, folder: str) -> bool:
     files = [path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-journal")]
     files = [file for file in files if file.exists()]
     before = [state_of(file) for file in files]
-    # File systems tell times in ticks: a change in the same tick as the last one would not be seen.
+    # File times have a resolution of ticks: a change in the same tick as the last one would not be seen.
     if time.time_ns() - max(state[2] for state in before) < _TICK_NS:
         time.sleep(_TICK_NS / 1e9)
     program = "import shutil, sys; [shutil.copy(file, sys.argv[1]) for file in sys.argv[2:]]"
@@ -69,12 +69,12 @@ def opened(path: Path, *, is_alone: bool) -> Iterator[sqlite3.Connection]:
     ----------
     path : Path
     is_alone : bool
-        Whether to trust that nobody writes meanwhile; who does so compares :func:`state_of` afterwards.
+        Whether to assume that no process writes meanwhile; the caller then compares :func:`state_of` afterwards.
 
     Raises
     ------
     StoreError
-        Where it is no store, or cannot be read.
+        If it is no store, or cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="histhooks-") as folder:
         uri = path.absolute().as_uri()
@@ -111,12 +111,12 @@ def newer_version(connection: sqlite3.Connection) -> str | None:
 
 @contextmanager
 def copied(spool: Path) -> Iterator[sqlite3.Connection]:
-    """A copy of a spool in memory, so that its session never waits for who reads it.
+    """A copy of a spool in memory, so that its session never waits for a reader.
 
     Raises
     ------
     sqlite3.Error, OSError
-        Where it cannot be read.
+        If it cannot be read.
     """
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
         try:

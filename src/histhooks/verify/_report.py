@@ -14,14 +14,14 @@ CANNOT_PROVE = (
 
 @dataclass(slots=True)
 class Report:
-    """What verification found.
+    """The result of a verification.
 
     Attributes
     ----------
     ok : bool
-        Whether everything fits.
+        Whether everything matches.
     problems : list of str
-        What does not, first row first.
+        Each mismatch, in row order.
     lines, rows : int
         Ledger lines and rows that were recomputed, those of waiting spools included.
     redacted : int
@@ -29,12 +29,12 @@ class Report:
     redacted_by_hand : int
         How many of these no tombstone accounts for.
     redacted_parts : int
-        Parts of which something was taken out on purpose, such as code or rows of data in it.
+        Parts from which something was removed on purpose, such as code or rows of data in it.
     not_in_file : int
         Parts whose rows this file does not claim to hold, as in an export.
     parts_of : list of dict
-        What the file says of itself where it holds a part of a history only: kind (`export`, `spool`), how many scopes
-        it `holds` whole, and since when (microseconds UTC).
+        If the file declares itself a part of a history: kind (`export`, `spool`), the number of scopes that it `holds`
+        whole, and the time of the copy (microseconds UTC).
     deleted : int
         Parts whose rows a tombstone accounts for.
     tombstones : list of dict
@@ -42,21 +42,21 @@ class Report:
     head : str or None
         Digest of the latest line: keep it elsewhere.
     newer_version : str or None
-        Schema version of the store where it is newer than this histhooks: then not all of it was looked at.
+        Schema version of the store if it is newer than this histhooks; then not all of it was verified.
     has_head : bool or None
-        Whether the head that was asked for is in the ledger; None where none was asked for.
+        Whether the given head is in the ledger; None if none was given.
     sessions_without_end : list of str
         Ids of sessions that left no final state and are gone.
     without_end : list of dict
-        Of each of these: id, status, kind, started_at, last_seen_at, hostname, cwd.
+        For each of these: id, status, kind, started_at, last_seen_at, hostname, cwd.
     still_recording : list of str
         Ids of sessions that live.
     dropped_points : int
         Points that recorders had to drop, by their own account.
     dropped_by : list of dict
-        Sessions that did: session_id and points.
+        Sessions that dropped points: session_id and points.
     failed_captures : list of dict
-        What could not be gathered: collector, note, and in how many sessions or runs.
+        What could not be recorded: collector, note, and in how many sessions or runs.
     spools : list of dict
         Spools that wait beside the store, each verified too: path, ok, lines, rows, problems.
     cannot_prove : list of str
@@ -91,12 +91,12 @@ class Report:
         return asdict(self)
 
     def problem(self, text: str) -> None:
-        """Add something that does not fit."""
+        """Add a mismatch."""
         self.ok = False
         self.problems.append(text)
 
     def take_in(self, spool: str, other: Report) -> None:
-        """Add what was found in a spool."""
+        """Add the result of a spool."""
         self.ok = self.ok and other.ok
         self.problems += [f"{spool}: {text}" for text in other.problems]
         for name in ("lines", "rows", "redacted", "redacted_by_hand", "redacted_parts", "deleted"):

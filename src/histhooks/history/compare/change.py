@@ -1,4 +1,4 @@
-"""One difference, and the part of the record that it lies in."""
+"""One difference, and the part of the record that contains it."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Change:
     Attributes
     ----------
     key : str
-        What: the name of a param, of a package, ...
+        The name of a param, of a package, ...
     a, b : object
-        Its value in each run; None also where it has none, which `kind` tells.
+        Its value in each run; None also if the run has none, see `kind`.
     is_in_a, is_in_b : bool
-        Whether each run has it at all.
+        Whether each run has it.
     counts : bool
-        Whether it is an input or an outcome, and not only which run it is.
+        Whether it is an input or an outcome, and not only the identity of a run.
     note : str or None
-        Where a param came from, whether a metric became better, ...
+        The source of a param, whether a metric improved, ...
     """
 
     key: str
@@ -47,7 +47,7 @@ class Change:
 
     @property
     def kind(self) -> str:
-        """`added` where only B has it, `removed` where only A has, else `changed`."""
+        """`added` if only B has it, `removed` if only A has it, else `changed`."""
         return "changed" if self.is_in_a and self.is_in_b else "added" if self.is_in_b else "removed"
 
 
@@ -60,11 +60,11 @@ class Part:
     name : str
     changes : tuple of Change
     unknown : tuple of str
-        Why nobody can tell whether it is the same.
+        Why it cannot be decided whether it is the same.
     notes : tuple of str
-        What else there is to say.
+        Further notes.
     is_there : bool
-        Whether there is anything in it, in either run.
+        Whether either run has anything in it.
     """
 
     name: str

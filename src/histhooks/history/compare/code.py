@@ -1,8 +1,8 @@
 """The code of a run as text: the recorded patch, the files that git did not know, and the patch between two runs.
 
-A state of the code is a commit, plus the recorded diff against it, plus the recorded untracked files. Where both
-commits are in a repository here, both states are rebuilt as trees of git and compared by git. Nothing of the repository
-changes: the trees are made in an index of their own, and new objects go into a folder of their own.
+A state of the code is a commit, plus the recorded diff against it, plus the recorded untracked files. If both commits
+are in a local repository, both states are rebuilt as git trees and compared by git. The repository does not change: the
+trees are made in a separate index, and new objects go into a separate folder.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class CodeState:
     untracked : dict of str to str
         Text by path.
     missing : list of str
-        Why it cannot be rebuilt exactly; empty where it can.
+        Why it cannot be rebuilt exactly; empty if it can.
     """
 
     repository: str | None
@@ -61,7 +61,7 @@ class CodeState:
 
 
 def content_of(history: Reader, digest: str) -> str | None:
-    """A kept text by its hash; None where this store has none."""
+    """A kept text by its hash; None if this store has none."""
     rows = history.sql("SELECT encoding, data FROM contents WHERE sha256 = ?", digest)
     if not rows:
         return None
@@ -106,7 +106,7 @@ def _told(run: RunRows, kind: str) -> list[dict[str, Any]]:
 
 
 def lacking(run: RunRows) -> list[str]:
-    """What is not known of the code that led to a run; empty where all of it was recorded."""
+    """What is not known of the code that led to a run; empty if all of it was recorded."""
     code, session = run.code, run.session
     if code is None:
         return ["its code was not recorded"]
@@ -146,7 +146,7 @@ _GAPS = {
 
 
 def between_texts(a: Mapping[str, str], b: Mapping[str, str]) -> str:
-    """A unified diff of texts by name; empty where they are the same."""
+    """A unified diff of texts by name; empty if they are the same."""
     import difflib
 
     out: list[str] = []
@@ -164,7 +164,7 @@ def as_script(cells: list[dict[str, Any]]) -> str:
 
 
 def state_of(history: Reader, code: Mapping[str, Any] | None, folder: str | None) -> CodeState | None:
-    """The recorded state of the code; None where git told nothing."""
+    """The recorded state of the code; None if git gave no answer."""
     if code is None or not re.fullmatch(r"[0-9a-f]{40,64}", code["commit_hash"] or ""):
         return None
     details, missing = code["details"], []
@@ -199,7 +199,7 @@ class Patch:
     Attributes
     ----------
     text : str or None
-        A unified diff; None where none can be made.
+        A unified diff; None if none can be made.
     kind : str
         `states`: between the two states as they were, `recorded`: between what was recorded beside the commits,
         `none`: nothing can be compared.
@@ -300,7 +300,7 @@ def _tree(repository: Path, state: CodeState, apart: dict[str, str], name: str, 
     diff, n_binary = _without_binary(state.diff or "")
     if n_binary:
         notes.append(f"{name}{n_binary} changed binary files are shown as they were committed")
-    # A person's git may be told to leave out the prefixes a/ and b/.
+    # The user's git may be configured to leave out the prefixes a/ and b/.
     for strip in ("-p1", "-p0"):
         apply = ("apply", "--cached", "--whitespace=nowarn", strip, "-")
         if not diff or _git(repository, *apply, text=diff, variables=apart) is not None:

@@ -1,4 +1,4 @@
-"""The arguments of two programs, compared: what a person typed after the program's name."""
+"""Compare the arguments of two programs: the words typed after the program's name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def command(a: RunRows, b: RunRows) -> Part:
 
 
 def arguments_of(command: str) -> list[str] | None:
-    """The arguments of a program that Python ran; None where there is no telling, or nobody typed them."""
+    """The arguments of a program that Python ran; None if they are unknown, or nobody typed them."""
     if any(worker in command for worker in _WORKERS):
         return None
     try:
@@ -53,7 +53,7 @@ def arguments_of(command: str) -> list[str] | None:
 
 
 def options_of(run: RunRows) -> dict[str, Any]:
-    """Arguments of the program of a run, by option; empty where nobody typed them, or they were erased."""
+    """Arguments of the program of a run, by option; empty if nobody typed them, or they were erased."""
     command = run.session["command"]
     words = arguments_of(command) if command is not None and run.session["kind"] in _KINDS else None
     return _options(words) if words and not command_is_text(command) else {}

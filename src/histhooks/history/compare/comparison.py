@@ -1,4 +1,4 @@
-"""Many runs side by side: the columns in which they differ, and the best of each metric."""
+"""Compare many runs: the columns in which they differ, and the best value of each metric."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One thing, for each of the runs.
+    """One property, for each of the runs.
 
     Attributes
     ----------
@@ -29,16 +29,16 @@ class Column:
         `run`, `param`, `data`, `code`, `environment`, `seeds`, `model`, `metric`, `result` or `duration`.
     name : str
     values : tuple
-        One for each run; None also where a run has none, which `missing` tells. Of a metric its best value, or the last
-        one where nobody knows which way is better; the mean where its points are folds.
+        One for each run; None also if a run has none, see `missing`. For a metric its best value, or the last one if
+        the direction is unknown, or the mean if its points are folds.
     missing : tuple of bool
-        Where a run has no such thing.
+        Whether each run lacks the property.
     direction : int
-        1 where more is better, -1 where less is, 0 where nobody knows.
+        1 if more is better, -1 if less is, 0 if unknown.
     best : tuple of int
-        Places of the runs that are best; empty where nobody knows, or all are equal.
+        Indices of the best runs; empty if unknown, or all are equal.
     is_default : bool
-        Whether it is a param that each run which has it left at its default.
+        Whether it is a param that has its default value in every run that has it.
     """
 
     kind: str
@@ -106,7 +106,7 @@ def compare(runs: Sequence[RunRecord]) -> Comparison:
     Raises
     ------
     QueryError
-        Where there are fewer than two.
+        If there are fewer than two.
     """
     if len(runs) < 2:
         raise QueryError(f"compare needs two runs or more, not {len(runs)}")

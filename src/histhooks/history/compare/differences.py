@@ -1,9 +1,9 @@
-"""What differs between two runs, the most telling first.
+"""What differs between two runs, the most important first.
 
 Inputs and outcomes count: data, code, the program's arguments, files read, packages, environment, params, optimizer,
-seeds, architecture, metrics, results and how it ended. What only says which run it is does not: ids, names, times,
-durations, the machine's name, and what is measured of the machine. Where the random generators stood is shown and does
-not count, since nobody knows which of them training drew from; what came of it shows in the metrics.
+seeds, architecture, metrics, results and how it ended. The identity of a run does not count: ids, names, times,
+durations, the machine's name, and measurements of the machine. The states of the random generators are shown but do not
+count, since it is unknown which ones the training used; their effect shows in the metrics.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Differences(Shown):
     a, b : dict
         `id`, `name`, `status`, `started_at` of each.
     parts : tuple of Part
-        Each part of the record, the most telling first, also those that are the same.
+        Each part of the record, the most important first, including those that are the same.
     patch : Patch or None
-        From the code of A to that of B; None where both ran the same recorded code, or none was recorded.
+        From the code of A to that of B; None if both ran the same recorded code, or none was recorded.
     not_captured : tuple of str
-        What was not gathered for one or both, and why.
+        What was not recorded for one or both, and why.
     """
 
     a: dict[str, Any]
@@ -56,7 +56,7 @@ class Differences(Shown):
 
     @property
     def differs(self) -> bool | None:
-        """Whether anything that counts differs; None where what is recorded cannot tell."""
+        """Whether anything that counts differs; None if the record is not enough to decide."""
         if any(change.counts for part in self.parts for change in part.changes):
             return True
         return None if any(part.unknown for part in self.parts) else False

@@ -1,4 +1,4 @@
-"""What went into two runs, compared: data, code, packages, environment, params, optimizer, seeds."""
+"""Compare the inputs of two runs: data, code, packages, environment, params, optimizer, seeds."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def code(a: RunRecord, b: RunRecord) -> tuple[Part, Patch | None]:
 def _of_git(
     a: RunRecord, b: RunRecord, found: tuple[Mapping[str, Any], Mapping[str, Any]]
 ) -> tuple[Patch | None, list[Change], list[str]]:
-    """What git tells: the patch between both states, what differs, and notes."""
+    """The result of git: the patch between both states, what differs, and notes."""
     states = [state_of(run.history, each, run.session["cwd"]) for run, each in zip((a, b), found)]
     if found[0]["id"] == found[1]["id"]:
         return None, [], list(states[0].missing) if states[0] is not None else []
@@ -323,7 +323,7 @@ def seeds(a: RunRecord, b: RunRecord) -> Part:
     why = [why_none(run) for run in (a, b)]
     notes = [f"{why[0]} in either"] if none and why[0] and why[0] == why[1] else []
     if not none or why[0] != why[1]:
-        # Where one has a seed, nobody can tell that the other needs none, unless its generators stood still.
+        # If one has a seed, the other may need one too, unless its generators did not move.
         lacking = [each or (UNSEEDED if not none else "") for each in why]
         notes = [f"{name}: {text}" for name, text, own in zip("AB", lacking, told, strict=True) if text and not own]
     states = [

@@ -1,4 +1,4 @@
-"""What came out of two runs, compared: the model's shape, metrics with their direction, results, the end."""
+"""Compare the outcomes of two runs: the model's shape, metrics with their direction, results, the end."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _curve(run: RunRecord, row: Mapping[str, Any]) -> dict[str, Any]:
     best = best_of(run, row) if mean is None else None
     out = {"last": row["last"] if row["last_special"] is None else row["last_special"]}
     out |= {"best": None if best is None else best.value, "points": row["count"], "not_finite": row["nonfinite"]}
-    # What a curve did between says that it is another one, also where it ended the same.
+    # What a curve did between says that it is another one, even if it ended the same.
     out |= {"mean": mean} if mean is not None else {}
     return out | {"first": row["first"], "min": row["min"], "max": row["max"]}
 

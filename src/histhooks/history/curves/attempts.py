@@ -1,7 +1,7 @@
-"""The attempts of one training: a run, the runs it went on from, and those that went on from it.
+"""The attempts of one training: a run, the runs that it resumed, and those that resumed it.
 
-A link says which run was gone on from, or only which file was loaded; then it is the run that wrote that file, by its
-hash. Where several runs went on from one, the line follows the latest of them.
+A link names the resumed run, or only the file that was loaded; then it is the run that wrote that file, by its hash. If
+several runs resumed one, the latest of them is taken.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Following a run while it trains: what came since the last look, how far it is, and how it ended."""
+"""Follow a run while it trains: new records since the last look, its progress, and its end."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _POINTS = "SELECT n, coalesce(step, n), epoch, time, value, special FROM points 
 
 @dataclass(frozen=True, slots=True)
 class Update(Generic[Run]):
-    """What came of a run since the look before.
+    """The new records of a run since the last look.
 
     Attributes
     ----------
     run : RunRecord
-        As it stands now.
+        Its current state.
     points : list of (str, Point)
         New points with the name of their metric, in the order of their times.
     events : list of dict
@@ -54,13 +54,13 @@ class Update(Generic[Run]):
 
 @dataclass(slots=True)
 class Follower(Generic[Run]):
-    """Looks at one run again and again.
+    """Looks at one run repeatedly.
 
     Parameters
     ----------
     run : RunRecord
     from_start : bool
-        Whether the first look gives everything, or only what comes from now on.
+        Whether the first look gives all records, or only new ones.
     """
 
     run: Run
@@ -79,12 +79,12 @@ class Follower(Generic[Run]):
         return self.run.history
 
     def look(self) -> Update[Run] | None:
-        """What came since; None where nothing was written.
+        """The new records; None if nothing was written.
 
         Raises
         ------
         QueryError
-            Where the run is no longer there.
+            If the run is no longer there.
         """
         version = self._state()
         # A process that was killed writes nothing: look from time to time anyway.
@@ -123,7 +123,7 @@ class Follower(Generic[Run]):
         for key, name, split, start, count in self.history.cursor(sql, run.id).fetchall():
             seen = self._seen.get(name, 0)
             if self._is_first and not self.from_start:
-                # Only as many as tell how fast it goes.
+                # Only as many as the rate needs.
                 seen = max(seen, count - LATEST)
             if count <= seen:
                 continue
@@ -182,5 +182,5 @@ def follow(run: Run, every_s: float = 0.5, *, from_start: bool = False) -> Itera
             yield update
             if update.is_over:
                 return
-        # Where a look takes long, as through large spools, it is not taken as often.
+        # If a look takes long, as through large spools, it is not taken as often.
         time.sleep(max(every_s, 4 * (time.monotonic() - begin)))

@@ -31,7 +31,7 @@ def frame_of(run: RunRows, names: tuple[str, ...], index: str) -> pandas.DataFra
     columns = {}
     for name, series in by_name.items():
         column = numpy.full(len(rows), numpy.nan)
-        # Where a key repeats, the last assignment stays.
+        # If a key repeats, the last assignment stays.
         column[numpy.searchsorted(rows, keys[name])] = series.value[_is_placed(series, index)]
         columns[name] = column
     labels = pandas.to_datetime(rows, unit="us", utc=True) if index == "time" else rows

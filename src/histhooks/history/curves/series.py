@@ -27,25 +27,25 @@ class Series:
     ----------
     run_id : str
     name : str
-        The host's own name.
+        The name in the framework.
     metric : str
         What is measured, without the split.
     split : str
         `train`, `valid`, `test` or `system`.
     direction : int
-        1 where more is better, -1 where less is, 0 where nobody knows.
+        1 if more is better, -1 if less is, 0 if unknown.
     n : ndarray of int64
         0-based order of arrival.
     step : ndarray of int64
         0-based; may repeat.
     epoch : ndarray of int64
-        0-based; -1 where there is none.
+        0-based; -1 if there is none.
     time : ndarray of int64
         Microseconds UTC.
     value : ndarray of float64
         Values, also those that are not finite.
     count : int
-        Points it stands for; more than it has where it was thinned.
+        Number of points before thinning.
     nonfinite : int
         How many of those are not finite.
     """

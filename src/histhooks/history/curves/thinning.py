@@ -1,9 +1,9 @@
 """The points of a series as plain rows, whole or thinned, without NumPy and without reading more than is needed.
 
-Thinning is honest: a series is cut into parts of equal length, and of each part the least and the greatest finite point
-stay, with the step, epoch and time they have, and the first and the last point that is not finite. So do the first and
-the last point of the series. The writer keeps rollups (:mod:`histhooks._store.folds`); they tell in which 64 points an
-extreme lies, and only those are read. What they do not cover yet is read as it is.
+Thinning keeps extremes. A series is cut into parts of equal length. Each part keeps its smallest and largest finite
+point, with their step, epoch and time, and its first and last non-finite point. The series keeps its first and last
+point. The writer maintains rollups (:mod:`histhooks._store.folds`), which show which 64 points contain an extreme, and
+only those are read. Points without a rollup yet are read directly.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def find_series(history: Reader, run_id: str, name: str) -> Found:
     Raises
     ------
     QueryError
-        Where the run has none of that name; the message names those it has, the most alike first.
+        If the run has none of that name; the message names those it has, the most alike first.
     """
     columns = "series, run_id, name, metric, split, direction, start_time, count, nonfinite"
     rows = history.cursor(f"SELECT {columns} FROM metric_summaries WHERE run_id = ? AND name = ?", run_id, name)
@@ -87,12 +87,12 @@ def listed(name: str, known: list[str]) -> str:
 
 
 def matching(wanted: Iterable[str], known: list[str]) -> list[str]:
-    """The names that are meant, each once; what is no name may be a pattern, as in a shell.
+    """The matching names, each once; a word that is not a name may be a pattern, as in a shell.
 
     Raises
     ------
     QueryError
-        Where one means nothing; the message names those there are, the most alike first.
+        If one means nothing; the message names those there are, the most alike first.
     """
     chosen: dict[str, None] = {}
     for word in wanted:
@@ -132,7 +132,7 @@ def read_points(
 
 
 def thin(history: Reader, found: Found, at_most: int) -> list[Point]:
-    """About as many points of a series as are asked for; all of them where there are no more.
+    """About as many points of a series as requested; all of them if there are no more.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def thin(history: Reader, found: Found, at_most: int) -> list[Point]:
 def _ends(history: Reader, found: Found) -> list[Any]:
     """The first point and the last; none where there is none."""
     ends = []
-    # Where spools are laid over a store, SQLite sorts all of a series to find its ends: look where they must be.
+    # If spools are laid over a store, SQLite sorts all of a series to find its ends: look where they must be.
     for bound, order in (("n <= 0", ""), (f"n >= {found.count - 1}", " DESC")):
         for condition in (f" AND {bound}", ""):
             row = history.cursor(f"{_POINT}{condition} ORDER BY n{order} LIMIT 1", found.key).fetchone()
@@ -168,7 +168,7 @@ def _ends(history: Reader, found: Found) -> list[Any]:
 
 
 def first_place(history: Reader, run_id: str) -> tuple[int | None, int | None]:
-    """The least step and epoch at which a metric of a run's own training begins; None where there is none."""
+    """The least step and epoch at which a metric of a run's own training begins; None if there is none."""
     keys = history.cursor("SELECT series FROM metric_summaries WHERE run_id = ? AND split IS NOT 'system'", run_id)
     sql = "SELECT coalesce(step, n), epoch FROM points WHERE series = ? AND n = 0"
     found = [row for (key,) in keys.fetchall() for row in history.cursor(sql, key)]
@@ -188,7 +188,7 @@ def part_size(length: int, at_most: int) -> int:
 
 
 def thinned(points: Iterable[Point], part: int) -> list[Point]:
-    """Of each part the least, the greatest, and the first and last that are not finite; and both ends of it all."""
+    """The smallest, the largest, and the first and last non-finite point of each part, and both ends of the series."""
     by_order = {point.n: point for point in points}
     ordered = [by_order[n] for n in sorted(by_order)]
     if part <= 1 or not ordered:
@@ -224,7 +224,7 @@ def _kept(entries: Iterable[Any], part_of: Callable[[Any], int], facts: Callable
 
 
 def _candidates(history: Reader, found: Found, level: int, part: int) -> tuple[int, list[Any]]:
-    """Rows of points that may be kept, and up to which order the rollups tell."""
+    """Rows of points that may be kept, and the order up to which rollups exist."""
     sql = "SELECT bucket, count, min, max FROM rollups WHERE series = ? AND level = ? AND bucket BETWEEN ? AND ?"
     rows = {row[0]: row for row in history.cursor(sql, found.key, level, 0, 1 << 62)}
     whole = next((n for n in range(len(rows)) if n not in rows), len(rows))

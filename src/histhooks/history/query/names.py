@@ -1,4 +1,4 @@
-"""What a name in a question stands for: a column, a metric, a param, a result or a tag, as SQL over ``runs AS r``."""
+"""Resolve a name in a query: a column, a metric, a param, a result or a tag, as SQL over ``runs AS r``."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Field:
     keys : tuple of str
         Of a param or a result: where it lies in the row of a candidate that has no run of its own.
     among : Among or None
-        None where a run is read before its value: of its own columns, and of params and results, whose tables have no
+        None if a run is read before its value: of its own columns, and of params and results, whose tables have no
         index by key.
     """
 
@@ -207,7 +207,7 @@ class Names:
         Raises
         ------
         QueryError
-            Where nobody knows it; the message names close ones.
+            If nobody knows it; the message names close ones.
         """
         column = COLUMNS.get(_ALIASES.get(name, name)) if prefix in ("", "runs") and not stat else None
         if column is not None:

@@ -1,8 +1,9 @@
-"""Parts of a question and how they join, as SQL with values.
+"""Conditions of a query and how they are joined, as SQL with values.
 
-SQL knows three answers, and `not` of NULL is NULL: a run without a value neither fits a comparison nor its opposite. So
-each part says when it is true and when it is false, and ``not`` swaps the two. That lets a comparison stand inside a
-semi-join (``r.id IN (SELECT ...)``), whose answer is never NULL: SQLite may then begin with the few rows that fit.
+SQL has three truth values, and `not` of NULL is NULL: a run without a value matches neither a comparison nor its
+opposite. So each part says when it is true and when it is false, and ``not`` swaps the two. That lets a comparison
+stand inside a semi-join (``r.id IN (SELECT ...)``), which is never NULL: SQLite may then begin with the few rows that
+match.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Part:
     fits, fails : str and values
         Whether it is true, or false, of a run ``r``; each only ever joined by AND and OR.
     candidate, no_candidate : str and values, or None
-        The same of a candidate ``j`` of a search ``r`` that has no run of its own; None where it can never be so.
+        The same of a candidate ``j`` of a search ``r`` that has no run of its own; None if it can never be so.
     field, test : Field and callable, or None
         What one comparison compares, and how: comparisons of one field are one semi-join.
     """

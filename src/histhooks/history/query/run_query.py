@@ -1,4 +1,4 @@
-"""Which runs, in which order: one query, so that a limit reads no more than it must."""
+"""Select and order runs in one query, so that a limit reads only the rows it needs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Key:
 
 @dataclass(slots=True)
 class Query:
-    """What is asked of a store, as SQL over ``runs AS r``.
+    """A query for runs, as SQL over ``runs AS r``.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Query:
     values : list
         For the question marks in them.
     order : list of Key
-        What to sort by; the last one tells all runs apart.
+        The sort keys; the last one is unique for each run.
     """
 
     clauses: list[str] = field(default_factory=list)
@@ -128,7 +128,7 @@ def build(
     Raises
     ------
     QueryError
-        Where something in it cannot be understood.
+        If something in it cannot be understood.
     """
     names, query = Names(history), Query()
     for name, value in equal.items():

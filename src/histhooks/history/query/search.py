@@ -1,7 +1,7 @@
-"""Full text over all that a run left in words: names, params, results, tags, notes, errors, files, metrics, events.
+"""Search all text of a run: names, params, results, tags, notes, errors, files, metrics, events.
 
-Plain scans: on a store of 73,000 runs they take a second or two (benchmarks/bench_reading.py), and a reader can build
-no index in a store that it never writes to.
+Plain scans: on a store of 73,000 runs they take a second or two (benchmarks/bench_reading.py), and a reader
+cannot build an index, because it never writes to a store.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def search(history: Reader, text: str, query: Query, limit: int | None) -> tuple
     Raises
     ------
     QueryError
-        Where there is no word in it.
+        If there is no word in it.
     """
     words = list(dict.fromkeys(text.split()))
     if not words:

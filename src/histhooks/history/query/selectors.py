@@ -1,4 +1,4 @@
-"""Which run a person means: an id, a part of one, a name, a job, a group, `last` or `last~2`."""
+"""Resolve a selector to runs: an id, a part of one, a name, a job, a group, `last` or `last~2`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _NEWEST = "ORDER BY r.started_at DESC, r.id DESC"
 
 
 def find(history: Reader, selector: str) -> dict[str, Any]:
-    """The row of `runs` that a selector means; what is worth saying of the choice goes to ``history.tell``.
+    """The row of `runs` for a selector; if several are possible, ``history.tell`` gets a line about the choice.
 
     Raises
     ------
     QueryError
-        Where there is none, or several ids have that part; the message names candidates.
+        If there is none, or several ids have that part; the message names candidates.
     """
     last = _LAST.fullmatch(selector)
     if last is not None:

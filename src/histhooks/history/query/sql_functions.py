@@ -1,4 +1,4 @@
-"""What SQL asks us while it reads: the value in a param's JSON, a settled status, words inside a text."""
+"""Python functions for use in SQL: the value in a param's JSON, a settled status, words inside a text."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ EXAMPLES = "2026-11-01, 2026-11-01T09:30, 7d, 2 days ago, yesterday"
 
 
 def span_s(text: str) -> float | None:
-    """Seconds of a span such as `90s`, `10m`, `1.5h`, `7d`, `2 weeks`; None where it is none."""
+    """Seconds of a span such as `90s`, `10m`, `1.5h`, `7d`, `2 weeks`; None if it is none."""
     found = _SPAN.fullmatch(text.strip().lower())
     if found is None:
         return None
@@ -29,15 +29,14 @@ def moment(text: str, now: datetime | None = None) -> tuple[str, str] | None:
     Parameters
     ----------
     text : str
-        A date, a date and a time, an age, `now`, `today` or `yesterday`; in the person's own time zone where it names
-        none.
+        A date, a date and a time, an age, `now`, `today` or `yesterday`; in the local time zone if it names none.
     now : datetime, optional
         The moment to count from.
 
     Returns
     -------
     tuple of two str, or None
-        None where nobody can tell. A day ends a day after it begins, a minute a minute after, an age at once.
+        None if unknown. A day ends a day after it begins, a minute a minute after, an age at once.
     """
     now = (now or datetime.now(UTC)).astimezone()
     words = text.strip().lower()

@@ -1,4 +1,4 @@
-"""From the text of an expression to its words, each with its place, and errors that point at one."""
+"""Split an expression into tokens with positions, for errors that point at one."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def words_of(expression: str) -> list[Word]:
     Raises
     ------
     QueryError
-        Where a quote is open, or a text cannot be looked for in a database.
+        If a quote is open, or a text cannot be looked for in a database.
     """
     try:
         expression.encode()

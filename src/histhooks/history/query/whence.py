@@ -1,4 +1,4 @@
-"""Which run made a file, or read it: by its content, wherever it lies now."""
+"""Find the run that made a file, or read it, by the file's content."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Origin:
     ----------
     path : Path
     sha256 : str or None
-        None where no file of its size was ever recorded, so that nobody had to read it.
+        None if no file of its size was ever recorded, so that nobody had to read it.
     made, read : list of dict
         Runs that wrote and that read this content, the latest first, with the path at which they did.
     overwritten : list of dict
@@ -48,7 +48,7 @@ def whence(history: Reader, file: str | os.PathLike[str], progress: Callable[[in
     Raises
     ------
     OSError
-        Where it cannot be read.
+        If it cannot be read.
     """
     path = Path(os.path.abspath(file))
     size = path.stat().st_size

@@ -1,6 +1,6 @@
-"""Questions such as ``val_loss < 0.3 and params.lr > 1e-4``, as SQL with parameters. docs/where.md is for its users.
+"""Compile expressions such as ``val_loss < 0.3 and params.lr > 1e-4`` to SQL; docs/where.md is the page for users.
 
-No text of a question ever becomes SQL: names are looked up in the store, values are bound.
+No text of an expression ever becomes SQL: names are looked up in the store, and values are bound as parameters.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Condition:
     values : tuple
         For the question marks in it.
     candidate : tuple of str and values, or None
-        The same of a candidate ``j`` of a search ``r`` that has no run of its own; None where none can fit.
+        The same of a candidate ``j`` of a search ``r`` that has no run of its own; None if none can fit.
     """
 
     sql: str
@@ -59,7 +59,7 @@ def compile_where(expression: str, names: Names) -> Condition:
     Raises
     ------
     QueryError
-        Where it cannot be understood; a caret shows the place.
+        If it cannot be understood; a caret shows the place.
     """
     parser = _Parser(expression, names)
     part = parser.whole()
