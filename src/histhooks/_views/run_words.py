@@ -227,7 +227,7 @@ def session(found: Mapping[str, Any]) -> str:
     job = f"job {found['job_id']}" if found["job_id"] else None
     code = f"exit code {found['exit_code']}" if found["exit_code"] is not None else found["signal"]
     dropped = f"{found['dropped_points']} points dropped" if found["dropped_points"] else None
-    errors = f"{count(found['hook_errors'], 'failure')} of ours" if found["hook_errors"] else None
+    errors = count(found["hook_errors"], "internal failure") if found["hook_errors"] else None
     return join(found["kind"], f"pid {found['pid']}", job, rank, found["status"], code, dropped, errors)
 
 

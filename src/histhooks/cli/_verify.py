@@ -106,7 +106,7 @@ def _tell(report: Report) -> None:
     if report.failed_captures:
         failed = report.failed_captures
         click.echo(f"  captures that failed: {sum(row['count'] for row in failed)}")
-        _list([f"{row['count']} × {row['collector']}: {row['note'] or 'no reason told'}" for row in failed])
+        _list([f"{row['count']} × {row['collector']}: {row['note'] or 'no reason given'}" for row in failed])
 
 
 def _deed(row: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 CANNOT_PROVE = (
     "that nobody with write access to the file rewrote it whole: keep a head elsewhere and pass it with --head",
-    "that what a program told histhooks was true",
+    "that what a program reported was true",
     "that clocks were right",
 )
 

@@ -119,7 +119,7 @@ def lacking(run: RunRows) -> list[str]:
     if any(cell["source"] is None for cell in cells):
         out.append("some of its cells were erased")
     if code["commit_hash"] is None and "sources" not in details:
-        out.append("git told nothing, and what it imports was not recorded")
+        out.append("git gave no answer, and what it imports was not recorded")
     gone = {**details.get("sources", {}), **details.get("untracked", {})}
     late = [row["body"] for row in _told(run, "source")]
     n_gone = sum(digest is None or content_of(run.history, digest) is None for digest in [*gone.values(), *late])
