@@ -35,7 +35,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", INTEGRATION):
         (source / name).write_text(FILES[name])
     offline = ("--no-build-isolation", "--no-deps", "--no-index", "--disable-pip-version-check", "--quiet")
-    run("-m", "pip", "install", *offline, "--target", str(target), ".", folder=source)
+    run("-m", "pip", "--isolated", "install", *offline, "--target", str(target), ".", folder=source)
     (target / "tinyfit.py").write_text(FILES["tinyfit.py"])
     return target
 
