@@ -33,7 +33,7 @@ layers, shapes, parameters                  an architecture, once by content
                                             `learning_rate_scheduler.<name>` likewise
 ``ModelCheckpoint``, ``BackupAndRestore``   each file that they wrote, when the next epoch begins or training ends, as
                                             artifacts of role `checkpoint` or `backup`
-a backup that was taken up                  that file as an artifact that was read; a link `resumes` to who wrote it;
+a backup that was taken up                  that file as an artifact that was read; a link `resumes` to its run;
                                             the epochs that were left as those planned, none less where the backup was
                                             of the first
 ``save``, ``save_weights``                  an artifact of role `model` of the run that trained the model, also
@@ -51,24 +51,24 @@ callbacks                                   param `callbacks`, by class
 ==========================================  ==========================================================================
 
 Seams. ``fit``, ``evaluate`` and ``train_on_batch`` of the backend's ``Trainer`` are wrapped for their arguments and for
-exceptions, of which no callback hears. The ``CallbackList`` that a fit makes or is given is listened to while its hooks
-run, before and behind all callbacks, and stays as it is (``_lists``): logs are one dict that each callback in turn may
-change, so they count once all had it; the learning rate counts before one of them moves it. Nothing of ours stands in
-the list, since a callback with a batch hook switches asynchronous dispatch off (``_configure_async_dispatch``). The
-validation inside ``fit`` is an ``evaluate`` that is given the fit's own ``CallbackList``: it is none of its own. Keras
-hands logs on as numbers (``pythonify_logs``, for each batch, in a thread of its own where it dispatches
-asynchronously), so reading them waits for nothing that the host does not wait for; an array stays one there.
+exceptions, which callbacks do not see. The ``CallbackList`` that a fit makes or is given stays unchanged; its hooks are
+observed before and after all callbacks run (``_lists``). Logs are one dict that each callback in turn may change, so
+they are read after all of them; the learning rate is read before any of them changes it. histhooks adds no callback to
+the list, because a callback with a batch hook switches asynchronous dispatch off (``_configure_async_dispatch``). The
+validation inside ``fit`` is an ``evaluate`` call that gets the fit's own ``CallbackList``; it is not recorded as an
+evaluation. Keras passes logs on as numbers (``pythonify_logs``, for each batch, in a separate thread if it dispatches
+asynchronously), so reading them waits for nothing that Keras itself does not wait for. Arrays stay arrays.
 
-No method or property of the program's models, layers, callbacks and schedules is called: settings are what the objects
-keep under the names of their constructors' parameters. Keras's ``get_config()`` would import TensorFlow wherever that
-is installed. A schedule of the program's own gives its rate as Keras gets it (PyTorch), or is called once an epoch (JAX
-and TensorFlow, which compile it).
+No method or property of the program's models, layers, callbacks or schedules is called. Settings are the attributes
+that have the names of constructor parameters, because Keras's ``get_config()`` would import TensorFlow if it is
+installed. The rate of a custom schedule is the value that Keras gets (PyTorch), or is computed by one call per epoch
+(JAX and TensorFlow, which compile it).
 
-Not recorded: gradients and activations; the logs of batches unless asked; ``predict``; data of a generator, a dataset
-or a ``PyDataset`` but for its kind, since reading it would use it up; words and other objects in logs, which `captures`
-name. A subclass of ``CallbackList`` whose hooks call the callbacks by themselves is not heard: its epochs are taken
+Not recorded: gradients and activations; logs of batches, unless asked for; ``predict``; the data of a generator, a
+dataset or a ``PyDataset`` except its kind, since reading it would use it up; text and other objects in logs, which
+`captures` names. If a subclass of ``CallbackList`` has hooks that call the callbacks themselves, its epochs are taken
 from ``History`` at the end, without steps and learning rates. Tested with 3.15 on the backends torch 2.13, JAX 0.10 and
-TensorFlow 2.21, the latter two where they are installed.
+TensorFlow 2.21, the latter two if they are installed.
 """
 
 from __future__ import annotations

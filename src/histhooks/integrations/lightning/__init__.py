@@ -37,7 +37,7 @@ learning rates                              `lr`, or `lr/<optimizer>.<group>`: a
 callbacks, also ``configure_callbacks``     params `callbacks`, by class; of Lightning's own the settings, such as
                                             `early_stopping.patience`; results `stopped_epoch`, `stopping_reason`,
                                             `best_model_path`, `best_model_score`; a second one's end in `_2`
-``Trainer.save_checkpoint``, by whomever    the file as it was written, an artifact of role `checkpoint`
+``Trainer.save_checkpoint``, by any caller  the file as it was written, an artifact of role `checkpoint`
 ``ckpt_path``, also `last`                  an artifact that was read, and a link `resumes` to the run that wrote it
 dataloaders                                 params `data.<name>`; a dataset of role `train` or `valid`, by kind and size
 children of the module                      an architecture, once by content
@@ -49,22 +49,22 @@ children of the module                      an architecture, once by content
                                             values do not lie in memory (``TensorDataset``)
 ==========================================  ==========================================================================
 
-Seams. Nothing is put into the Trainer: programs find callbacks by position (``trainer.callbacks[0]``), count them,
-pickle the Trainer, and a tuner reads ``callbacks[0]`` itself. So two private functions are wrapped, through which each
-hook of callbacks and each value for loggers goes, with a logger or without: ``_call_callback_hooks`` and
-``_LoggerConnector.log_metrics`` (held by tests). What ``callback_metrics`` has beside that stays there until the next
-value (Lightning-AI/pytorch-lightning#7558): only what is new counts, by the identity of tensors, read from the private
-``_callback_metrics``, since the property reduces over processes. ``LearningRateFinder`` and ``BatchSizeFinder`` run the
-loop on trial from inside a hook of callbacks: what comes from there is no training. Ctrl-C becomes SystemExit in
-``_call_and_handle_interrupt``; ``on_exception`` has heard of it before. The sanity check is no epoch. Where a signal
-has a handler already, ``_SignalConnector`` requeues no job by it and restores that handler later, so ours step aside
-while it looks (private, held by a test). Where rank 0 is a process that Lightning starts from the caller
-(``ddp_spawn``, ``ddp_fork``, ``ddp_notebook``), the launcher gets a function that follows the fit there, and what it
-says comes through a pipe into the run of the caller. Of the program's own objects only what they keep (``vars``) is
-read: ``hparams`` is a property that makes what is not there.
+Seams. Nothing is added to the Trainer: programs find callbacks by position (``trainer.callbacks[0]``), count them or
+pickle the Trainer, and Lightning's tuner reads ``callbacks[0]`` itself. Instead, two private functions are wrapped that
+every callback hook and every value for loggers passes, with or without a logger: ``_call_callback_hooks`` and
+``_LoggerConnector.log_metrics`` (held by tests). Other values of ``callback_metrics`` stay there until the next value
+(Lightning-AI/pytorch-lightning#7558), so only new ones are recorded. They are told apart by the identity of tensors in
+the private ``_callback_metrics``, since the property reduces over processes. ``LearningRateFinder`` and
+``BatchSizeFinder`` run trial loops inside a callback hook; these are not recorded as training, and the sanity check is
+not an epoch. ``_call_and_handle_interrupt`` turns Ctrl-C into SystemExit; ``on_exception`` is called before that. If a
+signal already has a handler, ``_SignalConnector`` does not use it to requeue jobs and restores that handler later, so
+the handlers of histhooks step aside while it looks (private, held by a test). If rank 0 is a process that Lightning
+starts (``ddp_spawn``, ``ddp_fork``, ``ddp_notebook``), the launcher gets a function that follows the fit there and
+sends what it sees through a pipe to the run of the calling process. Of the program's own objects only ``vars`` is read:
+``hparams``, for example, is a property that creates what is not there.
 
-Not recorded: ``predict``; checkpoints that are folders. With Fabric the loop is the program's own, which the
-integration of PyTorch records; files of ``Fabric.save`` and ``load`` are added. Tested with 2.6.
+Not recorded: ``predict``; checkpoints that are folders. With Fabric the loop is the program's own and is recorded by
+the PyTorch integration; files of ``Fabric.save`` and ``load`` are added. Tested with 2.6.
 """
 
 from __future__ import annotations

@@ -36,30 +36,31 @@ halving searches                             results `iter` and `n_resources` of
 
 ``recorded(estimator)`` records that estimator alone, without ``autolog()``, also through ``clone`` and copies.
 
-Seams. Methods are recorded in the class that defines them, for all subclasses of ``BaseEstimator`` there are and, by
-the ``__init_subclass__`` that all pass through (``_MetadataRequester``), all that come later; scikit-learn has no
-official registration that reaches every estimator. A function stays the object that it is and has another code, under
-whatever name it is called. Methods behind ``available_if`` are descriptors: the function inside (``fn``) is meant; of
-`fit = partial_fit` one of both is a copy. Tasks that joblib dispatches carry the current run on the batch
-(``joblib.parallel.BatchedCalls``), so that threads belong to it; in a worker process, a function of scikit-learn's, and
-what its ``delayed`` dispatched from inside a run, is never a run, and a function of the program is. ``score`` is
-wrapped in mixins too; what scikit-learn's own code calls (a scorer, ``permutation_importance``) is none of the
-program's calls. Why fits failed inside a search, also in workers, ``_warn_or_raise_about_fit_failures`` of
-``model_selection`` is given.
+Seams. Methods are recorded in the class that defines them, for every subclass of ``BaseEstimator`` that is loaded.
+Later subclasses are found through the ``__init_subclass__`` that all of them pass (``_MetadataRequester``), since
+scikit-learn has no official registration that reaches every estimator. A wrapped function stays the same object and
+gets other code, so it is recorded under every name that it is bound to. Of a method behind ``available_if``, a
+descriptor, the function inside (``fn``) is wrapped. If a class has `fit = partial_fit`, one of the two becomes a copy.
+Tasks that joblib dispatches carry the current run on the batch (``joblib.parallel.BatchedCalls``), so that work in
+threads belongs to it. In a worker process, scikit-learn's own functions and tasks dispatched by its ``delayed`` inside
+a run never open a run; a function of the program does. ``score`` is wrapped in mixins too. Calls of ``score`` from
+scikit-learn's own code (a scorer, ``permutation_importance``) are not recorded as the program's. Why fits failed inside
+a search, also in workers, is read from the arguments of ``_warn_or_raise_about_fit_failures`` in ``model_selection``.
 
-Odd estimators. Before a fit only the class of an estimator, its ``get_params`` and what it holds in its ``__dict__``
-are looked at. Params, arguments, data, results, candidates and scores are read one by one: one that raises costs
-itself, and a row of `captures` (status `failed`) names it. Where ``get_params`` fails, params are read by the names
-that the constructor takes.
+Odd estimators. Before a fit, only the class of an estimator, its ``get_params`` and its ``__dict__`` are read. Params,
+arguments, data, results, candidates and scores are read one by one: if reading one raises, only that one is missing,
+and a row of `captures` (status `failed`) names it. If ``get_params`` fails, params are read by the names of the
+constructor's parameters.
 
-A `fit` that is no function, and one that is put in late, are said once (`captures`, collector `fits`).
+A `fit` that is not a function, or that is set after the class was made, is reported once (`captures`, collector
+`fits`).
 
 Not recorded: estimators that do not derive from ``BaseEstimator``; ``predict``; curves inside an estimator's own loop;
-where those are recorded too, ``score`` of Keras's wrappers, and of an XGBoost model that was not trained here;
-``pickle.dump``, and ``joblib.dump`` into an open file. A member that a worker process fitted came back as another
-object, whose run nobody knows. What a function of the program fits in a process of joblib's is recorded under
-``histhooks run``, or where that function calls ``autolog()``: the line in the program is not run there. Tested with
-1.9.
+``score`` of Keras's wrappers, and of an XGBoost model that was not trained here, if that framework is recorded too;
+``pickle.dump``, and ``joblib.dump`` into an open file. A member that a worker process fitted comes back as another
+object, so its run is unknown. What a function of the program fits in a joblib process is recorded under
+``histhooks run``, or if that function calls ``autolog()``: the call in the main program does not run there. Tested
+with 1.9.
 """
 
 from __future__ import annotations

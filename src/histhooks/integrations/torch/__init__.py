@@ -38,27 +38,27 @@ files loaded before the first step          a link by the file's hash: `resumes`
                                             it; else `continues`, or `fine-tunes` where it filled a part of what trains
 ==========================================  ==========================================================================
 
-A run ends when its optimizers are gone (`finished`; `ended` where a batch had been fetched and no step followed), with
-its cell in a notebook, with an exception that ends its thread, its process or its task of a pool (`failed`), and else
-with the process. An exception that the program catches itself outside of ``record()`` or ``start_run()`` is not seen.
-Where the program logs `loss` or `lr` itself in that run, each step, those of the hook stay out. What it logs with an
-epoch and no step (``histhooks.log({"val_loss": 0.2}, epoch=3)``) stands at the last step so far. The first point waits
-for the second step or the next backward, which decide its name.
+A run ends when its optimizers are gone (`finished`; `ended` if a batch had been fetched and no step followed), with its
+cell in a notebook, or with an exception that ends its thread, its process or its task of a pool (`failed`); otherwise
+with the process. An exception that the program catches outside of ``record()`` or ``start_run()`` is not seen. If the
+program logs `loss` or `lr` itself at each step, the recorder's own values stay out. A metric that it logs with an epoch
+and no step (``histhooks.log({"val_loss": 0.2}, epoch=3)``) gets the last step so far. The first point waits for the
+second step or the next backward, which decide its name.
 
-Seams. ``register_optimizer_step_post_hook`` is the official, global registration; it is called for each optimizer
-whose class calls ``Optimizer.__init__``. ``Tensor.backward`` calls ``torch.autograd.backward``, which is wrapped: a
-loss on the CPU is read there, one on a CUDA device is cloned there and read later by the writer. Whose gradients
-it made, `_gradients` says. What led to a step is looked at by ``register_optimizer_step_pre_hook``, since a step may
-clear gradients itself, and counts from the last step of that optimizer on. Where nobody can know a loss (gradients
-were given to backward, were replaced, came from elsewhere or another thread), the step has none, as `captures` says.
-``Optimizer.__init__`` and those of schedulers tell what was made for what; ``__setstate__`` comes in their place for
-copies. Nothing is hooked into a module and nothing of it runs inside a compiled graph: torch.compile makes as many
-graphs as without us. ``_BaseDataLoaderIter.__next__`` is private and held by a test.
+Seams. ``register_optimizer_step_post_hook`` is the official, global registration. It is called for each optimizer whose
+class calls ``Optimizer.__init__``. ``Tensor.backward`` calls ``torch.autograd.backward``, which is wrapped: a loss on
+the CPU is read there; one on a CUDA device is cloned there and read later by the writer. `_gradients` decides which
+parameters a backward reached. ``register_optimizer_step_pre_hook`` looks at what led to a step, since a step may clear
+gradients itself; backwards count from the last step of that optimizer on. If a loss cannot be known (gradients were
+passed to backward, were replaced, or came from elsewhere or another thread), the step has none, as `captures` says.
+``Optimizer.__init__`` and the constructors of schedulers show which object belongs to which; for copies,
+``__setstate__`` does. No hook is added to a module and no code runs inside a compiled graph: torch.compile builds as
+many graphs as without histhooks. ``_BaseDataLoaderIter.__next__`` is private and held by a test.
 
 Not recorded: steps that a CUDA graph replays, for which no Python runs; losses on devices other than CUDA; steps inside
-a run of Lightning, Keras or scikit-learn (with skorch), which are theirs; updates without an optimizer; which of
-several processes' gradients were averaged. Of optimizers that are made one after the other in one place with nothing
-around them, and make at most 16 steps each (for each sample, say), 32 are runs, and the next run has all others. Tested
+a run of Lightning, Keras or scikit-learn (with skorch), which record them; updates without an optimizer; which
+processes' gradients were averaged. If optimizers are made one after the other in one place, with nothing around them,
+and each makes at most 16 steps (for each sample, say), the first 32 are runs and the next run has all others. Tested
 with 2.13, on the CPU.
 """
 

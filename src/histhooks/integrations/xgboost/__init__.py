@@ -31,20 +31,20 @@ scores of an iteration                      points `<eval set>-<metric>` (``cv``
                                             after its end; of role `checkpoint` while it trains
 ==========================================  ==========================================================================
 
-Splits. An eval set that is the training data itself is `train` (by content, where a ``fit`` is given it); `test`,
-`train` and the words for validation mean what they say; any other name is `valid`, unless ``autolog(splits={"holdout":
-"test"})`` says so. The held-out part of a fold, which ``cv`` calls test, is `valid`: the number of rounds is chosen by
-it.
+Splits. An eval set that is the training data itself is `train` (compared by content if it was passed to ``fit``).
+`test`, `train` and the words for validation mean what they say. Any other name is `valid`, unless
+``autolog(splits={"holdout": "test"})`` maps it. The held-out part of a fold, which ``cv`` calls test, is `valid`,
+because the number of rounds is chosen by it.
 
-Seams. Callbacks are the official registration, but the host stops asking them at the first that says stop
-(``any(...)`` in ``CallbackContainer.after_iteration``), and ``early_stopping_rounds`` adds one behind the user's. So
-ours goes first, into the container's own list, in ``CallbackContainer.__init__``, which every training passes through.
-No callback hears of an exception: for that, and for arguments, ``train``, ``cv`` and ``fit`` are wrapped. A
-``HistoryCallback`` without ``autolog()`` does the same, for calls that have one in their callbacks; it pickles as a
-plain ``TrainingCallback``, so that a model loads where histhooks is not installed.
+Seams. Callbacks are the official registration, but XGBoost stops calling them at the first one that asks to stop
+(``any(...)`` in ``CallbackContainer.after_iteration``), and ``early_stopping_rounds`` adds one behind the user's. The
+callback of histhooks therefore goes first, into the container's own list, in ``CallbackContainer.__init__``, which
+every training passes through. Callbacks do not see exceptions or arguments, so ``train``, ``cv`` and ``fit`` are
+wrapped as well. A ``HistoryCallback`` without ``autolog()`` does the same for calls that have one in their callbacks.
+It pickles as a plain ``TrainingCallback``, so a model loads where histhooks is not installed.
 
 Not recorded: content of a ``DMatrix`` (its shape and names are); the learning rate under a ``LearningRateScheduler``;
-curves of what a search or an ensemble dispatches through joblib; workers of rank > 0. Tested with 3.2.
+curves of trainings that a search or an ensemble dispatches through joblib; workers of rank > 0. Tested with 3.2.
 """
 
 from __future__ import annotations
