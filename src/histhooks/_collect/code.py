@@ -49,7 +49,7 @@ def ask(entry: str | None, inquiry: Inquiry) -> Asked:
     sources = _sources.look()
     where = git(inquiry, script.parent if script else None, "rev-parse", "--show-toplevel", "HEAD")
     inquiry.read(where)
-    # Before the first commit git tells the folder, and then fails over HEAD.
+    # Before the first commit git prints the folder, and then fails over HEAD.
     told = where.text.splitlines() if where.code is not None else []
     if not told or not os.path.isabs(told[0]):
         return Asked(script, refused=_refusal(where), sources=sources)

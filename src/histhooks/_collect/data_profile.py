@@ -149,7 +149,7 @@ def _taken(part: Values, most: int) -> tuple[list[Any], bool]:
     return values, len(blocks) == 1 and blocks[0][1] == part.n_rows
 
 
-# --- what is told -----------------------------------------------------------------------------------------------------
+# --- what is kept -----------------------------------------------------------------------------------------------------
 
 
 def _round(value: Any) -> float:

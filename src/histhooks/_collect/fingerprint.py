@@ -143,7 +143,7 @@ def _fingerprint(X: Any, y: Any, covers: list[str], digest: Any) -> dict[str, An
     content_hash = None if coverage == "none" else digest.hexdigest()
     if coverage != "all":
         return _row(X, y, coverage, content_hash, dumps(schema))
-    # All of what a profile tells follows from values that were hashed: a grid of fits looks at its data once.
+    # All of a profile follows from values that were hashed: a grid of fits looks at its data once.
     key = repr((content_hash, schema, _size(X)))
     row = _seen.get(key)
     if row is None:

@@ -175,5 +175,5 @@ def is_same(one: Print, other: Print) -> bool | None:
 
 
 def _sizes_differ(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:
-    # A column vector may be the same data as a vector: only the number of rows tells.
+    # A column vector may be the same data as a vector: only the number of rows decides.
     return bool(one and other) and None not in (one[0], other[0]) and one[0] != other[0]

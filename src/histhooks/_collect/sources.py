@@ -2,7 +2,7 @@
 
 Asked are the modules that were imported, the frames that a run was opened from (which knows what `exec` and `runpy`
 ran), the command line (``-c``), standard input where it is a file, and the archive that a program came in. Installed
-packages and the standard library are not sources of the program: `packages` tells their versions. Nothing is imported
+packages and the standard library are not sources of the program: `packages` has their versions. Nothing is imported
 or called for this but `zipimport`'s own reader, and no module's `__getattr__`.
 
 Of what came through a pipe, was a string that `exec` ran, or lies in a file that is gone by now, no text is left. What
@@ -278,7 +278,7 @@ def _is_worker() -> bool:
 
 
 def instructions_of(codes: list[CodeType]) -> str | None:
-    """What Python made of a text, by its hash, in words; None where that may tell of a secret, or there is none.
+    """What Python made of a text, by its hash, in words; None if that may reveal a secret, or there is none.
 
     Line numbers and names of files count no more than comments do; of the same text another Python makes something
     else.

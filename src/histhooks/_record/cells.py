@@ -70,7 +70,7 @@ class Cells:
 
 
 class CellLine:
-    """After each cell in which runs ended, tells which: one dim line.
+    """After each cell in which runs ended, print which: one dim line.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class CellLine:
         events.register("post_run_cell", guarded(self._ended))
 
     def run_ended(self, run: Recorded) -> None:
-        """Keep a run for the line; one that ends with its cell, or after it, is told at once."""
+        """Keep a run for the line; one that ends with its cell, or after it, is printed at once."""
         if run.parent_id is not None:
             return
         with self._lock:

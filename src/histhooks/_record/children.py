@@ -1,17 +1,17 @@
-"""How a child process ended, where this process saw it: a session cannot tell its own exit code, nor who killed it.
+"""How a child process ended, if this process saw it: a session knows neither its own exit code nor what killed it.
 
 =========================================  =============================================================================
-who waits for a child                      where its end is seen
+what waits for a child                     where its end is seen
 =========================================  =============================================================================
 ``os.wait*``, ``multiprocessing`` (fork,   the functions of ``os``, which stand-ins call as long as this process records
 spawn), asyncio                            or may record
 ``subprocess.Popen``                       ``Popen._handle_exitstatus``, since it keeps a function of ``os`` of its own
-``multiprocessing`` with a fork server     ``popen_forkserver.Popen.poll``: the server waits, and tells by a pipe
+``multiprocessing`` with a fork server     ``popen_forkserver.Popen.poll``: the server waits, and answers by a pipe
 =========================================  =============================================================================
 
-Under ``histhooks run`` a file in its folder tells the supervisor, which writes it once all is over. Else the writer of
-this session does, where the child recorded to the same store; a process that has no session does at its own end. Whose
-session a number belongs to, the session says: it keeps the number of its parent process (of multiprocessing, where that
+Under ``histhooks run`` a file in its folder goes to the supervisor, which writes it once all is over. Else the writer
+of this session does, where the child recorded to the same store; a process that has no session does at its own end.
+A session says which number belongs to it: it keeps the number of its parent process (of multiprocessing, where that
 started it). A child whose parent only launches, and has not called ``autolog()``, was seen by nobody.
 """
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _NAMES = ("waitpid", "wait", "wait3", "wait4", "waitid")
 _MOST = 10_000  # that wait to be written
 _FORKSERVER = "multiprocessing.popen_forkserver"
-_DIED = 255  # what `popen_forkserver` gives where the server could not tell
+_DIED = 255  # what `popen_forkserver` gives if the server did not know
 _began = new_id()[:13]
 _patches = Patches()
 _seen: deque[tuple[int, int | None, int | None]] = deque(maxlen=_MOST)

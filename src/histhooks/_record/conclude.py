@@ -1,4 +1,4 @@
-"""A process under ``histhooks run``: what it tells its supervisor, and what the supervisor writes once it is gone.
+"""A process under ``histhooks run``: what it reports to its supervisor, and what the supervisor writes once it is gone.
 
 Each session leaves a file in the folder that HISTHOOKS_RUN names, with its process and its store. A process that is
 gone cannot say how it ended; its supervisor saw it, takes up the pen of that session where it stopped (no other writer
@@ -75,21 +75,21 @@ def ends(folder: Path) -> dict[int, tuple[int | None, int | None]]:
     """Exit code or signal of the processes of which another one saw it, by their number."""
     found = {}
     for path in folder.glob(f"{_ENDED}*"):
-        with contextlib.suppress(ValueError):  # who told was killed meanwhile
+        with contextlib.suppress(ValueError):  # the reporting process was killed meanwhile
             exit_code, signal_number = json.loads(path.read_text(encoding="utf-8"))
             found[int(path.name.removeprefix(_ENDED))] = exit_code, signal_number
     return found
 
 
 def told(folder: Path) -> list[Session]:
-    """The sessions that supervised processes told of, in the order in which they began."""
+    """The sessions that supervised processes reported, in the order in which they began."""
     found = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith((_BEGUN, _ENDED)):
             continue
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:  # it was killed as it told
+        except ValueError:  # it was killed while it reported
             continue
         rest = facts.get("rest")
         found.append(Session(facts["id"], facts["pid"], Path(facts["store"]), Path(rest) if rest else None))

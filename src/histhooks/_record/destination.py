@@ -54,7 +54,7 @@ class Destination:
     stopping : threading.Event
         Set when the session ends, and patience with it.
     subjects : dict
-        The session and its runs as last told, with which a spool begins.
+        The last known state of the session and its runs, with which a spool begins.
     pace : Pace
     throttle : Throttle
         Released if there is no room: threads that it slows would wait for nothing.
@@ -103,7 +103,7 @@ class Destination:
         return path in names or os.path.basename(path).startswith("etilqs_")
 
     def let_go(self) -> None:
-        """Before a fork: close the connection; who uses it next opens it again. The writer's lock is held."""
+        """Before a fork: close the connection; the next use opens it again. The writer's lock is held."""
         if self.store is not None:
             self.store.let_go()
 
@@ -113,7 +113,7 @@ class Destination:
             self.store.keep_away()
 
     def go_on(self) -> None:
-        """After a fork: hold the file again, so that who deletes it takes nothing with it."""
+        """After a fork: hold the file again, so that nothing is lost if it is deleted."""
         if self.store is not None and not self.store.is_open() and self.store.is_whole():
             self.store.go_on()
 
@@ -214,13 +214,13 @@ class Destination:
         self._wait(0.1)
 
     def wait_for_descriptors(self) -> None:
-        """Wait until files can be opened: what is read without one would be told as missing."""
+        """Wait until files can be opened: without a descriptor, facts would be recorded as missing."""
         until = time.monotonic() + PATIENCE_AT_END_S
         while is_out_of_descriptors() and not (self._stopping.is_set() and time.monotonic() > until):
             self._hold()
 
     def with_files(self, function: Callable[[], T]) -> T:
-        """What a function reads from files, once there are descriptors; else what they tell would be missing."""
+        """What a function reads from files, once there are descriptors; else these facts would be missing."""
         tries = 0
         while True:
             self.wait_for_descriptors()
@@ -285,7 +285,7 @@ class Destination:
         failure: Exception | None = None
         for folder in folders(self.path):
             if not self.path.parent.is_dir() and folder.parent == self.path.parent:
-                continue  # who deleted a folder does not want it back
+                continue  # a deleted folder is not made again
             path = self._own(folder)
             try:
                 if lost is not None and lost.is_open() and not lost.is_there() and not os.path.exists(path):

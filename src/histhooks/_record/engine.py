@@ -62,7 +62,7 @@ class Engine:
         self.cell_line: CellLine | None = None
         failures.overhead_s = 0.0
         self.is_late = False  # the writer could not be started
-        self.is_exiting = False  # the interpreter's last callbacks run, and ours has been among them
+        self.is_exiting = False  # the interpreter's exit callbacks run, and that of this module has run
         self._lock = threading.Lock()
 
     def is_recording(self) -> bool:
@@ -166,7 +166,7 @@ class Engine:
             self.start_soon()
 
     def failed(self, where: str, error: BaseException) -> None:
-        """Count a failure of ours in the session of today."""
+        """Count an internal failure in the current session."""
         self.session.failed(where, error)
 
     def _event(self, kind: str, title: str, *, severity: str) -> None:
@@ -208,7 +208,7 @@ class Engine:
         return None if is_off() else self.store_here() or store_path(self.settings.store, self.settings.folder)
 
     def catch_up(self) -> None:
-        """Wait until what was logged before is written, for who reads it in this process."""
+        """Wait until what was logged before is written, for readers in this process."""
         if self.writer is not None and (self.session.buffer or not self.writer.is_idle):
             self.flush()
 
@@ -264,7 +264,7 @@ def _start(writer: Writer) -> None:
 
 
 def uncaught() -> BaseException | None:
-    """The exception that ended the main program, where the interpreter told (sys.last_value); None in a console."""
+    """The exception that ended the main program, as the interpreter keeps it (sys.last_value); None in a console."""
     if hasattr(sys, "ps1") or sys.flags.interactive or shell() is not None:
         return None
     error = getattr(sys, "last_value", None)

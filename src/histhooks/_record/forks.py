@@ -3,7 +3,7 @@
 A fork waits for what is being written, so that what was logged before it is in the file whoever leaves first, and in
 whatever way (``os._exit``); it waits a second at most, and no longer at all while the store cannot be written. Both
 sides open the store again when they next write; a child that writes nothing never does. Programs that are started by
-``subprocess`` pay nothing: no code of ours runs there.
+``subprocess`` pay nothing: no code of histhooks runs there.
 """
 
 from __future__ import annotations

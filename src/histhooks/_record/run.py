@@ -262,7 +262,7 @@ class Run(DataFacts):
         Parameters
         ----------
         status : str
-            How it ended, where no exception tells.
+            How it ended, if no exception shows it.
         error : BaseException, optional
             The exception that ended it.
         **facts
@@ -373,7 +373,7 @@ class Run(DataFacts):
             self._lead("end", late)
 
     def inherit(self, owner: int, tell: Callable[..., None]) -> None:
-        """In a forked child: the run stays its parent's, and an event of the child says so to who adds to it, once."""
+        """In a forked child: the run stays its parent's, and an event of the child says so once if it adds to it."""
         self._changing = threading.Lock()  # another thread of the parent may hold that one for ever
         self._session, self.is_recorded, self.owner, self._told = None, False, owner, tell
         self.lead("inherit", self._not_ours)

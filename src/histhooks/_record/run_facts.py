@@ -35,7 +35,7 @@ MOST = (1 << 63) - 1  # what a column of SQLite holds
 # What a hook reads off objects of the program; what they raise is no misuse of a call.
 _COLLECTORS = {"log_params": "params", "log_results": "results", "log_dataset": "data"}
 _MISSING = 20  # rows of one collector in one run that name what could not be read
-_REFUSALS = 100  # of one run that are told one by one
+_REFUSALS = 100  # of one run that are reported one by one
 _MOST_NAMED = 5
 # Characters of an error that are kept.
 _MESSAGE = 10_000
@@ -112,7 +112,7 @@ class Facts(Recorded):
 
     def _log_params(self, params: Mapping[str, Any], source: str, defaults: Mapping[str, Any]) -> None:
         if params.__class__ is dict:
-            params = dict(params)  # what a thread of the program changes meanwhile is not told under another's name
+            params = dict(params)  # a thread of the program may change it meanwhile
         known = None if defaults else told_before(params, source)
         if known is not None and known.rows is not None:
             self.put(params_entry(self.id, now_us(), known.rows))
@@ -354,7 +354,7 @@ class Facts(Recorded):
                 self._refuse(what, error)
 
     def _unrecorded(self, what: str) -> None:
-        """Say once that a forked child cannot add to a run of its parent; what no program asks for is not told."""
+        """Say once that a forked child cannot add to a run of its parent; say nothing if the program did not ask."""
         if self.owner is None or self._is_told or what in _BY_HOOKS:
             return
         self._is_told = True

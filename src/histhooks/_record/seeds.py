@@ -82,7 +82,7 @@ _seeding: ContextVar[str | None] = ContextVar("histhooks_seeding", default=None)
 
 def _around(library: str) -> Callable[..., Any]:
     def around(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        # torch.manual_seed seeds the GPUs by functions that stand here too; who makes a generator seeds that alone.
+        # torch.manual_seed seeds the GPUs by functions that stand here too; a new generator seeds itself alone.
         if _seeding.get() == library:
             return original(*args, **kwargs)
         if library == "random" and args[0] is not sys.modules["random"]._inst:

@@ -106,7 +106,7 @@ class Session:
     live : dict
         The runs that are open, by their ids.
     hook_errors : int
-        Failures of ours that training never saw.
+        Internal failures that training never saw.
     dropped_points : int
         Points that neither the store nor a spool had room for.
     rank, world : int
@@ -223,7 +223,7 @@ class Session:
         (put or session.buffer.append)(entry)
 
     def failed(self, where: str, error: BaseException) -> None:
-        """Count a failure of ours, keep it as an event, and warn once."""
+        """Count an internal failure, keep it as an event, and warn once."""
         self.hook_errors += 1
         if self.hook_errors <= _MOST_ERRORS:
             self.event("hook_error", mask_text(f"{where}: {in_words(error)[:10_000]}")[:500], severity="error")

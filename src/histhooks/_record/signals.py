@@ -1,13 +1,13 @@
 """SIGTERM and SIGHUP: what was recorded is committed, then the signal does what it would have done without us.
 
 A handler is set only where the program has none. In C code Python's handler waits until the call returns, but the
-interpreter writes the signal's number to a pipe at once (signal.set_wakeup_fd), so that a thread of ours sees it,
+interpreter writes the signal's number to a pipe at once (signal.set_wakeup_fd), so that the signal thread sees it,
 commits and gives the signal back its default action. (C code that holds the interpreter's lock for long delays this
-until it lets go, since no thread of ours can run before.) There is one such pipe in a process, and asyncio takes it for
+until it lets go, since no other thread can run before.) There is one such pipe in a process, and asyncio takes it for
 handlers of its own, leaving none behind: so each run that begins looks again, and where the pipe is somebody else's the
 signals keep their default action, which ends the process at once. Where the writer hangs, its rescue into a spool is
 waited for too, so that the default action comes within a second and not within half of one.
-A handler that someone set over ours decides alone: called from there, ours only commits.
+A handler that the program set over this one decides alone: called from there, this one only commits.
 
 Where gevent or eventlet has made greenlets of threads nothing is watched either: the thread would stop all of them.
 A program that closes all descriptors, as daemons do, closes the pipe too; then its number is taken back from Python at
@@ -80,7 +80,7 @@ def renew() -> None:
 
 
 def _watched_pipe() -> tuple[int, int] | None:
-    """A pipe that a thread of ours reads; None where the system has no thread or no descriptor left."""
+    """A pipe that the signal thread reads; None if the system has no thread or no descriptor left."""
     global _place
     try:
         reading, writing = os.pipe()
@@ -115,7 +115,7 @@ def is_green() -> bool:
 
 
 def _is_whole() -> bool:
-    """Whether the pipe is still ours: Python would write the numbers of signals into whatever has its descriptor."""
+    """Whether the pipe is still the one made here: else Python would write signal numbers into another file."""
     try:
         found = os.fstat(_pipe[1]) if _pipe is not None else None
     except OSError:
@@ -125,7 +125,7 @@ def _is_whole() -> bool:
 
 @contextmanager
 def unseen() -> Iterator[None]:
-    """Have a host find the handlers that it would find without us; ours come back where it set none."""
+    """Have a host find the handlers it would find without histhooks; ours come back where it set none."""
     global _is_unseen
     ours, before = [], _is_unseen
     if threading.current_thread() is threading.main_thread():

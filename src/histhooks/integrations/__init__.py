@@ -77,7 +77,7 @@ class Owner(NamedTuple):
 
 
 _BY_IMPORT = {import_name: name for name, framework in FRAMEWORKS.items() for import_name in framework.import_names}
-# By package: who records what derives from its classes. An integration of another package adds its own.
+# By package: the integration that records what derives from its classes. Other packages add their own.
 _claimed = {package: name for name, framework in FRAMEWORKS.items() for package in framework.classes}
 
 _installed: dict[str, Integration] = {}

@@ -94,7 +94,7 @@ def find(estimator: Any) -> Trained | None:
 
 
 def forget(estimator: Any) -> None:
-    """Know no longer who trained an estimator."""
+    """Forget which run trained an estimator."""
     _trained.pop(id(estimator), None)
 
 

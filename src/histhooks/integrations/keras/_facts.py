@@ -35,7 +35,7 @@ _CALLBACKS = {
 def files_of(callback: Any) -> Iterator[tuple[Path, str]]:
     """Files that a callback may have left, each with its role."""
     if isinstance(callback, keras.callbacks.ModelCheckpoint):
-        # Of `{epoch:02d}-{val_loss:.2f}.keras` all that fits is looked at; what is older than the fit is not ours.
+        # Of `{epoch:02d}-{val_loss:.2f}.keras` all that fits is read; what is older than the fit is not of it.
         pattern = Path(ask(os.path.abspath, vars(callback).get("filepath")))
         name = pattern.name
         while "{" in name:

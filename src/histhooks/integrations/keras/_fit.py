@@ -72,7 +72,7 @@ class Behind:
 
 
 class Epoch:
-    """An epoch that ended, of which callbacks are still told."""
+    """An epoch that ended, whose callbacks still run."""
 
     def __init__(self, number: int, logs: Mapping[str, Any]) -> None:
         self.number = number
@@ -98,7 +98,7 @@ class Fit:
     callbacks : CallbackList or None
         The host's list, once it is there.
     has_begun : bool
-        Whether callbacks were told that training begins.
+        Whether callbacks have seen that training begins.
     epoch : int or None
         The epoch that runs, 0-based.
     """
@@ -128,7 +128,7 @@ class Fit:
         self._before, self._between, self._behind = Before(self), Between(self), Behind(self)
 
     def around(self, hook: str, callbacks: list[Any]) -> list[Any]:
-        """The callbacks that a method of ``CallbackList`` is to call: the program's, and where it counts, ours."""
+        """The callbacks that a method of ``CallbackList`` is to call: the program's and the recorder's."""
         if hook == "on_epoch_end":
             heard: list[Any] = [self._before]
             for callback in callbacks:
@@ -193,7 +193,7 @@ class Fit:
 
     @guarded
     def epoch_ended(self, epoch: int, logs: Mapping[str, Any]) -> None:
-        """See how far an epoch came, before callbacks are told of its end."""
+        """See how far an epoch came, before callbacks see its end."""
         self._log_epoch()
         self._ended = ended = Epoch(epoch, logs)
         self._batches = self.optimizers.batches()
@@ -208,7 +208,7 @@ class Fit:
 
     @guarded
     def epoch_passed(self) -> None:
-        """Record an epoch, once all callbacks are told."""
+        """Record an epoch, once all callbacks have run."""
         self._log_epoch()
 
     def _log_epoch(self) -> None:
@@ -338,7 +338,7 @@ class Fit:
                 self.run.log_artifact(path, role=role, step=self.optimizers.last_step(self._batches))
 
     def _stamped(self) -> list[tuple[Any, str, tuple[int, int]]]:
-        """Files that callbacks may have written, with what tells that one was written again."""
+        """Files that callbacks may have written, with what shows that one was written again."""
         found: list[tuple[Any, str, tuple[int, int]]] = []
         for callback in self._others:
             name = f"files of {type(callback).__qualname__}"

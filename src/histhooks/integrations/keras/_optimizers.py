@@ -94,7 +94,7 @@ class Optimizers:
         self._logged = max(self._logged, len(items))
 
     def watch(self) -> None:
-        """Begin to see what schedules of the program give, where nothing else can tell it."""
+        """Begin to see what schedules of the program give, if nothing else can show it."""
         for _, optimizer in self.items():
             if not _is_observed(optimizer):
                 continue

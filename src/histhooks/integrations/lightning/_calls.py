@@ -1,4 +1,4 @@
-"""Which calls of which trainers are being recorded, and the two private functions in which Lightning tells of them.
+"""Which calls of which trainers are being recorded, and the two private functions through which Lightning reports them.
 
 Nothing of this is put into the trainer: neither an attribute nor a callback, since programs find theirs by position
 (``trainer.callbacks[0]``), count them, pickle the trainer, and Lightning writes all of them into checkpoints.
@@ -29,7 +29,7 @@ class Call:
 
     def __init__(self) -> None:
         self.depth = 0
-        self.is_telling = False  # whether the trainer tells its loggers
+        self.is_telling = False  # whether the trainer gives values to its loggers
 
     def logged(self, metrics: dict[str, Any], step: int | None) -> None:
         """The trainer's loggers get this."""

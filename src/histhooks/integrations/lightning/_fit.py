@@ -126,7 +126,7 @@ class Fit(Call):
         return any(known is logger for known in self._trainer.loggers)
 
     def logged_directly(self, logger: Any, metrics: Any, step: Any) -> None:
-        """Record what a program or a callback tells a logger of this trainer itself; several get the same."""
+        """Record what a program or a callback gives a logger of this trainer itself; several get the same."""
         if self._trainer.sanity_checking:
             return
         given = (step, tuple(metrics))

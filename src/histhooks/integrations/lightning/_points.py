@@ -74,7 +74,7 @@ class Points:
         """Loggers get the values of a step."""
         now, step = self._now(), self._step()
         known = self._of_training() | self._of_validation()
-        # What a callback put there: LearningRateMonitor does, where it tells loggers too.
+        # What a callback put there: LearningRateMonitor does, which also gives it to loggers.
         foreign = {name: value for name, value in self._new(now).items() if name not in known and name not in metrics}
         self._foreign |= foreign.keys()
         values = {**foreign, **metrics}

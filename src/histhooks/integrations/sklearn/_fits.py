@@ -70,7 +70,7 @@ def watch_method(
     estimator = args[0]
     if is_nested():
         yield
-        part_trained(estimator)  # who scores it, or saves it, later asks whose it is
+        part_trained(estimator)  # a later score or save asks which run it belongs to
     elif is_of_another(estimator):
         return  # which says so itself
     elif not ensure_session():

@@ -22,7 +22,7 @@ _OF_NEIGHBOURS = ("mlflow.sklearn.utils",)
 def is_called_by_host() -> bool:
     """Whether scikit-learn, joblib or a neighbour called ``score``, and not the program.
 
-    Only the calling frame can tell. A mark at the places where scikit-learn itself scores would have to stand at each
+    Only the calling frame shows it. A mark at the places where scikit-learn itself scores would have to stand at each
     of them: a private scorer, ``GaussianMixture.bic`` and ``aic``, and what a later release adds, which would leave
     points that no program asked for. Of what MLflow scores, the run has ended by then, so no current run tells either.
     """

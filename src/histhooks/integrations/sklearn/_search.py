@@ -1,6 +1,6 @@
 """What a search leaves: a child for each candidate, and the rest in a table.
 
-Why a fit failed inside a search or a validation, scikit-learn tells in ``fit_error`` (a traceback as text), also from
+Why a fit failed inside a search or a validation, scikit-learn keeps in ``fit_error`` (a traceback as text), also from
 worker processes; ``_warn_or_raise_about_fit_failures(results, error_score)`` in ``model_selection/_validation.py`` gets
 it for all fits, in the order of ``cv_results_`` (candidate by candidate, each with its folds), before ``error_score``
 takes the place of their scores. Which search they are of, and which candidates, stands nowhere but in the frames that
@@ -31,7 +31,7 @@ _ERROR = re.compile(r"(?s)^([A-Za-z_][\w.<>]*)(?:: ?(.*))?$")
 
 
 class _Fits:
-    """The fits of one search or validation, as the host tells of them: for each the error, or None."""
+    """The fits of one search or validation, as the host reports them: for each the error, or None."""
 
     def __init__(self, search: Any) -> None:
         self.search_id = None if search is None else id(search)
@@ -46,7 +46,7 @@ _fits: weakref.WeakKeyDictionary[Run, _Fits] = weakref.WeakKeyDictionary()
 
 
 def watch_fits_of(run: Run, search: Any) -> None:
-    """Listen to what the host tells of the fits of a search; with None, of the validation that the run is."""
+    """Listen to what the host reports of the fits of a search; with None, of the validation that the run is."""
     _fits[run] = _Fits(search)
 
 
@@ -234,7 +234,7 @@ def _log_failures(run: Run, fits: _Fits) -> None:
 
 @guarded
 def log_failed_search(run: Run) -> None:
-    """Of a search that ended without ``cv_results_``: its candidates as far as the host told of them."""
+    """Of a search that ended without ``cv_results_``: its candidates as far as the host reported them."""
     fits = _fits.pop(run, None)
     if fits is None or not fits.errors or not fits.candidates:
         return

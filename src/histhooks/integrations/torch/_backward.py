@@ -16,7 +16,7 @@ from histhooks.integrations.torch._state import Closure, Here, Running, is_hosts
 
 
 def around(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Find out what a backward starts from, and whom it reaches."""
+    """Find out what a backward starts from, and which optimizers it reaches."""
     if is_hosts(current.get()) or is_paused.get():
         return original(*args, **kwargs)
     running = before_backward(args, kwargs)
@@ -94,7 +94,7 @@ def _is_only(here: Here, witness: Witness) -> bool:
 def after_backward(
     here: Here, running: Running, args: tuple[Any, ...], kwargs: dict[str, Any], is_whole: bool = True
 ) -> None:
-    """See whom a backward reached."""
+    """See which optimizers a backward reached."""
     backward, marks, gradients = running.backward, running.marks, here.gradients
     tensors = args[0] if args else kwargs.get("tensors")
     inputs = args[5] if len(args) > 5 else kwargs.get("inputs")
@@ -117,7 +117,7 @@ def after_backward(
 
 @guarded
 def missed(here: Here, tensors: Any, inputs: Any, loss: Loss | None) -> None:
-    """A backward did not reach the witness: its graph, which is still there, says whom it reached."""
+    """A backward did not reach the witness: its graph, which is still there, shows what it reached."""
     here.gradients.failed()
     give_up_witness(here)
     here.gradients.walked(tensors, inputs, Backward(loss))

@@ -1,7 +1,7 @@
 """Loops that an exception ends where neither a block nor the interpreter sees it: in threads, pools, their processes.
 
 ================================================  ====================================================================
-who catches the exception                         where it is heard
+what catches the exception                        where it is seen
 ================================================  ====================================================================
 ``threading.Thread``, which calls                 ``_invoke_excepthook`` of that one thread object, which its
 ``threading.excepthook``                          ``__init__`` makes (threading.py, since 3.8); the public hook is the

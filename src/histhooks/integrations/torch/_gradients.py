@@ -2,7 +2,7 @@
 
 A backward adds to ``p.grad`` of the leaves that it reaches, by a node ``AccumulateGrad``: to None it puts a new tensor,
 to a tensor it adds in place, which raises ``_version``; under ``create_graph`` it puts a new one. No hook of PyTorch
-tells which parameters that were without a function of ours at each of them (``register_post_accumulate_grad_hook``,
+tells which parameters that were without a hook at each of them (``register_post_accumulate_grad_hook``,
 ``register_hook``), which the program could see, would copy and pickle with its parameters, and would pay a microsecond
 each for. So gradients are looked at before and after each backward, 0.1 µs each, and nothing of the program is used.
 
@@ -14,7 +14,7 @@ and its step counts as clipping.
 
 Where only one optimizer steps in a thread, one of its parameters, which the last backward reached, is the witness for
 all of them: a backward that changed it reached the optimizer. Where the witness did not change, the graph of that
-backward, which is still there behind it, says whom it reached.
+backward, which is still there behind it, shows what it reached.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A loop and its run: who steps in it, what each step leaves, and how it ends."""
+"""A loop and its run: which optimizers step in it, what each step leaves, and how it ends."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ class Loop(Series):
             if self.steps > _FEW and not self.is_last_of_row:
                 self._here.row = (None, 0)
         if self._alive == 0 and self.is_own and self.is_open and not self.is_last_of_row:
-            # A batch was fetched and no step followed: an exception, or a break, which nobody can tell apart here.
+            # A batch was fetched and no step followed: an exception, or a break, which cannot be told apart here.
             self.run.end("ended" if self._here.is_midway else "finished")
 
     def trains(self, module: Any) -> bool:

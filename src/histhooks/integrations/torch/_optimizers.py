@@ -59,7 +59,7 @@ class Group:
         self.rate: float | None = float(rate) if rate is not None and is_number else None
         is_on_cpu = not is_number and getattr(getattr(rate, "device", None), "type", None) == "cpu"
         self.rate_tensor = rate if is_on_cpu else None
-        # Comparing values where a list or a tensor may have changed in place, or lies on a device, tells nothing.
+        # Comparing values where a list or a tensor may have changed in place, or lies on a device, shows nothing.
         self.is_plain = is_number and _is_plain(group)
 
     def changed(self, group: dict[str, Any]) -> dict[str, float] | None:

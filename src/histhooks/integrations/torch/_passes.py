@@ -1,6 +1,6 @@
 """Passes over DataLoaders: which one feeds training decides what an epoch is.
 
-``DataLoader.__iter__`` begins a pass. ``_BaseDataLoaderIter.__next__``, which is private, tells a pass that was used up
+``DataLoader.__iter__`` begins a pass. ``_BaseDataLoaderIter.__next__``, which is private, shows a pass that was used up
 from one that was left: an exception or a ``break`` only drops the iterator. Nothing here asks for a batch.
 """
 

@@ -84,7 +84,7 @@ class Here:
         self.n_claims = MOST_CLAIMS
         self.claims_since = (0, 0)
         self.reached: set[int] = set()  # the parameters that the last backward reached
-        # The steps that are being made, as one optimizer around another one makes them, and who stepped inside of each.
+        # The steps that are being made, as one optimizer around another one makes them, and which stepped inside each.
         self.steps_inside: list[tuple[int, list[Tracked]]] = []
         self.used: dict[int, tuple[list[Backward], bool]] = {}  # what led to the steps that are being made
         self.scaled: dict[int, tuple[weakref.ref[Any], Loss]] = {}

@@ -275,7 +275,7 @@ def _enter(container: Any) -> None:
     others = [c for c in given if not isinstance(c, HistoryCallback)]
     begun = current_training.get()
     if begun is None:
-        # A `train` that no wrapper of ours saw: what it was called with is not known.
+        # A `train` that no wrapper saw: what it was called with is not known.
         if not _may_record(given) or _outer() is not None:
             return
         begun = Training(_open("fit", "xgboost.core.Booster"), {}, None, is_own=True)

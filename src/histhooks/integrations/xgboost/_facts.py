@@ -15,7 +15,7 @@ from histhooks.integrations.kit import Run, answer, ask, gathered, guarded, para
 from histhooks.integrations.xgboost._models import log_previous
 
 _DATA = ("self", "dtrain", "evals", "evals_result", "params", "callbacks", "X", "y", "eval_set", "xgb_model")
-# XGBoost's metrics whose direction their words do not tell (callback.py, EarlyStopping.after_iteration).
+# XGBoost's metrics whose direction their names do not show (callback.py, EarlyStopping.after_iteration).
 _UP = frozenset({"auc", "aucpr", "pre", "map", "ndcg", "interval-regression-accuracy"})
 _DOWN = frozenset({"mphe", "quantile", "merror", "error"})
 _CONFIG_CHARACTERS = 20_000
@@ -101,7 +101,7 @@ def _params_asked_for(estimator: Any) -> dict[str, Any]:
 
 @guarded
 def log_fit_data(bound: Mapping[str, Any], told: Mapping[str, Any], run: Run) -> None:
-    """Record the data of a ``fit``, but for what a ``fit`` around it was given and told already."""
+    """Record the data of a ``fit``, except what a ``fit`` around it was given and recorded already."""
     X, y = bound.get("X"), bound.get("y")
     if X is not None and X is not told.get("X"):
         run.log_dataset("train", X, y)

@@ -47,7 +47,7 @@ def log_previous(run: Run, model: Any) -> None:
 
 @guarded
 def loaded(self: Any, fname: Any) -> None:
-    """Keep in mind from which file a booster was loaded, and forget who trained what it was before."""
+    """Keep in mind from which file a booster was loaded, and forget which run trained it before."""
     known = stamped(fname)
     run_of.pop(self, None)  # it is another model now
     estimator = _estimator_of.pop(self, lambda: None)()

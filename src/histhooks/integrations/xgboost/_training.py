@@ -82,7 +82,7 @@ class Training:
         direction = direction_of(metric)
         if self._is_watched(data, metric):
             maximize = self._stopping.maximize
-            # Where nobody says and no name tells, EarlyStopping takes less for better.
+            # If neither the program nor the name decides, EarlyStopping takes less for better.
             direction = (direction or -1) if maximize is None else 1 if maximize else -1
             if self.run.kind in ("fit", "validate"):
                 self.run.rank_by(f"{name}-mean" if is_cv else name)
@@ -93,7 +93,7 @@ class Training:
             self.run.declare_metric(name, metric=metric, split=split, direction=direction)
 
     def _is_watched(self, data: str, metric: str) -> bool:
-        """Whether early stopping looks at this metric: as told, else the last metric of the last eval set."""
+        """Whether early stopping looks at this metric: the named one, else the last metric of the last eval set."""
         stopping = self._stopping
         if stopping is None or data != (stopping.data or list(self._history)[-1]):
             return False
