@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NAME = 60  # characters of the name of a store, which may be longer than a file's name may be
 _STEPS = 200_000  # of SQLite's virtual machine, some 10 ms
 # Rows of which store and spool each have their own, or the very same.
-_BY_SESSION = of_kind("content", "row", "ledger")
+_BY_SESSION = of_kind("ledger", "row", "content")
 
 
 def folders(store: Path) -> tuple[Path, Path]:

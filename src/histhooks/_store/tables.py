@@ -69,6 +69,8 @@ class Table(NamedTuple):
     state_column: str | None = None
 
 
+_ROW: Kind = "row"
+_CONTENT: Kind = "content"
 _RUN_OR_SESSION = "coalesce(run_id, session_id)"
 _ENVIRONMENT = (Named("sessions", "environment_id", "id"),)
 
@@ -76,43 +78,43 @@ TABLES: dict[str, Table] = {
     "sessions": Table("fold", personal=("hostname", "username", "actor", "command", "cwd"), author="actor"),
     "runs": Table("fold"),
     "states": Table(
-        "row", ("subject_id", "session_id", "ordinal", "time", "subject", "state"), "subject_id", by_session=True
+        _ROW, ("subject_id", "session_id", "ordinal", "time", "subject", "state"), "subject_id", by_session=True
     ),
     "run_links": Table(
-        "row", ("run_id", "session_id", "ordinal", "kind", "other_run_id", "sha256", "time"), "run_id", by_session=True
+        _ROW, ("run_id", "session_id", "ordinal", "kind", "other_run_id", "sha256", "time"), "run_id", by_session=True
     ),
-    "params": Table("row", ("run_id", "ordinal", "key", "value", "source", "time"), "run_id"),
-    "results": Table("row", ("run_id", "ordinal", "key", "value", "time"), "run_id"),
+    "params": Table(_ROW, ("run_id", "ordinal", "key", "value", "source", "time"), "run_id"),
+    "results": Table(_ROW, ("run_id", "ordinal", "key", "value", "time"), "run_id"),
     "optimizers": Table(
-        "row", ("id", "run_id", "ordinal", "position", "class_name", "settings", "scheduler", "time"), "run_id"
+        _ROW, ("id", "run_id", "ordinal", "position", "class_name", "settings", "scheduler", "time"), "run_id"
     ),
     "optimizer_groups": Table(
-        "row",
+        _ROW,
         ("optimizer_id", "run_id", "ordinal", "position", "n_parameters", "lr", "settings", "step", "time"),
         "run_id",
     ),
-    "run_datasets": Table("row", ("run_id", "ordinal", "dataset_id", "role", "name", "source", "time"), "run_id"),
+    "run_datasets": Table(_ROW, ("run_id", "ordinal", "dataset_id", "role", "name", "source", "time"), "run_id"),
     "run_artifacts": Table(
-        "row", ("run_id", "ordinal", "sha256", "path", "role", "direction", "step", "time"), "run_id"
+        _ROW, ("run_id", "ordinal", "sha256", "path", "role", "direction", "step", "time"), "run_id"
     ),
     "seeds": Table(
-        "row", ("session_id", "run_id", "ordinal", "library", "call", "value", "location", "time"), _RUN_OR_SESSION
+        _ROW, ("session_id", "run_id", "ordinal", "library", "call", "value", "location", "time"), _RUN_OR_SESSION
     ),
     "rng_states": Table(
-        "row",
+        _ROW,
         ("session_id", "run_id", "ordinal", "point", "library", "device", "algorithm", "digest", "state", "time"),
         _RUN_OR_SESSION,
     ),
     "events": Table(
-        "row",
+        _ROW,
         ("id", "session_id", "run_id", "ordinal", "time", "step", "kind", "severity", "title", "body", "count"),
         _RUN_OR_SESSION,
     ),
     "captures": Table(
-        "row", ("session_id", "run_id", "ordinal", "collector", "status", "note", "duration_s", "time"), _RUN_OR_SESSION
+        _ROW, ("session_id", "run_id", "ordinal", "collector", "status", "note", "duration_s", "time"), _RUN_OR_SESSION
     ),
     "tags": Table(
-        "row",
+        _ROW,
         ("run_id", "session_id", "ordinal", "key", "value_sha256", "author_sha256", "time"),
         "run_id",
         by_session=True,
@@ -120,7 +122,7 @@ TABLES: dict[str, Table] = {
         author="author",
     ),
     "notes": Table(
-        "row",
+        _ROW,
         ("run_id", "session_id", "ordinal", "body_sha256", "author_sha256", "time"),
         "run_id",
         by_session=True,
@@ -128,50 +130,48 @@ TABLES: dict[str, Table] = {
         author="author",
     ),
     "tombstones": Table(
-        "row",
+        _ROW,
         ("session_id", "ordinal", "action", "subject_id", "digests", "reason", "actor_sha256", "time"),
         "session_id",
         personal=("actor",),
         author="actor",
     ),
     "environments": Table(
-        "content",
+        _CONTENT,
         ("id", "python", "os", "machine", "cpu", "memory_bytes", "gpus", "details"),
         "id",
         named_by=_ENVIRONMENT,
         state_column="environment_id",
     ),
-    "packages": Table(
-        "content", ("environment_id", "name", "version"), "environment_id", "name", named_by=_ENVIRONMENT
-    ),
+    "packages": Table(_CONTENT, ("environment_id", "name", "version"), "environment_id", "name", named_by=_ENVIRONMENT),
     "code_versions": Table(
-        "content",
+        _CONTENT,
         ("id", "repository", "commit_hash", "branch", "dirty", "diff", "entry_script", "entry_sha256", "details"),
         "id",
         named_by=(Named("sessions", "code_version_id", "id"),),
         state_column="code_version_id",
     ),
     "contents": Table(
-        "content",
+        _CONTENT,
         ("sha256", "kind", "size_bytes", "encoding", "data"),
         "sha256",
         named_by=(Named("rng_states", "digest"),),
     ),
     "datasets": Table(
-        "content",
+        _CONTENT,
         ("id", "kind", "n_rows", "n_columns", "size_bytes", "coverage", "content_hash", "schema", "profile"),
         "id",
         named_by=(Named("run_datasets", "dataset_id"),),
     ),
     "architectures": Table(
-        "content",
+        _CONTENT,
         ("id", "framework", "class_name", "n_parameters", "n_trainable", "layers"),
         "id",
         named_by=(Named("states", "json_extract(state, '$.architecture_id')", "subject_id"),),
         state_column="architecture_id",
     ),
     "artifacts": Table(
-        "content",
+        _CONTENT,
         ("sha256", "size_bytes", "format"),
         "sha256",
         named_by=(Named("run_artifacts", "sha256"), Named("run_links", "sha256")),
