@@ -41,9 +41,6 @@ class StandIn:
         self.__self__ = original.__self__  # type: ignore[attr-defined]
         self.__text_signature__ = original.__text_signature__  # type: ignore[attr-defined]
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError
-
     def __repr__(self) -> str:
         return repr(self.__wrapped__)
 
