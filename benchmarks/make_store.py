@@ -105,6 +105,7 @@ class Maker:
         batch = assembler.build(entries)
         batch.is_durable = False  # a store that is made again is no loss
         self.store.apply(batch, assembler.session_id)
+        assembler.done(batch)
 
     def _content(self) -> tuple[dict[str, Any], dict[str, Any]]:
         month = self.stream.randrange(12)
@@ -205,17 +206,19 @@ def _refused(run: Any, text: str) -> None:
     raise AssertionError(text)
 
 
-def make(path: Path, runs: int, *, a_day: int = 200, points: int = 0, seed: int = 0) -> None:
+def make(
+    path: Path, runs: int, *, a_day: int = 200, points: int = 0, seed: int = 0, a_session: int = _A_SESSION
+) -> None:
     """Make a store with so many outer runs, ending now, and one more with a long curve where points are asked for."""
     store = Store(path)
     # What a crash would cost is made again; with it, making takes twice as long.
     store.connection.execute("PRAGMA wal_autocheckpoint = 20000")
     maker = Maker(store, seed)
-    sessions = math.ceil(runs / _A_SESSION)
+    sessions = math.ceil(runs / a_session)
     now = time.time_ns() // 1000
-    step = _DAY_US * _A_SESSION // a_day
+    step = _DAY_US * a_session // a_day
     for number in range(sessions):
-        count = min(_A_SESSION, runs - number * _A_SESSION)
+        count = min(a_session, runs - number * a_session)
         maker.session(now - (sessions - number) * step, count)
     if points:
         maker.session(now - step // 2, 1, points)

@@ -1,21 +1,25 @@
-"""What a user would pick instead, in one sitting: the same steps of four numbers, logged by each.
+"""What a user would pick instead, in one sitting: the same steps of four numbers, logged by each, and what each has on
+record of a training that nobody changed for it.
 
 Each rival is installed from the package registry into an environment of its own, with constraints.txt; those are kept
-in `--environments` for the next time. What does not install is left out, by name.
+in `--environments` for the next time, and see the packages of this Python below their own. What does not install is
+left out, by name.
 """
 
 from __future__ import annotations
 
 import os
+import site
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
 from harness import median, place, python, table, take_turns
+from rival_facts import CONTENDERS, facts
 
 STEPS = 2000
-FEWER = {"mlflow": 100}  # of what takes milliseconds a call
+FEWER = {"mlflow": 100, "dvclive": 500}  # of what takes long for a call
 PROGRAM = """
 import os, time
 {before}
@@ -51,7 +55,7 @@ RIVALS: dict[str, tuple[list[str], str, str, str]] = {
         "file.close()",
     ),
     "tensorboard": (
-        ["torch", "tensorboard"],
+        ["tensorboard"],
         "from torch.utils.tensorboard import SummaryWriter",
         f"writer = SummaryWriter('out')\ndef log(step):\n    for name, value in {NUMBERS}.items():\n"
         "        writer.add_scalar(name, value, step)",
@@ -69,18 +73,40 @@ RIVALS: dict[str, tuple[list[str], str, str, str]] = {
         f"mlflow.start_run()\ndef log(step): mlflow.log_metrics({NUMBERS}, step=step)",
         "mlflow.end_run()",
     ),
+    "wandb": (
+        ["wandb"],
+        "os.environ.update(WANDB_MODE='offline', WANDB_DIR='out', WANDB_SILENT='true'); import wandb",
+        f"run = wandb.init(project='bench')\ndef log(step): run.log({NUMBERS}, step=step)",
+        "run.finish()",
+    ),
+    "aim": (
+        ["aim"],
+        "from aim import Run",
+        f"run = Run(repo='out', system_tracking_interval=None)\ndef log(step): run.track({NUMBERS}, step=step)",
+        "run.close()",
+    ),
+    "dvclive": (
+        ["dvclive"],
+        "from dvclive import Live",
+        "live = Live('out', save_dvc_exp=False)\n"
+        "def log(step):\n    live.step = step\n"
+        f"    for name, value in {NUMBERS}.items(): live.log_metric(name, value)\n    live.make_summary()",
+        "live.end()",
+    ),
 }
 
 
 def rivals(repeats: int, environments: Path) -> None:
-    """Time of a call on the training thread, time until all is on disk, and bytes a point, for each rival."""
+    """Time of a call on the training thread, time until all is on disk, bytes a point; then what is on record."""
     contenders = {}
+    installed: dict[str, str] = {}
     with place() as folder:
         for name, (packages, before, make, end) in RIVALS.items():
-            executable = _environment(environments / name, packages) if packages else sys.executable
+            executable = environment(environments / name, packages) if packages else sys.executable
             if executable is None:
                 print(f"{name}: left out, {' '.join(packages)} could not be installed")
                 continue
+            installed[name] = executable
             code = PROGRAM.format(before=before, make=make, end=end, steps=FEWER.get(name, STEPS))
 
             def turn(code: str = code, executable: str = executable) -> list[float]:
@@ -103,9 +129,22 @@ def rivals(repeats: int, environments: Path) -> None:
         rows,
         "bytes: what the files grew by, an empty store with its indexes included",
     )
+    _facts({name: installed[name] for name in installed if name != "csv, flushed"})
 
 
-def _environment(folder: Path, packages: list[str]) -> str | None:
+def _facts(installed: dict[str, str]) -> None:
+    found = {}
+    for contender in CONTENDERS:
+        if contender.name in installed:
+            with place() as folder:
+                found[contender.name] = facts(folder, contender, installed[contender.name], RIVALS[contender.name][2])
+    if "histhooks" in found:
+        rows = {fact: [said[fact] for said in found.values()] for fact in found["histhooks"]}
+        table("on record by itself", list(found), rows, "of 200 points that were logged by hand, 2 s before SIGKILL")
+
+
+def environment(folder: Path, packages: list[str]) -> str | None:
+    """The Python of an environment with some packages, made if it is not there; None if they cannot be installed."""
     executable = folder / "bin" / "python"
     if (folder / "ready").exists():
         return str(executable)
@@ -117,5 +156,9 @@ def _environment(folder: Path, packages: list[str]) -> str | None:
     if done.returncode != 0:
         print(done.stderr[-500:])
         return None
+    # PyTorch and scikit-learn are those of this Python; what a rival brings itself comes first.
+    (packages_of,) = folder.glob("lib/python*/site-packages")
+    lines = [f"import site; site.addsitedir({path!r})" for path in site.getsitepackages()]
+    (packages_of / "of_this_python.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "ready").touch()
     return str(executable)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,10 @@ pytest.register_assert_rewrite("helpers")
 
 # Keras reads it once, when it is imported; constraints.txt holds the version of torch.
 os.environ["KERAS_BACKEND"] = "torch"
+
+# Tests run beside each other and train small models, where threads of a pool spin while they wait for a core. NumPy,
+# torch and XGBoost read it when they are imported; a test that asks about threads sets its own.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 # It is a seed that every run would have, also those of fixtures.
 os.environ.pop("PYTHONHASHSEED", None)
@@ -31,6 +34,9 @@ OUTSIDE = (
     "SLURM_PROCID",
     "SLURM_JOB_ID",
     "SLURM_ARRAY_JOB_ID",
+    # how wide a screen is
+    "COLUMNS",
+    "LINES",
 )
 
 
@@ -38,7 +44,22 @@ OUTSIDE = (
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What fixtures of a whole module record leaves nothing in the home of who runs the tests."""
     home = tmp_path_factory.mktemp("home")
-    os.environ.update(XDG_DATA_HOME=str(home / "data"), XDG_STATE_HOME=str(home / "state"))
+    os.environ.update(
+        XDG_DATA_HOME=str(home / "data"), XDG_STATE_HOME=str(home / "state"), XDG_CACHE_HOME=str(home / "cache")
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def words_of_both_engines(own_home: None) -> Iterator[None]:
+    """What the reading code asks SQLite in any test, PostgreSQL would answer too; where one is named."""
+    if not os.environ.get("HISTHOOKS_TEST_POSTGRESQL"):
+        yield
+        return
+    from helpers.both_engines import check, remembered
+
+    with remembered() as asked:
+        yield
+    check(asked)
 
 
 @pytest.fixture(autouse=True)
@@ -50,27 +71,14 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.setenv("HISTHOOKS_QUIET", "1")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home" / "data"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home" / "state"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / "cache"))
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
     yield
+    from helpers.sessions import end_session
+
     end_session()
-
-
-def end_session() -> None:
-    """End what the test recorded in this process, so that the next one begins a session and a store of its own."""
-    if "histhooks._record.engine" not in sys.modules:
-        return
-    import histhooks
-    from histhooks._host import messages
-    from histhooks._host.store_location import Settings
-    from histhooks._record.engine import engine
-
-    histhooks.disable()
-    engine.finish("finished")
-    engine.settings = Settings()
-    engine.reset()
-    messages.forget()
 
 
 @pytest.fixture
@@ -85,3 +93,50 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from helpers import trainings
 
     return trainings.make(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The address of a PostgreSQL database: a server of these tests, or what HISTHOOKS_TEST_POSTGRESQL names."""
+    from helpers.postgresql import ANOTHER, server
+
+    if os.environ.get(ANOTHER):
+        pytest.importorskip("psycopg")
+        yield os.environ[ANOTHER]
+        return
+    with server() as started:
+        yield started.address
+
+
+@pytest.fixture
+def target(postgresql: str) -> str:
+    """A target of a team that is made and empty."""
+    from uuid import uuid4
+
+    from histhooks import team
+
+    address = f"{postgresql}{'&' if '?' in postgresql else '?'}histhooks_schema=hh_{uuid4().hex[:12]}"
+    team.init(address)
+    return address
+
+
+@pytest.fixture(scope="session")
+def template(postgresql: str) -> Iterator[str]:
+    """A database of that server with the schema of a target, of which copies are made."""
+    from helpers.engines import template_of
+
+    with template_of(postgresql) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What tests of reading ask: files, or databases that have what the files have (`helpers.engines`)."""
+    name = getattr(request, "param", "sqlite")
+    if name == "sqlite":
+        yield name
+        return
+    from helpers.engines import read_there
+
+    with read_there(request.getfixturevalue("postgresql"), request.getfixturevalue("template")):
+        yield name

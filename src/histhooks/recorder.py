@@ -14,13 +14,26 @@ from functools import lru_cache
 from typing import Any
 
 from histhooks._base.call_site import call_site
+from histhooks._base.other_names import explained
 from histhooks._base.secrets import mask_text
 from histhooks._base.values import key_text
 from histhooks._collect import sources
 from histhooks._host.guard import gathered
-from histhooks._host.messages import warn_once
+from histhooks._host.ipython import is_notebook, notebook_name
 from histhooks._host.store_location import is_strict, project_name
 from histhooks._record.engine import engine
+from histhooks._record.here import (
+    current_run,
+    is_recording,
+    log,
+    log_artifact,
+    log_metric,
+    log_metrics,
+    log_param,
+    log_params,
+    set_tag,
+    set_tags,
+)
 from histhooks._record.run import Run, current, in_task, is_paused
 from histhooks._store.entries import capture_entry, state_entry
 
@@ -33,12 +46,19 @@ __all__ = [
     "is_recording",
     "is_task",
     "log",
+    "log_artifact",
+    "log_metric",
+    "log_metrics",
+    "log_param",
+    "log_params",
     "main_metric",
     "note_capture",
     "note_rank",
     "open_run",
     "paused",
     "scope",
+    "set_tag",
+    "set_tags",
     "splits",
     "start_run",
     "task",
@@ -51,34 +71,17 @@ _SHELLS = ("", "-c", "-m", "ipykernel_launcher.py", "ipython", "ipython3")
 _inert = Run(None, {"name": "off", "kind": "block"})
 
 
-def current_run() -> Run | None:
-    """The run that the calling code belongs to.
-
-    Returns
-    -------
-    Run or None
-        None outside every run. Also None in a forked child, for a run of its parent.
-    """
-    run = current.get()
-    if run is not None:
-        return run if run.owner is None else None
-    # A plain loop has no enclosing block that could make its run current.
-    live = reversed(list(engine.session.live.values()))
-    return next((run for run in live if run.kind == "loop" and isinstance(run, Run)), None)
-
-
-def start_run(
-    name: str | None = None, *, params: Mapping[str, Any] | None = None, tags: Mapping[str, Any] | None = None
-) -> Run:
+@explained
+def start_run(name: str | None = None, *, params: Any = None, tags: Any = None) -> Run:
     """Open a run, for use with ``with``: for a loop, or as the parent of the runs inside.
 
     Parameters
     ----------
     name : str, optional
         A name for people; it need not be unique.
-    params : mapping, optional
-        The values chosen before training.
-    tags : mapping, optional
+    params : mapping, argparse.Namespace or dataclass, optional
+        The values chosen before training, such as ``vars(args)`` of argparse. Nested ones flatten with dots.
+    tags : mapping or iterable of str, optional
         Words to find the run by.
 
     Returns
@@ -88,8 +91,11 @@ def start_run(
 
     Examples
     --------
-    >>> import histhooks
-    >>> with histhooks.start_run("my loop", params={"lr": 0.1}) as run:
+    >>> import argparse, histhooks
+    >>> parser = argparse.ArgumentParser()
+    >>> _ = parser.add_argument("--lr", type=float, default=0.1)
+    >>> args = parser.parse_args([])
+    >>> with histhooks.start_run("my loop", params=vars(args), tags={"team": "red"}) as run:
     ...     run.log({"loss": 0.3}, step=0)
     """
     name = None if name is None else mask_text(key_text(name))
@@ -99,41 +105,22 @@ def start_run(
     return run
 
 
-def log(metrics: Mapping[str, Any], *, step: int | None = None, epoch: int | None = None) -> None:
-    """Record one point of each metric in the current run.
-
-    Parameters
-    ----------
-    metrics : mapping of str to number
-    step : int, optional
-        0-based step.
-    epoch : int, optional
-        0-based epoch.
-    """
-    run = current.get() or current_run()
-    if run is not None:
-        run.log(metrics, step=step, epoch=epoch)
-    elif is_recording():
-        warn_once("log/no-run", "log() outside of every run records nothing; use `with histhooks.start_run():`")
-
-
 @contextmanager
 def paused() -> Iterator[None]:
-    """Do not record runs that begin inside the block."""
+    """Do not record runs that begin inside the block.
+
+    Examples
+    --------
+    >>> with histhooks.paused():
+    ...     with histhooks.start_run() as run:
+    ...         run.id is None
+    True
+    """
     token = is_paused.set(True)
     try:
         yield
     finally:
         is_paused.reset(token)
-
-
-def is_recording() -> bool:
-    """Whether a fit that begins now is recorded. Starts nothing."""
-    try:
-        return engine.is_recording()
-    except (RuntimeError, OSError, ValueError) as error:  # of torch.distributed, or of the environment
-        engine.session.failed("is_recording", error)
-        return False
 
 
 def ensure_session() -> bool:
@@ -277,7 +264,13 @@ def scope(run: Run | None) -> Iterator[None]:
 
 
 def flush(timeout_s: float = 10.0) -> bool:
-    """Wait until everything recorded so far is in the store; False if that took longer than ``timeout_s`` seconds."""
+    """Wait until everything recorded so far is in the store; False if that took longer than ``timeout_s`` seconds.
+
+    Examples
+    --------
+    >>> histhooks.flush()
+    True
+    """
     return engine.flush(timeout_s)
 
 
@@ -301,9 +294,11 @@ def _default_name(model_class: str | None) -> str:
 
 
 def _stem() -> str:
-    """The program's stem. A loky worker runs a file of loky, but has the program's arguments."""
+    """The stem of the program or notebook. A loky worker runs a file of loky, but has the program's arguments."""
     main = sys.modules.get("__main__")
     path, package = getattr(main, "__file__", None), getattr(main, "__package__", None)
+    if path is None and is_notebook():
+        return notebook_name() or "notebook"
     argument = sys.argv[0] if sys.argv else None
     if all(type(word) in (str, type(None)) for word in (path, package, argument)):
         return _stem_of(path, package or "", argument)

@@ -65,6 +65,18 @@ class Case:
     is_loop : bool
         Whether training is a loop in the program itself, not inside a framework call. An exception is then seen only if
         it ends the program, and inside a block the loop is the block's run.
+
+    Examples
+    --------
+    >>> from histhooks.testing import Case, check_all
+    >>> case = Case(
+    ...     name="sklearn",
+    ...     setup="from sklearn.linear_model import LogisticRegression; X, y = [[0.0], [1.0]], [0, 1]",
+    ...     train="model = LogisticRegression().fit(X, y); result = model.coef_",
+    ...     failing="LogisticRegression(C=-1).fit(X, y)",
+    ...     functions=("sklearn.linear_model._logistic:LogisticRegression.fit",),
+    ... )
+    >>> check_all(case)  # doctest: +SKIP
     """
 
     name: str
@@ -76,7 +88,15 @@ class Case:
 
 
 def run_program(program: str, store: Path, **variables: str) -> tuple[int, str, str]:
-    """Run a program in a new process; return its exit code, stdout and stderr."""
+    """Run a program in a new process; return its exit code, stdout and stderr.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from histhooks.testing import run_program
+    >>> run_program("print(1)", Path("other.db").absolute())
+    (0, '1\\n', '')
+    """
     ours = {"HISTHOOKS_STORE": str(store), "HISTHOOKS_QUIET": "1", "HISTHOOKS_STRICT": "1", **variables}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
@@ -86,7 +106,14 @@ def run_program(program: str, store: Path, **variables: str) -> tuple[int, str, 
 
 
 def query(store: Path, sql: str) -> list[tuple[object, ...]]:
-    """Rows of a store."""
+    """Rows of a store.
+
+    Examples
+    --------
+    >>> from histhooks.testing import query
+    >>> query("histhooks.db", "SELECT DISTINCT name FROM runs")
+    [('train',)]
+    """
     connection = sqlite3.connect(store)
     try:
         return connection.execute(sql).fetchall()

@@ -143,7 +143,7 @@ def test_no_planted_secret_is_in_the_bytes_of_a_store(tmp_path: Path) -> None:
         "HISTHOOKS_ACTOR": f"ann password={WORDS[1]}",
     }
     command = [sys.executable, "train.py", *arguments, str(tmp_path / "texts")]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     held = bytes_of(store)
     assert b"cannot log in with" in held
@@ -167,7 +167,7 @@ def test_no_secret_of_a_notebook_cell_is_in_the_bytes_of_a_store(
             "histhooks.start_run('mine').end(); histhooks.flush()",
             "import time; time.sleep(1.5)",
         ):
-            client.execute_interactive(cell, timeout=60, output_hook=lambda message: None)
+            client.execute_interactive(cell, timeout=300, output_hook=lambda message: None)
     finally:
         client.stop_channels()
         manager.shutdown_kernel()

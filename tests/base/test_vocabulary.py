@@ -9,7 +9,7 @@ from histhooks._base.vocabulary import ENDS, STATUSES, UNDECIDED, UNFINISHED, en
 # stated, then what it becomes if nobody saw the end of a process that is gone, at exit code 0, at 3, at a signal.
 TABLE = """
 running     | killed      | finished    | failed      | killed
-finished    | finished    | finished    | finished    | finished
+finished    | finished    | finished    | failed      | killed
 failed      | failed      | failed      | failed      | failed
 interrupted | interrupted | interrupted | interrupted | interrupted
 killed      | killed      | killed      | killed      | killed

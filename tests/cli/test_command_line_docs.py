@@ -1,11 +1,11 @@
-"""docs/command_line.md has every verb, with an example."""
+"""docs/reference/command_line.md has every verb, with an example."""
 
 import re
 from pathlib import Path
 
 from histhooks.cli import VERBS
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "command_line.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "command_line.md"
 
 
 def test_every_verb_is_on_the_page_with_a_paragraph_and_an_example() -> None:

@@ -18,7 +18,7 @@ import histhooks
 def ask(*words: str, columns: int = 100) -> tuple[int, str, str]:
     done = subprocess.run(
         [sys.executable, "-m", "histhooks", "compare", *words],
-        env={**os.environ, "COLUMNS": str(columns)}, capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "COLUMNS": str(columns)}, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert "Traceback (most recent call last)" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr
@@ -56,9 +56,9 @@ def test_candidates_of_a_search_stand_side_by_side(trained: Path) -> None:
         (folds,) = [column for column in history.compare(*children).columns if column.title == "test_score"]
     assert folds.values == pytest.approx(scores)
     assert folds.best == (scores.index(max(scores)),)
-    line = next(line for line in out.splitlines() if line.startswith("results.mean_test_score"))
+    line = next(line for line in out.splitlines() if line.startswith("mean_test_score"))
     assert line.count("*") == scores.count(max(scores))
-    assert "params.C" in out
+    assert any(line.split()[:1] == ["C"] for line in out.splitlines())
 
 
 def test_json_and_csv_hold_all_of_it(trained: Path) -> None:
@@ -80,7 +80,7 @@ def test_runs_are_found_by_a_condition(trained: Path) -> None:
     assert {run["id"] for run in found["runs"]} == set(expected)
     code, out, err = ask(str(trained), "--tag", "team", "--limit", "2", "--json")
     assert len(json.loads(out)["runs"]) == 2
-    assert "the first 2 only" in err
+    assert "only the first 2 runs" in err
     code, _, err = ask(str(trained), "--where", "framework = keras and val_loss < 0")
     assert (code, "two runs or more, not 0" in err) == (2, True)
     assert ask(str(trained), "last", "--where", "framework = keras")[0] == 2
@@ -96,7 +96,7 @@ def test_it_fits_the_terminal_and_names_what_it_leaves_out(trained: Path) -> Non
         assert code == 0
         assert max(map(len, out.splitlines())) <= columns
     out = ask(str(trained), *runs, "last", columns=80)[1]
-    assert "not shown, for want of room" in out
+    assert "no room for " in out
     assert "val_loss" in out.splitlines()[0]
 
 

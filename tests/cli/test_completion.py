@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -9,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from helpers.models import make
+from histhooks import models
 
 PROGRAM = """
 import histhooks
@@ -52,6 +56,20 @@ def test_verbs_and_options(folder: Path) -> None:
     assert {"--where", "--sort", "--since"} <= set(values("histhooks runs --", folder))
 
 
+def test_files_and_tags_of_a_run(tmp_path: Path) -> None:
+    program = """
+import histhooks
+open("model.bin", "w").write("weights")
+with histhooks.start_run("one", tags={"team": "red", "stage": "new"}) as run:
+    run.log({"mean": 1.0}); run.log_artifact("model.bin")
+"""
+    environment = {**os.environ, "HISTHOOKS_STORE": str(tmp_path / "histhooks.db")}
+    subprocess.run([sys.executable, "-c", program], env=environment, cwd=tmp_path, check=True, timeout=60)
+    assert values("histhooks restore one m", tmp_path) == ["model.bin"]
+    assert values("histhooks untag one ", tmp_path)[:2] == ["team", "stage"]
+    assert values("histhooks untag one st", tmp_path) == ["stage"]
+
+
 def test_runs_by_name_and_by_id(folder: Path) -> None:
     offered = values("histhooks show ", folder)
     assert offered[:3] == ["last", "vit", "resnet"]
@@ -60,6 +78,26 @@ def test_runs_by_name_and_by_id(folder: Path) -> None:
     assert values("histhooks show re", folder) == ["resnet"]
     short = offered[3]
     assert short in values(f"histhooks show {short[:3]}", folder)
+
+
+def test_models_their_aliases_and_versions(tmp_path: Path) -> None:
+    make(tmp_path, "one", "two")
+    store = tmp_path / "histhooks.db"
+    models.promote(str(tmp_path / "one.bin"), model="fraud", reason="first", store=store)
+    models.promote(str(tmp_path / "two.bin"), model="fraud", reason="second", store=store)
+    assert values("histhooks models fr", tmp_path) == ["fraud"]
+    assert values("histhooks rollback fr", tmp_path) == ["fraud"]
+    assert complete("histhooks show fraud@", tmp_path, "fish")[-3:] == [
+        "plain,fraud@production\t2",
+        f"plain,fraud@2\t{sha(tmp_path / 'two.bin')}",
+        f"plain,fraud@1\t{sha(tmp_path / 'one.bin')}",
+    ]
+    assert values("histhooks restore fraud @ pro", tmp_path) == ["production"]  # as bash splits it
+    assert values("histhooks promote one.bin --model fr", tmp_path) == ["fraud"]
+
+
+def sha(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def test_metrics_of_the_run_that_was_typed(folder: Path) -> None:
@@ -73,6 +111,7 @@ def test_values_of_options(folder: Path) -> None:
     assert values("histhooks runs --project ", folder) == ["churn"]
     assert values("histhooks runs --status f", folder) == ["finished", "failed"]
     assert values("histhooks runs --tag t", folder) == ["team=red"]
+    assert values("histhooks data vit --role ", folder) == ["train", "valid", "test"]
 
 
 def test_files_are_the_shells_own_matter(folder: Path, tmp_path: Path) -> None:

@@ -45,6 +45,25 @@ def test_the_first_words_that_mean_runs_are_runs(store: Path) -> None:
     assert ask("plot", store, "val_loss", "--json")[1].startswith('{\n  "title": "second"')
 
 
+def test_a_metric_that_no_label_names_is_in_the_title(store: Path) -> None:
+    titles = [
+        json.loads(ask("plot", store, *words, "--json")[1])["title"]
+        for words in (("first", "second", "val_loss"), ("first", "second", "*loss"), ("first", "val_loss"))
+    ]
+    assert titles == ["val_loss · first, second", "first, second", "first"]
+
+
+def test_a_run_without_the_metric_is_named(store: Path, tmp_path: Path) -> None:
+    program = (
+        "import histhooks\nfor name in 'ab':\n with histhooks.start_run(name) as run: run.log({name: 1.0}, step=0)"
+    )
+    code, _, err = run_program(program, tmp_path / "other.db")
+    assert code == 0, err
+    code, _, err = ask("plot", tmp_path / "other.db", "a", "b", "a", "-o", tmp_path / "chart.svg")
+    assert (code, err.splitlines()[-1]) == (0, "histhooks: b: has no a")
+    assert "1 curve →" in err
+
+
 def test_what_means_nothing_is_exit_code_2(store: Path) -> None:
     for words, told in (
         (("nobody",), "no run is 'nobody'"),

@@ -37,7 +37,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_signal_goes_to_the_program_and_its_end_comes_back(store: Path, name: 
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.5)
     process.send_signal(getattr(signal, name))
-    assert process.wait(timeout=30) == -getattr(signal, name)
+    assert process.wait(timeout=300) == -getattr(signal, name)
     process.stdout.close()
     status = "interrupted" if name == "SIGINT" else "killed"
     assert query(store, "SELECT status, signal FROM sessions")[0][0] == status

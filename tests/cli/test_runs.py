@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import histhooks
+from histhooks._base.ids import short_id
 from histhooks._views import table
 
 PROGRAM = """
@@ -37,7 +38,7 @@ except ValueError:
 
 def record(path: Path, program: str = PROGRAM, project: str = "demo", **variables: str) -> None:
     environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1", "HISTHOOKS_PROJECT": project}
-    done = subprocess.run([sys.executable, "-c", program], env={**environment, **variables}, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], env={**environment, **variables}, timeout=300, check=False)
     assert done.returncode == 0
 
 
@@ -45,7 +46,7 @@ def ask(*words: str, width: int = 120, folder: Path | None = None, project: str 
     done = subprocess.run(
         [sys.executable, "-m", "histhooks", *words],
         env={**os.environ, "COLUMNS": str(width), "HISTHOOKS_PROJECT": project}, cwd=folder, capture_output=True,
-        text=True, timeout=120, check=False,
+        text=True, timeout=300, check=False,
     )  # fmt: skip
     assert "Traceback (most recent call last)" not in done.stderr
     return done.returncode, done.stdout, done.stderr
@@ -84,7 +85,7 @@ def test_unfold_and_sort_show_each_run_and_only_what_varies(store: Path) -> None
     assert "lr=0.3" in out
     assert "same=1" not in out
     _, out, _ = ask("runs", str(store), "--sort", "val_loss", "--limit", "2", project="demo")
-    assert [line.split()[-1] for line in out.splitlines()[1:3]] == ["lr=0.1", "lr=0.2"]
+    assert [line.split()[2] for line in out.splitlines()[1:3]] == ["lr=0.1", "lr=0.2"]
     _, out, _ = ask("runs", str(store), "--sort", "val_loss", "--reverse", "--limit", "2", project="demo")
     assert "lr=0.6" in out.splitlines()[1]
 
@@ -107,7 +108,7 @@ def test_children_are_counted_in_their_parent_and_shown_under_it(store: Path) ->
     assert "parent ▸1" in out
     assert "grandchild" not in out
     _, out, _ = ask("runs", str(store), "--children", project="demo")
-    names = [line[10:].split("  block")[0].rstrip() for line in out.splitlines()[2:5]]
+    names = [line[10:].split("  finished")[0].rstrip() for line in out.splitlines()[2:5]]
     assert names == ["parent", "  └ child", "    └ grandchild"]
 
 
@@ -166,7 +167,7 @@ def test_programs_of_a_loop_in_the_shell_are_one_row_from_ten_on(tmp_path: Path)
     script.write_text("import histhooks, sys\nhisthooks.start_run('a', params={'n': int(sys.argv[1])}).end()\n")
     environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1"}
     for number in range(11):
-        subprocess.run([sys.executable, str(script), str(number)], env=environment, check=True, timeout=60)
+        subprocess.run([sys.executable, str(script), str(number)], env=environment, check=True, timeout=300)
         if number == 8:
             _, out, _ = ask("runs", str(path))
             assert "×" not in out
@@ -190,7 +191,7 @@ def test_programs_of_one_group_are_one_row(tmp_path: Path) -> None:
     script.write_text("import histhooks\nhisthooks.start_run('a').end()\n")
     for number in range(4):
         environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1", "HISTHOOKS_GROUP": "sweep-1"}
-        subprocess.run([sys.executable, str(script)], env=environment, check=True, timeout=60)
+        subprocess.run([sys.executable, str(script)], env=environment, check=True, timeout=300)
         _, out, _ = ask("runs", str(path))
         assert ("×4" in out) == (number == 3)
     _, out, _ = ask("runs", str(path), "--group", "sweep-1", "--json")
@@ -262,3 +263,100 @@ def test_a_table_cuts_what_is_long_and_drops_what_matters_less() -> None:
     assert table.cells("模型") == 4
     assert table.cut("模型模型", 5) == "模型…"
     assert table.lines([table.Column("A")], [[table.Cell("a\x1b[2Jb\nc")]], 80)[1] == "a [2Jb c"
+
+
+PIPELINES = """
+import sys, warnings
+import histhooks; histhooks.autolog("sklearn")
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+shift, C = float(sys.argv[1]), float(sys.argv[2])
+X, y = [[float(n) + shift, 1.0] for n in range(20)], [n % 2 for n in range(20)]
+Z = [[n + 0.5, 1.0] for n in range(20)]
+Pipeline([("scale", StandardScaler()), ("clf", LogisticRegression(C=C, max_iter=50))]).fit(X, y).score(Z, y)
+"""
+
+
+@pytest.fixture(scope="module")
+def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three runs of one program: another C, then another C and other data; and two that failed alike."""
+    pytest.importorskip("sklearn")
+    folder = tmp_path_factory.mktemp("pipelines")
+    path, script = folder / "histhooks.db", folder / "pipes.py"
+    script.write_text(PIPELINES)
+    environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1", "HISTHOOKS_PROJECT": "demo"}
+    for words in (("0", "1"), ("0", "0.5"), ("3", "2")):
+        subprocess.run([sys.executable, str(script), *words], env=environment, check=True, timeout=300, cwd=folder)
+    return path
+
+
+def test_what_differs_comes_first_by_short_names_and_without_lists_of_parts(pipelines: Path) -> None:
+    _, out, _ = ask("runs", str(pipelines), project="demo")
+    rows = [line.split() for line in out.splitlines()[1:4]]
+    assert [row[2] for row in rows] == ["C=2", "C=0.5", "C=1"]
+    assert [word for word in rows[0] if word.startswith("argv")] == ["argv[1]=3"]
+    datas = [next(word for word in row if word.startswith("data=")) for row in rows]
+    assert datas[1] == datas[2] != datas[0]
+    assert "steps" not in out
+    assert "$object" not in out
+    assert [row[1] for row in rows] == ["Pipeline"] * 3
+    assert "  all names begin with pipes·" in out
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_differences_are_whole_at_any_width(pipelines: Path, width: int) -> None:
+    _, out, _ = ask("runs", str(pipelines), width=width, project="demo")
+    for word in ("C=2 ", "C=0.5 ", "C=1 ", "argv[1]=3"):
+        assert out.count(word) == 1
+    shown = out.splitlines()[0].split()
+    missing = [title for title in ("STATUS", "METRIC", "BEST", "LAST", "STARTED", "TOOK", "KIND") if title not in shown]
+    said = " ".join(out.splitlines()[-3:]).partition("no room for ")[2].partition(":")[0].replace(",", "").split()
+    assert missing == said
+
+
+def test_in_a_pipe_each_run_is_one_line_with_everything(pipelines: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    words = [sys.executable, "-m", "histhooks", "runs", str(pipelines), "-A"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300, check=True)
+    rows = done.stdout.splitlines()
+    assert all("pipes·Pipeline" in row and "data=" in row and "finished" in row for row in rows[1:4])
+    assert rows[4].startswith("3 runs")
+    assert "…" not in done.stdout
+
+
+def test_a_failed_run_has_its_error_in_a_column_and_keeps_its_metric(tmp_path: Path) -> None:
+    path = tmp_path / "failed.db"
+    program = (
+        "import histhooks\nfor number in range(2):\n    try:\n"
+        "        with histhooks.start_run('train', params={'n': number}) as run:\n"
+        "            run.log({'val_loss': 0.5 + number})\n            if number: raise ValueError('no good\\nat all')\n"
+        "    except ValueError: pass\n"
+    )
+    record(path, program)
+    _, out, _ = ask("runs", str(path), "-A")
+    titles, failed, fine, *_ = out.splitlines()
+    place = titles.index("ERROR")
+    assert failed[place:].startswith("ValueError: no good  ")
+    assert "↓ val_loss" in failed
+    assert fine[place : place + 20].strip() == ""
+    _, out, _ = ask("runs", str(path), "-A", width=40)
+    assert "          ValueError: no good" in out.splitlines()
+
+
+def test_a_run_that_repeats_or_goes_on_from_another_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "linked.db"
+    program = (
+        "import histhooks\nwith histhooks.start_run('one') as one: pass\n"
+        "with histhooks.start_run('two') as two: two.link('reproduces', one.id)\n"
+        "with histhooks.start_run('three') as three:\n    three.link('uses', one.id)\n"
+        "    three.link('resumes', two.id)\n"
+    )
+    record(path, program)
+    with histhooks.History(path) as history:
+        one, two = (short_id(history.run(name).id) for name in ("one", "two"))
+    lines = {line.split()[1]: line for line in ask("runs", str(path), "-A", width=100)[1].splitlines()[1:4]}
+    assert f"reproduces={one}" in lines["two"]
+    assert f"resumes={two}" in lines["three"]
+    assert "=" not in lines["one"]
+    assert "uses" not in lines["three"], "what a run reads is not what it is made from"

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import histhooks
-from conftest import end_session
+from helpers.sessions import end_session
 
-DOC = Path(__file__).parents[2] / "docs" / "show_json.md"
+DOC = Path(__file__).parents[2] / "docs" / "reference" / "show_json.md"
 
 
 def ask(*words: str, columns: int = 100) -> tuple[int, str, str]:
@@ -27,7 +27,7 @@ def ask(*words: str, columns: int = 100) -> tuple[int, str, str]:
 
 
 def ids(store: Path, name: str) -> list[str]:
-    """Ids of the outer runs of that name, the oldest first."""
+    """Ids of the top-level runs of that name, the oldest first."""
     with histhooks.History(store) as history:
         return [run.id for run in reversed(history.runs(is_nested=False)) if run.name == name]
 
@@ -233,6 +233,19 @@ def test_a_link_by_a_file_alone_is_told_from_both_sides(tmp_path: Path) -> None:
     histhooks.flush()
     assert f"fine-tunes {(first.id or '')[-8:]} by file" in show(tmp_path / "a.db", "second")
     assert f"fine-tuned by {(second.id or '')[-8:]}" in show(tmp_path / "a.db", "first")
+
+
+def test_the_runs_that_read_a_file_of_a_run_are_named(tmp_path: Path) -> None:
+    histhooks.autolog(store=str(tmp_path / "h.db"))
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    with histhooks.start_run("trains") as trains:
+        trains.log_artifact(tmp_path / "model.bin", role="model")
+    with histhooks.start_run("serves") as serves:
+        serves.log_artifact(tmp_path / "model.bin", role="model", direction="in")
+    end_session()
+    out = "".join(ask("show", str(tmp_path / "h.db"), "trains")[1].split())  # which a long path breaks anywhere
+    assert f"model.binwasreadby{str(serves.id)[-8:]}" in out
+    assert f"which {str(trains.id)[-8:]} wrote" in " ".join(ask("show", str(tmp_path / "h.db"), "serves")[1].split())
 
 
 def test_the_outline_of_a_long_metric_is_short(tmp_path: Path) -> None:

@@ -53,6 +53,27 @@ def test_a_clean_work_tree_is_a_commit_and_the_store_leaves_it_clean(repository:
     assert query(store, "SELECT actor, actor_source FROM sessions") == [("ann@example.org", "git")]
 
 
+def test_a_virtual_environment_that_git_does_not_ignore_is_no_change_of_the_code(repository: Path) -> None:
+    for name in (
+        "env/pyvenv.cfg",
+        "env/lib/site-packages/numpy.py",
+        "tools/.venv/pyvenv.cfg",
+        "tools/.venv/bin/run.py",
+    ):
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text("x = 1\n")
+    store = repository / "histhooks.db"
+    assert run_program(PROGRAM, store, HISTHOOKS_STORE="")[0] == 0
+    ((_, _, dirty, diff, _, details),) = query(store, SQL)
+    assert (dirty, diff) == (0, None)
+    assert not {key for key in json.loads(str(details)) if "untracked" in key}
+    (repository / "tools/new.py").write_text("depth = 3\n")
+    other = repository / "other.db"
+    assert run_program(PROGRAM, other)[0] == 0
+    ((_, _, dirty, _, _, details),) = query(other, SQL)
+    assert (dirty, list(json.loads(str(details))["untracked"])) == (1, ["tools/new.py"])
+
+
 def test_what_differs_from_the_commit_is_kept_and_small_new_code_too(repository: Path) -> None:
     (repository / "model.py").write_text("width = 2\npassword = 'correct-horse-battery'\n")
     (repository / "new.py").write_text("depth = 3\n")
@@ -205,7 +226,7 @@ while True:
     time.sleep(0.05)
 # Whoever forks now does not wait for git either.
 assert engine.writer._gathering.thread.is_alive()
-assert engine.writer.importing.acquire(timeout=30)
+assert engine.writer.importing.acquire(timeout=300)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     code, _, err = run_program(program, store, PATH=slow_git)
@@ -247,6 +268,6 @@ def test_what_hangs_for_ever_is_told_as_missing_and_not_waited_for(repository: P
     }
     assert all(str(row[2]).startswith("not there yet when the process ended, ") for row in rows)
     assert query(store, "SELECT r.status, s.status FROM runs AS r JOIN sessions AS s ON s.id = r.session_id") == [
-        ("finished", "ended")
+        ("finished", "finished")
     ]
     assert verify(store).problems == []

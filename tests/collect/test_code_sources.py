@@ -1,5 +1,6 @@
 """What is code and what is not; sources that git does not have; taking rows of data out of an old store."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -245,7 +246,9 @@ def test_an_old_store_loses_its_rows_of_data_and_keeps_its_code(repository: Path
     report = verify(store)
     assert (report.problems, report.redacted_parts > 0) == ([], True)
     assert "redacted" in cli(repository, "verify")[1]
-    done = subprocess.run([sys.executable, DOCS / "verify_ledger.py", store], capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, DOCS / "reference" / "verify_ledger.py", store], capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stdout
     with History(store) as history:
         assert history.diff("last~1", "last").differs is None
@@ -270,6 +273,60 @@ def test_a_module_from_another_folder_is_code_and_moved_elsewhere_the_same(tmp_p
         assert "code" in history.diff("last~2", "last~1").same
         keys = [change.key for change in history.diff("last~1", "last").part("code").changes]
     assert keys == [f"source {tmp_path / 'two' / 'helper.py'}", f"source {tmp_path / 'three' / 'helper.py'}"]
+
+
+def test_own_modules_and_lists_of_packages_are_known_by_content(repository: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "lib"
+    outside.mkdir()
+    (outside / "helper.py").write_text("api_key = 'correct-horse-battery'\nwidth = 1\n")
+    train = f"import sys\nsys.path.insert(0, {str(outside)!r})\nimport helper, util, hidden\n" + RUN
+    files = {
+        "train.py": train, "util.py": "depth = 1\n", "hidden.py": "password = 'correct-horse-battery'\n",
+        "unused.py": "", "pyproject.toml": "", "uv.lock": "[[package]]\nname = 'a'\n",
+        "requirements-dev.txt": "--index-url https://ann:horse-battery@host/simple\n", "poetry.lock": "x" * 70_000,
+    }  # fmt: skip
+    for name, text in files.items():
+        (repository / name).write_text(text)
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "all")
+    python(repository, "train.py")
+    store = repository / "histhooks.db"
+    ((text,),) = query(store, "SELECT details FROM code_versions")
+    details = json.loads(str(text))
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
+    assert details["modules"] == {
+        "train.py": digests["train.py"], "util.py": digests["util.py"], "hidden.py": None,
+    }  # fmt: skip
+    assert details["sources_masked"] == [str(outside / "helper.py")] == list(details["sources"])
+    assert sorted(details["locks"]) == ["requirements-dev.txt", "uv.lock"]
+    assert details["locks"]["uv.lock"] == digests["uv.lock"]
+    assert details["locks_masked"] == ["requirements-dev.txt"]
+    assert details["locks_hashed"] == {"poetry.lock": {"sha256": digests["poetry.lock"], "size_bytes": 70_000}}
+    assert b"horse-battery" not in bytes_of(store)
+    with History(store) as history:
+        assert "width = 1" in history.run("last").sources[str(outside / "helper.py")]
+    _, out = cli(repository, "show", "last")
+    out = " ".join(out.split())
+    assert "3 in git, 1 kept whole (1 with secrets masked) beside requirements-dev.txt, uv.lock, poetry.lock" in out
+    _, out = cli(repository, "show", "last", "--code")
+    assert "# secrets in requirements-dev.txt are masked" in out
+
+
+def test_what_is_redacted_leaves_lists_of_packages_and_no_hash_of_a_module(repository: Path) -> None:
+    (repository / "train.py").write_text("import util\n" + RUN)
+    (repository / "util.py").write_text("name = 'maribel'\n")
+    (repository / "uv.lock").write_text("[[package]]\nname = 'maribel'\n")
+    git(repository, "add", "train.py", "uv.lock")
+    git(repository, "commit", "-qm", "all")
+    python(repository, "train.py")
+    store = repository / "histhooks.db"
+    curate.redact(users=("maribel",), reason="a wish", store=store)
+    ((text,),) = query(store, "SELECT details FROM code_versions")
+    details = json.loads(str(text))
+    assert set(details["modules"].values()) == {None}
+    assert b"maribel" not in bytes_of(store)
+    assert verify(store).ok
+    assert list(details["locks"]) == ["uv.lock"]
 
 
 def test_a_timed_cell_is_no_text_that_nobody_kept(tmp_path: Path) -> None:

@@ -258,8 +258,8 @@ def test_each_role_of_a_run_has_a_row_that_says_what_came_of_reading_its_data(tm
     command = [sys.executable, "-c", textwrap.dedent(program)]
     subprocess.run(command, env={**os.environ, **variables}, cwd=tmp_path, check=True, timeout=60)
     connection = sqlite3.connect(store)
-    sql = "SELECT collector, status, note FROM captures WHERE run_id IS NOT NULL ORDER BY ordinal"
-    found = connection.execute(sql).fetchall()
+    sql = "SELECT collector, status, note FROM captures WHERE run_id IS NOT NULL AND collector <> 'data_content' "
+    found = connection.execute(sql + "ORDER BY ordinal").fetchall()
     connection.close()
     assert found == [
         ("params", "truncated", "kept of long (1000 of 5000 items), text (20000 of 30000 characters)"),

@@ -1,6 +1,7 @@
 """Which packages are installed: what importlib.metadata tells, read from the first lines only."""
 
 import contextlib
+import json
 import sys
 import zipfile
 from importlib import metadata
@@ -177,3 +178,31 @@ def test_an_importer_that_finds_distributions_is_asked(tmp_path: Path, monkeypat
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder])
     assert _packages.installed() == ([("far", "1.0")], 0)
     assert _packages.may_have_entry_points("histhooks.integrations")
+
+
+def test_a_package_that_no_index_gave_has_its_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, source = tmp_path / "site-packages", tmp_path / "src"
+
+    def install(name: str, direct: str | None) -> None:
+        put(place, f"{name}-1.0.dist-info/METADATA", HEAD % (name.encode(), b"1.0") + b"\n")
+        if direct is not None:
+            put(place, f"{name}-1.0.dist-info/direct_url.json", direct.encode())
+
+    commit = "0123456789" * 4
+    install("plain", None)
+    told = {"url": "https://ann:pw12345@host/x.git", "vcs_info": {"vcs": "git", "commit_id": commit}}
+    install("fromgit", json.dumps(told))
+    install("editable", '{"url": "file:///home/ann/x", "dir_info": {"editable": true}}')
+    install("wheel", '{"url": "https://host/w.whl", "archive_info": {"hashes": {"sha256": "ab"}}, "subdirectory": "s"}')
+    install("older", '{"url": "file:///w.whl", "archive_info": {"hash": "sha256=cd"}}')
+    install("broken", "no json")
+    put(source, "beside-1.0.egg-info/PKG-INFO", HEAD % (b"beside", b"1.0") + b"\n")
+    only(monkeypatch, place, source)
+    assert _packages.origins() == {
+        "beside": {"folder": str(source)},
+        "broken": {"url": None},
+        "editable": {"url": "file:///home/ann/x", "is_editable": True},
+        "fromgit": {"url": "https://[masked]@host/x.git", "vcs": "git", "commit": commit},
+        "older": {"url": "file:///w.whl", "sha256": "cd"},
+        "wheel": {"url": "https://host/w.whl", "sha256": "ab", "subdirectory": "s"},
+    }

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.warm import run_warm
 from histhooks._collect.fingerprint import describe, print_at
 from histhooks._collect.known_data import KnownData
 from histhooks._record.run_data import DataFacts
-from histhooks.testing import query, run_program
+from histhooks.testing import query
 from histhooks.verify import verify
 
 np = pytest.importorskip("numpy")
@@ -172,7 +173,7 @@ with histhooks.start_run("elsewhere too") as other:
 
 
 def test_scores_on_other_data_are_other_series_with_the_data_beside_them(store_path: Path) -> None:
-    code, _, errors = run_program(PROGRAM, store_path)
+    code, _, errors = run_warm(PROGRAM, store_path)
     assert (code, errors) == (0, "")
     sql = "SELECT r.name, s.name, s.metric, s.split, s.count FROM metric_summaries s JOIN runs r ON r.id = s.run_id " \
         "WHERE s.split IS NOT 'system' ORDER BY r.started_at, s.name"  # fmt: skip
@@ -202,11 +203,13 @@ def test_a_store_that_wants_a_split_of_each_metric_takes_one_without(store_path:
             db.executescript((step / name).read_text(encoding="utf-8"))
         db.executescript(
             "CREATE TABLE _sqlite_migrations (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, applied_at TEXT);"
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES "
+            "('histhooks', '0001_initial', ''), ('histhooks', '0002_fewer_indexes', '');"
             "PRAGMA application_id = 1212765012; PRAGMA user_version = 1001;"
         )
     program = "import histhooks\nwith histhooks.start_run('{}') as run:\n    {}run.log({{'x': 1.0}})"
-    assert run_program(program.format("before", ""), store_path)[0] == 0
-    assert run_program(program.format("after", "run.declare_metric('x', split='unsaid'); "), store_path)[0] == 0
+    assert run_warm(program.format("before", ""), store_path)[0] == 0
+    assert run_warm(program.format("after", "run.declare_metric('x', split='unsaid'); "), store_path)[0] == 0
     assert query(store_path, "SELECT split FROM metrics WHERE name = 'x' AND split IS NULL") == [(None,)]
     assert query(store_path, "SELECT count(*) FROM metrics WHERE name = 'x'") == [(2,)]
     assert query(store_path, "PRAGMA foreign_key_check") == query(store_path, "SELECT 1 WHERE 0")
@@ -338,7 +341,7 @@ model = LogisticRegression().fit(X[:50_000], z[:50_000])
 for part in (slice(0, 50_000), slice(5, 20_000), slice(50_000, 60_000)):
     model.score(X[part], z[part])
 """
-    code, _, err = run_program(body, store_path)
+    code, _, err = run_warm(body, store_path)
     assert code == 0, err
     sql = "SELECT m.name FROM metrics AS m JOIN runs ON runs.id = run_id WHERE m.metric = 'score' "
     sql += "ORDER BY started_at, m.time"

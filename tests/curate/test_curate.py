@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers import held_data
 from helpers.stores import VERIFIER
 from histhooks import History, QueryError, StoreError, curate
 from histhooks._store.spools import waiting
@@ -98,7 +99,7 @@ with histhooks.start_run("live") as run:
     try:
         yield process
     finally:
-        process.communicate("go\n", timeout=60)
+        process.communicate("go\n", timeout=300)
 
 
 # --- tags, notes, names -----------------------------------------------------------------------------------------------
@@ -200,12 +201,12 @@ def test_a_deleted_run_goes_with_its_children_and_leaves_tombstones_and_nothing_
     for table in ("architectures", "artifacts", "optimizers", "params"):
         assert query(store_path, f"SELECT count(*) FROM {table}") == [(0,)], table
     assert query(store_path, "SELECT DISTINCT action, reason FROM tombstones") == [("delete", "wrong data")]
-    assert query(store_path, "SELECT count(*) FROM tombstones") == [(4 + 3,)]
+    assert query(store_path, "SELECT count(*) FROM tombstones") == [(4 + 4,)]  # a data set, its sketch, a file, layers
     assert query(store_path, "SELECT count(*) FROM tombstones WHERE actor IS NULL") == [(0,)]
     report = verify(store_path)
     assert report.deleted > 10
     (deed,) = report.tombstones
-    assert (deed["action"], deed["reason"], len(deed["subject_ids"])) == ("delete", "wrong data", 4 + 3)
+    assert (deed["action"], deed["reason"], len(deed["subject_ids"])) == ("delete", "wrong data", 4 + 4)
     with History(store_path) as history, pytest.raises(QueryError, match=r"it was deleted .* by .*: wrong data"):
         history.run(ids[0][-8:])
     fits(store_path)
@@ -218,19 +219,77 @@ def test_a_kept_file_goes_with_the_last_run_that_needs_it(store_path: Path) -> N
     record(store_path, """
         import histhooks
         open("other.bin", "w").write("more")
-        with histhooks.start_run("one") as run: run.log_artifact("model.bin"); run.log_artifact("other.bin")
-        with histhooks.start_run("two") as run: run.log_artifact("model.bin")
+        import pathlib
+        pathlib.Path("folder").mkdir(); pathlib.Path("folder/model.bin").write_bytes(b"weights")
+        pathlib.Path("folder/inside.bin").write_bytes(b"inside")
+        with histhooks.start_run("one") as run:
+            run.log_artifact("model.bin", keep=True); run.log_artifact("other.bin", keep=True)
+        with histhooks.start_run("two") as run: run.log_artifact("folder", keep=True)
+        with histhooks.start_run("three") as run: run.log_artifact("other.bin", role="config")
     """)  # fmt: skip
     kept = store_path.with_name("histhooks.db.files")
-    kept.mkdir()
-    rows = query(store_path, "SELECT path, sha256 FROM run_artifacts")
-    names = {Path(str(path)).name: str(sha) for path, sha in rows}
-    for sha in names.values():
-        (kept / sha).write_bytes(b"content")
-    curate.delete("one", reason="wrong", store=store_path)
-    assert [path.name for path in kept.iterdir()] == [names["model.bin"]]
+
+    def left() -> set[bytes]:
+        return {path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+
+    assert left() == {b"weights", b"more", b"inside"}
+    would = curate.delete("two", reason="wrong", store=store_path, dry_run=True)
+    assert (would.kept_files, would.kept_bytes) == (1, 6)
+    done = curate.delete("one", reason="wrong", store=store_path)
+    assert (done.kept_files, left()) == (0, {b"weights", b"more", b"inside"})
+    done = curate.delete("two", reason="wrong", store=store_path)
+    assert (done.kept_files, done.kept_bytes, left()) == (2, 13, {b"more"})
+    assert query(store_path, "SELECT count(*) FROM contents WHERE kind = 'manifest'") == [(0,)]
+    curate.delete("three", reason="wrong", store=store_path)
+    assert left() == set()
+    fits(store_path)
+
+
+def test_a_copy_of_which_nobody_knows_is_removed_after_a_day(store_path: Path) -> None:
+    record(store_path, """
+        import histhooks
+        with histhooks.start_run("one") as run: run.log_artifact("model.bin", keep=True)
+        with histhooks.start_run("two") as run: pass
+        with histhooks.start_run("three") as run: pass
+    """)  # fmt: skip
+    place = store_path.with_name("histhooks.db.files") / "ab"
+    place.mkdir()
+    (place / ("ab" * 32)).write_bytes(b"of nobody")
+    (place / "README").write_text("of a person")
     curate.delete("two", reason="wrong", store=store_path)
-    assert list(kept.iterdir()) == []
+    assert (place / ("ab" * 32)).exists()
+    os.utime(place / ("ab" * 32), (0, 0))
+    curate.delete("three", reason="wrong", store=store_path)
+    assert [path.name for path in place.iterdir()] == ["README"]
+    assert verify(store_path).kept_files == 1
+
+
+def test_a_new_copy_stays_while_a_session_records(store_path: Path) -> None:
+    record(store_path, """
+        import histhooks
+        with histhooks.start_run("one") as run: run.log_artifact("model.bin", keep=True)
+    """)  # fmt: skip
+    (path,) = (path for path in store_path.with_name("histhooks.db.files").rglob("*") if path.is_file())
+    with recording(store_path):
+        done = curate.delete("one", reason="wrong", store=store_path)
+        assert path.exists()
+        assert "1 kept files stay for now" in str(done.notice)
+
+
+def test_kept_files_of_a_run_are_redacted_if_that_is_asked_for(store_path: Path) -> None:
+    record(store_path, """
+        import histhooks
+        with histhooks.start_run("one") as run: run.log_artifact("model.bin", keep=True)
+    """)  # fmt: skip
+    kept = store_path.with_name("histhooks.db.files")
+    with pytest.raises(QueryError, match="name a run too"):
+        curate.redact(users=("ann",), files=True, reason="request", store=store_path)
+    assert curate.redact(runs=("one",), reason="request", store=store_path).kept_files == 0
+    assert verify(store_path).kept_files == 1
+    assert curate.redact(runs=("one",), files=True, reason="request", store=store_path, dry_run=True).kept_files == 1
+    assert curate.redact(runs=("one",), files=True, reason="request", store=store_path).kept_files == 1
+    assert [path for path in kept.rglob("*") if path.is_file()] == []
+    fits(store_path)
 
 
 def test_a_name_that_could_mean_another_run_is_not_enough_to_delete_or_redact(store_path: Path) -> None:
@@ -292,10 +351,13 @@ def test_content_of_a_session_that_still_records_stays_though_no_row_names_it_ye
         with connection:
             # As where the data has come and what names it is on its way.
             connection.execute("DELETE FROM run_datasets WHERE run_id = (SELECT id FROM runs WHERE name = 'live')")
-        assert curate.delete("ended", reason="wrong", store=store_path).contents == []
+        assert dataset not in curate.delete("ended", reason="wrong", store=store_path).contents
         assert query(store_path, "SELECT id FROM datasets") == [(dataset,)]
+    with closing(sqlite3.connect(store_path)) as connection, connection:
+        for table in held_data.TABLES:
+            connection.execute(f"DELETE FROM {table} WHERE run_id = (SELECT id FROM runs WHERE name = 'live')")
     record(store_path, f"import histhooks\nwith histhooks.start_run('ended') as run:\n    run.{shared}")
-    assert curate.delete("ended", reason="wrong", store=store_path).contents == [dataset]
+    assert dataset in curate.delete("ended", reason="wrong", store=store_path).contents
 
 
 def test_a_random_state_that_other_runs_need_outlives_the_run_that_held_it(store_path: Path) -> None:
@@ -317,6 +379,46 @@ def test_a_random_state_that_other_runs_need_outlives_the_run_that_held_it(store
     fits(store_path)
     curate.delete("second", reason="wrong", store=store_path)
     assert query(store_path, "SELECT count(*) FROM contents WHERE kind = 'rng_state'") == [(0,)]
+    fits(store_path)
+
+
+def test_what_is_known_of_data_outlives_the_run_that_held_it(store_path: Path) -> None:
+    record(store_path, held_data.PROGRAM)
+    known = {name: held_data.known_of(store_path, name) for name in ("second", "third", "other")}
+    assert all(data["digests"] and data["columns"] and data["sketches"] for found in known.values() for data in found)
+    assert held_data.holders(store_path, "dataset_columns") == ["first", "other"]
+    for gone, left in (("first", ("second", "third", "other")), ("second", ("third", "other"))):
+        curate.delete(gone, reason="wrong", store=store_path)
+        assert {name: held_data.known_of(store_path, name) for name in left} == {name: known[name] for name in left}
+        assert held_data.holders(store_path, "dataset_columns") == sorted([left[0], "other"])
+        fits(store_path)
+    sketches = query(store_path, "SELECT count(*) FROM contents WHERE kind = 'row_sketch'")
+    curate.delete("third", reason="wrong", store=store_path)
+    assert query(store_path, "SELECT count(*) FROM contents WHERE kind = 'row_sketch'") < sketches
+    assert {name for table in held_data.TABLES for name in held_data.holders(store_path, table)} == {"other"}
+    assert held_data.known_of(store_path, "other") == known["other"]
+    fits(store_path)
+
+
+def test_data_that_another_run_holds_as_well_is_written_for_none(store_path: Path) -> None:
+    record(store_path, held_data.PROGRAM)
+    record(store_path, held_data.PROGRAM)  # another session, which has rows of its own
+    before = {table: query(store_path, f"SELECT count(*) FROM {table}") for table in held_data.TABLES}
+    known = held_data.known_of(store_path, "second")
+    ((oldest,),) = query(store_path, "SELECT id FROM runs ORDER BY started_at, id LIMIT 1")
+    gone = {table: query(store_path, f"SELECT count(*) FROM {table} WHERE run_id = '{oldest}'") for table in before}
+    curate.delete(oldest, reason="wrong", store=store_path)
+    after = {table: query(store_path, f"SELECT count(*) FROM {table}") for table in held_data.TABLES}
+    assert {table: [(before[table][0][0] - gone[table][0][0],)] for table in before} == after
+    assert held_data.known_of(store_path, "second") == known
+    fits(store_path)
+
+
+def test_pruning_leaves_what_is_known_of_data(store_path: Path) -> None:
+    record(store_path, held_data.PROGRAM)
+    known = {name: held_data.known_of(store_path, name) for name in ("third", "other")}
+    curate.prune(keep_last=2, reason="room", store=store_path, dry_run=False)
+    assert {name: held_data.known_of(store_path, name) for name in known} == known
     fits(store_path)
 
 
@@ -559,7 +661,7 @@ def die(self, batch):
 Store.write = die
 curate.delete("search", reason="wrong", store={str(store_path)!r})
 """
-    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=300)
     assert done.returncode == -signal.SIGKILL
     assert query(store_path, "SELECT count(*) FROM runs") == [(5,)]
     assert query(store_path, "SELECT count(*) FROM sessions") == [(1,)]

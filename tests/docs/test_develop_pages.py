@@ -17,7 +17,7 @@ PAPERS = re.compile(r"\b(?:DESIGN|STYLE)(?:\.md|\b(?= part| has)|`)")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_file_that_a_page_names_exists(page: Path) -> None:
     named = PATH.findall(page.read_text(encoding="utf-8"))
-    assert len(named) > 10
+    assert len(named) > 3
     lost = [name for name in named if not ((ROOT / name).exists() or (ROOT / "src" / "histhooks" / name).exists())]
     assert lost == []
 

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     """In their order, in one program, in a folder where a history lies."""
     environment = {**os.environ, "HISTHOOKS_STORE": "", "HISTHOOKS_STRICT": "0"}
     (tmp_path / "model.pt").write_bytes(b"weights")
-    subprocess.run([sys.executable, "-c", RECORDED], cwd=tmp_path, env=environment, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", RECORDED], cwd=tmp_path, env=environment, check=True, timeout=300)
     # A person takes longer from one block to the next than a record to the disk.
     program = "\nimport histhooks; histhooks.flush()\n".join(blocks(page, "python"))
     done = subprocess.run(
@@ -93,3 +94,11 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
 def test_a_link_leads_to_a_file(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_the_page_of_the_installation_has_every_extra() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    rows = (ROOT / "docs" / "start" / "install.md").read_text(encoding="utf-8")
+    table = "\n".join(line.partition("|")[2].partition("|")[0] for line in rows.splitlines() if line.startswith("|"))
+    assert set(re.findall(r"`(\w+)`", table)) == set(extras)

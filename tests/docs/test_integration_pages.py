@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def make_integrations() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_integrations", ROOT / "docs" / "make_integrations.py")
+    spec = importlib.util.spec_from_file_location("make_integrations", ROOT / "docs" / "tools" / "make_integrations.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -29,7 +29,7 @@ def test_every_integration_has_a_page() -> None:
 @pytest.mark.parametrize("name", sorted(FRAMEWORKS))
 def test_a_page_is_what_the_script_writes(make_integrations: ModuleType, name: str) -> None:
     written = (ROOT / "docs" / "integrations" / f"{name}.md").read_text(encoding="utf-8")
-    assert written == make_integrations.page(name), "run `python docs/make_integrations.py`"
+    assert written == make_integrations.page(name), "run `python docs/tools/make_integrations.py`"
 
 
 @pytest.mark.parametrize("name", sorted(FRAMEWORKS))

@@ -1,4 +1,4 @@
-"""docs/schema.md says what schema.sql says, of every table, view and column."""
+"""docs/reference/schema.md says what schema.sql says, of every table, view and column."""
 
 import importlib.util
 import sqlite3
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def make_schema() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_schema", ROOT / "docs" / "make_schema.py")
+    spec = importlib.util.spec_from_file_location("make_schema", ROOT / "docs" / "tools" / "make_schema.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -21,8 +21,8 @@ def make_schema() -> ModuleType:
 
 
 def test_the_page_is_what_the_script_writes(make_schema: ModuleType) -> None:
-    written = (ROOT / "docs" / "schema.md").read_text(encoding="utf-8")
-    assert written == make_schema.page(), "run `python docs/make_schema.py`"
+    written = (ROOT / "docs" / "reference" / "schema.md").read_text(encoding="utf-8")
+    assert written == make_schema.page(), "run `python docs/tools/make_schema.py`"
 
 
 def test_every_table_view_and_column_is_on_the_page_with_a_meaning(make_schema: ModuleType) -> None:

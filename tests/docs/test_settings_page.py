@@ -1,4 +1,4 @@
-"""docs/settings.md has every variable of the environment that the source reads."""
+"""docs/reference/settings.md has every variable of the environment that the source reads."""
 
 import importlib.util
 import re
@@ -16,7 +16,7 @@ VARIABLE = re.compile(r"\bHISTHOOKS(?:_[A-Z]+)*\b(?!_)")
 
 @pytest.fixture(scope="module")
 def make_settings() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_settings", ROOT / "docs" / "make_settings.py")
+    spec = importlib.util.spec_from_file_location("make_settings", ROOT / "docs" / "tools" / "make_settings.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -25,15 +25,15 @@ def make_settings() -> ModuleType:
 
 
 def test_the_page_is_what_the_script_writes(make_settings: ModuleType) -> None:
-    written = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    assert written == make_settings.page(), "run `python docs/make_settings.py`"
+    written = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    assert written == make_settings.page(), "run `python docs/tools/make_settings.py`"
 
 
 def test_every_variable_in_the_source_is_in_the_table_and_on_the_page() -> None:
     sources = [path for path in SOURCE.rglob("*.py") if path != SOURCE / "_host" / "settings.py"]
     found = {name for path in sources for name in VARIABLE.findall(path.read_text(encoding="utf-8"))}
     assert found == {setting.name for setting in SETTINGS}
-    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     assert [name for name in sorted(found) if f"| `{name}` |" not in page] == []
 
 

@@ -1,4 +1,4 @@
-"""docs/sql.md is true: every query of the page gives the same rows in each tool that is here."""
+"""docs/reference/sql.md is true: every query of the page gives the same rows in each tool that is here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from helpers import programs
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "sql.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "sql.md"
 PROGRAM = """
 import histhooks
 histhooks.autolog()
@@ -128,7 +128,7 @@ def test_datasette_shows_runs_with_their_sessions_and_answers_the_questions(
 
     def get(path: str) -> Any:
         command = [sys.executable, "-m", "datasette", str(store), "--get", path]
-        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout)
 
     tables = {table["name"]: table for table in get("/histhooks.json")["tables"]}
     assert {"runs", "sessions", "params"} <= set(tables)

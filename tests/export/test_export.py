@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers import held_data
 from helpers.stores import VERIFIER
 from histhooks import History, QueryError, StoreError, curate
 from histhooks.export import export
@@ -112,6 +113,20 @@ def test_a_small_store_holds_just_those_runs_and_is_a_store(store: Path, tmp_pat
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["second", "third"])
+def test_what_is_known_of_data_comes_along_though_another_run_holds_it(tmp_path: Path, name: str) -> None:
+    store, small, again = tmp_path / "all.db", tmp_path / "small.db", tmp_path / "again.db"
+    record(store, held_data.PROGRAM)
+    known = held_data.known_of(store, name)
+    assert all(data["digests"] and data["columns"] and data["sketches"] for data in known)
+    export(name, to=small, store=store)
+    export(name, to=again, store=small)
+    for path in (small, again):
+        assert held_data.known_of(path, name) == known
+        assert query(path, "SELECT count(*) FROM dataset_sketches") == [(2,)]
+        fits(path)
+
+
 @pytest.mark.parametrize("sql", [
     "DELETE FROM params",
     "DELETE FROM points WHERE n = 3",
@@ -180,7 +195,7 @@ with histhooks.start_run("live") as run:
     for number in range(5):
         export(to=tmp_path / f"{number}.db", store=store, is_all=True)
         fits(tmp_path / f"{number}.db")
-    writer.communicate("\n", timeout=60)
+    writer.communicate("\n", timeout=300)
     assert writer.returncode == 0
     counts = [query(tmp_path / f"{n}.db", "SELECT count(*) FROM points")[0] for n in range(5)]
     assert counts == sorted(counts)
@@ -342,6 +357,13 @@ def test_a_file_that_is_there_is_left_and_the_store_itself_always(store: Path, t
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["a.json"]
 
 
+def test_a_file_that_came_while_an_export_was_made_is_left(store: Path, tmp_path: Path) -> None:
+    target = tmp_path / "b.json"
+    with pytest.raises(StoreError, match="--force"):
+        export("other", to=target, store=store, progress=lambda *_: target.write_text("mine") and None)
+    assert target.read_text() == "mine"
+
+
 @pytest.mark.parametrize(("runs", "options"), [
     (("other",), {"to": "a.xlsx"}),
     (("other",), {"to": "a"}),
@@ -365,7 +387,7 @@ def test_all_of_a_project(store: Path, tmp_path: Path) -> None:
 def test_the_verb_says_what_it_wrote_and_where_names_stand(store: Path, tmp_path: Path) -> None:
     def ask(*words: str) -> tuple[int, str, str]:
         command = [sys.executable, "-m", "histhooks", "export", str(store), *words]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False)
         assert "Traceback" not in done.stderr
         return done.returncode, done.stdout, done.stderr
 
@@ -375,5 +397,6 @@ def test_the_verb_says_what_it_wrote_and_where_names_stand(store: Path, tmp_path
     assert (code, json.loads(out)["format"]) == (0, "store")
     code, _, err = ask("other", "-o", "a.db")
     assert (code, "--force" in err) == (2, True)
-    assert ask("other")[0] == 2
+    code, out, _ = ask("other")  # JSON, to stdout
+    assert (code, [run["name"] for run in json.loads(out)["runs"]]) == (0, ["other"])
     assert ask("other", "-o", "a.doc")[0] == 2

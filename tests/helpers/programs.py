@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+from helpers.warm import run_warm
 from histhooks.testing import run_program
 from histhooks.verify import verify
 
 
-def record(store: Path, program: str, setup: str = "", **variables: str) -> str:
-    """Run a program: it succeeds, its history is whole, and this is what it printed."""
-    code, out, err = run_program(setup + program, store, **variables)
+def record(store: Path, program: str, setup: str = "", *, is_warm: bool = False, **variables: str) -> str:
+    """Run a program: it succeeds, its history is whole, and this is what it printed; warm as in `helpers.warm`."""
+    code, out, err = (run_warm if is_warm else run_program)(setup + program, store, **variables)
     assert code == 0, err
     report = verify(store)
     assert report.ok, report.problems
@@ -47,3 +52,19 @@ def hear(process: subprocess.Popen[str]) -> str:
     """Wait for a program's next line."""
     assert process.stdout is not None
     return process.stdout.readline().strip()
+
+
+def wait_for(is_so: Callable[[], object]) -> None:
+    """Ask until it is so, however slow the machine is; two minutes are too long for any."""
+    until = time.monotonic() + 120
+    while True:
+        with contextlib.suppress(sqlite3.OperationalError):  # a store that is made at this moment
+            if is_so():
+                return
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file that may not be there yet."""
+    return path.stat().st_size if path.exists() else 0

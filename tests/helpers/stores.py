@@ -9,6 +9,7 @@ from pathlib import Path
 
 from histhooks import History
 from histhooks.testing import query
+from histhooks.verify import verify
 
 # A run of every kind of row.
 WHOLE_PROGRAM = """
@@ -22,7 +23,7 @@ for name in ("first", "second"):
         run.log_artifact("model.bin"); run.log_dataset("train", [[1, 2]])
 histhooks.flush()
 """
-VERIFIER = Path(__file__).parents[2] / "docs" / "verify_ledger.py"
+VERIFIER = Path(__file__).parents[2] / "docs" / "reference" / "verify_ledger.py"
 
 
 def alone(store: Path, *arguments: str) -> tuple[int, str]:
@@ -30,6 +31,15 @@ def alone(store: Path, *arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-I", str(VERIFIER), str(store), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     return done.returncode, done.stdout
+
+
+def is_fine(store: Path) -> bool:
+    """Whether both verifiers agree with a store; what they name fails the test."""
+    report = verify(store)
+    assert report.ok, report.problems
+    code, said = alone(store)
+    assert code == 0, said
+    return True
 
 
 def values(store: Path, name: str = "loss") -> dict[str, list[float]]:

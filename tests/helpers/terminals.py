@@ -12,6 +12,11 @@ import termios
 from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "histhooks"]
+# `doctor` imports each framework, which takes a minute; where a test is about something else that it says, it has none.
+DOCTOR = [
+    sys.executable, "-c",
+    "from histhooks.cli import _doctor, main; _doctor.FRAMEWORKS = {}; main()", "doctor",
+]  # fmt: skip
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -32,10 +37,15 @@ def ask(*words: str | Path, folder: Path | None = None, **variables: str) -> tup
 
 def ask_on_terminal(*words: str | Path, columns: int = 100, lines: int = 30, **variables: str) -> tuple[int, str]:
     """Run a verb on a terminal of its own: its exit code and what it showed."""
+    return in_terminal([*COMMAND, *map(str, words)], columns=columns, lines=lines, **variables)
+
+
+def in_terminal(command: list[str], *, columns: int = 100, lines: int = 30, **variables: str) -> tuple[int, str]:
+    """Run a command on a terminal of its own: its exit code and what it showed."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     process = subprocess.Popen(
-        [*COMMAND, *map(str, words)],
+        command,
         env=environment(**{"TERM": "xterm-256color", **variables}), stdin=theirs, stdout=theirs, stderr=theirs,
     )  # fmt: skip
     os.close(theirs)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import histhooks
+from histhooks._views.change_words import gain
 
 PROGRAM = """
 import histhooks
@@ -143,6 +144,7 @@ def test_the_patch_leads_from_the_files_of_a_to_those_of_b(trained: Path, tmp_pa
     assert not (clone / "helpers.py").exists()
 
 
+@pytest.mark.one_engine("it is about git")
 def test_the_repository_is_left_as_it_is(trained: Path) -> None:
     def look() -> list[tuple[str, int, int]]:
         files = [path for path in trained.parent.rglob("*") if path.is_file() and "histhooks.db" not in path.name]
@@ -154,6 +156,7 @@ def test_the_repository_is_left_as_it_is(trained: Path) -> None:
     assert look() == before
 
 
+@pytest.mark.one_engine("it is about a file that was moved")
 def test_where_the_repository_is_not_here_it_says_so_and_shows_what_it_can(trained: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     shutil.copy(trained, copy)
@@ -175,6 +178,7 @@ def test_where_the_repository_is_not_here_it_says_so_and_shows_what_it_can(train
         assert patch.kind == "states"
 
 
+@pytest.mark.one_engine("it trains for long")
 def test_the_same_program_twice_does_not_differ_in_what_counts(repository: Path) -> None:
     train(repository / "train.py")
     train(repository / "train.py")
@@ -185,6 +189,30 @@ def test_the_same_program_twice_does_not_differ_in_what_counts(repository: Path)
             assert {"data", "code", "packages", "environment"} <= set(found.same)
 
 
+@pytest.mark.one_engine("it is about git")
+def test_a_new_file_that_no_run_imported_is_named_and_does_not_count(repository: Path) -> None:
+    train(repository / "train.py")
+    (repository / "scratch.py").write_text("x = 1\n")
+    train(repository / "train.py")
+    with histhooks.History(repository / "histhooks.db") as history:
+        found = history.diff(*runs(history, "scores"))
+        told = [(change.key, change.counts, change.note) for change in found.part("code").changes]
+        assert told == [("new file scratch.py", False, "not imported")]
+        assert found.differs is False
+        assert found.patch is None
+    (repository / "late.py").write_text("y = 1\n")  # this one is imported after the recorder looked at what ran
+    (repository / "train.py").write_text(
+        PROGRAM + "\nimport time; time.sleep(1); import late\nhisthooks.start_run('end').end()\n"
+    )
+    train(repository / "train.py")
+    with histhooks.History(repository / "histhooks.db") as history:
+        found = history.diff(runs(history, "scores")[0], runs(history, "scores")[-1])
+        assert found.patch is not None
+        assert "+++ b/late.py" in (found.patch.text or "")
+        assert "scratch.py" not in (found.patch.text or "")
+
+
+@pytest.mark.one_engine("it is about git")
 def test_a_commit_of_what_was_there_already_is_the_same_code(repository: Path) -> None:
     (repository / "more.py").write_text("x = 1\n")
     (repository / "train.py").write_text(PROGRAM + "# said later\n")
@@ -199,6 +227,7 @@ def test_a_commit_of_what_was_there_already_is_the_same_code(repository: Path) -
         assert any("same files" in note for note in found.part("code").notes)
 
 
+@pytest.mark.one_engine("it is about git")
 @pytest.mark.parametrize("prefix", ["true", "false"])
 def test_any_setting_of_git_about_prefixes_is_understood(repository: Path, prefix: str) -> None:
     git(repository, "config", "diff.noprefix", prefix)
@@ -213,6 +242,7 @@ def test_any_setting_of_git_about_prefixes_is_understood(repository: Path, prefi
         assert "--- a/train.py" in (patch.text or "")
 
 
+@pytest.mark.one_engine("it is about git")
 def test_a_changed_binary_file_takes_nothing_else_from_the_patch(repository: Path) -> None:
     (repository / "data.bin").write_bytes(bytes(range(256)))
     git(repository, "add", ".")
@@ -228,6 +258,7 @@ def test_a_changed_binary_file_takes_nothing_else_from_the_patch(repository: Pat
         assert any("1 changed binary file" in note for note in patch.notes)
 
 
+@pytest.mark.one_engine("it is about git")
 def test_a_clone_with_parts_left_out_fetches_nothing(repository: Path, tmp_path: Path) -> None:
     train(repository / "train.py")
     (repository / "train.py").write_text(PROGRAM + "# said later\n")
@@ -249,6 +280,7 @@ def test_a_clone_with_parts_left_out_fetches_nothing(repository: Path, tmp_path:
     assert not (tmp_path / "fetched").exists()
 
 
+@pytest.mark.one_engine("it is about git")
 @pytest.mark.parametrize(("lines", "kind"), [(4_000, "states"), (60_000, "recorded")])
 def test_a_long_diff_is_whole_and_one_that_was_cut_says_so(repository: Path, lines: int, kind: str) -> None:
     train(repository / "train.py")
@@ -267,6 +299,7 @@ def test_a_long_diff_is_whole_and_one_that_was_cut_says_so(repository: Path, lin
             assert any("does not apply" in note for note in patch.notes)
 
 
+@pytest.mark.one_engine("it trains for long")
 def test_a_masked_diff_says_so(repository: Path) -> None:
     train(repository / "train.py")
     (repository / "train.py").write_text(PROGRAM + 'password = "hunter2-hunter2"\n')
@@ -342,6 +375,7 @@ def test_metrics_may_be_close_enough_and_nan_is_the_same_as_nan(tmp_path: Path) 
         assert close.differs is None
 
 
+@pytest.mark.one_engine("it trains for long")
 def test_the_arguments_of_the_program_count_and_what_was_erased_cannot_be_told(tmp_path: Path) -> None:
     program = tmp_path / "train.py"
     program.write_text("import histhooks, sys\nwith histhooks.start_run('a') as run:\n    run.log({'loss': 1.0})\n")
@@ -368,3 +402,75 @@ def test_the_arguments_of_the_program_count_and_what_was_erased_cannot_be_told(t
         found = history.diff("last~1", erased)
         assert found.part("command").unknown == ("B: its command was erased",)
         assert "command" not in found.same
+
+
+LARGE = """
+import histhooks, numpy
+from histhooks._record.data_looks import looks
+histhooks.autolog("sklearn")
+X = numpy.random.default_rng(0).normal(size=(100_000, 3))
+for value in (1.0, 1.0, 2.0):
+    X[70_000, 1] = value
+    with histhooks.start_run("large") as run:
+        run.log_dataset("train", X)
+        looks.settle(60.0)
+"""
+
+
+@pytest.mark.one_engine("it trains for long")
+@pytest.mark.parametrize("mode", ["full", "profile"])
+def test_large_data_is_the_same_or_not_by_its_digest_and_else_cannot_be_told(store_path: Path, mode: str) -> None:
+    variables = {**os.environ, "HISTHOOKS_STORE": str(store_path), "HISTHOOKS_DATA": mode}
+    subprocess.run([sys.executable, "-c", LARGE], env=variables, check=True, timeout=120)
+    with histhooks.History(store_path) as history:
+        a, b, c = runs(history, "large")
+        same, other = history.diff(a, b), history.diff(b, c)
+    if mode == "full":
+        assert "data" in same.same
+        assert [change.key for change in other.part("data").changes] == ["train content"]
+        assert other.differs is True
+        return
+    assert "data" not in same.same
+    assert same.differs is None
+    assert same.part("data").unknown == (
+        "train: sampled: cannot tell; as far as it was hashed, a sample of it, it is the same",
+    )
+    # What a profile counts of all values differs, although the sample that was hashed is the same.
+    assert [change.key for change in other.part("data").changes] == ["train profile"]
+
+
+def test_the_same_data_in_another_container_has_the_same_content(store_path: Path) -> None:
+    program = """
+import histhooks, numpy
+for X in ([[1.0, 2.0], [3.0, 4.5]], numpy.array([[1.0, 2.0], [3.0, 4.5]])):
+    with histhooks.start_run("either") as run:
+        run.log_dataset("train", X)
+"""
+    variables = {**os.environ, "HISTHOOKS_STORE": str(store_path)}
+    subprocess.run([sys.executable, "-c", program], env=variables, check=True, timeout=60)
+    with histhooks.History(store_path) as history:
+        part = history.diff(*runs(history, "either")).part("data")
+    assert "train content" not in [change.key for change in part.changes]
+    assert "train kind" in [change.key for change in part.changes]
+
+
+def test_a_score_that_is_better_on_other_data_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = """
+import numpy as np, histhooks
+from sklearn.linear_model import Ridge
+histhooks.autolog(store="h.db")
+X = np.random.default_rng(0).normal(size=(200, 3)); y = X @ [1.0, 2.0, 3.0]
+for alpha, rows in ((50.0, slice(100, 150)), (1.0, slice(100, 150)), (0.1, slice(150, 200))):
+    Ridge(alpha=alpha).fit(X[:100], y[:100]).score(X[rows], y[rows])
+"""
+    (tmp_path / "t.py").write_text(program)
+    subprocess.run([sys.executable, "t.py"], check=True, cwd=tmp_path)
+    with histhooks.History(tmp_path / "h.db") as history:
+        first, second, third = sorted(history.runs(kind="fit"), key=lambda run: run.started_at)
+
+        def words(a: Any, b: Any) -> str:
+            return gain(next(one for one in history.diff(a, b).part("metrics").changes if one.key == "score"))
+
+        assert words(first, second).startswith("better by ")
+        assert "other data" not in words(first, second)
+        assert words(second, third).endswith(", on other data")

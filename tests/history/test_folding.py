@@ -28,6 +28,7 @@ class Made(NamedTuple):
     session: int
     group: int | None
     gap_s: int
+    name: str = "n"
 
 
 @pytest.fixture
@@ -51,8 +52,8 @@ def fill(db: sqlite3.Connection, runs: list[Made]) -> None:
         group = None if run.group is None else f"g{run.group}"
         db.execute(
             "INSERT INTO runs (id, session_id, group_name, name, kind, call_site, status, started_at, ended_at) "
-            "VALUES (?, ?, ?, 'n', 'fit', ?, 'finished', ?, ?)",
-            (f"{number:04}", f"s{run.session}", group, f"train.py:{run.site}", iso(now), iso(now)),
+            "VALUES (?, ?, ?, ?, 'fit', ?, 'finished', ?, ?)",
+            (f"{number:04}", f"s{run.session}", group, run.name, f"train.py:{run.site}", iso(now), iso(now)),
         )
     db.commit()
 
@@ -81,9 +82,11 @@ MADE = st.builds(
     session=st.integers(0, 12),
     group=st.sampled_from([None, None, None, 1]),
     gap_s=st.sampled_from([1, 1, 1, 1, 600]),
+    name=st.sampled_from(["n", "n", "n", "m"]),
 )
 
 
+@pytest.mark.one_engine("rows that no ledger covers cannot be pushed")
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(runs=st.lists(MADE, max_size=40), limit=st.integers(1, 12))
 def test_each_run_is_in_one_row_and_a_limit_only_leaves_rows_out(
@@ -96,10 +99,12 @@ def test_each_run_is_in_one_row_and_a_limit_only_leaves_rows_out(
     for row in rows:
         assert len({runs[int(i)].site for i in row}) == 1
         assert len(row) == 1 or len(row) >= FOLD_FROM
+        assert len({runs[int(i)].name for i in row}) == 1 or len(row) >= LOOP_FROM
     assert folded(tmp_path / "histhooks.db", limit) == rows[:limit]
     assert paged(tmp_path / "histhooks.db", limit) == rows
 
 
+@pytest.mark.one_engine("rows that no ledger covers cannot be pushed")
 def test_a_loop_of_programs_is_one_row_and_an_interruption_ends_it(db: sqlite3.Connection, tmp_path: Path) -> None:
     loop = [Made(1, number % 20, None, 5) for number in range(LOOP_FROM)]
     fill(db, loop)
@@ -108,3 +113,13 @@ def test_a_loop_of_programs_is_one_row_and_an_interruption_ends_it(db: sqlite3.C
     assert [len(row) for row in folded(tmp_path / "histhooks.db", 20)] == [1] * (LOOP_FROM + 1)
     fill(db, [*loop[:5], Made(1, 19, None, 600), *loop[5:]])
     assert max(len(row) for row in folded(tmp_path / "histhooks.db", 20)) == 1
+
+
+@pytest.mark.one_engine("rows that no ledger covers cannot be pushed")
+def test_four_runs_of_four_names_are_four_rows_and_ten_names_are_one(db: sqlite3.Connection, tmp_path: Path) -> None:
+    fill(db, [Made(1, 0, None, 1, name) for name in ("tiny", "small", "big", "huge")])
+    assert [len(row) for row in folded(tmp_path / "histhooks.db", 20)] == [1, 1, 1, 1]
+    fill(db, [Made(1, 0, None, 1, "huge") for _ in range(FOLD_FROM)] + [Made(1, 0, None, 1, "tiny")])
+    assert [len(row) for row in folded(tmp_path / "histhooks.db", 20)] == [1, FOLD_FROM]
+    fill(db, [Made(1, 0, None, 1, f"C={number}") for number in range(LOOP_FROM)])
+    assert [len(row) for row in folded(tmp_path / "histhooks.db", 20)] == [LOOP_FROM]

@@ -15,7 +15,9 @@ import pytest
 
 import histhooks
 from helpers.programs import script as record
+from helpers.terminals import COMMAND, DOCTOR
 from histhooks.errors import QueryError
+from histhooks.history import _reader
 from histhooks.history.query.run_query import params_of, results_of, summaries_of, tags_of
 from histhooks.history.query.times import moment, span_s
 
@@ -54,7 +56,12 @@ def history(store: Path) -> Iterator[histhooks.History]:
     [
         ({}, "d c b inner a"),
         ({"reverse": True}, "a inner b c d"),
-        ({"order_by": "-started_at"}, "a inner b c d"),
+        ({"order_by": "-started_at"}, "d c b inner a"),
+        ({"order_by": "started_at asc"}, "a inner b c d"),
+        ({"order_by": "started_at", "reverse": True}, "a inner b c d"),
+        ({"order_by": "val_loss desc", "is_nested": False}, "b a c d"),
+        ({"order_by": "val_loss ASC", "is_nested": False}, "c a b d"),
+        ({"order_by": "accuracy asc", "limit": 1}, "c"),
         ({"limit": 2}, "d c"),
         ({"limit": 2, "offset": 1}, "c b"),
         ({"is_nested": True}, "inner"),
@@ -65,6 +72,13 @@ def history(store: Path) -> Iterator[histhooks.History]:
         ({"order_by": "-val_loss", "is_nested": False}, "b a c d"),
         ({"order_by": "val_loss.last", "is_nested": False}, "c a b d"),
         ({"order_by": "val_loss.max", "is_nested": False, "limit": 1}, "b"),
+        # a later name orders what is equal by those before it
+        ({"order_by": "tags.team asc, val_loss", "is_nested": False}, "b c a d"),
+        ({"order_by": "tags.team, val_loss desc", "is_nested": False}, "a c d b"),
+        ({"order_by": "tags.team, started_at asc", "is_nested": False}, "a c d b"),
+        ({"order_by": "tags.team, started_at", "is_nested": False}, "d c a b"),
+        ({"order_by": "started_at, tags.team", "is_nested": False}, "d c b a"),
+        ({"order_by": "tags.team, val_loss", "reverse": True, "is_nested": False}, "b a c d"),
         ({"order_by": "accuracy", "limit": 2}, "a c"),
         ({"order_by": "val_loss.count", "limit": 1}, "a"),
         ({"order_by": "params.lr", "is_nested": False}, "d a b c"),
@@ -105,6 +119,7 @@ def test_what_cannot_be_asked_is_said(history: histhooks.History, asked: dict[st
         history.runs(**asked)  # type: ignore[arg-type]
 
 
+@pytest.mark.one_engine("it looks at what SQLite was asked")
 def test_a_listing_asks_once_for_the_details_of_all_its_runs(history: histhooks.History) -> None:
     ids = [run.id for run in history.runs()]
     names = {run.id: run.name for run in history.runs()}
@@ -122,7 +137,8 @@ def test_a_listing_asks_once_for_the_details_of_all_its_runs(history: histhooks.
     assert {names[i]: t for i, t in tags.items() if names[i] != "inner"}["b"] == {"team": "blue"}
 
 
-def test_filters_and_orders_see_the_status_as_it_is_now(tmp_path: Path) -> None:
+def test_filters_and_orders_see_the_status_as_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_reader, "_ON_ITS_WAY_US", 0)  # in a target, the end of a session may still come
     path = tmp_path / "killed.db"
     program = (
         "import histhooks, os, signal\nrun = histhooks.start_run('gone')\nrun.log({'loss': 1.0})\n"
@@ -139,12 +155,13 @@ def test_filters_and_orders_see_the_status_as_it_is_now(tmp_path: Path) -> None:
         assert history.runs(where="status in (running, lost)") == []
 
 
+@pytest.mark.one_engine("it trains for long")
 def test_a_run_whose_process_is_gone_is_told_as_it_is_now_by_every_reader(tmp_path: Path) -> None:
     path = tmp_path / "killed.db"
     program = (
-        "import histhooks, os, signal, time\nrun = histhooks.start_run('gone')\n"
+        "import histhooks, os, signal\nrun = histhooks.start_run('gone')\n"
         "for step in range(7):\n    run.log({'loss': 1.0}, step=step)\n"
-        "time.sleep(1.5)\nhisthooks.flush()\nos.kill(os.getpid(), signal.SIGKILL)"
+        "histhooks.flush(60)\nos.kill(os.getpid(), signal.SIGKILL)"
     )
     with pytest.raises(subprocess.CalledProcessError):
         record(path, program)
@@ -157,8 +174,9 @@ def test_a_run_whose_process_is_gone_is_told_as_it_is_now_by_every_reader(tmp_pa
         assert run.steps_done == 7
 
     def ask(*words: str) -> str:
-        command = [sys.executable, "-m", "histhooks", *words, "--store", str(path)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+        command = [*DOCTOR, *words[1:]] if words[0] == "doctor" else [*COMMAND, *words]
+        command += ["--store", str(path)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False).stdout
 
     shown = ask("show", "gone")
     assert "running" not in shown
@@ -187,6 +205,7 @@ def test_runs_of_a_job_of_an_array_and_of_one_of_an_array(tmp_path: Path) -> Non
         assert [run.name for run in history.runs(group="4700")] == ["task 2", "task 1"]
 
 
+@pytest.mark.one_engine("spools lie beside a file")
 def test_runs_of_a_waiting_spool_are_found_like_all_others(tmp_path: Path) -> None:
     path = tmp_path / "histhooks.db"
     record(path, PROGRAM)
@@ -235,6 +254,7 @@ def test_a_metric_that_is_not_there_and_a_limit_below_nothing_are_said(history: 
     assert history.runs(limit=0) == []
 
 
+@pytest.mark.one_engine("it trains for long")
 def test_a_commit_is_found_as_screens_show_it_and_a_framework_as_it_is_installed(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(
         "import histhooks\nhisthooks.autolog('sklearn')\nfrom sklearn.linear_model import Ridge\n"

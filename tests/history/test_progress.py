@@ -38,6 +38,7 @@ def test_a_rate_is_that_of_the_last_half_minute(steps: list[tuple[int, int]], ra
     assert rate_of(lately(steps)) == rate
 
 
+@pytest.mark.one_engine("it follows a program that trains")
 def test_the_table_and_a_follower_say_the_same_of_a_run(store_path: Path) -> None:
     process = programs.start(store_path, RUNS)
     try:

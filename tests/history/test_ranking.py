@@ -90,6 +90,23 @@ def test_minibatches_are_ranked_by_the_mean_of_their_epoch(store: Path) -> None:
     assert json.loads(cli(store, "runs", "--json", "--where", "loss <= 0.8", "--all-projects"))[0]["name"] == "steady"
 
 
+def test_an_epoch_that_was_broken_off_is_not_the_best(store: Path) -> None:
+    with histhooks.start_run("short") as run:
+        for step, loss in enumerate([4.0, 2.0, 1.0, 3.0, 2.0, 1.0, 0.1]):  # the last epoch has one step of its three
+            run.log({"loss": loss}, step=step, epoch=step // 3)
+    with histhooks.start_run("long") as run:
+        for step, loss in enumerate([4.0, 2.0, 1.0, 3.0, 2.0, 1.0, 0.1, 0.3]):
+            run.log({"loss": loss}, step=step, epoch=step // 3)
+    histhooks.flush()
+    with histhooks.History(store) as history:
+        bests = {name: best_of(history.run(name), history.run(name).summaries[0]) for name in ("short", "long")}
+        assert bests == {"short": (2.0, 5, "epoch", 1), "long": (pytest.approx(0.2), 7, "epoch", 2)}
+        assert [run.name for run in history.runs(where="loss < 1")] == ["long"]
+    table = cli(store, "runs", "--all-projects")
+    assert " 2~ " in table
+    assert "~ the best mean of an epoch" in table
+
+
 def test_a_long_series_and_a_loop_without_epochs_are_ranked_by_parts(store: Path) -> None:
     from histhooks.recorder import open_run
 

@@ -73,7 +73,7 @@ def test_a_name_is_its_latest_run_and_that_is_said(history: histhooks.History, s
 
 def test_last_is_the_outer_run_of_this_project(history: histhooks.History, said: list[str]) -> None:
     assert [history.run(word).params["n"] for word in ("last", "last~0", "last~1", "last~2")] == [2, 2, 1, 0]
-    with pytest.raises(QueryError, match="3 outer runs of yours in project mine"):
+    with pytest.raises(QueryError, match="3 top-level runs of yours in project mine"):
         history.run("last~3")
     assert said == []
 

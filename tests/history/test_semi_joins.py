@@ -20,6 +20,8 @@ from histhooks.history._table import query_of
 from histhooks.history.query.names import Names, split
 from histhooks.history.query.sql_functions import like, number, text
 
+pytestmark = pytest.mark.one_engine("no ledger has its rows, and a push takes what a ledger has")
+
 START = 1_700_000_000_000_000
 
 
@@ -223,6 +225,7 @@ def test_an_outer_run_is_found_through_any_run_inside_it(store: Path) -> None:
             assert outer == {i for i in found if parents[i] is None}, text
 
 
+@pytest.mark.one_engine("it looks at SQLite's plan")
 @pytest.mark.parametrize(
     ("where", "table"),
     [("x < 0.5", "m USING INDEX metric_summaries_by_name"), ("tags.t = red", "SCAN g"), ("branch = main", "SCAN s"),

@@ -171,6 +171,7 @@ def test_rollups_that_are_not_there_only_cost_time(long_store: Path, tmp_path: P
     assert before.n.tolist() == after.n.tolist()
 
 
+@pytest.mark.one_engine("spools lie beside a file")
 def test_series_come_through_spools(store_path: Path) -> None:
     for number in range(2):
         code, _, err = run_program(

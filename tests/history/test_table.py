@@ -18,7 +18,7 @@ PROGRAM = """
 import histhooks
 
 def train(number):
-    with histhooks.start_run(f"train-{number}", params={"lr": number / 10, "same": 1}) as run:
+    with histhooks.start_run("train", params={"lr": number / 10, "same": 1}) as run:
         if number % 3:
             run.log({"val_loss": 1 / (number + 1) if number % 2 else float("inf")})
 
@@ -86,3 +86,28 @@ def test_a_total_alone_reads_no_rows_and_a_filter_counts(history: histhooks.Hist
 def test_a_key_that_is_none_is_refused(history: histhooks.History, after: str) -> None:
     with pytest.raises(QueryError, match="is no key"):
         history.table(after=after)
+
+
+def test_rows_have_the_values_of_the_columns_that_were_asked_for(history: histhooks.History) -> None:
+    names = ["params.lr", "val_loss", "val_loss.first", "val_loss.at_0", "val_loss.at_5", "status", "pid", "params.C"]
+    table = history.table(columns=names, order_by="params.lr asc", limit=3, inner=None)
+    assert [list(row.values["columns"]) for row in table.rows] == [names] * 3
+    first, odd, even = (row.values["columns"] for row in table.rows)
+    pid = history.run(table.rows[0].run_id).session["pid"]
+    assert list(first.values()) == [0.0, None, None, None, None, "finished", pid, None]
+    assert list(odd.values()) == [0.1, 0.5, 0.5, 0.5, None, "finished", pid, None]
+    assert list(even.values()) == [0.2, "inf", "inf", "inf", None, "finished", pid, None]
+    for row in history.table(columns=names, inner=None).rows:  # a column is what a filter with its name finds
+        for name, value in row.values["columns"].items():
+            condition = f"{name} is null" if value is None else f"{name} = {value}"
+            assert row.run_id in {run.id for run in history.runs(where=condition, is_nested=None)}, condition
+
+
+def test_rows_without_columns_have_none_and_a_wrong_name_is_refused(history: histhooks.History) -> None:
+    assert "columns" not in history.table().rows[0].values
+    assert history.table(columns="params.lr").rows[1].values["columns"] == {"params.lr": 0.6}
+    json.dumps(history.table(columns=["params.lr", "val_loss.at_0"]).as_json())
+    with pytest.raises(QueryError, match=r"no column or metric is called 'val_los'; did you mean val_loss\?"):
+        history.table(columns=["val_los"], limit=0)
+    with pytest.raises(QueryError, match="a table with group_by has groups"):
+        history.table(columns=["val_loss"], group_by="params.lr")

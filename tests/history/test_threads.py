@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from helpers import programs
 from histhooks._store.spools import waiting
 from histhooks.errors import QueryError, StoreError
 from histhooks.testing import query
+
+pytestmark = pytest.mark.one_engine("it is about connections to a file")
 
 MADE = """
 import histhooks
@@ -192,6 +195,22 @@ def test_a_thread_that_comes_after_the_store_was_moved_says_so(store: Path) -> N
         with pytest.raises(StoreError, match="moved or deleted"):
             in_thread(history.runs)
         assert len(history.runs()) == 20  # who has it open reads on
+
+
+@needs_proc
+def test_a_history_that_nobody_holds_any_more_is_closed(store: Path) -> None:
+    for _ in range(3):
+        history = histhooks.History(store)
+        assert len(history.runs(where="loss < 10")) == 20
+        del history
+    gc.collect()
+    assert descriptors(store) == 0
+
+
+def test_a_cursor_reads_on_once_nobody_holds_its_history_any_more(store: Path) -> None:
+    rows = histhooks.History(store).cursor("SELECT hh_best(id, 'loss') FROM runs")
+    gc.collect()
+    assert all(best > 0 for (best,) in rows)
 
 
 FORKS = """

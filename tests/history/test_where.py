@@ -81,6 +81,13 @@ ALL = {"resnet-a", "resnet-b", "vit", "blown", "results", "bad"}
         ("odd.max >= 3 and odd.first = 3 and odd.count = 2", {"resnet-a"}),
         ("odd.best > 0", set()),
         ("val_loss.last < 0.5", {"resnet-a"}),
+        ("val_loss.at_1 > 0", {"resnet-a", "resnet-b"}),  # of vit it is nan
+        ("val_loss.at_0 > 0.6", {"resnet-a", "vit", "blown"}),
+        ("val_loss.at_0 = inf", {"blown"}),
+        ('metrics."val_loss".at_2 = 0.4', {"resnet-a"}),
+        ("val_loss.at_1 > val_loss.at_0", {"resnet-b"}),
+        ("val_loss.at_3 is null", ALL),
+        ("not val_loss.at_2 < 0.3", {"resnet-a"}),
         ("val_loss.max > 0.8", {"resnet-a"}),
         ("val_loss.last > val_loss.best", {"resnet-a", "resnet-b"}),
         ("metrics.val_loss <= 0.2", {"resnet-a"}),
@@ -228,6 +235,7 @@ def asked(history: histhooks.History, where: str) -> tuple[list[RunRecord], str]
         return [], str(error)
 
 
+@pytest.mark.one_engine("it looks at what SQLite was asked")
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=st.one_of(st.text(max_size=40), st.lists(st.sampled_from(PIECES), max_size=9).map(" ".join)))
 def test_any_text_gives_rows_or_an_explained_error_and_only_reads(store: Path, where: str) -> None:
@@ -262,6 +270,7 @@ GridSearchCV(Ridge(), {"alpha": [float(n) for n in range(1, 1006)], "fit_interce
 """
 
 
+@pytest.mark.one_engine("it trains for long")
 def test_a_search_is_found_by_a_candidate_that_is_a_row_of_its_table(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     path = tmp_path / "search.db"

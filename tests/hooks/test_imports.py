@@ -51,6 +51,15 @@ def test_who_waits_again_is_called_once(name: str) -> None:
     assert seen == ["second"]
 
 
+def test_several_can_wait_for_one_module_and_each_stops_alone(name: str) -> None:
+    seen: list[str] = []
+    for who in ("first", "second", "third"):
+        when_imported(name, lambda module, who=who: seen.append(who), who)
+    no_longer(name, "second")
+    __import__(name)
+    assert seen == ["first", "third"]
+
+
 def test_a_failure_of_ours_does_not_reach_the_import(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HISTHOOKS_STRICT", "")
 

@@ -30,7 +30,7 @@ def _call(*command: object, **variables: str | None) -> subprocess.CompletedProc
     environment = {name: value for name, value in os.environ.items() if name not in outside}
     environment = {name: value for name, value in (environment | variables).items() if value is not None}
     words = [str(word) for word in command]
-    return subprocess.run(words, env=environment, capture_output=True, text=True, errors="replace", timeout=120)
+    return subprocess.run(words, env=environment, capture_output=True, text=True, errors="replace", timeout=300)
 
 
 def _program(text: str, name: str = "program.py") -> Path:

@@ -20,7 +20,7 @@ from histhooks.testing import query, run_program
 pytest.importorskip("keras")
 
 SETUP = "import histhooks\nhisthooks.autolog()\n" + DATA
-record = partial(programs.record, setup=SETUP)
+record = partial(programs.record, setup=SETUP, is_warm=True)
 
 
 def results(store: Path) -> dict[str, object]:
@@ -256,11 +256,11 @@ print(json.dumps(history.history["judge_loss"]))
 
 def test_a_training_that_was_killed_and_taken_up_links_to_who_wrote_the_backup(store_path: Path) -> None:
     body = """
-import os, signal, sys, time
+import os, signal, sys
 class Kill(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 2 and sys.argv[-1] == "kill":
-            time.sleep(1.5)
+            histhooks.flush(60)
             os.kill(os.getpid(), signal.SIGKILL)
 sys.argv.append(os.environ.get("HOW", ""))
 given = [keras.callbacks.BackupAndRestore("backup"), Kill()]
@@ -328,6 +328,31 @@ print(json.dumps([[len(part[0]), describe(*part)["content_hash"]] for part in pa
         assert [found for _, _, found in rows] == [found for _, found in expected]
 
 
+@pytest.mark.parametrize("mode", ["full", "off"])
+def test_an_evaluation_of_the_whole_of_a_split_fit_is_neither_training_nor_test_data(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setenv("HISTHOOKS_DATA", mode)
+    body = """
+model = build()
+model.fit(x, y, epochs=1, verbose=0, validation_split=0.25)
+model.evaluate(x, y, verbose=0)
+model.evaluate(x[:len(x) * 3 // 4], y[:len(x) * 3 // 4], verbose=0)
+"""
+    record(store_path, body)
+    roles = query(store_path, "SELECT role, count(*) FROM run_datasets GROUP BY role ORDER BY role")
+    assert dict(roles)["evaluated"] >= 1
+    assert "test" not in dict(roles)
+    names = {name for (name,) in query(store_path, "SELECT DISTINCT name FROM metrics")}
+    assert "unsaid_loss" in names
+    assert "test_loss" not in names
+    if mode == "full":
+        assert "train_loss" in names
+        with histhooks.History(store_path) as history:
+            found = {one.id: one.level for one in history.run("last").check().findings}
+        assert found.get("leak.rows", "info") == "info"
+
+
 def test_weights_and_precision_are_told(store_path: Path) -> None:
     body = """
 keras.config.set_dtype_policy("mixed_float16")
@@ -357,12 +382,12 @@ with histhooks.start_run("outer"):
     other.fit(x, y, epochs=1, verbose=0)
 print(loss, mae)
 """
-    mae = float(record(store_path, body).split()[1])
+    mae = float(record(store_path, body, is_warm=False).split()[1])  # the end of the program ends the loop
     sql = "SELECT step, epoch, value FROM metrics JOIN runs ON id = run_id WHERE metrics.name = 'mae' AND kind = 'loop'"
     assert query(store_path, f"{sql} ORDER BY n")[2:] == [(2, None, pytest.approx(mae))]
     sql = "SELECT kind, status, parent_id IS NULL, steps_done FROM runs ORDER BY started_at"
     assert query(store_path, sql) == [
-        ("loop", "ended", 1, 3),
+        ("loop", "finished", 1, 3),
         ("block", "finished", 1, None),
         ("fit", "finished", 0, 4),
         ("fit", "finished", 0, 8),

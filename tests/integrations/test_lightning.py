@@ -14,7 +14,8 @@ import pytest
 import histhooks
 from helpers import programs
 from helpers.networks import LIGHTNING as DATA
-from histhooks.testing import query, run_program
+from helpers.warm import run_warm
+from histhooks.testing import query
 from histhooks.verify import verify
 
 pytest.importorskip("lightning")
@@ -27,7 +28,7 @@ def setup(root: str = "lightning.pytorch", *, is_recorded: bool = True) -> str:
 
 
 def record(store: Path, body: str, program: str | None = None) -> str:
-    return programs.record(store, body, program or setup())
+    return programs.record(store, body, program or setup(), is_warm=True)
 
 
 def params(store: Path) -> dict[str, tuple[object, object]]:
@@ -314,7 +315,7 @@ def run_script(program: str, store: Path) -> str:
     Path("train.py").write_text(program)
     environment = {**os.environ, "HISTHOOKS_STORE": str(store), "PL_TORCH_DISTRIBUTED_BACKEND": "gloo"}
     environment |= {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "train.py"], env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "train.py"], env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -372,18 +373,18 @@ if __name__ == "__main__":
 
 def test_a_training_that_was_killed_and_resumed_links_to_who_wrote_the_checkpoint(store_path: Path) -> None:
     body = """
-import os, signal, time
+import os, signal
 class Kill(pl.Callback):
     def on_train_epoch_start(self, trainer, module):
         if trainer.current_epoch == 2 and os.environ["HOW"] == "kill":
-            time.sleep(1.5)
+            histhooks.flush(60)
             os.kill(os.getpid(), signal.SIGKILL)
 saving = pl.callbacks.ModelCheckpoint("kept", save_last=True)
 fitter = trainer(enable_checkpointing=True, max_epochs=4, callbacks=[saving, Kill()])
 fitter.fit(Net(), data, data, ckpt_path=None if os.environ["HOW"] == "kill" else "last")
 """
-    assert run_program(setup() + body, store_path, HOW="kill")[0] == -9
-    code, _, err = run_program(setup() + body, store_path, HOW="resume")
+    assert run_warm(setup() + body, store_path, HOW="kill")[0] == -9
+    code, _, err = run_warm(setup() + body, store_path, HOW="resume")
     assert code == 0, err
     first, second = query(store_path, "SELECT id, status, epochs_done, steps_done FROM runs ORDER BY started_at")
     assert (first[1:], second[1:]) == (("killed", 2, 8), ("finished", 2, 16))
@@ -423,7 +424,7 @@ finally:
 """
     outcomes = []
     for is_recorded in (False, True):
-        outcome = run_program(setup(is_recorded=is_recorded) + body, store_path)
+        outcome = run_warm(setup(is_recorded=is_recorded) + body, store_path)
         outcomes.append(outcome[:2])
         (store_path.parent / "hpc_ckpt_1.ckpt").unlink(missing_ok=True)
     assert outcomes[0] == outcomes[1]
@@ -469,7 +470,7 @@ trainer(max_epochs=1).fit(Net(), data, data)
 with histhooks.start_run("after"):
     os.kill(os.getpid(), signal.SIGTERM)
 """
-    code, _, _ = run_program(setup() + body, store_path)
+    code, _, _ = run_warm(setup() + body, store_path)
     assert code == -15
     sql = "SELECT status FROM runs ORDER BY started_at, id"
     assert query(store_path, sql) == [("finished",), ("killed",)]

@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "histhooks.db"
 
 
-record = partial(programs.record, setup=SETUP)
+record = partial(programs.record, setup=SETUP, is_warm=True)
 
 
 def params(store: Path) -> dict[str, tuple[object, object]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.warm import run_warm
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
@@ -66,9 +67,9 @@ def store(tmp_path: Path) -> Path:
 
 def record(store: Path, body: str) -> str:
     """Run a program without a line of histhooks and with it: it prints the same."""
-    code, plain, err = run_program(SETUP + body, store)
+    code, plain, err = run_warm(SETUP + body, store)
     assert code == 0, err
-    code, out, err = run_program(HOOK + SETUP + body, store)
+    code, out, err = run_warm(HOOK + SETUP + body, store)
     assert code == 0, err
     assert out == plain
     assert "histhooks" not in err

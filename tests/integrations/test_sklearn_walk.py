@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from histhooks.testing import query, run_program
+from helpers.warm import run_warm
+from histhooks.testing import query
 from histhooks.verify import verify
 
 pytest.importorskip("sklearn")
@@ -80,9 +81,9 @@ def test_every_estimator_has_one_run_and_is_what_it_is_without_histhooks(tmp_pat
     store = tmp_path / "histhooks.db"
     step = "1, 0" if os.environ.get("HISTHOOKS_WALK") == "all" else "12, 5"
     program = PROGRAM.replace("@STEP@", step)
-    code, plain, err = run_program(program, store, PYTHONHASHSEED="0")
+    code, plain, err = run_warm(program, store, PYTHONHASHSEED="0")
     assert code == 0, err
-    code, out, err = run_program(HOOK + program, store, PYTHONHASHSEED="0")
+    code, out, err = run_warm(HOOK + program, store, PYTHONHASHSEED="0")
     assert code == 0, err
     assert out.splitlines() == plain.splitlines()
     assert "histhooks" not in err

@@ -24,7 +24,7 @@ pytest.importorskip("torch")
     [
         ("raise ArithmeticError('odd')", 1, "failed"),
         ("raise KeyboardInterrupt", 1, "interrupted"),
-        ("import os, signal, time; time.sleep(1.5); os.kill(os.getpid(), signal.SIGKILL)", -9, "killed"),
+        ("import os, signal; histhooks.flush(60); os.kill(os.getpid(), signal.SIGKILL)", -9, "killed"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", -15, "killed"),
     ],
 )
@@ -216,7 +216,7 @@ if fabric.global_rank == 0:
     assert done.stderr.count("histhooks: recording to") == 1
     losses = json.loads(done.stdout)
     sql = "SELECT kind, status, model_class, epochs_done, steps_done FROM runs"
-    assert query(store_path, sql) == [("loop", "ended", "__main__.Net", 2, len(losses))]
+    assert query(store_path, sql) == [("loop", "finished", "__main__.Net", 2, len(losses))]
     assert values(store_path, "loss") == losses
     ((site,),) = query(store_path, "SELECT call_site FROM runs")
     assert str(site).startswith("train.py:")

@@ -45,7 +45,7 @@ def test_a_training_of_transformers_is_one_run_and_the_same(store_path: Path) ->
     assert seen[0] == seen[1]
     losses = json.loads(seen[0])[1]
     sql = "SELECT kind, framework, status, epochs_done, steps_done FROM runs"
-    assert query(store_path, sql) == [("loop", "torch", "ended", 2, 8)]
+    assert query(store_path, sql) == [("loop", "torch", "finished", 2, 8)]
     # The host logs the sum of two batches.
     assert [2 * loss for loss in values(store_path, "loss")] == pytest.approx(losses, rel=1e-3)
     rates = [0.01 * (8 - n) / 8 for n in range(8)]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from helpers.warm import run_warm
 from histhooks import History
-from histhooks.testing import query, run_program
+from histhooks.testing import query
 
 pytest.importorskip("torch")
 
@@ -270,7 +271,7 @@ seen["lr/0.1"] = [[step, 0.5] for step, _ in late["lr"]]
 @pytest.mark.parametrize("loop", LOOPS)
 def test_each_step_leaves_its_point_once(store_path: Path, loop: str) -> None:
     body = f"{SETUP}\nseen = Seen()\nnet, optimizer = made()\n{LOOPS[loop]}\nprint(json.dumps(seen))\n"
-    code, out, err = run_program(body, store_path)
+    code, out, err = run_warm(body, store_path)
     assert code == 0, err
     sql = "SELECT step, value FROM metrics WHERE name = ? ORDER BY run_id, n"
     names = "SELECT DISTINCT name FROM metrics WHERE split != 'system'"
@@ -291,7 +292,7 @@ print(is_gone(trained()))
 with histhooks.start_run("several, one after the other"):
     print(is_gone(trained()), is_gone(trained()))
 """
-    code, out, err = run_program(SETUP + body, store_path)
+    code, out, err = run_warm(SETUP + body, store_path)
     assert code == 0, err
     assert out.split() == ["True"] * 3
 
@@ -322,7 +323,7 @@ assert is_short()
 histhooks.disable()
 assert not is_short()
 """
-    code, _, err = run_program(SETUP + body, store_path)
+    code, _, err = run_warm(SETUP + body, store_path)
     assert code == 0, err
 
 
@@ -347,7 +348,7 @@ engine.writer.done.wait(30)
 steps(3, net, optimizer, Seen())
 assert thread.here.steady is steady
 """
-    code, _, err = run_program(SETUP + body, store_path, HISTHOOKS_STRICT="")
+    code, _, err = run_warm(SETUP + body, store_path, HISTHOOKS_STRICT="")
     assert code == 0, err
     assert "the run has ended" in err
     assert "the writer stopped" in err

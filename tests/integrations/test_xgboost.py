@@ -27,7 +27,7 @@ SETUP = "import histhooks\nhisthooks.autolog()\n" + DATA
 POINTS = "SELECT step, value FROM metrics WHERE name = '{}' ORDER BY n"
 
 
-record = partial(programs.record, setup=SETUP)
+record = partial(programs.record, setup=SETUP, is_warm=True)
 
 
 def params(store: Path, where: str = "true") -> dict[str, tuple[object, object]]:
@@ -272,7 +272,7 @@ pickle.dump(model, open("model.pickle", "wb"))
 """
     record(store_path, body)
     program = "import sys; sys.modules['histhooks'] = None; import pickle; pickle.load(open('model.pickle', 'rb'))"
-    subprocess.run([sys.executable, "-c", program], cwd=store_path.parent, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", program], cwd=store_path.parent, check=True, timeout=300)
 
 
 def test_files_of_a_model_lead_to_the_run_that_trained_it(store_path: Path) -> None:

@@ -76,6 +76,9 @@ def test_the_best_point_is_marked_only_where_better_is_known(history: History) -
     assert [curve.best for curve in chart.curves] == [(199.0, math.exp(-199 * 0.02)), None]
     assert chart.curves[0].nonfinite == 1
     assert "val_loss: 1 of 10 points is not finite" in chart.notes
+    part = plot(history.run("slow"), "val_loss", start=100)
+    assert "val_loss: 1 of 10 points is not finite in the whole series" in part.notes
+    assert part.curves[0].count < 10
     assert chart.text(80, 20).count("★") == 2  # in the legend and in the picture
     assert "×" in chart.text(80, 20)
 
@@ -275,3 +278,48 @@ def test_in_a_picture_the_legend_is_below_the_title_and_a_star_at_the_edge_is_wh
     assert stars
     assert not any(star.get_clip_on() for star in stars)
     assert max(star.get_window_extent().x1 for star in stars) <= 900
+
+
+def test_runs_of_one_name_are_called_by_what_varies(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.db"
+    program = (
+        "import histhooks\nfor lr in (0.1, 0.2):\n    for wd in (0, 0.5):\n"
+        "        with histhooks.start_run('sweep', params={'lr': lr, 'wd': wd, 'same': 1}) as run:\n"
+        "            for epoch in range(3): run.log({'val_loss': lr * epoch}, epoch=epoch)\n"
+        "for _ in range(2):\n    with histhooks.start_run('alike') as run: run.log({'val_loss': 1.0})\n"
+    )
+    code, _, err = run_program(program, path)
+    assert code == 0, err
+    with History(path) as history:
+        runs = history.runs(order_by="started_at", reverse=True)
+        chart = plot(runs[:4], "val_loss", x="epoch")
+        assert [c.label for c in chart.curves] == ["lr=0.1 wd=0", "lr=0.1 wd=0.5", "lr=0.2 wd=0", "lr=0.2 wd=0.5"]
+        assert [c.label for c in plot([runs[0], runs[2]], "val_loss").curves] == ["lr=0.1", "lr=0.2"]
+        alike = [run for run in runs if run.name == "alike"]
+        assert [c.label for c in plot(alike, "val_loss").curves] == [f"alike {run.id[-8:]}" for run in alike]
+        mixed = [c.label for c in plot([runs[0], runs[1], alike[0]], "val_loss").curves]
+        assert mixed == ["sweep wd=0", "sweep wd=0.5", "alike"]
+        assert "lr=0.2 wd=0.5" in chart.svg()
+        assert "lr=0.2 wd=0.5" in chart.html()
+        ticks = re.findall(r">([0-9.]+)</text>", chart.html())
+        assert {"0", "1", "2"} <= {*ticks}
+        assert not {"0.5", "1.5"} & {*ticks}
+
+
+@pytest.mark.parametrize("smooth", [0.0, 0.5])
+def test_a_window_has_the_points_of_the_whole_in_it(history: History, smooth: float) -> None:
+    run = history.run("slow")
+    for x, start, stop in (("step", 20, 60), ("n", 20, 60), ("epoch", 2, 4), ("relative", 0, 1e9)):
+        whole = plot(run, "loss", x=x, smooth=smooth).curves[0].main
+        some = plot(run, "loss", x=x, smooth=smooth, start=start, stop=stop).curves[0]
+        expected = [(a, b) for a, b in zip(whole.x, whole.y, strict=True) if start <= a <= stop]
+        assert expected
+        assert list(zip(some.main.x, some.main.y, strict=True)) == expected
+        assert some.count == len(expected)
+    assert plot(history.run("again"), "loss", x="n").curves[0].main.x == list(range(70))  # of this run alone
+    joined = plot(history.run("again"), "loss", start=70, stop=90).curves[0]
+    assert joined.main.x == list(range(70, 91))
+    with pytest.raises(QueryError, match="window"):
+        plot(run, "loss", start=math.nan)
+    with pytest.raises(QueryError, match="no points to plot"):
+        plot(run, "loss", start=1e6)

@@ -38,6 +38,10 @@ def test_ticks_lie_inside_and_shares_between_0_and_1(
         (Scale(0, 1_000_000), 4, ["0", "500,000", "1,000,000"]),
         (Scale(0.001, 10, True), 5, ["0.001", "0.01", "0.1", "1", "10"]),
         (Scale(0.5, 20, True), 4, ["0.5", "1", "2", "5", "10", "20"]),
+        (Scale(0, 2, kind="whole"), 8, ["0", "1", "2"]),
+        (Scale(-0.1, 3.1, kind="whole"), 8, ["0", "1", "2", "3"]),
+        (Scale(0, 100, kind="whole"), 4, ["0", "50", "100"]),
+        (Scale(3, 4.5, True, kind="whole"), 8, ["3", "4"]),
         (Scale(0, 0.1, kind="duration"), 2, ["0.00 s", "0.05 s", "0.10 s"]),
         (Scale(0, 100, kind="duration"), 4, ["0 s", "30 s", "1:00", "1:30"]),
         (Scale(0, 7000, kind="duration"), 4, ["0 min", "30 min", "1 h", "1 h 30"]),
@@ -68,3 +72,9 @@ def test_numbers_are_short() -> None:
         "0.1235", "12,345", "1.5e-7", "2.5e12", "-3", "nan", "inf",
     ]  # fmt: skip
     assert [duration(v, 0) for v in (0.25, 59.0, 61.0, 3700.0)] == ["0.25 s", "59 s", "1:01", "1:01:40"]
+
+
+def test_labels_of_great_numbers_that_lie_close_differ() -> None:
+    labels = [label for _, label in scale_of([1.0424e9, 1.0427e9]).ticks(4)]
+    assert len({*labels}) == len(labels) > 2
+    assert all(float(label) == pytest.approx(value) for value, label in scale_of([1.0424e9, 1.0427e9]).ticks(4))

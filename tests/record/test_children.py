@@ -123,3 +123,86 @@ def test_waiting_is_as_without_us(store_path: Path) -> None:
     """
     code, _, err = run_program(textwrap.dedent(program), store_path)
     assert code == 0, err
+
+
+# A git that answers while the program waits for its children.
+GIT = """#!/bin/sh
+sleep 0.5
+case "$*" in
+  *get-regexp*) echo "user.email someone@example.org" ;;
+  *) echo "fatal: not so" >&2; exit 128 ;;
+esac
+"""
+WAITS = {
+    "wait": "os.wait()",
+    "waitpid": "os.waitpid(-1, 0)",
+    "group": "os.waitpid(0, 0)",
+    "wait3": "os.wait3(0)[:2]",
+    "wait4": "os.wait4(-1, options=0)[:2]",
+    "waitid": "(lambda found: (found.si_pid, found.si_status << 8))(os.waitid(os.P_ALL, 0, os.WEXITED))",
+    "look": "(os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT), os.wait())[1]",
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="this system waits for children in another way")
+@pytest.mark.parametrize("how", sorted(WAITS))
+def test_a_program_that_waits_for_any_child_is_given_its_own_alone(store_path: Path, tmp_path: Path, how: str) -> None:
+    """What histhooks asks git is no child of the program, whose answer counts for histhooks all the same."""
+    git = tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    git.write_text(GIT)
+    git.chmod(0o755)
+    program = f"""
+import os, time
+import histhooks
+histhooks.autolog()
+with histhooks.start_run("parent") as run:
+    run.log({{"loss": 0.0}})
+    time.sleep(0.2)  # git has been started
+    children = [os.fork() or os._exit(number) for number in range(3)]
+    late = os.fork() or (time.sleep(1.5), os._exit(7))
+    seen = []
+    while True:
+        try:
+            seen.append({WAITS[how]})
+        except ChildProcessError:
+            break
+    print(sorted(code >> 8 for _, code in seen), {{pid for pid, _ in seen}} == {{*children, late}})
+"""
+    path = os.pathsep.join((str(git.parent), os.defpath))
+    assert run_program(program, store_path, PATH=path) == (0, "[0, 1, 2, 7] True\n", "")
+    assert query(store_path, "SELECT actor FROM sessions") == [("someone@example.org",)]
+    notes = query(store_path, "SELECT note FROM captures WHERE note LIKE 'git: fatal: not so%'")
+    assert notes
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_while_a_process_is_being_started_waits_for_its_children_at_once(store_path: Path) -> None:
+    """The lock that another thread of the parent held is a new one in the child."""
+    program = """
+        import os, threading, time
+        import histhooks
+        from histhooks._host import own_children
+        histhooks.autolog()
+        run = histhooks.start_run("parent")
+        run.log({"loss": 0.0})
+        histhooks.flush()
+        held, done = threading.Event(), threading.Event()
+        def start():
+            with own_children.starting():
+                held.set()
+                done.wait()
+        thread = threading.Thread(target=start)
+        thread.start()
+        held.wait()
+        own_children._PATIENCE_S = 1e6
+        child = os.fork()
+        if child == 0:
+            grandchild = os.fork() or os._exit(3)
+            os._exit(5 if os.wait() == (grandchild, 3 << 8) else 1)
+        print(os.waitpid(child, 0)[1] >> 8)
+        done.set()
+        thread.join()
+        run.end()
+    """
+    assert run_program(program, store_path) == (0, "5\n", "")

@@ -249,8 +249,10 @@ def test_the_first_run_changes_no_variable_and_leaves_the_threads_that_are_writt
         before = dict(os.environ)
         with histhooks.start_run("mine") as run: run.log({"a": 1.0})
         histhooks.flush()
-        time.sleep(2.0)
-        print(dict(os.environ) == before, sorted(thread.name for thread in threading.enumerate()))
+        known, until = ["MainThread", "histhooks-signals", "histhooks-writer"], time.monotonic() + 60
+        while (names := sorted(thread.name for thread in threading.enumerate())) != known and time.monotonic() < until:
+            time.sleep(0.05)
+        print(dict(os.environ) == before, names)
     """
     code, out, err = run_program(program, store_path)
     assert code == 0, err

@@ -34,7 +34,7 @@ def test_a_question_begins_no_thread_and_makes_no_store(
 
 def test_a_fit_on_another_rank_leaves_a_session_without_runs(store_path: Path) -> None:
     assert ask(store_path, is_fit=True, **OTHER) == ["False", "False", "True"]
-    assert query(store_path, "SELECT rank, world_size, status FROM sessions") == [(1, 2, "ended")]
+    assert query(store_path, "SELECT rank, world_size, status FROM sessions") == [(1, 2, "finished")]
     assert query(store_path, "SELECT count(*) FROM runs") == [(0,)]
 
 

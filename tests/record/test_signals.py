@@ -30,7 +30,7 @@ def ended_by(store: Path, body: str, number: signal.Signals, wait_s: float = 1.5
     time.sleep(wait_s)
     process.send_signal(number)
     try:
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=300)
     finally:
         process.kill()
     return process.returncode, err
@@ -92,7 +92,7 @@ asyncio.run(main())
 """
     assert ended_by(store_path, body, signal.SIGTERM)[0] == 0
     assert values(store_path) == {"stops": [2.0]}
-    assert settled(store_path) == [("stops", "finished", "ended")]
+    assert settled(store_path) == [("stops", "finished", "finished")]
 
 
 def test_a_signal_in_c_code_is_seen_where_the_first_run_began_in_a_thread(store_path: Path) -> None:
@@ -166,7 +166,7 @@ with histhooks.start_run("with") as run:
     assert err.count("histhooks: ") == (0 if is_known else 1)
     expected = {"first": [], "without": [1.0], "with": [2.0]} if is_known else {"with": [2.0]}
     assert values(store_path) == expected
-    assert query(store_path, "SELECT DISTINCT status FROM sessions") == [("ended",)]
+    assert query(store_path, "SELECT DISTINCT status FROM sessions") == [("finished",)]
     assert verify(store_path).problems == []
 
 
@@ -189,5 +189,7 @@ if not {is_first}:
     expected = {"late": [1.0], "later": [1.0]} | ({} if is_first else {"in time": [2.0]})
     assert values(store_path) == expected
     assert query(store_path, "SELECT DISTINCT status FROM runs") == [("finished",)]
-    assert query(store_path, "SELECT DISTINCT status FROM sessions") == [("ended",)]
+    # Of a session that begins when the program is over, nobody can see how it came to that.
+    status = "ended" if is_first else "finished"
+    assert query(store_path, "SELECT DISTINCT status FROM sessions") == [(status,)]
     assert verify(store_path).problems == []

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 import histhooks
-from conftest import end_session
-from histhooks.report import report
+from helpers.sessions import end_session
+from histhooks.report import _blocks, _html, _markdown, page_of, report
+from histhooks.testing import run_program
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -84,7 +85,7 @@ def test_all_facts_of_a_loop_stand_on_its_page(trained: Path, tmp_path: Path) ->
         hashes += [state["digest"] for state in run.related("rng_states")]
         packages = run.packages
     for words in (
-        "This history fits its ledger", "SGD momentum=0.9", "group 1: lr 0.2 → 0.02", "StepLR", "val_loss",
+        "This history matches its ledger", "SGD momentum=0.9", "group 1: lr 0.2 → 0.02", "StepLR", "val_loss",
         "manual_seed(0)", "loop.py:7", "1,210", "RandomSampler", "+def unused():", "gpus ok", *hashes,
         f"torch {packages['torch']}", f"numpy {packages['numpy']}", "cannot prove",
     ):  # fmt: skip
@@ -136,9 +137,9 @@ def test_a_history_that_was_changed_says_so_on_top(trained: Path, tmp_path: Path
     connection.commit()
     connection.close()
     page = Page(write(copy, "last", tmp_path / "a.html"))
-    assert "does not fit its ledger" in page.text
+    assert "does not match its ledger" in page.text
     assert ("p", "class", "verdict bad") in page.attributes
-    assert "fits its ledger" not in page.text
+    assert "matches its ledger" not in page.text
 
 
 def test_a_file_that_is_there_stays_unless_forced(trained: Path, tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def test_markdown_holds_the_same_facts_and_no_html(trained: Path, tmp_path: Path
     outside = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
     assert not re.search(r"(?<!\\)<(?!br>)", outside)
     assert "\\<script\\>alert(1)\\</script\\>" in outside
-    for words in ("## Params", "## Ledger", "This history fits its ledger", "+def unused():"):
+    for words in ("## Params", "## Ledger", "This history matches its ledger", "+def unused():"):
         assert words in text
     tables = [line for line in outside.splitlines() if line.startswith("|")]
     assert tables
@@ -181,7 +182,7 @@ def test_what_was_redacted_and_deleted_is_told_with_its_reason(tmp_path: Path) -
     curate.redact(reason="asked to", runs=("keep",), store=tmp_path / "a.db")
     curate.delete("drop", reason="a mistake <b>", store=tmp_path / "a.db")
     page = Page(write(tmp_path / "a.db", "keep", tmp_path / "a.html"))
-    for words in ("This history fits its ledger", "asked to", "a mistake <b>", "[erased]", "Redacted values"):
+    for words in ("This history matches its ledger", "asked to", "a mistake <b>", "[erased]", "Redacted values"):
         assert words in page.text, words
     assert "somebody" not in page.text
 
@@ -212,3 +213,48 @@ def test_a_program_is_told_what_was_written_where(tmp_path: Path) -> None:
         "name": "small", "path": str(page), "size_bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(), "verified": False,
     }  # fmt: skip
+
+
+def test_what_speaks_against_a_run_comes_first(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    program = (
+        "import histhooks\nwith histhooks.start_run('good') as run: run.log({'loss': 1.0})\n"
+        "try:\n    with histhooks.start_run('bad'): raise ValueError('no')\nexcept ValueError: pass\n"
+    )
+    code, _, err = run_program(program, path)
+    assert code == 0, err
+    with histhooks.History(path) as history:
+        bad, good = (page_of(history.run(name), with_verify=False) for name in ("bad", "good"))
+    assert bad.highlights[0] == ("checks", "1 fail")
+    assert (bad.alarms, good.alarms) == ("1 fail", "")
+    assert '<span class="status failed">failed</span> <span class="status fail">1 fail</span>' in _html.write(bad)
+    assert "(failed, 1 fail)" in _markdown.write(bad)
+    assert bad.sections[0].title == "Checks"
+    assert "checks" not in [label for label, _ in good.highlights]
+    assert good.sections[0].title != "Checks"
+
+
+def test_a_split_of_other_data_is_no_split_of_a_run(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    program = (
+        "import histhooks; histhooks.autolog('sklearn')\n"
+        "from sklearn.datasets import make_regression\n"
+        "from sklearn.linear_model import Ridge\n"
+        "from sklearn.model_selection import train_test_split\n"
+        "X, y = make_regression(100, 3, random_state=0)\n"
+        "rest, _, goal, _ = train_test_split(X, y, test_size=20, random_state=0)\n"
+        "half, _, of_half, _ = train_test_split(rest, goal, test_size=30, random_state=0)\n"
+        "Ridge(alpha=2.0).fit(half, of_half)\n"
+        "Ridge(alpha=3.0).fit(X[:70], y[:70])\n"
+    )
+    code, _, err = run_program(program, path)
+    assert code == 0, err
+    with histhooks.History(path) as history:
+        latter, former = history.runs()
+        told = [_parts_of(page_of(run, with_verify=False)) for run in (former, latter)]
+    assert told == [["50 + 30", "80 + 20"], []]
+
+
+def _parts_of(page: _blocks.Page) -> list[str]:
+    tables = [block for section in page.sections for block in section.blocks if isinstance(block, _blocks.Table)]
+    return [row[3] for table in tables if table.head[0] == "split" for row in table.rows]

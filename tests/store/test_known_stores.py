@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.terminals import COMMAND, DOCTOR
 from histhooks._store.known_stores import known_stores, remember
 
 PROGRAM = "import histhooks; histhooks.start_run('a').end()"
@@ -18,8 +19,8 @@ PROGRAM = "import histhooks; histhooks.start_run('a').end()"
 def ask(*words: str, folder: Path) -> tuple[int, str, str]:
     environment = {key: value for key, value in os.environ.items() if key != "HISTHOOKS_STORE"}
     done = subprocess.run(
-        [sys.executable, "-m", "histhooks", *words],
-        env=environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+        [*DOCTOR, *words[1:]] if words[0] == "doctor" else [*COMMAND, *words],
+        env=environment, cwd=folder, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 

@@ -6,8 +6,12 @@ import sys
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from histhooks._store.joining_series import VALID
+from histhooks._store.tables import SERIES
 
 SCHEMA = (files("histhooks._store") / "schema.sql").read_text(encoding="utf-8")
 TIME = "2026-01-02T03:04:05.000006Z"
@@ -93,7 +97,7 @@ def test_a_store_made_from_schema_sql_has_no_pending_migration(db: sqlite3.Conne
 def test_the_file_says_that_it_is_ours_and_of_which_version(db: sqlite3.Connection) -> None:
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
     assert application_id.to_bytes(4, "big") == b"HIST"
-    assert db.execute("PRAGMA user_version").fetchone() == (1001,)
+    assert db.execute("PRAGMA user_version").fetchone() == (1003,)
 
 
 def test_the_package_carries_the_schema_and_every_step() -> None:
@@ -144,9 +148,13 @@ def test_every_foreign_key_points_to_a_key_that_exists(db: sqlite3.Connection) -
 
 def test_every_run_and_session_id_is_a_foreign_key(db: sqlite3.Connection) -> None:
     # Datasette and its kin draw links from foreign keys. A link to another store's run cannot be one.
+    # Nor can one from what outlives the run, such as a version of its model.
+    outlives = {"waivers", "model_versions", "model_events"}
     for name in tables(db):
         linked = {row[3]: row[2] for row in db.execute(f'PRAGMA foreign_key_list("{name}")')}
         for _, column, *_ in db.execute(f'PRAGMA table_info("{name}")'):
+            if name in outlives and column in {"run_id", "parent_id"}:
+                continue
             if column in {"run_id", "parent_id"}:
                 assert linked.get(column) == "runs", f"{name}.{column}"
             if column == "session_id":
@@ -253,3 +261,29 @@ def test_the_view_of_one_curve_reads_only_that_curve(db: sqlite3.Connection) -> 
     query = "EXPLAIN QUERY PLAN SELECT * FROM metrics WHERE run_id = 'r' AND name = 'loss' ORDER BY n"
     plan = " / ".join(row[3] for row in db.execute(query))
     assert "SCAN" not in plan, plan
+
+
+def test_what_a_merge_asks_of_points_are_the_constraints_of_their_tables(db: sqlite3.Connection) -> None:
+    assert {*VALID} == {*SERIES} - {"metric_summaries"}
+    rows: dict[str, list[dict[str, Any]]] = {
+        "points": [{"n": n, "time": 0, "special": special}
+                   for n in (-1, 0, 5) for special in (None, "nan", "inf", "-inf", "NaN", "")],
+        "rollups": [{"level": level, "bucket": bucket, "first_step": 0, "last_step": 0, "count": 0}
+                    for level in (0, 1, 4, 5) for bucket in (-1, 0, 7)],
+    }  # fmt: skip
+    for table, some in rows.items():
+        kept, asked = [], []
+        for row in some:
+            names, marks = ", ".join(row), ", ".join("?" * len(row))
+            values = [*row.values()]
+            db.execute(f"DELETE FROM {table}")
+            try:
+                db.execute(f"INSERT INTO {table} (series, {names}) VALUES (1, {marks})", values)
+                kept.append(row)
+            except sqlite3.IntegrityError:
+                pass
+            chosen = ", ".join(f"? AS {name}" for name in row)
+            if db.execute(f"SELECT 1 FROM (SELECT {chosen}) AS p WHERE {VALID[table]}", values).fetchone():
+                asked.append(row)
+        assert asked == kept
+        assert 0 < len(kept) < len(some)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -84,13 +85,13 @@ def test_on_a_network_a_live_run_is_seen_and_comes_home_with_sync(store_path: Pa
         assert len(history.spools) == 1
     command = [sys.executable, "-m", "histhooks", "sync", str(store_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("0 sessions came home")
+    assert done.stdout.startswith("nothing to merge")
     assert "still records" in done.stdout
     process.communicate("go\n", timeout=60)
     assert process.returncode == 0
     assert query(store_path, "SELECT count(*) FROM runs") == [(0,)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("1 session came home")
+    assert done.stdout.startswith("merged 1 session into")
     assert waiting(store_path) == []
     assert query(store_path, "SELECT name, status FROM runs") == [("far", "finished")]
     assert query(store_path, "SELECT count(*) FROM metrics WHERE name = 'loss'") == [(6,)]
@@ -137,7 +138,7 @@ with History() as history:
         assert [run.status for run in history.runs()] == ["killed"], "here it is provably gone"
     command = [*elsewhere, sys.executable, "-m", "histhooks", "sync", str(store_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("1 session came home")
+    assert done.stdout.startswith("merged 1 session into")
     assert read() == "elsewhere far lost 5"
     assert verify(store_path).problems == []
 
@@ -232,7 +233,7 @@ def test_an_older_minor_version_goes_on_writing_beside_a_newer_one(store_path: P
             "direct": 1,
             "by spool": 1,
         }
-    assert sync(store_path).startswith("1 session came home")
+    assert sync(store_path).startswith("merged 1 session into")
     assert query(store_path, "SELECT name, mood FROM runs ORDER BY name") == [
         ("by spool", None), ("direct", None), ("first", None)
     ]  # fmt: skip
@@ -249,13 +250,13 @@ def test_a_spool_of_a_newer_version_is_seen_and_waits_until_the_store_is_as_new(
     alter(spool, NEWER.format(SCHEMA_VERSION + 1) + "UPDATE runs SET mood = 'fine';")
     with History(store_path) as history:
         assert {run.name for run in history.runs()} == {"first", "newer"}
-    assert sync(store_path).startswith("0 sessions came home")
+    assert sync(store_path).startswith("nothing to merge")
     assert waiting(store_path) == [spool]
     monkeypatch.setattr(_doctor, "FRAMEWORKS", {})  # importing each of them takes a minute
     told = CliRunner().invoke(_doctor.doctor, [str(store_path)])
     assert (told.exit_code, spool.name in told.output) == (1, True)
     alter(store_path, NEWER.format(SCHEMA_VERSION + 1))
-    assert sync(store_path).startswith("1 session came home")
+    assert sync(store_path).startswith("merged 1 session into")
     assert query(store_path, "SELECT name, mood FROM runs ORDER BY name") == [("first", None), ("newer", "fine")]
 
 
@@ -308,11 +309,11 @@ def test_a_spool_that_no_longer_opens_is_left_where_it_is_and_stops_nobody(store
 def test_spools_come_home_once_however_many_bring_them(store_path: Path) -> None:
     for number in range(4):
         run_program(short(f"run {number}"), store_path, HISTHOOKS_NETWORK="1")
-    command = [sys.executable, "-m", "histhooks", "sync", str(store_path)]
+    command = [sys.executable, "-m", "histhooks", "sync", str(store_path), "--json"]
     together = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     told = [process.communicate(timeout=60)[0] for process in together]
     assert [process.returncode for process in together] == [0] * 4
-    assert sum(int(text.split()[0]) for text in told) == 4
+    assert sum(len(json.loads(text)["merged"]) for text in told) == 4
     assert waiting(store_path) == []
     assert query(store_path, "SELECT count(*), count(DISTINCT id) FROM runs") == [(4, 4)]
     assert query(store_path, "SELECT count(*) FROM metrics WHERE name = 'loss'") == [(4,)]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import histhooks
 from histhooks._host.store_location import find_store, keep_out_of_git, project_name, store_path
-from histhooks._store.connection import Unwritable
+from histhooks._store.connection import Link, Unwritable
 from histhooks._store.opening import check
 from histhooks._store.spools import merge_waiting
 from histhooks._store.stamp import APPLICATION_ID, SCHEMA_VERSION
@@ -80,6 +80,55 @@ def test_the_store_is_where_it_was_asked_for(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("HISTHOOKS_STORE", str(tmp_path / "variable.db"))
     assert store_path(None, inner) == tmp_path / "variable.db"
     assert store_path(tmp_path / "asked.db", inner) == tmp_path / "asked.db"
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("git@code.example:group/credit.git", "credit"), ("https://ada:word@code.example/group/credit", "credit"),
+        ("ssh://git@code.example:2222/group/my%20model.git/", "my model"), ("/srv/git/credit/.git", "credit"),
+        ("code.example:credit.git", "credit"), ("https://code.example/..", "clone"), ("", "copy"),
+        ("https://word@code.example", "clone"), ("https://code.example/credit.git?token=word", "credit"),
+    ],
+)  # fmt: skip
+def test_clones_of_one_repository_are_one_project(tmp_path: Path, url: str, name: str) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "init", "-q", clone], check=True)
+    subprocess.run(["git", "-C", clone, "config", "remote.backup.url", "/elsewhere/copy.git"], check=True)
+    if url:
+        subprocess.run(["git", "-C", clone, "config", "remote.origin.url", url], check=True)
+    assert project_name(None, clone) == name
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("https://code.example/credit.git ; the old one", "credit"),
+        ("https://code.example/credit.git # new", "credit"),
+        ('"https://code.example/my credit.git" # new', "my credit"),
+        ("https://code.example/%2e%2e%2fetc", "clone"),
+    ],
+)
+def test_what_a_person_wrote_beside_a_remote_is_no_part_of_its_name(tmp_path: Path, line: str, name: str) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "init", "-q", clone], check=True)
+    with (clone / ".git" / "config").open("a") as file:
+        file.write(f'[remote "origin"]\n\turl = {line}\n')
+    assert project_name(None, clone) == name
+
+
+def test_a_work_tree_is_of_the_project_of_its_repository(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    environment = {**os.environ, "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b.example",
+                   "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b.example"}  # fmt: skip
+    for command in (
+        ["init", "-q", clone], ["-C", clone, "commit", "-q", "--allow-empty", "-m", "first"],
+        ["-C", clone, "remote", "add", "origin", "https://code.example/credit.git"],
+        ["-C", clone, "worktree", "add", "-q", tmp_path / "feature"],
+    ):  # fmt: skip
+        subprocess.run(["git", *command], check=True, env=environment)
+    (tmp_path / "feature" / "src").mkdir()
+    assert project_name(None, tmp_path / "feature" / "src") == "credit"
 
 
 @pytest.mark.parametrize("asks", [True, False])
@@ -298,3 +347,21 @@ def test_a_store_that_was_written_as_text_and_read_back_is_still_one(tmp_path: P
     assert query(second, "PRAGMA application_id") == [(APPLICATION_ID,)]
     assert query(second, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
     assert verify(second).problems == []
+
+
+def test_a_reader_that_closes_while_it_is_opened_is_no_closed_descriptor(tmp_path: Path) -> None:
+    """The log of another connection, open when ours is made and gone at its first use, is not ours."""
+    path = tmp_path / "h.db"
+    Store(path).close()
+    reader = sqlite3.connect(path)
+    reader.execute("PRAGMA journal_mode = WAL")
+    reader.execute("SELECT count(*) FROM runs").fetchall()
+
+    def use() -> None:
+        reader.close()
+        link.connection.execute("SELECT count(*) FROM runs").fetchall()
+
+    link = Link(path, use, timeout_s=5.0, n_statements=10)
+    link.open()
+    assert link.connection.execute("SELECT count(*) FROM runs").fetchone() == (0,)
+    link.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from types import CodeType
+from types import CodeType, FrameType
 
 # Types of the last constant of code that stands in the place of a function's own: it has that function's file and line.
 fronts: set[type] = set()
@@ -28,11 +28,16 @@ def call_site(skip: tuple[str, ...] = ()) -> str | None:
         module = frame.f_globals.get("__name__")  # exec() runs code in a mapping that may lack it, or hold anything
         is_skipped = isinstance(module, str) and module.partition(".")[0] in ("histhooks", "contextlib", *skip)
         if not is_skipped and not is_front(frame.f_code):
-            return f"{_relative(frame.f_code.co_filename)}:{frame.f_lineno}"
+            return place(frame)
         if frame.f_back is None:
             return None
         frame = frame.f_back
     return None
+
+
+def place(frame: FrameType) -> str:
+    """What a frame runs, as `file:line`, the file relative to the working folder where it lies there."""
+    return f"{_relative(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 def _relative(filename: str) -> str:

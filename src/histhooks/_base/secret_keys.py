@@ -1,4 +1,4 @@
-"""Decide by its key whether a value is a secret; docs/secrets.md shows the lists to users."""
+"""Decide by its key whether a value is a secret; docs/guide/secrets.md shows the lists to users."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Mask secrets before they reach the disk: by key, by known shapes, and inside URLs.
 
-docs/secrets.md is the page for users: the rules, both lists, and what no rule can find. Nothing of the unmasked text is
-kept, not even a hash. Masked text keeps its number of lines, so that a diff or a traceback stays readable.
+docs/guide/secrets.md is the page for users: the rules, both lists, and what no rule can find. Nothing of the unmasked
+text is kept, not even a hash. Masked text keeps its number of lines, so that a diff or a traceback stays readable.
 """
 
 from __future__ import annotations

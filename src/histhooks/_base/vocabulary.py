@@ -1,4 +1,4 @@
-"""The status words of runs and sessions, and the functions that choose one."""
+"""The status words of runs and sessions, the functions that choose one, and words that rows of seeds have."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ RUNNING, FINISHED, FAILED, INTERRUPTED, KILLED, LOST, ENDED = STATUSES = (
 ENDS = STATUSES[1:]
 UNFINISHED = (FAILED, INTERRUPTED, KILLED, LOST, ENDED)
 STOPPED = (FAILED, INTERRUPTED, KILLED)  # before it was done, as its own process saw
+CUT_SHORT = (RUNNING, INTERRUPTED, KILLED, LOST)  # what it would have recorded next is not known
+TO_THE_END = (FINISHED, ENDED)  # as far as is known
 OPEN = (RUNNING, LOST)  # its process may still write
 UNREPORTED = (RUNNING, KILLED, LOST)  # only its process could state the end, and has not
 UNDECIDED = (RUNNING, ENDED, LOST)  # whoever saw the process end knows better
@@ -22,6 +24,11 @@ GRADES = {
     FINISHED: "good", RUNNING: "going", FAILED: "failure", KILLED: "bad", LOST: "bad", INTERRUPTED: "doubtful",
     ENDED: "doubtful",
 }  # fmt: skip
+
+# In `seeds`: what the value of a generator without a seed begins with, before the entropy that it was made from; and
+# where PYTHONHASHSEED comes from if no person chose it.
+ENTROPY = "entropy:"
+BY_HISTHOOKS = "histhooks run"
 
 
 def in_sql(words: Iterable[str]) -> str:
@@ -69,13 +76,14 @@ def ending(
     Returns
     -------
     str
-        What the session states of itself, unless that is undecided; then what was seen; then `killed`, if the process
+        What the session states of itself, unless that is undecided, or `finished` before an exit code that is not 0 or
+        a signal; then what was seen; then `killed`, if the process
         is gone without a word, or `lost`, if nobody knows.
     """
     if exit_code is None and signal is None:
         if stated != RUNNING or is_alive:
             return stated
         return LOST if is_alive is None else KILLED
-    if stated in UNDECIDED or is_guess:
+    if stated in UNDECIDED or is_guess or (stated == FINISHED and (exit_code or signal is not None)):
         return KILLED if signal is not None else FAILED if exit_code else FINISHED
     return stated

@@ -47,6 +47,11 @@ def _record():
     try:
         import histhooks
 
+        if os.environ.get("HISTHOOKS_WATCH"):
+            from histhooks._watch import watching
+
+            if watching.from_environment():
+                return  # a server that trains too calls autolog() itself
         histhooks.autolog()
     except Exception as error:  # the program must begin whatever is wrong with us
         try:

@@ -18,11 +18,11 @@ from histhooks._host.subprocesses import Inquiry, Question
 _COLUMN_CHARACTERS = 64 << 10
 _DIFF_CHARACTERS = 1 << 20
 _MORE_CHARACTERS = 1 << 16
-_FILE_BYTES = 64 << 10
+FILE_BYTES = 64 << 10
 _FILES = 64
 _SETTINGS = 16  # changed files of settings that are looked into
 _OTHERS = 64  # files that are no code, by name
-_HASHED_BYTES = 64 << 20  # of such files, all together
+HASHED_BYTES = 64 << 20  # of such files, all together
 _DIFF = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
 _ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 
@@ -45,6 +45,8 @@ class Asked:
         The diff of what is code by name; and which of the files that Python imported git has.
     sources : Sources
         What Python took the program from.
+    locks : list of Path
+        Lists of packages beside the program.
     """
 
     script: Path | None
@@ -57,6 +59,7 @@ class Asked:
     diff: Question | None = None
     listed: Question | None = None
     sources: _sources.Sources = field(default_factory=_sources.Sources)
+    locks: list[Path] = field(default_factory=list)
 
     @property
     def questions(self) -> list[Question]:
@@ -97,8 +100,9 @@ def keep_changes(
     if status is None:
         captures = [Capture("git", "failed", f"whether it has changes is not known: {asked.status.why_not}")]
     else:
-        row["dirty"] = int(bool(status))
         changed, untracked = _split(status)
+        untracked = _without_environments(untracked)
+        row["dirty"] = int(bool(changed or untracked))
         captures += _keep_untracked(root, untracked, details, contents)
     if asked.diff.answer is None:
         details["diff_missing"] = True
@@ -108,8 +112,8 @@ def keep_changes(
     kept = _keep_settings(asked, root, inquiry, changed, patch) | {name for name, _ in patch.sections}
     rest = sorted(name for name in changed if name not in kept)
     if rest:
-        room = [_HASHED_BYTES]
-        others = {name: _other(root / name, changed[name], room) for name in rest[:_OTHERS]}
+        room = [HASHED_BYTES]
+        others = {name: facts_of(root / name, changed[name], room) for name in rest[:_OTHERS]}
         details["others_changed"] = {clean_text(mask_text(name)): facts for name, facts in others.items()}
         details["others_changed_left_out"] = len(rest) - len(others)
     if patch.sections:
@@ -132,6 +136,12 @@ def _split(status: str) -> tuple[dict[str, str], list[str]]:
                 if entry[0] == "R":
                     changed[before] = "deleted"
     return changed, untracked
+
+
+def _without_environments(names: list[str]) -> list[str]:
+    """Files but for those of virtual environments, whose packages are recorded; each has a ``pyvenv.cfg`` (PEP 405)."""
+    inside = tuple(name.removesuffix("pyvenv.cfg") for name in names if name.endswith("/pyvenv.cfg"))
+    return [name for name in names if not name.startswith(inside)] if inside else names
 
 
 @dataclass(slots=True)
@@ -183,13 +193,13 @@ def _keep_settings(asked: Asked, root: Path, inquiry: Inquiry, changed: dict[str
     names += [name for name in changed if (root / name).is_dir()]
     asking = {}
     for name in names[:_SETTINGS]:
-        before = git(inquiry, root, "show", f"HEAD:{name}", most=_FILE_BYTES) if asked.commit else None
+        before = git(inquiry, root, "show", f"HEAD:{name}", most=FILE_BYTES) if asked.commit else None
         asking[name] = before, diff_of(inquiry, root, asked.commit, [f":(top,literal){name}"])
     inquiry.read(*(question for pair in asking.values() for question in pair if question is not None))
     kept = set()
     for name, (before, diff) in asking.items():
         texts = ["" if before is None else before.answer or ""]
-        is_whole = before is None or before.n_characters <= _FILE_BYTES
+        is_whole = before is None or before.n_characters <= FILE_BYTES
         if (root / name).is_dir():
             texts = []
         elif changed[name] != "deleted":
@@ -202,7 +212,7 @@ def _keep_settings(asked: Asked, root: Path, inquiry: Inquiry, changed: dict[str
     return kept
 
 
-def _other(path: Path, state: str, room: list[int]) -> dict[str, Any]:
+def facts_of(path: Path, state: str, room: list[int]) -> dict[str, Any]:
     """What is kept of a file that is no code: how it changed, its size and its hash."""
     facts: dict[str, Any] = {"state": state, "size_bytes": None, "sha256": None}
     try:
@@ -211,7 +221,7 @@ def _other(path: Path, state: str, room: list[int]) -> dict[str, Any]:
         facts["size_bytes"] = path.stat().st_size
         if facts["size_bytes"] <= room[0]:
             with path.open("rb") as file:
-                head = file.read(_FILE_BYTES)
+                head = file.read(FILE_BYTES)
                 facts["is_binary"] = b"\0" in head[:8000]  # the rule of git (buffer_is_binary in xdiff-interface.c)
                 text = "" if facts["is_binary"] else head.decode("utf-8", "replace")
                 if mask_text(text) != text:
@@ -255,7 +265,7 @@ def _keep_untracked(
     kept: dict[str, str] = {}
     others: dict[str, Any] = {}
     left_out = n_others = 0
-    room = [_HASHED_BYTES]
+    room = [HASHED_BYTES]
     for name in sorted(names):
         path = folder / name
         text = None
@@ -265,11 +275,14 @@ def _keep_untracked(
                 left_out += text is None or not code_files.holds_rows(name, text)
                 text = None
         if text is not None and not code_files.holds_rows(name, text):
-            kept[clean_text(name)] = keep(mask_text(text), contents)
+            masked = mask_text(text)
+            kept[clean_text(name)] = keep(masked, contents)
+            if masked != text:
+                details.setdefault("untracked_masked", []).append(clean_text(name))
             continue
         n_others += 1
         if len(others) < _OTHERS:
-            others[clean_text(mask_text(name))] = _other(path, "untracked", room)
+            others[clean_text(mask_text(name))] = facts_of(path, "untracked", room)
     if kept:
         details["untracked"] = kept
     if others:
@@ -284,7 +297,7 @@ def _keep_untracked(
 def _untracked_text(path: Path, name: str) -> str | None:
     """The text of a file that git does not know; None if it is too large, no plain file, or cannot be read."""
     try:
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > _FILE_BYTES:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > FILE_BYTES:
             return None
     except OSError:
         return None

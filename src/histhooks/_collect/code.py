@@ -13,15 +13,17 @@ from histhooks._base.captures import Capture
 from histhooks._base.names import clean_text
 from histhooks._base.secrets import mask_text
 from histhooks._base.values import dumps
-from histhooks._collect import code_files
+from histhooks._collect import code_files, lock_files
 from histhooks._collect import sources as _sources
-from histhooks._collect.changes import Asked, diff_of, git, keep, keep_changes
+from histhooks._collect.changes import FILE_BYTES, HASHED_BYTES, Asked, diff_of, facts_of, git, keep, keep_changes
 from histhooks._host.subprocesses import Inquiry, Question
 
 _HASH = re.compile(r"[0-9a-f]{40,64}")
 _SOURCES = 256
+_MODULES = 64
 
 Gathered = tuple[dict[str, Any], dict[str, bytes], list[Capture]]
+NO_REPOSITORY = "no git repository here"
 
 
 def entry_file() -> str | None:
@@ -52,10 +54,12 @@ def ask(entry: str | None, inquiry: Inquiry) -> Asked:
     # Before the first commit git prints the folder, and then fails over HEAD.
     told = where.text.splitlines() if where.code is not None else []
     if not told or not os.path.isabs(told[0]):
-        return Asked(script, refused=_refusal(where), sources=sources)
+        return Asked(script, refused=_refusal(where), sources=sources, locks=lock_files.find(script, None))
     root = Path(told[0])
     commit = told[1] if len(told) > 1 and _HASH.fullmatch(told[1]) else None
     imported = [name for path in sources.files if (name := _inside(root, path)) is not None][:_SOURCES]
+    locks = lock_files.find(script, root)
+    asked_for = [*imported, *(name for path in locks if (name := _inside(root, str(path))) is not None)]
     odd = [f":(top,literal){name}" for name in imported if not code_files.is_code_name(name)]
     return Asked(
         script,
@@ -65,8 +69,9 @@ def ask(entry: str | None, inquiry: Inquiry) -> Asked:
         origin=git(inquiry, root, "config", "--get", "remote.origin.url"),
         status=git(inquiry, root, "status", "--porcelain", "-z", "--untracked-files=all"),
         diff=diff_of(inquiry, root, commit, [*code_files.pathspecs(), *odd]),
-        listed=git(inquiry, root, "--literal-pathspecs", "ls-files", "-z", "--", *imported) if imported else None,
+        listed=git(inquiry, root, "--literal-pathspecs", "ls-files", "-z", "--", *asked_for) if asked_for else None,
         sources=sources,
+        locks=locks,
     )
 
 
@@ -108,6 +113,7 @@ def gather(asked: Asked, inquiry: Inquiry) -> Gathered:
         row |= _repository(asked, asked.root)
         captures += keep_changes(asked, asked.root, inquiry, row, details, contents)
     captures += _keep_sources(asked, details, contents)
+    _keep_locks(asked, details, contents)
     row |= _entry(asked.script, asked.root)
     for column in ("repository", "branch", "entry_script"):
         row[column] = None if row.get(column) is None else mask_text(row[column])
@@ -118,7 +124,7 @@ def _refusal(where: Question) -> Capture:
     if where.code is None:
         return Capture("git", "skipped" if where.is_missing else "failed", where.why_not)
     if "not a git repository" in (where.why_not or ""):
-        return Capture("git", "skipped", "no git repository here")
+        return Capture("git", "skipped", NO_REPOSITORY)
     return Capture("git", "failed", where.why_not or "git told nothing")
 
 
@@ -142,7 +148,14 @@ def _repository(asked: Asked, root: Path) -> dict[str, Any]:
 def _keep_sources(asked: Asked, details: dict[str, Any], contents: dict[str, bytes]) -> list[Capture]:
     """Keep what ran and what git does not have: where there is none, what it ignores, and what lies elsewhere."""
     known = {*_listed(asked.listed), *details.get("untracked", {})}
-    details["sources"], left_out = _texts_of(asked, asked.sources, known, contents)
+    kept, masked, left_out = _texts_of(asked, asked.sources, known, contents)
+    details["sources"] = kept
+    if masked:
+        details["sources_masked"] = masked
+    if modules := _modules(asked, known):
+        details["modules"] = modules
+    if roots := _import_roots(asked):
+        details["import_roots"] = roots
     if asked.sources.lost:
         details["sources_lost"] = [clean_text(mask_text(text)) for text in asked.sources.lost]
     if left_out:
@@ -151,15 +164,59 @@ def _keep_sources(asked: Asked, details: dict[str, Any], contents: dict[str, byt
     return [Capture("sources", "truncated", f"not kept: {', '.join(missing)}"[:300])] if missing else []
 
 
+def _import_roots(asked: Asked) -> list[str]:
+    """Folders of the project that its modules came from, from its root; without that of the program itself."""
+    folder = asked.script.parent if asked.script is not None else Path(_folder())
+    root = asked.root or folder
+    own = {os.path.realpath(folder)}
+    paths = [path for path in asked.sources.roots if os.path.realpath(path) not in own]
+    found = ["." if os.path.realpath(path) == os.path.realpath(root) else _inside(root, path) for path in paths]
+    return [clean_text(mask_text(name)) for name in found if name is not None]
+
+
 def _listed(question: Question | None) -> list[str]:
     return [name for name in (question.answer or "").split("\0") if name] if question is not None else []
 
 
+def _modules(asked: Asked, known: set[str]) -> dict[str, str | None]:
+    """Files of the repository that were imported, or ran, by name: SHA-256, None where a secret stands in one."""
+    found: dict[str, str | None] = {}
+    for path in asked.sources.files:
+        name = _inside(asked.root, path) if asked.root is not None else None
+        if name is None or clean_text(name) not in known or len(found) == _MODULES:
+            continue
+        try:
+            data = Path(path).read_bytes()
+        except OSError:
+            continue
+        text = data.decode("utf-8", "replace")
+        # No hash is kept of text that had to be masked.
+        digest = hashlib.sha256(data).hexdigest() if mask_text(text) == text else None
+        found[clean_text(mask_text(name))] = digest
+    return found
+
+
+def _keep_locks(asked: Asked, details: dict[str, Any], contents: dict[str, bytes]) -> None:
+    """Keep the lists of packages beside the program: hashes, and texts up to 64 KiB."""
+    near = str(asked.root or (asked.script.parent if asked.script is not None else _folder()))
+    room = [HASHED_BYTES]
+    for path in asked.locks:
+        name, text = _shown(str(path), near), _sources.read(str(path))
+        if text is not None and len(text.encode("utf-8", "replace")) <= FILE_BYTES:
+            masked: list[str] = details.get("locks_masked", [])
+            _keep_text(name, text, details.setdefault("locks", {}), masked, contents)
+            details |= {"locks_masked": masked} if masked else {}
+        else:
+            facts = facts_of(path, "lock", room)
+            details.setdefault("locks_hashed", {})[name] = {key: facts[key] for key in ("size_bytes", "sha256")}
+
+
 def _texts_of(
     asked: Asked, sources: _sources.Sources, known: set[str], contents: dict[str, bytes]
-) -> tuple[dict[str, str], int]:
-    """Hashes of the texts of sources by name, but for the files that are known, and how many could not be kept."""
+) -> tuple[dict[str, str], list[str], int]:
+    """Hashes of texts by name, without the known files; names of those with masked secrets; how many are left out."""
     kept: dict[str, str] = {}
+    masked: list[str] = []
     left_out = 0
     near = str(asked.root or (asked.script.parent if asked.script is not None else _folder()))
     for path in sources.files:
@@ -170,10 +227,17 @@ def _texts_of(
         if text is None:
             left_out += 1
         else:
-            kept[_shown(path, near)] = keep(mask_text(text), contents)
+            _keep_text(_shown(path, near), text, kept, masked, contents)
     for name, text in sources.texts.items():
-        kept[_shown(name, near)] = keep(mask_text(text), contents)
-    return kept, left_out
+        _keep_text(_shown(name, near), text, kept, masked, contents)
+    return kept, masked, left_out
+
+
+def _keep_text(name: str, text: str, kept: dict[str, str], masked: list[str], contents: dict[str, bytes]) -> None:
+    without = mask_text(text)
+    kept[name] = keep(without, contents)
+    if without != text:
+        masked.append(name)
 
 
 def gather_late(asked: Asked, inquiry: Inquiry) -> tuple[dict[str, str], dict[str, bytes], list[str]]:
@@ -202,7 +266,7 @@ def gather_late(asked: Asked, inquiry: Inquiry) -> tuple[dict[str, str], dict[st
             inquiry.read(listed)
             known.update(_listed(listed))
     contents: dict[str, bytes] = {}
-    kept, left_out = _texts_of(asked, new, known, contents)
+    kept, _, left_out = _texts_of(asked, new, known, contents)
     lost = [clean_text(mask_text(text)) for text in new.lost]
     return kept, contents, [*lost, *([f"{left_out} files of code"] if left_out else [])]
 

@@ -34,11 +34,11 @@ CODE_NAMES = (
 SETTINGS_SUFFIXES = (".toml", ".yaml", ".yml", ".json", ".cfg", ".ini", ".conf")
 SETTINGS_BYTES = 16 << 10
 _SQL = ".sql"
-_LONG = 20  # members of a list: more of them are a column of data
+LONG = 20  # members of a list: more of them are a column of data
 _ALIKE = 3  # tables with the same keys: as many are records
 _ROWS = lazily(r"(?i)\b(?:insert|copy|replace|load)\s+(?:into\b|data\b|\w[\w.\"]*\s*(?:\([^)]*\)\s*)?from\b)")
 _ITEM = lazily(r"(?m)^[ \t]*-[ \t]+(?:[\w\"'][^:\n]*:(?:[ \t]|$)|[-\[{])")
-_SCALAR = lazily(rf"(?m)(?:^[ \t]*-[ \t]+[^\n]*\n?){{{_LONG + 1},}}")
+_SCALAR = lazily(rf"(?m)(?:^[ \t]*-[ \t]+[^\n]*\n?){{{LONG + 1},}}")
 _FLOW = lazily(r"[\[{][^\[\]{}\n]*[,\n]?\s*[\[{]")
 _KEY = lazily(r"(?m)^([ \t]*)([\w.\"'-][^:=#\n]*?)[ \t]*[:=]")
 _STATEMENT = lazily(r"[=(:\[{#@]|\b(?:import|def|class|return|if|for|end|function)\b")
@@ -84,7 +84,7 @@ def holds_rows(path: str, text: str) -> bool:
             value = json.loads(text)
         except (ValueError, RecursionError):
             return True
-        return not isinstance(value, dict) or _has_records(value)
+        return not isinstance(value, dict) or has_records(value)
     if name.endswith(".toml"):
         return _of_toml(text)
     return _looks_like_records(text)
@@ -106,20 +106,21 @@ def _of_toml(text: str) -> bool:
     import tomllib
 
     try:
-        return _has_records(tomllib.loads(text))
+        return has_records(tomllib.loads(text))
     except (ValueError, RecursionError):
         return True
 
 
-def _has_records(value: Any) -> bool:
+def has_records(value: Any) -> bool:
+    """Whether records lie in a value: a list of objects or of lists, a long list, three tables with the same keys."""
     if isinstance(value, list):
         nested = [member for member in value if isinstance(member, (dict, list))]
-        return len(nested) > 1 or len(value) > _LONG or any(map(_has_records, value))
+        return len(nested) > 1 or len(value) > LONG or any(map(has_records, value))
     if isinstance(value, dict):
         tables = [tuple(sorted(member)) for member in value.values() if isinstance(member, dict) and member]
         numbered = sum(key.isdigit() for key in value)
         alike = max(Counter(tables).values(), default=0)
-        return alike >= _ALIKE or numbered > 1 or any(map(_has_records, value.values()))
+        return alike >= _ALIKE or numbered > 1 or any(map(has_records, value.values()))
     return False
 
 

@@ -12,12 +12,14 @@ from collections import Counter
 from typing import Any
 
 from histhooks._collect.data_values import Values, columns_of, has, is_frame, is_missing, names_of, parts_of
+from histhooks._host.named_columns import named
 
 _MOST_NUMBERS = 1 << 17
 _MOST_VALUES = 1 << 15
 _MOST_COLUMNS = 100
 _MOST_CLASSES = 50
 _BLOCKS = 64
+_ENDS = ("min", "max", "mean", "std")  # of a column of groups, whose numbers name somebody
 _FAILURES = (
     *(AttributeError, TypeError, ValueError, KeyError, IndexError),
     *(OverflowError, NotImplementedError, RuntimeError),
@@ -76,6 +78,8 @@ def _of_frame(numpy: Any, frame: Any) -> Told:
         told |= zip(samples, _of_numbers(numpy, numpy.stack(list(samples.values()), axis=1)), strict=True)
     by_name: dict[str, Told] = {}
     for number, name in enumerate(names):
+        if name in named().groups:
+            told[number] = {key: value for key, value in told[number].items() if key not in _ENDS}
         by_name[f"{name} ({number})" if name in by_name else name] = told[number]
     out: Told = {"coverage": "all" if is_whole else "sample", "columns": by_name}
     return out if len(frame.columns) <= _MOST_COLUMNS else {**out, "columns_in_all": len(frame.columns)}

@@ -7,25 +7,51 @@ import os
 import platform
 import shutil
 import sys
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
 from histhooks._base.captures import Capture
 from histhooks._base.secrets import mask_value
 from histhooks._base.values import dumps
 from histhooks._collect import packages as _packages
+from histhooks._host import hash_seed
 from histhooks._host.subprocesses import Inquiry, Question
 
-# Variables that change what a training computes; nothing else of the environment is read.
+# Variables that change what a training computes; nothing else of the environment is read. docs/guide/secrets.md has
+# the list.
 VARIABLES = (
-    "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "CUDA_LAUNCH_BLOCKING", "NVIDIA_TF32_OVERRIDE",
-    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
-    "PYTHONHASHSEED", "PYTHONOPTIMIZE", "KERAS_BACKEND", "TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS",
-    "TORCH_COMPILE_DISABLE", "PYTORCH_CUDA_ALLOC_CONF", "LOKY_MAX_CPU_COUNT", "SLURM_JOB_NAME", "SLURM_NNODES",
+    # threads, and the order in which they add up
+    "OMP_NUM_THREADS", "OMP_DYNAMIC", "OMP_SCHEDULE", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY",
+    "KMP_AFFINITY", "KMP_DETERMINISTIC_REDUCTION", "MKL_NUM_THREADS", "MKL_DYNAMIC", "OPENBLAS_NUM_THREADS",
+    "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "LOKY_MAX_CPU_COUNT", "TOKENIZERS_PARALLELISM",
+    # which instructions of the processor are used
+    "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "MKL_THREADING_LAYER", "MKL_SERVICE_FORCE_INTEL", "OPENBLAS_CORETYPE",
+    "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    # accelerators
+    "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "CUDA_LAUNCH_BLOCKING", "CUBLAS_WORKSPACE_CONFIG",
+    "NVIDIA_TF32_OVERRIDE", "NCCL_ALGO", "NCCL_PROTO", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
+    # Python
+    "PYTHONHASHSEED", "PYTHONOPTIMIZE",
+    # frameworks
+    "KERAS_BACKEND", "TF_DETERMINISTIC_OPS", "TF_CUDNN_DETERMINISTIC", "TF_CUDNN_USE_AUTOTUNE", "TF_ENABLE_ONEDNN_OPTS",
+    "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_USE_LEGACY_KERAS", "TF_XLA_FLAGS", "XLA_FLAGS",
+    "XLA_PYTHON_CLIENT_MEM_FRACTION", "JAX_PLATFORMS", "JAX_ENABLE_X64", "JAX_DEFAULT_MATMUL_PRECISION",
+    "JAX_DEFAULT_PRNG_IMPL", "JAX_THREEFRY_PARTITIONABLE", "JAX_DISABLE_JIT", "JAX_NUMPY_DTYPE_PROMOTION",
+    "TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TORCH_BLAS_PREFER_CUBLASLT",
+    "PYTORCH_JIT", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF", "PYTORCH_ENABLE_MPS_FALLBACK", "PL_GLOBAL_SEED",
+    "PL_SEED_WORKERS", "ACCELERATE_MIXED_PRECISION", "ACCELERATE_DYNAMO_BACKEND", "SKLEARN_ASSUME_FINITE",
+    "SKLEARN_WORKING_MEMORY", "SCIPY_ARRAY_API", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE",
+    # what the job is
+    "SLURM_JOB_NAME", "SLURM_NNODES",
 )  # fmt: skip
 
 # What a driver of an accelerator leaves in the file system of Linux, inside WSL included.
 _DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+
+# Those of x86 and of ARM by which NumPy, BLAS, oneDNN and the frameworks choose.
+_INSTRUCTIONS = ("avx", "fma", "f16c", "sse4", "amx", "asimd", "sve", "bf16", "i8mm")
+_CPU_LINES = 100  # of the first of the processors, which are alike
 
 _FIELDS = ("name", "uuid", "memory.total", "driver_version")
 
@@ -59,14 +85,15 @@ def gather(asked: Question | None, inquiry: Inquiry) -> Gathered:
     captures = [Capture("environment", "ok")]
     packages, n_unreadable = _packages.installed()
     captures.append(_told_of(packages, n_unreadable))
+    cpu, flags = processor()
     row = {
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "os": _system(),
         "machine": platform.machine(),
-        "cpu": _cpu(),
+        "cpu": cpu,
         "memory_bytes": _memory(),
         "gpus": None,
-        "details": dumps(_details()),
+        "details": dumps(_details(flags)),
     }
     gpus, told = _gpus(asked, inquiry)
     captures.append(told)
@@ -84,14 +111,19 @@ def _told_of(packages: list[tuple[str, str | None]], n_unreadable: int) -> Captu
     return Capture("packages", "truncated", f"{text}; {n_unreadable} more {verb} nothing that can be read")
 
 
-def _cpu() -> str | None:
+def processor() -> tuple[str | None, str | None]:
+    """The processor's name, and the instructions that it has of those that libraries choose their loops by."""
+    found: dict[str, str] = {}
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in islice(file, _CPU_LINES):
+                name, _, value = line.partition(":")
+                found.setdefault(name.strip(), value.strip())
     except OSError:
         pass
-    return os.environ.get("PROCESSOR_IDENTIFIER") or platform.machine() or None
+    cpu = found.get("model name") or os.environ.get("PROCESSOR_IDENTIFIER") or platform.machine() or None
+    flags = (found.get("flags") or found.get("Features") or "").split()
+    return cpu, " ".join(sorted(flag for flag in flags if flag.startswith(_INSTRUCTIONS))) or None
 
 
 def _system() -> str:
@@ -131,8 +163,14 @@ def _gpus(asked: Question | None, inquiry: Inquiry) -> tuple[list[dict[str, str]
     return [dict(zip(_FIELDS, row, strict=False)) for row in rows], Capture("gpus", "ok", f"{len(rows)} found")
 
 
-def _details() -> dict[str, Any]:
+def _details(cpu_flags: str | None) -> dict[str, Any]:
+    found = {
+        "cpu_flags": cpu_flags,
+        "package_origins": _packages.origins() or None,
+        "is_conda": os.path.isdir(os.path.join(sys.prefix, "conda-meta")) or None,
+    }
     return {
+        **{name: value for name, value in found.items() if value is not None},
         "cpu_count": os.cpu_count(),
         "cpu_affinity": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "executable": sys.executable,
@@ -140,8 +178,15 @@ def _details() -> dict[str, Any]:
         "hash_randomization": sys.flags.hash_randomization,
         "optimize": sys.flags.optimize,
         "thread_pools": _thread_pools(),
-        "variables": {name: mask_value(name, os.environ[name]) for name in VARIABLES if name in os.environ},
+        "variables": _variables(),
     }
+
+
+def _variables() -> dict[str, str]:
+    # A hash seed that `histhooks run` chose is another one in each session, which would each have an environment.
+    left_out = {"PYTHONHASHSEED"} if hash_seed.is_chosen() else set()
+    names = [name for name in VARIABLES if name in os.environ and name not in left_out]
+    return {name: mask_value(name, os.environ[name]) for name in names}
 
 
 def _thread_pools() -> list[dict[str, Any]]:

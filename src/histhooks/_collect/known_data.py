@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from histhooks._collect.same_data import Print, is_same
 
@@ -20,19 +20,22 @@ class KnownData:
     Attributes
     ----------
     prints : dict of str to list of Print
-        Of roles `train` and `valid`.
+        Of roles `train` and `valid`, and `whole`: what a host was given to hold a part of it back for validation.
     is_whole : bool
         Whether all of its training data is here.
     earlier : KnownData or None
         That of the run from which this one goes on.
     rows : Rows or None
         Those of its training data.
+    looks : object or None
+        Its data by content.
     """
 
     prints: dict[str, list[Print]] = field(default_factory=dict)
     is_whole: bool = True
     earlier: KnownData | None = None
     rows: Rows | None = None
+    looks: Any = None
 
     def add(self, role: str, seen: Print) -> None:
         """Keep a print; the first some thousand only."""
@@ -41,6 +44,15 @@ class KnownData:
             kept.append(seen)
         else:
             self.is_whole = False
+
+    def looks_before(self) -> list[Any]:
+        """The data by content of the runs from which this one goes on."""
+        found: list[Any] = []
+        here = self.earlier
+        while here is not None and len(found) < 100:
+            found.append(here.looks)
+            here = here.earlier
+        return found
 
     def has_target(self, seen: Print) -> bool:
         """Whether the targets are those of training data, although its features may be others."""
@@ -55,6 +67,8 @@ class KnownData:
             `train`, `valid` or `test`, and why there is none.
         """
         unknown = ""
+        if any(is_same(kept, seen) is not False for kept in self.prints.get("whole", ())):
+            unknown = "a part of it was trained on, and another was held back for validation"
         for role in ("train", "valid"):
             known, here = False, self
             for _ in range(100):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from histhooks._base.acting import acted_for
 from histhooks._base.captures import Capture
 from histhooks._base.exceptions import answer
 from histhooks._base.secrets import mask_argv, mask_text
@@ -94,6 +95,9 @@ def actor() -> tuple[str | None, str | None]:
     Git's author is GIT_AUTHOR_EMAIL, else `author.email`, else `user.email`, as `git var GIT_AUTHOR_IDENT` has it
     (git-var(1)), but never an address that git makes up from the account and the machine.
     """
+    named = acted_for()
+    if named is not None:
+        return mask_text(named[0]), named[1]
     for variable in ("HISTHOOKS_ACTOR", *_CI_ACTORS):
         if os.environ.get(variable):
             return mask_text(os.environ[variable]), variable

@@ -13,7 +13,9 @@ import os
 import re
 import sys
 from importlib.machinery import PathFinder
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from histhooks._base.secrets import mask_text
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -43,6 +45,52 @@ def installed() -> tuple[list[tuple[str, str | None]], int]:
         elif told[0]:
             found.setdefault(told[0], told[1])
     return sorted(found.items()), n_unreadable
+
+
+def origins() -> dict[str, dict[str, Any]]:
+    """Where packages came from that no index gave: a repository, a folder, a file (PEP 610), or a path of imports.
+
+    Returns
+    -------
+    dict of str to dict
+        By the name of the package: `url`, with `vcs` and `commit`, `is_editable` or `sha256` where they are known; or
+        the `folder` in which its metadata lie, where that is none of installed packages.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    seen = set[str]()
+    for place in _folders() or ():
+        data = _bytes_of(f"{place}/direct_url.json", None)
+        is_installed = os.path.basename(os.path.dirname(place)) in ("site-packages", "dist-packages")
+        if is_installed and not data:
+            continue
+        told = _head(place) or _whole(_at(place))
+        if told is None or not told[0] or told[0] in seen:
+            continue
+        seen.add(told[0])
+        found[told[0]] = _direct(data) if data else {"folder": mask_text(os.path.dirname(os.path.abspath(place)))}
+    return dict(sorted(found.items()))
+
+
+def _direct(data: bytes) -> dict[str, Any]:
+    """What direct_url.json says."""
+    import json
+
+    try:
+        told = json.loads(data)
+        out: dict[str, Any] = {"url": mask_text(str(told["url"]))}
+        vcs, archive, folder = (told.get(key) or {} for key in ("vcs_info", "archive_info", "dir_info"))
+        if vcs:
+            out |= {"vcs": str(vcs["vcs"]), "commit": str(vcs["commit_id"])}
+        if folder.get("editable"):
+            out["is_editable"] = True
+        hashes = archive.get("hashes") or dict([str(archive.get("hash", "=")).split("=", 1)])
+        if hashes.get("sha256"):
+            out["sha256"] = str(hashes["sha256"])
+        if told.get("subdirectory"):
+            out["subdirectory"] = str(told["subdirectory"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {"url": None}
+    return out
 
 
 def may_have_entry_points(group: str) -> bool:

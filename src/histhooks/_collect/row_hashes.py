@@ -102,6 +102,15 @@ class Rows:
             return None, f"{n_known} of its {len(hashes)} {which} are rows of the training data"
         return "test", ""
 
+    def has(self, X: Any) -> bool | None:
+        """Whether most rows of some data are rows that trained; None if that cannot be known."""
+        hashes = _hashes_of(X) if self.is_whole and self._hashes else None
+        if hashes is None or not len(hashes := self._kept(hashes)):
+            return None
+        self._hashes = [_unique(self._hashes)]
+        n_known = int(sys.modules["numpy"].isin(hashes, self._hashes[0]).sum())
+        return n_known > _SHARE * len(hashes)
+
 
 def _unique(hashes: list[Any]) -> Any:
     numpy = sys.modules["numpy"]

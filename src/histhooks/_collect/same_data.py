@@ -71,7 +71,7 @@ def print_of(
         content if coverage != "none" else None,
         values,
         None if y is None else values_of(y),
-        _reference(original) if coverage != "all" else None,
+        reference(original) if coverage != "all" else None,
     )
 
 
@@ -91,7 +91,8 @@ def _form_of(X: Any) -> tuple[Any, ...]:
         return (id(X),)
 
 
-def _reference(thing: Any) -> weakref.ref[Any] | None:
+def reference(thing: Any) -> weakref.ref[Any] | None:
+    """A weak reference; None of what takes none."""
     try:
         return weakref.ref(thing)
     except TypeError:

@@ -76,7 +76,7 @@ def _is_nowhere(name: str) -> bool:
 def _is_of_package(facts: dict[str, Any]) -> bool:
     """Whether a library made the code, as it makes the methods of its classes."""
     path = facts.get("__file__")
-    return isinstance(path, str) and _is_installed(path)
+    return isinstance(path, str) and is_installed(path)
 
 
 def _linecache() -> dict[str, Any]:
@@ -99,6 +99,8 @@ class Sources:
         Paths of files, absolute.
     texts : dict of str to str
         Text that lies in no file of its own, by what it is called.
+    roots : list of str
+        Folders that modules were imported from, absolute.
     lost : list of str
         What ran and cannot be had, in words.
     unkept : list of str
@@ -107,6 +109,7 @@ class Sources:
 
     files: list[str] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
+    roots: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     unkept: list[str] = field(default_factory=list)
 
@@ -124,14 +127,16 @@ def look() -> Sources:
     """Find the sources of this program, as far as they are known by now."""
     found = Sources()
     files: dict[str, None] = {}
-    for name, module in list(sys.modules.items()):
+    roots: set[str] = set()
+    for name, module in sys.modules.copy().items():  # a list of pairs is not made at once, and others import meanwhile
         facts = _facts_of(module)
         path = facts.get("__file__")
-        if not isinstance(path, str) or _is_installed(path) or _is_generated(path):
+        if not isinstance(path, str) or is_installed(path) or _is_generated(path):
             continue
         if os.path.isfile(path):
             if not path.endswith(tuple(_extensions())):
                 files[os.path.abspath(path)] = None
+                roots.update(_root_of(name, os.path.abspath(path)))
         else:
             text = _zipped(name, facts)
             if text is not None:
@@ -140,9 +145,9 @@ def look() -> Sources:
         text = _kept(name)
         if text is not None:
             found.texts[name] = text
-        elif not (name.startswith("<") or _is_installed(name) or _is_generated(name)) and os.path.isfile(name):
+        elif not (name.startswith("<") or is_installed(name) or _is_generated(name)) and os.path.isfile(name):
             files[os.path.abspath(name)] = None
-    found.files = sorted(files)
+    found.files, found.roots = sorted(files), sorted(roots)
     _of_command(found)
     _of_program(found)
     executed: dict[str, list[CodeType]] = {}
@@ -172,6 +177,21 @@ def _of_program(found: Sources) -> None:
     # A pipe has another name each time.
     name = PROGRAM if os.path.exists(path) else os.path.abspath(path)
     found.know(name, f"the program, {what}", _program[:1])
+
+
+def _root_of(name: str, path: str) -> Iterator[str]:
+    """The folder on `sys.path` that a module came from; nothing for the program itself, and for what it made up."""
+    words = name.split(".")
+    head, tail = os.path.split(path)
+    if tail.startswith("__init__."):
+        head, tail = os.path.split(head)
+    if tail.partition(".")[0] != words.pop():
+        return
+    while words:
+        head, tail = os.path.split(head)
+        if tail != words.pop():
+            return
+    yield head
 
 
 def _facts_of(module: Any) -> dict[str, Any]:
@@ -208,7 +228,7 @@ def _kept(name: str) -> str | None:
     entry = _linecache().get(name)
     if entry is None or len(entry) < 3 or "ipykernel_" in name or name.startswith("<ipython-input-"):
         return None
-    if _is_installed(name) or os.path.isfile(name) or name.startswith(("<attrs generated", "<string>-")):
+    if is_installed(name) or os.path.isfile(name) or name.startswith(("<attrs generated", "<string>-")):
         return None
     if name == "<string>" and command_text() is not None:  # what -c was given, since Python 3.13
         return None
@@ -356,6 +376,6 @@ def _extensions() -> list[str]:
     return EXTENSION_SUFFIXES
 
 
-def _is_installed(path: str) -> bool:
+def is_installed(path: str) -> bool:
     """Whether a file is of the standard library, of a package, or of histhooks."""
     return path.startswith(_homes()) or any(part in _INSTALLED for part in path.split(os.sep))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 import time
 import zlib
@@ -58,8 +60,20 @@ def session_facts(
     identity = asdict(_process.identity())
     row = {**identity, **origin.row, "recorder_version": __version__}
     personal = {name: row.pop(name, None) for name in ("hostname", "username", "actor", "command", "cwd")}
-    details = dumps(origin.details) if origin.details else None
+    given = {"stdin": stdin} if (stdin := _stdin()) else {}
+    details = dumps({**origin.details, **given}) if origin.details or given else None
     return row, personal, details
+
+
+def _stdin() -> str | None:
+    """`pipe` or `file` if the program was given something to read; None for a terminal, and for nothing."""
+    try:
+        found = os.fstat(0)
+    except OSError:
+        return None
+    if stat.S_ISREG(found.st_mode) and found.st_size:
+        return "file"
+    return "pipe" if stat.S_ISFIFO(found.st_mode) else None
 
 
 class Look:
@@ -103,6 +117,7 @@ class Look:
         self._facts: dict[str, Any] = {}
         self._entries: list[Entry] = []
         self._told: dict[str, str] = {}
+        self._absent: set[str] = set()
 
     def close(self) -> list[Entry]:
         """Take no more; what was not handed over yet, and what is missing."""
@@ -124,11 +139,14 @@ class Look:
                 if capture.collector in self._told:
                     continue
                 self._told[capture.collector] = capture.status
+                if capture.note == code.NO_REPOSITORY:
+                    self._absent.add(capture.collector)
                 self._entries.append(capture_entry(self._session_id, None, **asdict(capture), duration_s=duration_s))
 
     def not_captured(self) -> list[str]:
-        """Names of what was to be gathered and was not."""
-        return sorted(name for name, status in self._told.items() if status in ("failed", "skipped"))
+        """Names of what was to be gathered and was not; a folder without git has nothing of git to gather."""
+        missing = {name for name, status in self._told.items() if status in ("failed", "skipped")}
+        return sorted(missing - self._absent)
 
     def _ask(self) -> None:
         self._gpus = environment.ask(self.inquiry)

@@ -143,14 +143,14 @@ def callers() -> Iterator[str]:
     str
         Empty for a frame that says no module. Take no more than are needed: each costs a look at a frame.
     """
-    frame = _program_frame(sys._getframe(1))
+    frame = program_frame(sys._getframe(1))
     while frame is not None:
         module = frame.f_globals.get("__name__")
         yield module if isinstance(module, str) else ""
-        frame = _program_frame(frame.f_back)
+        frame = program_frame(frame.f_back)
 
 
-def _program_frame(frame: Any) -> Any:
+def program_frame(frame: Any) -> Any:
     """The nearest frame from this one outwards that is neither of histhooks nor of a front."""
     while frame is not None and (is_ours(frame) or seam_of(frame.f_code) is not None):
         frame = frame.f_back

@@ -57,6 +57,7 @@ class Patch:
         The function as it was; of a plain one, another object with the same code.
     wrapper : function
         What stands under the name.
+    beneath : callable, for the front: what this patch calls
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Patch:
         self.name = name
         self.around = around
         self.front = front
-        self.is_active = False
+        self.is_active, self.beneath = False, around
         raw = vars(owner).get(name, _ABSENT)
         self._was_inherited = raw is _ABSENT
         found = (
@@ -132,7 +133,9 @@ class Patch:
             made.__kwdefaults__ = found.__kwdefaults__
             seam = Seam(made)
             seam.through = stand_in
-            made.__code__ = front_for(found.__code__, seam, is_watched=False)
+            # Cython names a file that is not installed, which `coverage` and `trace` would look for.
+            front = front_for(found.__code__, seam, is_watched=False)
+            made.__code__ = front.replace(co_filename=f"<{owner.__name__}>")
         made.__doc__ = found.__doc__
         # It must pickle by the name that it has here.
         made.__module__, made.__qualname__, made.__name__ = owner.__name__, self.name, self.name
@@ -204,6 +207,7 @@ def _look_at(function: FunctionType, patches: list[Patch]) -> None:
 def _lead_through(seam: Seam, original: Callable[..., Any], patches: list[Patch]) -> None:
     inner = original
     for patch in patches:
+        patch.beneath = inner
         inner = functools.update_wrapper(_around(patch, inner), original)
         if patch.front is not None:
             inner = seam.front = patch.front(patch, inner)

@@ -43,10 +43,10 @@ def place_of(found: os.stat_result) -> Place:
     return found.st_dev, found.st_ino
 
 
-def descriptors(path: Path) -> dict[int, Place]:
-    """The open descriptors of a file and of the log and the index beside it."""
+def descriptors(path: Path, *, has_log: bool = True) -> dict[int, Place]:
+    """The open descriptors of a file, and of the log and the index beside it if ``has_log``."""
     places = set()
-    for end in ("", "-wal", "-shm"):
+    for end in ("", "-wal", "-shm") if has_log else ("",):
         try:
             places.add(place_of(os.stat(f"{path}{end}")))
         except OSError:

@@ -7,6 +7,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from histhooks._host.store_location import FILE_ONLY, is_target
+
 if TYPE_CHECKING:
     import logging
 
@@ -78,6 +80,12 @@ def say(text: str, *, is_dim: bool = False) -> None:
 
 def be_still(text: str) -> None:
     """Replace `say` in other ranks than the first and in workers, which do not print where they record."""
+
+
+def warn_of_target(path: object) -> None:
+    """Say so where the environment names the target of a team in the place of a store."""
+    if is_target(os.environ.get("HISTHOOKS_STORE")):
+        warn_once("store/target", f"HISTHOOKS_STORE is not used: {FILE_ONLY}; recording to {path}")
 
 
 def warn_once(key: str, text: str) -> None:

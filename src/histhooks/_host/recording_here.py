@@ -16,6 +16,12 @@ class Recording(Protocol):
     def store_here(self) -> Path | None:
         """Where it records to; None if the program has not asked for a store of its own."""
 
+    def store_or_default(self) -> Path | None:
+        """Where it records to, or would; None if it is not to."""
+
+    def keeps_models(self) -> bool:
+        """Whether models that runs write are kept."""
+
     def catch_up(self) -> None:
         """Wait until what was logged before is written."""
 

@@ -23,6 +23,7 @@ class Settings:
         self.tags: dict[str, Any] = {}
         self.metric: str | None = None
         self.splits: dict[str, str] = {}
+        self.keep_models: bool | None = None
 
 
 def is_off() -> bool:
@@ -35,10 +36,53 @@ def is_strict() -> bool:
     return os.environ.get("HISTHOOKS_STRICT", "") not in ("", "0")
 
 
+def data_mode() -> str:
+    """What HISTHOOKS_DATA lets be recorded of data: `full`, `profile` or `off`."""
+    asked = os.environ.get("HISTHOOKS_DATA", "").lower()
+    return asked if asked in ("off", "profile") else "full"
+
+
+def keeps_models(settings: Settings) -> bool:
+    """Whether models that runs write are kept: as the program asked, else the environment, else pyproject.toml."""
+    if settings.keep_models is not None:
+        return settings.keep_models
+    asked = os.environ.get("HISTHOOKS_KEEP_MODELS", "").lower()
+    if asked:
+        return asked not in ("off", "0", "false", "no")
+    return _configured_flag("keep_models", settings.folder or working_folder())
+
+
+# What a team's history may lie in; training writes to a file alone.
+TARGETS = (
+    "postgresql://",
+    "postgresql+",
+    "postgres://",
+    "sqlite://",
+    "s3://",
+    "gs://",
+    "az://",
+    "sftp://",
+    "memory://",
+    "folder:",
+)
+FILE_ONLY = "training writes a file; name the team with HISTHOOKS_TEAM"
+
+
+def is_target(word: str | os.PathLike[str] | None) -> bool:
+    """Whether a word names the target of a team, and not a file to record to."""
+    return isinstance(word, str) and word.startswith(TARGETS)
+
+
+def is_copy_of_target(path: Path) -> bool:
+    """Whether a file is this user's copy of a target, which nobody else would see a change of."""
+    found = user_folder("XDG_CACHE_HOME", ".cache")
+    return found is not None and path.parent == found / "targets"
+
+
 def fix_named_store() -> None:
     """Make HISTHOOKS_STORE absolute: a program that changes its folder, and its children, mean the same file."""
     named = os.environ.get("HISTHOOKS_STORE")
-    if named and not os.path.isabs(named):
+    if named and not os.path.isabs(named) and not is_target(named):
         os.environ["HISTHOOKS_STORE"] = os.path.normpath(os.path.join(working_folder(), os.path.expanduser(named)))
 
 
@@ -48,26 +92,48 @@ def repository_root(start: Path) -> Path | None:
     return next((folder for folder in (start, *start.parents) if os.path.exists(folder / ".git")), None)
 
 
-def _pyproject(start: Path) -> Path | None:
+def pyproject_of(start: Path) -> Path | None:
+    """The pyproject.toml of a folder, or of the nearest one above it."""
     files = (folder / "pyproject.toml" for folder in (start, *start.parents))
     return next((file for file in files if os.path.isfile(file)), None)
 
 
 def _configured(start: Path) -> Path | None:
-    path = _pyproject(start)
-    if path is None:
-        return None
+    path, named = table_of(start, "store")
+    is_path = bool(named) and isinstance(named, str) and "\0" not in named and not is_target(named)
+    return path.parent / os.path.expanduser(named) if path is not None and is_path else None
+
+
+@lru_cache(maxsize=64)  # asked for with each file
+def _configured_flag(key: str, start: str) -> bool:
+    from pathlib import Path
+
+    return table_of(Path(start), key)[1] is True
+
+
+@lru_cache(maxsize=8)  # a session asks several times for what stands in one file
+def _content(path: str, mtime_ns: int, size: int) -> Any:
+    """`[tool.histhooks]` of a file, as it was at a time."""
     import tomllib  # costs what the rest of this module costs, and few projects have the table
 
-    table: Any
+    with open(path, "rb") as file:
+        table: Any = tomllib.load(file)
+    for word in ("tool", "histhooks"):
+        table = table.get(word) if isinstance(table, dict) else None
+    return table
+
+
+def table_of(start: Path, key: str) -> tuple[Path | None, Any]:
+    """The nearest pyproject.toml, and what `[tool.histhooks]` says in it."""
+    path = pyproject_of(start)
+    if path is None:
+        return None, None
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # of another program, or broken: it names no store
-        return None
-    for key in ("tool", "histhooks", "store"):
-        table = table.get(key) if isinstance(table, dict) else None
-    is_path = bool(table) and isinstance(table, str) and "\0" not in table
-    return path.parent / os.path.expanduser(table) if is_path else None
+        found = path.stat()
+        table = _content(str(path), found.st_mtime_ns, found.st_size)
+    except (OSError, ValueError, RecursionError):  # of another program, or broken: it says nothing
+        return path, None
+    return path, table.get(key) if isinstance(table, dict) else None
 
 
 def find_store(explicit: str | os.PathLike[str] | None = None, start: Path | None = None) -> Path | None:
@@ -89,7 +155,7 @@ def find_store(explicit: str | os.PathLike[str] | None = None, start: Path | Non
     from pathlib import Path
 
     named = os.fspath(explicit) if explicit else os.environ.get("HISTHOOKS_STORE")
-    if named:
+    if named and (explicit or not is_target(named)):
         return Path(os.path.expanduser(named).replace("\0", ""))  # which no system has in a path
     start = start or Path(working_folder())
     configured = _configured(start)
@@ -110,7 +176,8 @@ def store_path(explicit: str | os.PathLike[str] | None = None, start: Path | str
     from pathlib import Path
 
     start = Path(start or working_folder())
-    found = find_store(explicit, start)
+    # A program that is repeated records where its first run is, whatever store it names.
+    found = find_store(os.environ.get("HISTHOOKS_REPLAY_STORE") or explicit, start)
     if found is not None:
         return found if found.is_absolute() else start / found
     return _new_store(start)
@@ -136,7 +203,7 @@ def _new_store(start: Path) -> Path:
     """Where a store belongs that is not there yet."""
     root = repository_root(start)
     if root is None:
-        beside = _pyproject(start)
+        beside = pyproject_of(start)
         root = beside.parent if beside is not None else start
     if os.access(root, os.W_OK):
         return root / STORE_NAME
@@ -161,7 +228,7 @@ def user_folder(variable: str, default: str) -> Path | None:
 
 
 def project_name(explicit: str | None = None, start: Path | str | None = None) -> str:
-    """The project: as asked, else the repository's or the folder's name."""
+    """The project: as asked, else named by the repository's remote, else by its folder, or the folder outside one."""
     named = explicit or os.environ.get("HISTHOOKS_PROJECT")
     return named or _folder_name(str(start or working_folder()))
 
@@ -176,11 +243,42 @@ def working_folder() -> str:
 
 @lru_cache(maxsize=64)  # asked for at the start of each run
 def _folder_name(start: str) -> str:
-    """The name of the repository that a folder lies in, else its own."""
+    """The name of the repository that a folder lies in, the same in each clone of it; else the folder's own."""
     from pathlib import Path
 
     folder = Path(start)
-    return (repository_root(folder) or folder).name or "root"
+    root = repository_root(folder)
+    return (root and _remote_name(root)) or (root or folder).name or "root"
+
+
+def _remote_name(root: Path) -> str | None:
+    """The last part of the URL of ``origin``, or of the only remote, without `.git`; None if there is none.
+
+    Read from the file (git-config(1)), since a process of git would cost more than the whole start of a recording.
+    """
+    import re
+    from urllib.parse import unquote
+
+    folder = _git_folder(root)
+    try:
+        lines = (folder / "config").read_text(encoding="utf-8").splitlines() if folder is not None else []
+    except (OSError, ValueError):
+        return None
+    urls: dict[str, str] = {}
+    remote = None
+    for line in lines:
+        if section := re.match(r'\s*\[\s*(\S+?)\s*(?:"(.*)"\s*)?\]', line):
+            remote = section[2] if section[1].lower() == "remote" else None
+        elif remote and (url := re.match(r"\s*url\s*=\s*(.*?)\s*$", line, re.IGNORECASE)):
+            urls.setdefault(
+                remote, url[1][1:].partition('"')[0] if url[1][:1] == '"' else re.sub(r"\s+[;#].*$", "", url[1])
+            )
+    chosen = urls.get("origin") or (next(iter(urls.values())) if len(urls) == 1 else "")
+    address = re.sub(r"(?i)^[a-z+]+://[^/]*|[?#].*$", "", chosen)  # without user names, tokens
+    last = re.split(r"[/\\:]", address.rstrip("/\\").removesuffix(".git").rstrip("/\\"))[-1]
+    name = unquote(last)
+    is_name = name.isprintable() and not any(sign in name for sign in "@/\\") and name not in ("", ".", "..")
+    return name if is_name else None
 
 
 def _git_folder(root: Path) -> Path | None:

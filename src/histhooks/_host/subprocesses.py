@@ -17,7 +17,7 @@ from typing import IO, cast
 
 from histhooks._base.secret_shapes import lazily
 from histhooks._base.secrets import mask_text
-from histhooks._host import inherited_files
+from histhooks._host import inherited_files, own_children
 
 _AT_ONCE = 1 << 16
 _LOOK_S = 0.05  # how often a waiting thread checks whether the time is over
@@ -70,10 +70,12 @@ class Question:
         self._process: subprocess.Popen[bytes] | None = None
         self.streams: list[IO[bytes]] = []
         try:
-            self._process = subprocess.Popen(
-                (_path_of(command[0]), *command[1:]), cwd=folder, env={**os.environ, **variables},
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
-            )  # fmt: skip
+            with own_children.starting():
+                self._process = subprocess.Popen(
+                    (_path_of(command[0]), *command[1:]), cwd=folder, env={**os.environ, **variables},
+                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+                )  # fmt: skip
+                own_children.add(self._process.pid)
         except OSError as error:
             self.is_missing = isinstance(error, FileNotFoundError) and error.filename in (None, command[0])
             self.why_not = f"no {self._name} on the PATH" if self.is_missing else f"{self._name}: {error.strerror}"
@@ -121,25 +123,34 @@ class Question:
         for stream in self.streams:
             stream.close()
         self.streams = []
-        with contextlib.suppress(subprocess.TimeoutExpired):  # a program may hang where no signal reaches it
-            self._process.wait(timeout=0.1)
+        self._wait(0.1)  # a program may hang where no signal reaches it
+        own_children.forget(self._process.pid)
 
     def cut_off(self) -> None:
         """The program that we run in has closed our descriptors: their numbers may be others' by now."""
         if self.streams and self._process is not None:
             self.why_not = f"{self._name}: the program closed all descriptors meanwhile"
             self._process.kill()
+            own_children.forget(self._process.pid)
             for stream in self.streams:
                 inherited_files.leave(None, stream)
             self.streams = []
 
+    def _wait(self, timeout_s: float | None) -> int | None:
+        assert self._process is not None
+        if os.name == "nt":
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout_s)
+        elif self._process.returncode is None:
+            self._process.returncode = own_children.wait(self._process.pid, timeout_s)
+        return self._process.returncode
+
     def _end(self) -> None:
         assert self._process is not None
-        try:
-            self.code = self._process.wait(timeout=1.0)
-        except subprocess.TimeoutExpired:  # it said its last word and stays
+        if self._wait(1.0) is None:  # it said its last word and stays
             self._process.kill()
-            self.code = self._process.wait()
+            self._wait(None)
+        self.code = self._process.returncode
         if self.code != 0:
             lines = self._error.decode("utf-8", "replace").strip().splitlines() or [f"exit code {self.code}"]
             line = next((line for line in lines if line.lower().startswith(("fatal", "error"))), lines[-1])

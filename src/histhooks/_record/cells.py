@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base.clock import now_us
 from histhooks._base.secrets import mask_text
 from histhooks._host.guard import guarded
-from histhooks._host.ipython import shell
-from histhooks._host.messages import say
+from histhooks._host.ipython import shell, show
+from histhooks._host.messages import is_quiet, say
 from histhooks._store.entries import event_entry
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Cells:
 
 
 class CellLine:
-    """After each cell in which runs ended, print which: one dim line.
+    """After each cell in which runs ended, display which: one dim line.
 
     Parameters
     ----------
@@ -112,4 +113,13 @@ class CellLine:
         if count:
             rest = ", …" if count > len(named) else ""
             runs = f"{count} run{'' if count == 1 else 's'} ({', '.join(named)}{rest})"
-            say(f"{runs} → {self._where()}", is_dim=True)
+            _display(f"{runs} → {self._where()}")
+
+
+def _display(text: str) -> None:
+    """A line below the cell; on stderr, which many notebooks paint red, only where nothing can be displayed."""
+    if is_quiet():
+        return
+    html = f"<div style='opacity:.6;font-size:85%'>histhooks: {escape(text)}</div>"
+    if not show(f"histhooks: {text}", html):
+        say(text, is_dim=True)

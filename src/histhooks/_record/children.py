@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from histhooks._base.ids import new_id
 from histhooks._hooks.imports import no_longer, when_imported
 from histhooks._hooks.patching import Patches
-from histhooks._host import inherited_files
+from histhooks._host import inherited_files, own_children
 from histhooks._host.closing import StandIn, put_back, stand_in
 from histhooks._host.guard import guarded
 from histhooks._host.process import identity
@@ -58,7 +58,12 @@ class _Waits(StandIn):
     """A function of ``os`` that waits for a child."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        result = self.__wrapped__(*args, **kwargs)
+        if _names_one(self.__wrapped__.__name__, args, kwargs):
+            result = self.__wrapped__(*args, **kwargs)
+        else:
+            with own_children.waiting_for_any():
+                while (result := self.__wrapped__(*args, **kwargs)) is not None and _is_own(result, args):
+                    pass
         if result is not None:  # of waitid(), where no child has ended
             _take(result)
         return result
@@ -101,6 +106,7 @@ def unwatch(*, is_all: bool = False) -> None:
 def forget() -> None:
     """In a forked child: it has no children yet."""
     _seen.clear()
+    own_children.forget_all()
 
 
 def has_seen() -> bool:
@@ -161,6 +167,25 @@ def _sessions(connection: sqlite3.Connection) -> list[tuple[str, int | None, int
     rows = children_of(connection, identity(), _began)
     latest = {pid: str(session_id) for pid, session_id in rows}  # after exec() a number may have had several
     return [(session_id, *seen[pid]) for pid, session_id in latest.items() if pid in seen]
+
+
+def _names_one(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call of ``os`` waits for one child, and not for any."""
+    which = args[0] if args else kwargs.get("pid")
+    if name == "waitid":
+        return which in (os.P_PID, getattr(os, "P_PIDFD", os.P_PID))
+    return name in ("waitpid", "wait4") and isinstance(which, int) and which > 0
+
+
+@guarded
+def _is_own(result: Any, args: tuple[Any, ...]) -> bool:
+    """Whether a call that waits for any child was given a process that histhooks started for itself."""
+    if not own_children.is_own(result):
+        return False
+    if hasattr(result, "si_pid") and args[2] & os.WNOWAIT:  # it is still there, and would be given again
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(result.si_pid, 0)
+    return True
 
 
 @guarded

@@ -13,6 +13,7 @@ from histhooks._collect.machine_use import Sampler
 from histhooks._record import children
 from histhooks._record.cells import Cells
 from histhooks._record.destination import PATIENCE_AT_END_S
+from histhooks._record.session import between
 from histhooks._store import settle
 from histhooks._store.spools import merge_waiting
 
@@ -84,6 +85,9 @@ class Chores:
         """Record cells that ran and use of the machine; from here, so that no run can be forgotten in between."""
         if not self._importing.acquire(blocking=False):
             return
+        for run in list(self._session.live.values()):
+            if run.pending is not None:
+                run.pending.settle(run.put, run.id, is_end=False)
         has_more = self._gathering.has_more and not self._states.stopping.is_set()
         try:
             entries = self._cells.entries(self._session.id)
@@ -119,6 +123,11 @@ class Chores:
         """Record how children ended that this process has waited for."""
         if children.has_seen():
             self._write_found(children.entries, children.written)
+
+    def others(self) -> None:
+        """What other modules do between two batches."""
+        for chore in between:
+            chore()
 
     def close(self) -> None:
         """Look at no more cells."""

@@ -15,7 +15,7 @@ from histhooks._record import conclude
 from histhooks._record.session import Phase
 from histhooks._store.connection import Unwritable, is_busy
 from histhooks._store.entries import points_in
-from histhooks._store.spools import folders
+from histhooks._store.spool_folders import folders
 from histhooks._store.store import Store, open_spool
 
 if TYPE_CHECKING:

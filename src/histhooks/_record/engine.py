@@ -10,16 +10,18 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from histhooks._base.vocabulary import status_of
+from histhooks._base.vocabulary import ENDED, FAILED, FINISHED, status_of
 from histhooks._host import announcer, closing, recording_here
 from histhooks._host.descriptors import is_out_of_descriptors
 from histhooks._host.failures import failures
 from histhooks._host.ipython import is_notebook, shell
-from histhooks._host.messages import prepare, warn_once
-from histhooks._host.store_location import Settings, is_off, real_path, store_path
+from histhooks._host.messages import prepare, warn_of_target, warn_once
+from histhooks._host.store_location import Settings, is_off, keeps_models, real_path, store_path
+from histhooks._record import pushing
 from histhooks._record.forks import Forks
+from histhooks._record.ranks import rank, world
 from histhooks._record.run import is_paused
 from histhooks._record.session import Phase, Session
 from histhooks._store.entries import after_entry, forget_entry
@@ -49,15 +51,18 @@ class Engine:
 
     def __init__(self) -> None:
         self.settings = Settings()
-        # What other modules add: called when a run begins, and when the session ends.
+        # What other modules add: called when a run begins, while it ends, and when the session ends.
         self.at_run_start: list[Callable[[Run], None]] = []
+        self.at_run_end: list[Callable[[Recorded], None]] = []
         self.at_session_end: list[Callable[[], None]] = []
+        # Before all that is recorded is waited for, and before any end of the session, a signal's too.
+        self.before_flush: list[Callable[[], None]] = []
         self.reset()
 
     def reset(self) -> None:
         """Begin anew, as in a forked child."""
         self.session = Session()
-        self.session.run_ended = self._run_ended
+        self.session.run_ends, self.session.run_ended = self._run_ends, self._run_ended
         self.writer: Writer | None = None
         self.cell_line: CellLine | None = None
         failures.overhead_s = 0.0
@@ -70,13 +75,7 @@ class Engine:
         return self._is_on() and rank() == 0
 
     def ensure_session(self) -> bool:
-        """Begin the session of another rank than 0, which has no run that could begin it.
-
-        Returns
-        -------
-        bool
-            What :meth:`is_recording` answers.
-        """
+        """Begin the session of another rank than 0, which has no run that could; gives what `is_recording` does."""
         if not self._is_on():
             return False
         if rank() == 0:
@@ -107,7 +106,7 @@ class Engine:
                 self.session, self.writer = Session(self.session), None
             if self.writer is None:
                 from histhooks._record import children as _children
-                from histhooks._record import signals
+                from histhooks._record import program_end, signals
                 from histhooks._record.cells import CellLine
                 from histhooks._record.writer import Writer
 
@@ -119,6 +118,7 @@ class Engine:
                 prepare()
                 forks.wait_for_writer()
                 path = real_path(store_path(self.settings.store, self.settings.folder))
+                warn_of_target(path)
                 session.advance("begin")
                 try:
                     self.writer = Writer(session, path)
@@ -126,11 +126,13 @@ class Engine:
                         self.cell_line = CellLine(
                             lambda: self.writer.destination.shown() if self.writer is not None else ""
                         )
+                    program_end.watch()
                     _register()
                     signals.install(signals.Do(self._event, self.flush, self.finish))
                     closing.watch(forks)
                     _children.watch(self.store_or_default)
                     _start(self.writer)
+                    pushing.begin(session, path, self.settings.folder)
                 except BaseException:
                     self.writer = None  # the next run tries again
                     session.advance("take_back")
@@ -140,8 +142,12 @@ class Engine:
         """Say so where a store is named that comes too late: a session has one, and it has begun in another."""
         writer = self.writer
         if writer is not None and not self.session.is_over and os.path.realpath(named) != os.path.realpath(writer.path):
-            warn_once(f"store/{named}", f"{named} comes too late: this process records to {writer.path} to its end; "
+            warn_once(f"store/{named}", f"{named} is not used: this process already records to {writer.path}; "
                       "name the store before the first run")  # fmt: skip
+
+    def _run_ends(self, run: Recorded) -> None:
+        for end in self.at_run_end:
+            end(run)
 
     def _run_ended(self, run: Recorded) -> None:
         self._start_late()
@@ -183,7 +189,12 @@ class Engine:
         writer = self.writer
         if writer is None or self.session.is_over or self.session.pid != os.getpid():
             return True
+        for function in self.before_flush:
+            function()
         self.session.end_gone()
+        files = sys.modules.get("histhooks._record.file_work")  # where nothing loaded it, nothing waits
+        if files is not None and not files.work.wait(timeout_s):
+            return False
         if writer.ident is None:  # it writes at the end
             return False
         done = threading.Event()
@@ -207,6 +218,10 @@ class Engine:
         """Where this process records to, or would; None where it is not to."""
         return None if is_off() else self.store_here() or store_path(self.settings.store, self.settings.folder)
 
+    def keeps_models(self) -> bool:
+        """Whether models that runs write are kept."""
+        return keeps_models(self.settings)
+
     def catch_up(self) -> None:
         """Wait until what was logged before is written, for readers in this process."""
         if self.writer is not None and (self.session.buffer or not self.writer.is_idle):
@@ -218,6 +233,8 @@ class Engine:
         session, writer = self.session, self.writer
         if writer is None or session.pid != os.getpid():
             return
+        for function in () if session.is_over else self.before_flush:
+            function()
         if not session.advance("end"):
             if signal is not None and not writer.done.is_set():
                 # A signal while the process ends, as from multiprocessing's pools: what is being written counts.
@@ -225,9 +242,12 @@ class Engine:
                 if not writer.done.wait(timeout_s):
                     writer.rescue(_RESCUE_S)
             return
+        from histhooks._record import children as _children
+        from histhooks._record import program_end
+
         recording_here.let_go()
-        error = uncaught()
-        status = status or ("ended" if error is None else status_of(error))
+        error = None if signal is not None else uncaught()
+        status = status or (status_of(error) if error is not None else FINISHED if _is_done() else ENDED)
         if signal is None:
             for end in self.at_session_end:
                 end()
@@ -236,9 +256,10 @@ class Engine:
             if error is not None and status != "killed":
                 run.end(error=error)
             else:
-                run.end(status)
+                run.end(ENDED if status == FINISHED and not program_end.is_complete(run) else status)
             if signal is not None:
                 run.close()  # its thread goes on for a moment, and does nothing wrong
+        session.ended_as = status
         writer.finish(status, signal, _exit_code_of(error) if status == "failed" and error is not None else None)
         if writer.ident is None:
             writer.run()
@@ -246,12 +267,12 @@ class Engine:
         is_written = is_written or writer.rescue(3.0 if signal is None else _RESCUE_S)
         if not is_written and signal is None:  # a signal leaves no time for stderr, which may hang too
             warn_once("rescue", f"what was recorded last is lost: {writer.path} hangs, and no spool was there in time")
+        pushing.end(session, writer.path, self.settings.folder)
         announcer.give_up()
         closing.unwatch()
-        from histhooks._record import children as _children
-
         if not self.is_exiting:  # children may still be waited for
             _children.unwatch()
+            program_end.unwatch()
 
 
 def _start(writer: Writer) -> None:
@@ -264,9 +285,18 @@ def _start(writer: Writer) -> None:
 
 
 def uncaught() -> BaseException | None:
-    """The exception that ended the main program, as the interpreter keeps it (sys.last_value); None in a console."""
+    """The exception that ended the main program, as the interpreter keeps it (sys.last_value); None in a console.
+
+    SystemExit with another code than 0 is one, where `program_end` has seen it.
+    """
+    from histhooks._record import program_end
+
     if hasattr(sys, "ps1") or sys.flags.interactive or shell() is not None:
         return None
+    code = program_end.code()
+    if code is not program_end.UNSEEN:
+        end = SystemExit(code)
+        return end if status_of(end) == FAILED else None
     error = getattr(sys, "last_value", None)
     if error is None and _is_started_by_multiprocessing():
         # BaseProcess._bootstrap runs finalizers while the exception is on its way, and keeps it to itself; the way of
@@ -277,6 +307,13 @@ def uncaught() -> BaseException | None:
         elif isinstance(error, SystemExit) and error.code in (None, 0):
             error = None
     return error if isinstance(error, BaseException) else None
+
+
+def _is_done() -> bool:
+    """Whether the program came to its end, or gave 0 to ``sys.exit``."""
+    from histhooks._record import program_end
+
+    return program_end.code() is not program_end.UNSEEN and uncaught() is None
 
 
 def _exit_code_of(error: BaseException) -> int:
@@ -292,38 +329,6 @@ def _is_started_by_multiprocessing() -> bool:
 def _is_test() -> bool:
     """Whether pytest runs this; asked on the program's thread, since a short test is over before another one looks."""
     return "pytest" in sys.modules and ("PYTEST_CURRENT_TEST" in os.environ or "PYTEST_VERSION" in os.environ)
-
-
-def _distributed() -> Any:
-    """torch.distributed, where it is up."""
-    distributed = sys.modules.get("torch.distributed")
-    try:
-        is_up = distributed is not None and distributed.is_available() and distributed.is_initialized()
-    except (RuntimeError, ValueError, AttributeError):
-        return None
-    return distributed if is_up else None
-
-
-def rank() -> int:
-    """Rank among the processes of a distributed job: torch.distributed where it is up, else RANK with WORLD_SIZE."""
-    distributed = _distributed()
-    if distributed is not None:
-        return int(distributed.get_rank())
-    try:
-        return int(os.environ["RANK"]) if world() > 1 else 0
-    except (KeyError, ValueError):
-        return 0
-
-
-def world() -> int:
-    """How many processes a distributed job has; 1 where this is none."""
-    distributed = _distributed()
-    if distributed is not None:
-        return int(distributed.get_world_size())
-    try:
-        return int(os.environ["WORLD_SIZE"]) if "RANK" in os.environ else 1
-    except (KeyError, ValueError):
-        return 1
 
 
 engine = Engine()
@@ -350,7 +355,14 @@ def _register() -> None:
 
 def _at_exit() -> None:
     engine.is_exiting = True
+    session, writer = engine.session, engine.writer
+    is_open = writer is not None and not session.is_over
     engine.finish()
+    if writer is not None and is_open and session.ended_as == FINISHED:
+        from histhooks._record import closing_line
+
+        if closing_line.wants(session):
+            closing_line.print_for(session, writer.path)
     if type(uncaught()) is KeyboardInterrupt:
         # The interpreter ends by SIGINT then, and forgets it where anybody runs a string meanwhile, as dataclasses do
         # (`unhandled_keyboard_interrupt` in pythonrun.c).

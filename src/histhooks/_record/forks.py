@@ -147,5 +147,9 @@ class Forks:
             from histhooks._record import signals
 
             signals.forget()
+        if data_looks := sys.modules.get("histhooks._record.data_looks"):
+            data_looks.forget()
         if children := sys.modules.get("histhooks._record.children"):
             children.forget()
+        if program_end := sys.modules.get("histhooks._record.program_end"):
+            program_end.forget()

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 from histhooks._base.clock import iso, now_us
 from histhooks._base.exceptions import is_interrupt, message_of
 from histhooks._base.jsonable import is_mapping, shown
-from histhooks._base.metric_names import Metric, describe, is_of_outputs
 from histhooks._base.names import class_name, clean_text
 from histhooks._base.values import as_float, digits, is_elsewhere, items_of
-from histhooks._base.vocabulary import status_of
+from histhooks._base.vocabulary import KILLED, status_of
 from histhooks._host.guard import gathered
 from histhooks._record import device_readings
+from histhooks._record.familiar import Familiar
 from histhooks._record.outlet import late
-from histhooks._record.run_data import DataFacts
 from histhooks._record.run_facts import MOST, columns_of_error, masked
 from histhooks._store.entries import is_state, later_entry
 
@@ -29,6 +28,7 @@ from histhooks._store.entries import is_state, later_entry
 if TYPE_CHECKING:
     from contextvars import Token
 
+    from histhooks._record.program_settings import Pending
     from histhooks._record.session import Session
     from histhooks._store.entries import Line
 
@@ -41,7 +41,7 @@ in_task: ContextVar[bool] = ContextVar("histhooks_task", default=False)
 _EXACT = 1 << 53
 
 
-class Run(DataFacts):
+class Run(Familiar):
     """One training, or one ``start_run()`` block. No call on it ever raises into a program.
 
     Attributes
@@ -52,6 +52,19 @@ class Run(DataFacts):
     parent_id, framework : str or None
     main_metric : str or None
         What ``autolog(metric=...)`` ranks runs by.
+
+    Examples
+    --------
+    >>> with histhooks.start_run("my loop", params={"lr": 0.1}) as run:
+    ...     run.log_dataset("train", [[0.0], [1.0]], [0, 1], name="toy", source="data/toy.csv")
+    ...     run.declare_metric("score", split="valid", direction=1)
+    ...     for epoch in range(3):
+    ...         run.log({"loss": 1 / (epoch + 1), "score": epoch}, epoch=epoch)
+    ...     run.log_results({"classes": [0, 1]})
+    ...     run.log_artifact("model.pt", role="model")
+    ...     run.link("continues", None, path="model.pt")
+    >>> run.status
+    'finished'
     """
 
     def __init__(self, session: Session | None, facts: Mapping[str, Any], *, is_implicit: bool = True) -> None:
@@ -64,10 +77,10 @@ class Run(DataFacts):
         self.kind = str(facts.get("kind") or "block")
         self.parent_id = facts.get("parent_id")
         self.framework = facts.get("framework")
+        self.project = str(facts.get("project") or "")
         self.main_metric = facts.get("main_metric")
         self.status = "running"
-        self._metrics: dict[str, Metric] = {}
-        self._tokens: list[Token[Run | None]] = []
+        self.tokens: list[Token[Run | None]] = []
         # What an integration still has to say when the run ends: called with the status, gives columns of `runs`.
         self.before_end: Callable[[str], dict[str, Any]] | None = None
         # For a point of an epoch that comes without a step: the last step that the host has taken.
@@ -102,6 +115,11 @@ class Run(DataFacts):
             optimizer steps of a PyTorch loop are recorded, the last of those.
         epoch : int, optional
             0-based epoch.
+
+        Examples
+        --------
+        >>> with histhooks.start_run() as run:
+        ...     run.log({"loss": 0.3, "val_loss": 0.4}, step=10, epoch=1)
         """
         try:
             if step is not None and (step.__class__ is not int or not 0 <= step <= MOST):
@@ -132,7 +150,7 @@ class Run(DataFacts):
         if self.status != "running" or (isinstance(metrics, dict) and all(type(v) is float for v in metrics.values())):
             self._refuse("log", error)
         elif not is_mapping(type(metrics)):
-            name = class_name(type(metrics))
+            name = class_name(type(metrics)).removeprefix("builtins.")
             self._refuse("log", TypeError(f"metrics are names with numbers, such as {{'loss': 0.3}}, not {name}"))
         else:
             self._try("log", self._log_read, metrics, step, epoch)
@@ -214,42 +232,6 @@ class Run(DataFacts):
         if isinstance(plain, int) and abs(plain) > _EXACT:
             self._event("integer", clean_text(name), digits(plain), "info", step)
 
-    def declare_metric(
-        self, name: str, *, metric: str | None = None, split: str | None = None, direction: int | None = None
-    ) -> None:
-        """Say what a metric's name means, before its first point.
-
-        Parameters
-        ----------
-        name : str
-        metric : str, optional
-            What is measured, without the split.
-        split : str, optional
-            `train`, `valid`, `test` or `system`; `unsaid` where nobody knows on which data.
-        direction : int, optional
-            1 where more is better, -1 where less is, 0 where nobody can know.
-        """
-        known = describe(name)
-        kept = None if split == "unsaid" else split or known.split
-        self._metrics[name] = Metric(metric or known.metric, kept, known.direction if direction is None else direction)
-
-    def what_is(self, name: str) -> Metric:
-        """What a metric's name means in this run.
-
-        A name that says no split is `train`, but for a block that only uses a model, or a statistic of what one puts
-        out: what a program logs about production data is of no split.
-        """
-        declared = self._metrics.get(name)
-        if declared is not None:
-            return declared
-        found = describe(name)
-        is_silent = self.kind == "block" and found.split == "train" and found.metric == name
-        if is_silent and (self.uses_only() or is_of_outputs(name)):
-            return found._replace(split=None)
-        return found
-
-    describe = staticmethod(describe)  # for integrations: what a name says by itself
-
     # --- states -------------------------------------------------------------------------------------------------
 
     def update(self, **facts: Any) -> None:
@@ -267,6 +249,13 @@ class Run(DataFacts):
             The exception that ended it.
         **facts
             Further columns of `runs`. Those of an error that is known by its text alone are masked and cut.
+
+        Examples
+        --------
+        >>> run = histhooks.start_run("without a block")
+        >>> run.end("failed", error=ValueError("why"))
+        >>> run.status
+        'failed'
         """
         if self.status == "running":
             self._try("end", self._end, status, error, facts)
@@ -283,10 +272,18 @@ class Run(DataFacts):
         try:
             if before is not None:
                 facts = {**(gathered(self, "end", before, status, what="last facts") or {}), **facts}
+            if self.pending is not None:
+                self._try("log_params", self._settle_params, self.pending)
+            if self._session is not None and status != KILLED:  # a signal may come while a generator's lock is held
+                gathered(self, "random states", self._session.run_ends, self)
             if error is not None:
                 facts = {**facts, **columns_of_error(error)}
         finally:
             self._close(status, facts)  # also where Ctrl-C comes meanwhile
+
+    def _settle_params(self, pending: Pending) -> None:
+        if note := pending.settle(self.put, self.id, is_end=True):
+            self._capture("config", "truncated", note)
 
     def _close(self, status: str, facts: dict[str, Any]) -> None:
         duration = time.perf_counter() - self.begun_s
@@ -315,6 +312,7 @@ class Run(DataFacts):
             self._is_settled = True
         if self._session is not None and (str(self.id) in self._session.live or self._opening is not None):
             self._session.let_go(self)
+        self.let_go_of_data()
         with self._changing:
             self._lead_on()
 
@@ -342,12 +340,12 @@ class Run(DataFacts):
                 self._lead_on()
 
     def __enter__(self) -> Run:
-        self._tokens.append(current.set(self))
+        self.tokens.append(current.set(self))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         try:
-            current.reset(self._tokens.pop())
+            current.reset(self.tokens.pop())
         except (ValueError, IndexError):
             # Left in another context than it was entered in: a generator, or a thread.
             current.set(None)

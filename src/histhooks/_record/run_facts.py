@@ -17,10 +17,11 @@ from histhooks._base.exceptions import (
     traceback_of,
 )
 from histhooks._base.ids import new_id
-from histhooks._base.jsonable import is_mapping, shown
+from histhooks._base.jsonable import shown
 from histhooks._base.names import masked_word
 from histhooks._base.secrets import mask_text
-from histhooks._base.values import as_whole, dumps, flatten, items_of, key_text, text_of, what_was_cut, what_was_unread
+from histhooks._base.settings_objects import as_mapping
+from histhooks._base.values import as_whole, dumps, flatten, items_of, key_text, what_was_cut, what_was_unread
 from histhooks._host.messages import warn_once
 from histhooks._host.store_location import is_strict
 from histhooks._record.session import Recorded
@@ -89,24 +90,28 @@ class Facts(Recorded):
         self.is_recorded = session is not None
         self.id = new_id() if session is not None else None
         self.session_id: str | None = session.id if session is not None else None
+        self.states_at_start = {}
         self._n_refused = 0
         self._n_missing: dict[str, int] = {}
         self._told: Callable[..., None] | None = None  # in a forked child: records an event there
         self.owner: int | None = None  # in a forked child: the process whose run it is
         self._is_told = False
 
-    def log_params(
-        self, params: Mapping[str, Any], *, source: str = "user", defaults: Mapping[str, Any] | None = None
-    ) -> None:
-        """Record params; nested mappings flatten with dots.
+    def log_params(self, params: Any, *, source: str = "user", defaults: Mapping[str, Any] | None = None) -> None:
+        """Record params; nested ones flatten with dots.
 
         Parameters
         ----------
-        params : mapping of str to object
+        params : mapping of str to object, argparse.Namespace, or dataclass
         source : str
             Who chose them: `argument`, `default`, `resolved`, `user`, ...
         defaults : mapping of str to object, optional
             Of the same shape: what is as it is here gets source `default`.
+
+        Examples
+        --------
+        >>> with histhooks.start_run() as run:
+        ...     run.log_params({"lr": 0.1, "optimizer": {"name": "sgd"}})
         """
         self._try("log_params", self._log_params, params, source, defaults or {})
 
@@ -114,8 +119,9 @@ class Facts(Recorded):
         if params.__class__ is dict:
             params = dict(params)  # a thread of the program may change it meanwhile
         known = None if defaults else told_before(params, source)
+        params = as_mapping(params) if known is None and source == "user" else params
         if known is not None and known.rows is not None:
-            self.put(params_entry(self.id, now_us(), known.rows))
+            self._put_params(known.rows)
             for key, text in known.seeds:
                 self._log_seed(key, None, text)
             return
@@ -138,12 +144,17 @@ class Facts(Recorded):
                     self._missing("params", f"{key}: {in_words(error)}")
         finally:  # also where Ctrl-C comes meanwhile
             if rows:
-                self.put(params_entry(self.id, now_us(), tuple(rows)))
+                self._put_params(tuple(rows))
         if known is not None and is_whole and not cut:
             known.keep(tuple(rows), _SEEDS)
         if cut:
             more = f" and {len(cut) - _MOST_NAMED} more" if len(cut) > _MOST_NAMED else ""
             self._capture("params", "truncated", f"kept of {', '.join(cut[:_MOST_NAMED])}{more}")
+
+    def _put_params(self, rows: tuple[tuple[str, str, str], ...]) -> None:
+        if self.pending is not None:
+            self.pending.own.append(rows)
+        self.put(params_entry(self.id, now_us(), rows))
 
     def _log_param(
         self,
@@ -175,7 +186,13 @@ class Facts(Recorded):
             self._row("seeds", {**row, "call": key, "value": text, "location": None})
 
     def log_results(self, results: Mapping[str, Any]) -> None:
-        """Record outcomes that are no curve."""
+        """Record outcomes that are no curve.
+
+        Examples
+        --------
+        >>> with histhooks.start_run() as run:
+        ...     run.log_results({"best_iteration": 12, "classes": ["no", "yes"]})
+        """
         self._try("log_results", self._log_results, results)
 
     def _log_results(self, results: Mapping[str, Any]) -> None:
@@ -190,40 +207,19 @@ class Facts(Recorded):
             if unread := what_was_unread(text):
                 self._missing("results", f"{key}: {unread} was raised when it was read")
 
-    def tag(self, *pairs: Any, **tags: Any) -> None:
-        """Tag a run: ``tag("key", "value")``, ``tag("word")``, ``tag({"key": "value"})`` or ``tag(key="value")``."""
-        self._try("tag", self._tag, pairs, tags)
-
-    def _tag(self, pairs: tuple[Any, ...], tags: dict[str, Any]) -> None:
-        given: list[tuple[Any, Any]] = []
-        if len(pairs) == 1 and is_mapping(type(pairs[0])):
-            given = list(items_of(pairs[0]))
-        elif pairs:
-            given = [(pairs[0], pairs[1] if len(pairs) > 1 else "")]
-        for key, value in [*given, *tags.items()]:
-            if not isinstance(key, str) or not key:
-                self._refuse("tag", ValueError(f"the name of a tag is a word, not {shown(key)}"))
-                continue
-            row = {"run_id": self.id, "session_id": self.session_id, "key": mask_text(key)}
-            self._row("tags", {**row, "value": text_of(value, key), "author": self._author()})
-
-    def note(self, text: str) -> None:
-        """Leave a note on a run."""
-        self._try("note", self._note, text)
-
-    def _note(self, text: str) -> None:
-        if text is None or not str(text).strip():
-            raise ValueError(f"a note is some text, not {text!r}")
-        row = {"run_id": self.id, "session_id": self.session_id, "body": mask_text(str(text))}
-        self._row("notes", {**row, "author": self._author()})
-
     def _author(self) -> Any:
         return self._session.author() if self._session is not None else None
 
     def event(
         self, kind: str, title: str, body: str | None = None, *, severity: str = "info", step: int | None = None
     ) -> None:
-        """Record that something happened."""
+        """Record that something happened.
+
+        Examples
+        --------
+        >>> with histhooks.start_run() as run:
+        ...     run.event("milestone", "halfway", severity="info", step=5)
+        """
         self._try("event", self._event, kind, title, body, severity, step)
 
     def _event(self, kind: str, title: str, body: str | None, severity: str, step: int | None) -> None:
@@ -369,7 +365,7 @@ class Facts(Recorded):
         number = as_whole(value)
         if number is not None and 0 <= number <= MOST:
             return number
-        self._refuse("log", ValueError(f"{what} is a whole number from 0 on that 64 bits hold, not {shown(value)}"))
+        self._refuse("log", ValueError(f"{what} is a whole number from 0 on, below 2**63, not {shown(value)}"))
         return None
 
     def _refuse(self, what: str, error: BaseException) -> None:

@@ -1,19 +1,13 @@
-"""Seeds that a program set, and where the global random generators stood. Nothing here draws a number.
+"""Seeds that a program set. Nothing here draws a number.
 
-Seeding functions are wrapped once their library is imported, also under names that a program bound earlier. States are
-read when hooks go in or a library comes (`process_start`), at the start of each run (`run_start`), and where they moved
-since, at the end (`process_end`); a state is kept once, later rows name it by its digest. So it is known whether a
-generator was used without a seed. The place of a seed is the nearest one in the program, also where a library
-stands between; where a library seeds by itself, or for a seeding function of the program, it is the library's.
-
-Form of a state, before zlib, numbers little-endian:
-
-- `random`, `MT19937`: 625 uint32 (624 words, position), then 0x00, or 0x01 and a float64: the next Gaussian number;
-- `numpy`, `MT19937`: 624 uint32, int32 position, int32 and float64: whether there is a next Gaussian number, and which;
-- `torch`: the bytes of ``torch.Generator.get_state()``, for the CPU and for each GPU that is in use already.
+Seeding functions are wrapped once their library is imported, also under names that a program bound earlier. The place
+of a seed is the nearest one in the program, also where a library stands between; where a library seeds by itself, or
+for a seeding function of the program, it is the library's. Where the generators stood is known by
+:mod:`histhooks._record.rng_states`, and what a generator without a seed was made from by
+:mod:`histhooks._record.entropy`.
 
 Seeds among the params of a run (`random_state`, `seed`, also that of a splitter) stand in `seeds` with the name of the
-param as their call. PYTHONHASHSEED is the seed of library `python`.
+param as their call. PYTHONHASHSEED is the seed of library `python`; if ``histhooks run`` chose it, that is its place.
 
 Not seen: ``numpy.random.RandomState(3)`` and ``torch.Generator().manual_seed(3)``, whose classes take no hook, and a
 seed that is set by writing to an object.
@@ -24,18 +18,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base.call_site import call_site
 from histhooks._base.clock import now_us
 from histhooks._base.values import dumps
+from histhooks._base.vocabulary import BY_HISTHOOKS
 from histhooks._hooks.imports import no_longer, when_imported
 from histhooks._hooks.patching import Patches
+from histhooks._host import hash_seed
 from histhooks._host.guard import guarded
 from histhooks._host.store_location import is_off
 from histhooks._record import engine as _engine
+from histhooks._record import entropy, replay, rng_states
+from histhooks._record.entropy import seeding
 from histhooks._record.run import current
 from histhooks._store.entries import capture_entry, row_entry
 
@@ -52,10 +49,11 @@ _STDLIB = os.path.dirname(os.__file__) + os.sep
 _SEEDING = (
     ("random", ("Random.seed",), "random"),  # of which `random.seed` is a bound method
     ("numpy.random", ("seed", "default_rng"), "numpy"),
-    ("torch.random", ("manual_seed",), "torch"),
+    ("torch.random", ("manual_seed", "seed"), "torch"),
     ("torch.cuda.random", ("manual_seed", "manual_seed_all"), "torch"),
     ("jax._src.random", ("key", "PRNGKey"), "jax"),
     ("sklearn.model_selection._split", _SPLITTERS, "sklearn"),
+    ("tensorflow.python.framework.random_seed", ("set_seed",), "tensorflow"),
     ("keras.src.utils.rng_utils", ("set_random_seed",), "keras"),
     ("lightning.fabric.utilities.seed", ("seed_everything",), "lightning"),
     ("lightning_fabric.utilities.seed", ("seed_everything",), "lightning"),
@@ -66,15 +64,11 @@ _LIBRARIES = (
     "jax", "accelerate", "transformers", "importlib", "runpy", "functools", "threading", "concurrent",
 )  # fmt: skip
 _MOST = 500
+_WHO = "seeds"
 
 _patches = Patches()
 _noted: set[tuple[Any, ...]] = set()
-_early: dict[str, tuple[Any, ...]] = {}
 _hashed: set[str] = set()
-_latest: dict[tuple[Any, ...], str] = {}
-# The state that a generator had when it was read last, and its digest: between most runs nothing is drawn.
-_digests: dict[tuple[str, str | None], tuple[bytes, str]] = {}
-_seeding: ContextVar[str | None] = ContextVar("histhooks_seeding", default=None)
 
 
 # --- seeds ------------------------------------------------------------------------------------------------------------
@@ -83,36 +77,48 @@ _seeding: ContextVar[str | None] = ContextVar("histhooks_seeding", default=None)
 def _around(library: str) -> Callable[..., Any]:
     def around(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         # torch.manual_seed seeds the GPUs by functions that stand here too; a new generator seeds itself alone.
-        if _seeding.get() == library:
+        if _is_seeding(library):
             return original(*args, **kwargs)
+        if library == "random" and len(args) == 1 and "a" not in kwargs:
+            bits = entropy.for_random(args[0])
+            return original(*args, **(kwargs if bits is None else {**kwargs, "a": bits}))
         if library == "random" and args[0] is not sys.modules["random"]._inst:
             result = original(*args, **kwargs)
             if _caller(("random",)).partition(".")[0] not in _OTHERS and type(args[0]) is sys.modules["random"].Random:
                 _note(library, original, args, kwargs, "Random")
             return result
-        token = _seeding.set(library)
+        token = seeding.set((library, original.__name__))
         try:
-            result = original(*args, **kwargs)
+            given = entropy.given_to_torch(original.__name__) if library == "torch" else None
+            result = original(*args, **kwargs) if given is None else given
         finally:
-            _seeding.reset(token)
-        _note(library, original, args, kwargs)
+            seeding.reset(token)
+        if library == "torch" and original.__name__ == "seed":
+            entropy.of_torch(result)
+        else:
+            _note(library, original, args, kwargs)
         return result
 
     return around
+
+
+def _is_seeding(library: str) -> bool:
+    inside = seeding.get()
+    return inside is not None and inside[0] == library
 
 
 def _watch_param(call: str) -> Callable[..., Any]:
     """See the ``random_state`` that the program gives to a function or a splitter of scikit-learn."""
 
     def watch(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[None]:
-        if _seeding.get() == "sklearn":
+        if _is_seeding("sklearn"):
             yield  # what splits makes a splitter
             return
-        token = _seeding.set("sklearn")
+        token = seeding.set(("sklearn", call))
         try:
             yield
         finally:
-            _seeding.reset(token)
+            seeding.reset(token)
         value = kwargs.get("random_state")
         if value is not None and _caller(_SPLITTING).partition(".")[0] not in _OTHERS:
             own = type(args[0]).__name__ if call == "__init__" and args else call
@@ -156,11 +162,13 @@ def _note(
     if call == "default_rng" and nearest is not None and "site-packages" in nearest:
         return  # a generator that a library made for itself
     # What a seeding function calls in turn stays where the library calls it, so that the program's own calls stand out.
-    site = nearest if _seeding.get() is not None else call_site(_LIBRARIES) or nearest
+    site = nearest if seeding.get() is not None else call_site(_LIBRARIES) or nearest
     text = str(value)[:1000] if isinstance(value, (int, str)) else dumps(value)[:1000]
-    key = (session.id, run_id, call, library, text, site)
+    key: tuple[Any, ...] = (session.id, run_id, call, library, text, site)
     if key in _noted:
-        return
+        key = (*key, "again")  # the second time in a run is kept too, since it is another fact than the first
+        if run_id is None or key in _noted:
+            return
     _noted.add(key)
     row: dict[str, Any] = {
         "session_id": session.id,
@@ -175,6 +183,20 @@ def _note(
         session.buffer.append(capture_entry(session.id, None, "seeds", "truncated", note))
 
 
+@guarded
+def _at_run_start(run: Run) -> None:
+    session = _engine.engine.session
+    if session.id not in _hashed:
+        _hashed.add(session.id)
+        _note_hash_seed()
+    entropy.settle()
+
+
+@guarded
+def _at_session_end() -> None:
+    entropy.settle()
+
+
 def _note_hash_seed() -> None:
     """The seed of Python's own hashes, which order sets of words; as it was when the interpreter started."""
     value = os.environ.get("PYTHONHASHSEED", "")
@@ -184,132 +206,9 @@ def _note_hash_seed() -> None:
         row |= {"call": "PYTHONHASHSEED"}
         # Before the first run of the session, which has it too.
         began = now_us() if writer is None else writer.began
-        row |= {"value": value, "location": None, "time": began}
+        place = BY_HISTHOOKS if hash_seed.is_chosen() else None
+        row |= {"value": value, "location": place, "time": began}
         session.buffer.append(row_entry("seeds", session.id, row))
-
-
-# --- states -----------------------------------------------------------------------------------------------------------
-
-State = tuple[str, str | None, str, bytes]  # library, device, algorithm, state
-
-
-def _random_state() -> Iterator[State]:
-    import struct
-
-    random = sys.modules["random"]
-    _, words, gauss = random.getstate()
-    following = b"\0" if gauss is None else struct.pack("<?d", True, gauss)
-    yield "random", None, "MT19937", struct.pack("<625I", *words) + following
-
-
-def _numpy_state() -> Iterator[State]:
-    found = sys.modules["numpy.random"].get_state(legacy=False)
-    algorithm = str(found["bit_generator"])
-    if algorithm == "MT19937":
-        import struct
-
-        inner = found["state"]
-        tail = struct.pack("<iid", inner["pos"], found["has_gauss"], found["gauss"])
-        yield "numpy", None, algorithm, inner["key"].astype("<u4").tobytes() + tail
-    else:
-        yield "numpy", None, algorithm, dumps(found).encode("ascii")
-
-
-def _torch_state() -> Iterator[State]:
-    torch = sys.modules["torch"]
-    yield "torch", "cpu", "mt19937", bytes(torch.default_generator.get_state().tolist())
-    if torch.cuda.is_initialized() and not torch.cuda.is_current_stream_capturing():
-        # A GPU's generator is a seed and an offset on the host; reading it waits for no device.
-        for number, generator in enumerate(torch.cuda.default_generators):
-            yield "torch", f"cuda:{number}", "philox", bytes(generator.get_state().tolist())
-
-
-_STATES = {"random": _random_state, "numpy.random": _numpy_state, "torch": _torch_state}
-
-
-def _is_ready(module: str) -> bool:
-    found = sys.modules.get(module)
-    return found is not None and not getattr(getattr(found, "__spec__", None), "_initializing", False)
-
-
-def _states(*modules: str) -> Iterator[State]:
-    for module in modules or tuple(_STATES):
-        if _is_ready(module):
-            yield from _STATES[module]()
-
-
-def _digest_of(state: State) -> str:
-    library, device, _, data = state
-    known = _digests.get((library, device))
-    if known is None or known[0] != data:
-        import hashlib
-
-        known = _digests[library, device] = (data, hashlib.sha256(data).hexdigest())
-    return known[1]
-
-
-def _entry(state: State, point: str, run_id: str | None) -> tuple[Any, ...]:
-    import zlib
-
-    library, device, algorithm, data = state
-    session = _engine.engine.session
-    digest = _digest_of(state)
-    _latest[session.id, library, device] = digest
-    is_known = digest in session.known_states
-    session.known_states.add(digest)
-    row: dict[str, Any] = {
-        "session_id": session.id,
-        "run_id": run_id,
-        "point": point,
-        "library": library,
-        "device": device,
-    }
-    row |= {"algorithm": algorithm, "digest": digest, "state": None if is_known else zlib.compress(data, 1)}
-    return row_entry("rng_states", run_id or session.id, {**row, "time": now_us()})
-
-
-@guarded
-def at_run_start(run: Run) -> None:
-    """Record where the global generators stand, and the determinism flags where they changed."""
-    session = _engine.engine.session
-    if session.id not in _hashed:
-        _hashed.add(session.id)
-        _note_hash_seed()
-    while _early:
-        _, (point, state) = _early.popitem()
-        session.buffer.append(_entry(state, point, None))
-    for state in _states():
-        session.buffer.append(_entry(state, "run_start", run.id))
-    flags = _determinism()
-    if flags and flags != session.determinism:
-        session.determinism = flags
-        run.event("determinism", "flags that decide whether the same seed gives the same numbers", dumps(flags))
-
-
-@guarded
-def at_session_end() -> None:
-    """Record where the global generators stand, where that is not known yet."""
-    session = _engine.engine.session
-    while _early:
-        _, (point, early) = _early.popitem()
-        session.buffer.append(_entry(early, point, None))
-    for state in _states():
-        known = _latest.get((session.id, state[0], state[1]))
-        if known is not None and known != _digest_of(state):
-            session.buffer.append(_entry(state, "process_end", None))
-
-
-def _determinism() -> dict[str, Any]:
-    torch = sys.modules.get("torch") if _is_ready("torch") else None
-    if torch is None:
-        return {}
-    cudnn = torch.backends.cudnn
-    return {
-        "torch.use_deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
-        "torch.float32_matmul_precision": torch.get_float32_matmul_precision(),
-        "torch.backends.cudnn.deterministic": cudnn.deterministic,
-        "torch.backends.cudnn.benchmark": cudnn.benchmark,
-    }
 
 
 # --- seams ------------------------------------------------------------------------------------------------------------
@@ -323,28 +222,8 @@ def _installer(names: tuple[str, ...], library: str) -> Callable[[ModuleType], N
             if owner is not None and name in vars(owner):
                 around = _watch_param(name) if library == "sklearn" else _around(library)
                 _patches.wrap(owner, name, around, of_any_kind=library != "sklearn")
-        _keep_first(module)
 
     return install
-
-
-@guarded
-def _keep_first(module: ModuleType) -> None:
-    """Keep where a generator stands when its library comes: what draws before the first run is known by that.
-
-    Not that of torch: asked while torch is imported, its generator ends the process (2.x).
-    """
-    if module.__name__ in ("random", "numpy.random"):
-        _keeper(module.__name__)(module)
-
-
-def _keeper(name: str) -> Callable[[ModuleType], None]:
-    @guarded
-    def keep(module: ModuleType) -> None:
-        for state in _STATES[name]():
-            _early.setdefault(f"{name}/{state[1]}", ("process_start", state))
-
-    return keep
 
 
 def install() -> None:
@@ -352,21 +231,21 @@ def install() -> None:
     if _patches:
         return
     for module, names, library in _SEEDING:
-        when_imported(module, _installer(names, library))
-    for name in _STATES:
-        # A library that comes later is looked at when it comes; torch by the first run after it.
-        if _is_ready(name):
-            _keeper(name)(sys.modules[name])
+        when_imported(module, _installer(names, library), _WHO)
+    replay.begin()
+    rng_states.install()
+    entropy.install()
 
 
 def uninstall() -> None:
     """Put everything back, by identity."""
     for module, _, _ in _SEEDING:
-        no_longer(module)
+        no_longer(module, _WHO)
+    rng_states.uninstall()
+    entropy.uninstall()
     _patches.undo()
     _noted.clear()
-    _early.clear()
 
 
-_engine.engine.at_run_start.append(at_run_start)
-_engine.engine.at_session_end.append(at_session_end)
+_engine.engine.at_run_start.insert(0, _at_run_start)
+_engine.engine.at_session_end.append(_at_session_end)

@@ -36,6 +36,10 @@ from histhooks._store.entries import ACTOR, event_entry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from histhooks._record.program_settings import Pending
+
+# What other modules do between two batches; called by the writer, each in turn.
+between: list[Callable[[], None]] = []
 _MOST_ERRORS = 100  # that are kept as events
 
 
@@ -79,6 +83,11 @@ class Recorded(Outlet):
     status: str
     parent_id: str | None
     framework: str | None
+    pending: Pending | None = None  # settings of the program, of an top-level run
+    tokens: list[Any]  # of the blocks that it was entered with, and that go on
+    thread_id: int
+    is_midway: Callable[[], bool] | None = None  # of a loop of the program: whether it is inside a step
+    states_at_start: dict[tuple[str, str | None], str]  # of generators, by library and device, as digests
 
     def end(self, status: str = "finished", error: BaseException | None = None, **facts: Any) -> None:
         """Close the run."""
@@ -105,14 +114,20 @@ class Session:
         Entries for the writer; the only thing that training threads and the writer share.
     live : dict
         The runs that are open, by their ids.
+    watched : dict of str to int
+        Rows that versions of models predicted here, by the name of the version.
     hook_errors : int
         Internal failures that training never saw.
     dropped_points : int
         Points that neither the store nor a spool had room for.
+    ended_as : str or None
+        Its status, once it has ended.
     rank, world : int
         Rank and number of processes when the session began: a group may be gone soon after.
     known_states, known_contents : set of str
         What the writer has of this session.
+    run_ends : callable
+        Called with each run that ends, while rows can still be added to it.
     run_ended : callable
         Called with each run that has ended, once it is no longer among those that are open.
     """
@@ -124,6 +139,7 @@ class Session:
         self.live: dict[str, Recorded] = {}
         self.n_runs = 0
         self.n_unfinished: dict[str, int] = {}
+        self.watched: dict[str, int] = {}
         self.hook_errors = 0
         self.dropped_points = 0
         self.rank, self.world = 0, 1
@@ -134,13 +150,15 @@ class Session:
         self.known_contents: set[str] = set()
         self.determinism: dict[str, Any] = {}
         self.phase = Phase.NEW
+        self.ended_as: str | None = None
         self._advancing = threading.RLock()  # a signal may come while its own thread holds it
+        self.run_ends: Callable[[Recorded], None] = lambda run: None
         self.run_ended: Callable[[Recorded], None] = lambda run: None
         self._objects: dict[str, _Object] = {}  # with which a run ends, by the run
         self._gone: deque[_Object] = deque()
         self._next: Session | None = None
         if before is not None:
-            self.actor, self.run_ended = before.actor, before.run_ended
+            self.actor, self.run_ends, self.run_ended = before.actor, before.run_ends, before.run_ended
             before._next = self
             while before.buffer:
                 self.buffer.append(before.buffer.popleft())
@@ -228,7 +246,7 @@ class Session:
         if self.hook_errors <= _MOST_ERRORS:
             self.event("hook_error", mask_text(f"{where}: {in_words(error)[:10_000]}")[:500], severity="error")
         text = mask_text(message_of(error)[:10_000])[:300]
-        warn_once(f"hook/{where}", f"a hook failed and training went on: {where}: {text} (told once)")
+        warn_once(f"hook/{where}", f"a hook failed and training went on: {where}: {text}; reported once")
 
     def author(self) -> Any:
         """Who acts in this process; as long as nobody knows, `ACTOR`, for which the writer puts the session's."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from histhooks._base.clock import iso, now_us
 from histhooks._collect import survey
 from histhooks._host.failures import failures
+from histhooks._host.ipython import is_notebook
 from histhooks._host.messages import be_still, say
 from histhooks._host.mounts import is_network
 from histhooks._host.store_location import keep_out_of_git
@@ -96,17 +97,23 @@ class SessionStates:
         elif store.is_spool:
             self._print(f"recording to {store.path} until {path} can be written")
         else:
-            self._print(f"recording to {path}")
+            if not is_notebook():  # where a line below the cell says it
+                self._print(f"recording to {path}")
             if is_new:
                 keep_out_of_git(path)
 
     def print_last(self, where: str, cost_s: float, not_captured: list[str]) -> None:
         """Print what was recorded, where it is and what it cost."""
         session = self.session
-        unfinished = ", ".join(f"{count} {status}" for status, count in sorted(session.n_unfinished.items()))
+        unfinished = ", ".join(f"{count} {status}" for status, count in sorted(session.n_unfinished.copy().items()))
         runs = f"{session.n_runs} run{'' if session.n_runs == 1 else 's'}" + (f" ({unfinished})" if unfinished else "")
         took_s = time.perf_counter() - self._clock  # a share says something only beside the fixed price of the start
         cost = f"{cost_s:.2f} s" + (f" ({cost_s / took_s * 100:.1f} %)" if took_s >= _LONG_S else "")
         missing = f" · not captured: {', '.join(not_captured)}" if not_captured else ""
         head = self._assembler.head()
-        self._print(f"{runs} → {where} · cost {cost}{missing} · head {head} · histhooks show last")
+        last = "show last"
+        if session.watched:
+            rows = ", ".join(f"{n:,} row{'' if n == 1 else 's'} of {name}" for name, n in session.watched.items())
+            runs = rows if not session.n_runs else f"{runs}, {rows}"
+            last = f"monitor {next(iter(session.watched)).partition('@')[0]}" if not session.n_runs else last
+        self._print(f"{runs} → {where} · cost {cost}{missing} · head {head} · histhooks {last}")

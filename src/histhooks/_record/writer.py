@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,7 @@ class Writer(threading.Thread):
         self.importing = threading.Lock()
         self.wake = threading.Event()
         self.done = threading.Event()
-        self.is_idle = False
+        self.is_idle = self._has_begun = False
         self._flight = Flight()
         self._pace = Pace()
         self._throttle = Throttle(session)
@@ -76,7 +77,8 @@ class Writer(threading.Thread):
         chores = self._chores = Chores(
             self._states, self._destination, self._gathering, self.lock, self.importing, self._write, self._write_found
         )
-        self._between = (chores.heartbeat, chores.look_around, chores.look_after_children)
+        self._looks_s = 0.0  # of the thread that looks at data
+        self._between = (chores.heartbeat, chores.look_around, chores.look_after_children, chores.others)
         self._at_end = (chores.look_around, chores.look_after_children)
 
     def start(self) -> None:
@@ -105,7 +107,15 @@ class Writer(threading.Thread):
     def run(self) -> None:
         """Write until the session ends."""
         try:
-            self._begin()
+            try:
+                self._begin()
+            except (Abandoned, *REFUSALS):
+                raise
+            except Exception as error:  # of a module that another thread was importing, for instance
+                if self._has_begun:
+                    raise
+                self._session.failed("writer.begin", error)
+                self._begin()
             while not self._stopping.is_set():
                 self.wake.wait(_WAIT_S)
                 self.wake.clear()
@@ -116,6 +126,7 @@ class Writer(threading.Thread):
                     self._attempt(chore)
             self._flush()  # before anything that takes time, which a signal does not leave
             self._gathering.end(is_signal=self._states.is_by_signal)
+            self._attempt(self._end_looks)
             self._flush()
             self._last_readings()
             for chore in self._at_end:
@@ -137,12 +148,13 @@ class Writer(threading.Thread):
     def _begin(self) -> None:
         is_new = not os.path.exists(self.path)
         with self._locks.take(self.importing):
-            store = self._destination.open()
+            store = self._destination.store or self._destination.open()
             first = self._destination.with_files(self._states.first)
         self._states.print_first(store, self.path, is_new=is_new)
         self._session.actor = first[4].get("actor")
         self._gathering.told(first)
         self._assembler.begin(self._destination.heads(self.lock))
+        self._has_begun = True
         self._write([first])
         remember(self.path)
         self._flush()
@@ -152,8 +164,14 @@ class Writer(threading.Thread):
         self._attempt(self._chores.look_after_others)
         self._flush()
 
+    def _end_looks(self) -> None:
+        """Give what still waits to be looked at a short time."""
+        if data_looks := sys.modules.get("histhooks._record.data_looks"):
+            data_looks.looks.end(self._session, is_signal=self._states.is_by_signal)
+            self._looks_s = data_looks.looks.cost_s
+
     def _end(self) -> None:
-        cost_s = self._states.cost_s() + self._gathering.cost_s + time.thread_time()
+        cost_s = self._states.cost_s() + self._gathering.cost_s + self._looks_s + time.thread_time()
         self._write([self._states.last(cost_s)])
         self._session.advance("written")
         if (store := self._destination.store) is not None:

@@ -27,7 +27,7 @@ from histhooks._store.ledger import (
     series_header,
 )
 from histhooks._store.params import as_written
-from histhooks._store.tables import CONTENT, COVERED, PERSONAL, REFERENCES
+from histhooks._store.tables import CONTENT, COVERED, PERSONAL, REFERENCES, RUN_OR_SESSION
 
 _COUNTED = list(dict.fromkeys([*COVERED, "points"]))  # what has ordinals of its own in each scope
 _MOST = 1 << 63
@@ -39,9 +39,13 @@ _AS_IS = frozenset(
     "id run_id session_id subject_id parent_id other_run_id dataset_id optimizer_id environment_id code_version_id "
     "architecture_id scope sha256 digest previous status state subject severity direction point collector special "
     "boot_id started_at ended_at heartbeat_at process_started pid_namespace details settings scheduler digests holds "
-    "ranges heads ledger_head recorder_version algorithm".split()
+    "ranges heads ledger_head recorder_version algorithm "
+    "other_dataset_id fitted_dataset_id transform_run_id version_id from_version_id window_id content_sha256 "
+    "state_sha256 subject_sha256 key_id part method by theta coverage facts arguments n_out tensors first causes "
+    "evidence latency columns outputs checks signature".split()
 )
 _AS_IS_OF = {"results": _AS_IS | {"value"}}
+_MAY_BE_OF_SESSION = frozenset(name for name, table in COVERED.items() if table.scope == RUN_OR_SESSION)
 _SHORT = 100  # characters, up to which what came of masking is kept
 
 
@@ -142,18 +146,14 @@ class Assembler:
             self._series.setdefault(run_id, {}).update(new)
 
     def resume(self, seq: int, previous: str, ordinals: dict[tuple[str, str], int]) -> None:
-        """Go on where a session that is gone stopped.
-
-        Parameters
-        ----------
-        seq : int
-            Number of the next line.
-        previous : str
-            Digest of the line before it.
-        ordinals : dict of (scope, table) to int
-            The next ordinal of each.
+        """Go on where a session that is gone stopped: with the number of the next line, the digest of the one before,
+        and the next ordinal of each scope and table.
         """
         self._seq, self.previous, self._ordinals = seq, previous, dict(ordinals)
+
+    def number_from(self, ordinals: dict[tuple[str, str], int]) -> None:
+        """Number rows of some scopes and tables, where another session wrote the first ones."""
+        self._ordinals.update(ordinals)
 
     def not_before(self, time: int) -> None:
         """Give what follows a later time than this one (microseconds UTC): states fold in order of time."""
@@ -248,7 +248,7 @@ class Assembler:
     def _row(
         self, table: str, scope: str, row: dict[str, Any], batch: Batch, pending: dict[Any, list[dict[str, Any]]]
     ) -> None:
-        if "run_id" in row and row["run_id"] is None:
+        if table in _MAY_BE_OF_SESSION and row["run_id"] is None:
             # What concerns no run belongs to the session that writes it, even if it was said before that began.
             scope, row = self.session_id, {**row, "session_id": self.session_id}
         if row.get("author") is ACTOR:

@@ -103,7 +103,8 @@ class Link:
         except (OSError, sqlite3.OperationalError) as error:
             text = f"{path} cannot be opened ({error}); make its folder writable or name another store"
             raise Unwritable(text) from error
-        self._descriptors = inherited_files.descriptors(path)  # of the file; those of its log come with its first use
+        # Only those of the file: its log is opened with its first use, so one that is open is of another connection.
+        self._descriptors = inherited_files.descriptors(path, has_log=False)
         try:
             self._prepare()
         except sqlite3.OperationalError as error:

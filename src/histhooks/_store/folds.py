@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import fsum, isfinite
 
@@ -74,6 +74,12 @@ class Roller:
             del pending[:start]
         return full
 
+    def add_bucket(self, bucket: Rollup) -> list[Rollup]:
+        """Fold the next bucket of the finest level and give all that became full, it included."""
+        full = [bucket]
+        self._carry(bucket, full)
+        return full
+
     def _carry(self, bucket: Rollup, full: list[Rollup]) -> None:
         for level, waiting in enumerate(self._open, start=2):
             waiting.append(bucket)
@@ -85,9 +91,14 @@ class Roller:
 
 
 def _bucket_of_points(points: Sequence[Point], size: int) -> Rollup:
-    values = [p[4] for p in points if p[4] is not None and isfinite(p[4])]
-    low, high, mean = (min(values), max(values), fsum(values) / len(values)) if values else (None, None, None)
-    return (1, points[0][0] // size, points[0][1], points[-1][1], len(values), low, high, mean)
+    return bucket_of(points[0][0] // size, points[0][1], points[-1][1], [point[4] for point in points])
+
+
+def bucket_of(number: int, first_step: int, last_step: int, values: Iterable[float | None]) -> Rollup:
+    """The finest bucket, of the values of its points."""
+    finite = [value for value in values if value is not None and isfinite(value)]
+    low, high, mean = (min(finite), max(finite), fsum(finite) / len(finite)) if finite else (None, None, None)
+    return (1, number, first_step, last_step, len(finite), low, high, mean)
 
 
 def _bucket_of_buckets(level: int, buckets: Sequence[Rollup]) -> Rollup:

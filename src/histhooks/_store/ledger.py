@@ -1,4 +1,4 @@
-"""The canonical form of what a ledger covers. docs/ledger.md is its specification; change neither without the other.
+"""The canonical form of what a ledger covers. docs/reference/ledger.md specifies it; change neither without the other.
 
 Writing and verifying share it; it imports neither.
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from histhooks._store.connection import Unwritable, is_busy
 from histhooks._store.stamp import SCHEMA_VERSION, marks, set_marks
-from histhooks._store.upgrade import STRICT_SPLIT, has_strict_split, loosen_split, migrate_apart, run_script
+from histhooks._store.upgrade import migrate_apart, run_script
 
 _LOG_BYTES = 16_000_000  # to which the log is cut back once no reader needs it
 
@@ -71,9 +71,6 @@ def prepare(path: Path, connection: sqlite3.Connection, *, has_log: bool) -> Non
         _until_free(connection, "BEGIN IMMEDIATE")
         set_marks(connection)
         execute("COMMIT")
-    if version == STRICT_SPLIT and has_strict_split(connection):
-        _until_free(connection, "BEGIN IMMEDIATE")
-        loosen_split(connection)
     execute(f"PRAGMA journal_mode = {'WAL' if has_log else 'DELETE'}")
     execute("PRAGMA synchronous = NORMAL")
     execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")

@@ -12,12 +12,16 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
-from histhooks._store.spools import folded, waiting
+from histhooks._store.graves import bury_rows, graves_in
+from histhooks._store.joining import columns_of
+from histhooks._store.refolding import folded
+from histhooks._store.spools import waiting
 from histhooks._store.tables import FOLDS, SERIES, TABLES, of_kind
 
 # What lies below a series, and the tables that are laid over each in its own way or not at all.
 _SERIES = tuple(name for name in SERIES if name != "metric_summaries")
 _LOCAL = of_kind("local", "series", "fold")
+_VIEWS = ("live_versions", "latest_checks")  # that stores of older versions do not have
 
 
 def show_spools(connection: sqlite3.Connection, store: Path) -> list[Path]:
@@ -52,11 +56,52 @@ def show_spools(connection: sqlite3.Connection, store: Path) -> list[Path]:
     return shown
 
 
+def show_missing(connection: sqlite3.Connection) -> bool:
+    """Lay empty tables over a store of an older version, which has not all of them: nothing of theirs was recorded.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        To the store, not yet `query_only`.
+
+    Returns
+    -------
+    bool
+        Whether some were missing.
+    """
+    sql = "SELECT name FROM main.sqlite_master UNION SELECT name FROM temp.sqlite_master"
+    here = {name for (name,) in connection.execute(sql)}
+    missing = [table for table in of_kind("row") if table not in here]
+    for table in missing:
+        columns = dict.fromkeys((*TABLES[table].columns, *TABLES[table].personal))
+        nothing = ", ".join(f"NULL AS {column}" for column in columns)
+        connection.execute(f"CREATE TEMP VIEW {table} AS SELECT {nothing} WHERE 0")
+    if any(name not in here for name in _VIEWS):
+        for name, sql in _views():
+            if name not in here:
+                connection.execute(sql.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
+    return bool(missing)
+
+
+def _views() -> list[tuple[str, str]]:
+    """The views of this version: name and statement."""
+    scratch = sqlite3.connect(":memory:")
+    try:
+        scratch.executescript(_schema())
+        return scratch.execute("SELECT name, sql FROM sqlite_master WHERE type = 'view'").fetchall()
+    finally:
+        scratch.close()
+
+
+def _schema() -> str:
+    return resources.files("histhooks._store").joinpath("schema.sql").read_text(encoding="utf-8")
+
+
 def _make_tables(connection: sqlite3.Connection) -> list[str]:
     """The tables of this version, without their constraints: a spool is only looked at."""
     scratch = sqlite3.connect(":memory:")
     try:
-        scratch.executescript(resources.files("histhooks._store").joinpath("schema.sql").read_text(encoding="utf-8"))
+        scratch.executescript(_schema())
         rows = scratch.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
         tables = [name for (name,) in rows]
         for table in tables:
@@ -84,14 +129,10 @@ def _key(connection: sqlite3.Connection, table: str) -> list[str]:
     return key or ["coalesce(run_id, session_id)", "ordinal"]
 
 
-def _columns(connection: sqlite3.Connection, schema: str, table: str) -> list[str]:
-    return [row[1] for row in connection.execute(f"PRAGMA {schema}.table_info({table})")]
-
-
 def _shared(connection: sqlite3.Connection, table: str) -> list[str]:
     """Columns of a spool that this version knows: another minor version may have fewer or more."""
-    known = set(_columns(connection, "spools", table))
-    return [name for name in _columns(connection, "one", table) if name in known]
+    known = set(columns_of(connection, "spools", table))
+    return [name for name in columns_of(connection, "one", table) if name in known]
 
 
 def _copy(connection: sqlite3.Connection, path: Path, tables: list[str]) -> bool:
@@ -119,7 +160,8 @@ def _copy_as_it_is(connection: sqlite3.Connection, uri: str, tables: list[str]) 
             if TABLES[table].kind in ("local", "series"):
                 continue
             names = ", ".join(_shared(connection, table))
-            connection.execute(f"INSERT OR IGNORE INTO spools.{table} ({names}) SELECT {names} FROM one.{table}")
+            if names:  # an older version has not all tables
+                connection.execute(f"INSERT OR IGNORE INTO spools.{table} ({names}) SELECT {names} FROM one.{table}")
         _copy_series(connection)
         connection.execute("COMMIT")
     except sqlite3.Error:
@@ -155,7 +197,12 @@ def _copy_series(connection: sqlite3.Connection) -> None:
 
 
 def _leave_out(connection: sqlite3.Connection) -> None:
-    """Take out what the store has too: a spool that took the place of a store begins with all it held."""
+    """Take out what the store has too, since a spool that took the place of a store begins with all it held; and what
+    was deleted or redacted in the store meanwhile.
+    """
+    graves = graves_in(connection)
+    if graves:
+        bury_rows(connection, graves, "spools")
     for table in (*_SERIES, "ledger_parts"):
         key = TABLES[table].key or _key(connection, table)
         same = " AND ".join(f"m.{column} = {table}.{column}" for column in key)
@@ -173,7 +220,7 @@ def _fold_again(connection: sqlite3.Connection, table: str) -> None:
         f"SELECT id FROM (SELECT id FROM spools.{table} UNION ALL "
         f"SELECT id FROM main.{table} WHERE id IN (SELECT id FROM spools.{table})) GROUP BY id HAVING count(*) > 1"
     )
-    names = _columns(connection, "spools", table)
+    names = columns_of(connection, "spools", table)
     columns = "subject_id, session_id, ordinal, time, state"
     states = (
         f"SELECT state FROM (SELECT {columns} FROM main.states WHERE subject_id = :id UNION "
@@ -201,7 +248,10 @@ def _of(alias: str, column: str) -> str:
 
 def _lay_over(connection: sqlite3.Connection, tables: list[str]) -> None:
     for table in tables:
-        columns, known = _columns(connection, "main", table), set(_columns(connection, "spools", table))
+        columns, known = columns_of(connection, "main", table), set(columns_of(connection, "spools", table))
+        if not columns:  # the store is of an older version, which has not all tables
+            connection.execute(f"CREATE TEMP VIEW {table} AS SELECT * FROM spools.{table}")
+            continue
         names = ", ".join(columns)
         theirs = ", ".join(name if name in known else f"NULL AS {name}" for name in columns)
         both = f"SELECT {names} FROM main.{table}{{}} UNION ALL SELECT {theirs} FROM spools.{table}"

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from histhooks._base.clock import now_us
 from histhooks._host.inherited_files import holds
 from histhooks._host.process import STALE_US, judge
-from histhooks._host.store_location import real_path, user_folder
-from histhooks._store.connection import what_else
-from histhooks._store.tables import FOLDS, PERSONAL_COLUMNS, of_kind
+from histhooks._store.graves import bury, graves_in, listed
+from histhooks._store.joining import take
+from histhooks._store.joining_series import take_series
+from histhooks._store.kept_files import carry_home
+from histhooks._store.refolding import refold
+from histhooks._store.spool_folders import folders
+from histhooks._store.tables import FOLDS
 
 if TYPE_CHECKING:
     from histhooks._store.store import Store
 
-_NAME = 60  # characters of the name of a store, which may be longer than a file's name may be
 _STEPS = 200_000  # of SQLite's virtual machine, some 10 ms
-# Rows of which store and spool each have their own, or the very same.
-_BY_SESSION = of_kind("ledger", "row", "content")
-
-
-def folders(store: Path) -> tuple[Path, Path]:
-    """Where the spools of a store lie: beside it, or where that cannot be written, in this user's folder of state."""
-    store = real_path(store).absolute()
-    digest = hashlib.sha256(os.fsencode(store)).hexdigest()[:12]
-    name = store.name[:_NAME] or "root"
-    beside = store.parent / f"{name}.spool" if name == store.name else store.parent / f"{name}-{digest}.spool"
-    own = user_folder("XDG_STATE_HOME", ".local/state")
-    if own is not None and what_else(store):  # beside a device is no place for folders
-        beside = own / "spool" / f"{name}-{digest}"
-    return beside, own / "spool" / f"{name}-{digest}" if own is not None else beside
 
 
 def waiting(store: Path) -> list[Path]:
@@ -58,8 +45,12 @@ def only_spools(store: Path) -> bool:
         connection.close()
 
 
-def merge_waiting(store: Store, gives_way: Callable[[], bool] = lambda: False) -> list[str]:
-    """Merge the spools of sessions that have ended into a store.
+def _never() -> bool:
+    return False
+
+
+def merge_waiting(store: Store, gives_way: Callable[[], bool] = _never) -> list[str]:
+    """Merge the spools of sessions that have ended into a store, and move the files that these keep beside it.
 
     Parameters
     ----------
@@ -87,6 +78,8 @@ def merge_waiting(store: Store, gives_way: Callable[[], bool] = lambda: False) -
                 continue
     finally:
         store.connection.set_progress_handler(None, 0)
+    if any(next(folder.glob("*.files"), None) for folder in folders(store.path) if os.path.isdir(folder)):
+        carry_home(store.path, may_copy=gives_way is _never)
     return merged
 
 
@@ -111,6 +104,8 @@ def _merge(connection: sqlite3.Connection, path: Path) -> str:
                 outcome = "waits"
             elif execute("SELECT count(*) FROM spool.sqlite_master").fetchone() == (0,):
                 outcome = "gone"
+            elif _contradicts(connection):
+                outcome = "waits"
             else:
                 _copy(connection)
                 execute("INSERT INTO merged_spools (name, time) VALUES (?, ?)", (path.name, now_us()))
@@ -123,14 +118,6 @@ def _merge(connection: sqlite3.Connection, path: Path) -> str:
     finally:
         execute("DETACH DATABASE spool")
     return outcome
-
-
-def folded(states: Iterable[tuple[str]]) -> dict[str, Any]:
-    """The columns that states, in order of time, give a row; without personal values, of which they hold none."""
-    facts: dict[str, Any] = {}
-    for (state,) in states:
-        facts.update(json.loads(state))
-    return {column: value for column, value in facts.items() if column not in PERSONAL_COLUMNS}
 
 
 def _is_live(connection: sqlite3.Connection, path: Path) -> bool:
@@ -152,52 +139,24 @@ def _is_newer(connection: sqlite3.Connection) -> bool:
     return bool(theirs > ours)
 
 
-def _shared(connection: sqlite3.Connection, table: str) -> list[str]:
-    """Columns that both have; a later version only adds some."""
-    theirs = {row[1] for row in connection.execute(f"PRAGMA spool.table_info({table})")}
-    return [row[1] for row in connection.execute(f"PRAGMA main.table_info({table})") if row[1] in theirs]
+def _contradicts(connection: sqlite3.Connection) -> bool:
+    """Whether store and spool have different lines of one session: then the spool is left as it is."""
+    sql = (
+        "SELECT 1 FROM spool.ledger AS t CROSS JOIN main.ledger AS o ON o.session_id = t.session_id AND o.seq = t.seq "
+        "WHERE o.digest <> t.digest LIMIT 1"
+    )
+    return connection.execute(sql).fetchone() is not None
 
 
 def _copy(connection: sqlite3.Connection) -> None:
-    execute = connection.execute
-    for table in _BY_SESSION:
-        columns = ", ".join(_shared(connection, table))
-        execute(f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM spool.{table}")
-    for table in FOLDS:
-        names = _shared(connection, table)
-        columns = ", ".join(names)
-        both = execute(f"SELECT id FROM spool.{table} WHERE id IN (SELECT id FROM main.{table})").fetchall()
-        execute(f"INSERT OR IGNORE INTO main.{table} ({columns}) SELECT {columns} FROM spool.{table}")
-        for (subject_id,) in both:
-            _fold_again(connection, table, subject_id, names)
-    names = [name for name in _shared(connection, "metric_summaries") if name != "series"]
-    listed = ", ".join(names)
-    updates = ", ".join(f"{name} = excluded.{name}" for name in names)
-    execute(
-        f"INSERT INTO main.metric_summaries ({listed}) SELECT {listed} FROM spool.metric_summaries WHERE true "
-        f"ON CONFLICT (run_id, name) DO UPDATE SET {updates} WHERE excluded.count > count"
-    )
-    for table in of_kind("series"):
-        if table == "metric_summaries":
-            continue
-        names = [name for name in _shared(connection, table) if name != "series"]
-        rest, values = ", ".join(names), ", ".join(f"p.{name}" for name in names)
-        execute(
-            f"INSERT OR IGNORE INTO main.{table} (series, {rest}) SELECT m.series, {values} FROM spool.{table} AS p "
-            "JOIN spool.metric_summaries AS s ON s.series = p.series "
-            "JOIN main.metric_summaries AS m ON m.run_id = s.run_id AND m.name = s.name"
-        )
-
-
-def _fold_again(connection: sqlite3.Connection, table: str, subject_id: str, names: list[str]) -> None:
-    """Bring a row that both have up to date: store and spool may each hold states that the other has not."""
-    sql = "SELECT state FROM main.states WHERE subject_id = ? ORDER BY time, session_id, ordinal"
-    facts = {name: value for name, value in folded(connection.execute(sql, (subject_id,))).items() if name in names}
-    if table == "sessions":
-        sql = (
-            "UPDATE main.sessions SET heartbeat_at = (SELECT max(h) FROM (SELECT heartbeat_at AS h FROM main.sessions "
-            "WHERE id = :id UNION ALL SELECT heartbeat_at FROM spool.sessions WHERE id = :id)) WHERE id = :id"
-        )
-        connection.execute(sql, {"id": subject_id})
-    updates = ", ".join(f"{name} = ?" for name in facts)
-    connection.execute(f"UPDATE main.{table} SET {updates} WHERE id = ?", (*facts.values(), subject_id))
+    """Take in all of a spool but what was deleted or redacted meanwhile."""
+    graves, theirs = graves_in(connection), graves_in(connection, "spool")
+    both = "SELECT id FROM spool.{0} WHERE id IN (SELECT id FROM main.{0})"
+    known = [key for table in FOLDS for (key,) in connection.execute(both.format(table)).fetchall()]
+    take(connection, "spool", graves | theirs)
+    take_series(connection, "spool", (graves | theirs).deleted)
+    if known:
+        ids = listed(known).replace("'", "''")
+        refold(connection, f"SELECT value FROM json_each('{ids}')")
+    if (graves | theirs) != graves:
+        bury(connection, graves | theirs)

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 BUSY = 75  # exit code of a migration for which somebody held the store too long: EX_TEMPFAIL of sysexits.h
-STRICT_SPLIT = 1001  # the version at which stores may be of either kind (`has_strict_split`)
 _TIMEOUT_S = 120.0
 # What this program finds, that one finds too, after what it finds itself. Without the two that sqlite-utils looks for
 # it takes half the time, and this program waits for it.
@@ -67,27 +66,3 @@ def run_script(connection: sqlite3.Connection, script: Path) -> None:
         if sqlite3.complete_statement(statement):
             connection.execute(statement)
             statement = ""
-
-
-def has_strict_split(connection: sqlite3.Connection) -> bool:
-    """Whether each metric must have a split, as in stores that an unreleased version made at 1.1."""
-    sql = "SELECT 1 FROM pragma_table_info('metric_summaries') WHERE name = 'split' AND \"notnull\" = 1"
-    return connection.execute(sql).fetchone() is not None
-
-
-def loosen_split(connection: sqlite3.Connection) -> None:
-    """Let the split of a metric be NULL, by the step of a migration, and end the transaction that is open."""
-    step = "0003_split_may_be_unknown"
-    try:
-        if has_strict_split(connection):  # else another process was first
-            run_script(connection, Path(__file__).parents[1] / "migrations" / f"{step}.sql")
-            connection.execute(
-                "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES "
-                "('histhooks', ?, strftime('%Y-%m-%d %H:%M:%f+00:00', 'now'))",
-                (step,),
-            )
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise

@@ -6,29 +6,37 @@ comes from a program is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import singledispatch
 from html import escape
 from typing import Any
 
 from histhooks._base.ids import short_id
-from histhooks._base.text import number, seconds, value_text, when
-from histhooks._base.vocabulary import GRADES
+from histhooks._base.text import number, plain, seconds, value_text, when
+from histhooks._views import check_words, markup, model_words
+from histhooks._views import data_words as words_of
+from histhooks._views.differing import differences
+from histhooks._views.notebook_sides import comparison_html, differences_html
 from histhooks._views.spark import spark_svg
+from histhooks._views.timeline_words import changes as changes_of
+from histhooks._views.timeline_words import gain as gain_of
+from histhooks.checks._types import Verdict
 from histhooks.history import History
-from histhooks.history._ranking import best_of, main_of
+from histhooks.history._models import Model
+from histhooks.history._ranking import Outcome, best_of, main_of, outcomes_of
 from histhooks.history._records import RunRecord, Runs
-from histhooks.history.compare.comparison import Column, Comparison
+from histhooks.history._summaries import Summaries, Summary
+from histhooks.history._table import rows_for
+from histhooks.history.compare.comparison import Comparison
 from histhooks.history.compare.differences import Differences
+from histhooks.history.compare.timeline import Timeline, TimelineRow
 from histhooks.history.curves.thinning import find_series, thin
+from histhooks.history.data.comparison import DataComparison
 
 _MOST_METRICS = 20
 _MOST_RUNS = 20
 _MOST_CHANGES = 100
 _POINTS = 120
-_COLOURS = {"good": "#2e7d32", "going": "#0277bd", "failure": "#c62828", "bad": "#c62828", "doubtful": "#b26a00"}
-_CELL = "text-align:left;padding:2px 12px 2px 0;border:0"
-_DIM = "opacity:.65"
 
 
 @singledispatch
@@ -51,88 +59,147 @@ def run_html(run: RunRecord) -> str:
         )
         if text
     )
-    parts = [
-        f"<div><strong>{escape(run.name)}</strong> {_status(run.status)} <span style='{_DIM}'>{facts}</span></div>"
-    ]
+    parts = [f"<div><strong>{escape(run.name)}</strong> {markup.status(run.status)} {markup.dim(facts)}</div>"]
     if run.error_type:
-        parts.append(f"<div style='color:#c62828'>{escape(f'{run.error_type}: {run.error_message or str()}')}</div>")
+        parts.append(
+            f"<div style='color:{markup.BAD}'>{escape(f'{run.error_type}: {run.error_message or str()}')}</div>"
+        )
     params = [(key, value_text(value)) for key, value in run.chosen.items()]
     if params:
-        rows = _rows([escape(key), f"<code>{escape(text)}</code>"] for key, text in params)
-        parts.append(f"<details><summary>{len(params)} chosen params</summary><table>{rows}</table></details>")
+        rows = markup.rows([escape(key), f"<code>{escape(text)}</code>"] for key, text in params)
+        parts.append(f"<details><summary>{len(params)} chosen params</summary>{markup.table(rows)}</details>")
     summaries = run.summaries
     if summaries:
-        rows = _rows(_metric(run, summary) for summary in summaries[:_MOST_METRICS])
-        head = _rows([["metric", "last", "best", "at step", "points", "curve"]], "th")
-        parts.append(f"<table>{head}{rows}</table>")
+        rows = markup.rows(_metric(run, summary) for summary in summaries[:_MOST_METRICS])
+        head = markup.rows([["metric", "last", "best", "at step", "points", "curve"]], "th")
+        parts.append(f"{markup.table(head + rows)}")
     if len(summaries) > _MOST_METRICS:
-        parts.append(f"<div style='{_DIM}'>and {len(summaries) - _MOST_METRICS} more metrics</div>")
+        parts.append(f"<div style='{markup.DIM}'>and {len(summaries) - _MOST_METRICS} more metrics</div>")
     return f"<div>{''.join(parts)}</div>"
+
+
+@html.register(Summaries)
+def summaries_html(summaries: Sequence[Summary]) -> str:
+    """The metrics of a run, a line each."""
+    head = markup.rows([["metric", "last", "best", "at step", "points"]], "th")
+    rows = markup.rows(
+        [
+            escape(text)
+            for text in (
+                one.name, one.last_special or number(one.last), number(one.best), number(one.best_step), str(one.count)
+            )
+        ]
+        for one in summaries
+    )  # fmt: skip
+    return f"<div>{markup.table(head + rows)}</div>"
 
 
 @html.register(Runs)
 def runs_html(runs: Sequence[RunRecord], note: str = "") -> str:
     """Runs, a line each."""
-    head = _rows([["run", "name", "kind", "status", "started", "took", "metric", "curve"]], "th")
-    rows = _rows(_line(run) for run in runs[:_MOST_RUNS])
+    shown = runs[:_MOST_RUNS]
+    told = _differing(shown)
+    names = ["run", "name", "differs in", "kind", "status", "started", "took", "metric", "curve"]
+    places = [n for n, name in enumerate(names) if name != "differs in" or any(told)]
+    cells = [_line(run, words) for run, words in zip(shown, told, strict=True)]
+    head = markup.rows([[names[n] for n in places]], "th")
+    rows = markup.rows([line[n] for n in places] for line in cells)
     hidden = f"and {len(runs) - _MOST_RUNS} more" if len(runs) > _MOST_RUNS else ""
     foot = " · ".join(filter(None, [hidden, escape(note)]))
-    return f"<div><table>{head}{rows}</table><div style='{_DIM}'>{foot}</div></div>"
+    return f"<div>{markup.table(head + rows)}<div style='{markup.DIM}'>{foot}</div></div>"
 
 
-@html.register(Differences)
-def differences_html(found: Differences) -> str:
-    """What differs, a line each, and what is the same."""
-    both = zip("AB", (found.a, found.b))
-    heads = [f"{name}: {escape(run['name'])} <code>{short_id(run['id'])}</code>" for name, run in both]
-    head = _rows([["part", "what", *heads]], "th")
-    changes = [(part.name, change) for part in found.parts for change in part.changes]
-    rows = _rows(
-        [
-            escape(part),
-            escape(change.key),
-            escape(value_text(change.a, 60)) if change.is_in_a else "",
-            escape(value_text(change.b, 60)) if change.is_in_b else "",
-        ]
-        for part, change in changes[:_MOST_CHANGES]
-    )
-    unknown = [f"cannot tell: {part.name}: {why}" for part in found.parts for why in part.unknown]
-    more = [f"and {len(changes) - _MOST_CHANGES} more"] if len(changes) > _MOST_CHANGES else []
-    foot = "<br>".join(map(escape, [*more, *unknown, f"same: {', '.join(found.same)}" if found.same else ""]))
-    return f"<div><table>{head}{rows}</table><div style='{_DIM}'>{foot}</div></div>"
+html.register(Differences)(differences_html)
+html.register(Comparison)(comparison_html)
 
 
-@html.register(Comparison)
-def comparison_html(found: Comparison) -> str:
-    """Runs side by side, a line each; the best of a metric is bold."""
-    head = _rows([["run", "name", *(escape(column.title) for column in found.columns)]], "th")
+@html.register(Timeline)
+def timeline_html(found: Timeline) -> str:
+    """Runs in the order in which they began, a line each: what changed, and what it gained."""
+    head = markup.rows([["started", "run", "name", "status", "metric", "value", "gain", "what changed"]], "th")
+    colours = {"better": markup.GOOD, "worse": markup.BAD}
 
-    def cell(column: Column, place: int) -> str:
-        value = column.values[place]
-        text = number(value) if isinstance(value, float) else value_text(value, 40)
-        shown = "" if column.missing[place] else escape(text)
-        return f"<strong>{shown}</strong>" if place in column.best else shown
+    def cells(row: TimelineRow) -> list[str]:
+        gain = escape(gain_of(row))
+        changes = "<br>".join(f"{markup.dim(escape(part))} {escape(text)}" for part, text in changes_of(row))
+        value = "" if row.value is None else number(row.value)
+        run = row.run
+        shown = [when(run["started_at"]), f"<code>{short_id(run['id'])}</code>", escape(run["name"])]
+        told = markup.coloured(gain, colours[row.verdict]) if row.verdict in colours else gain
+        return [*shown, markup.status(run["status"]), escape(row.metric or ""), value, told, changes]
 
-    rows = _rows(
-        [f"<code>{short_id(run['id'])}</code>", escape(run["name"]), *(cell(column, n) for column in found.columns)]
-        for n, run in enumerate(found.runs)
-    )
-    foot = escape(f"same: {', '.join(found.same)}" if found.same else "")
-    return f"<div><table>{head}{rows}</table><div style='{_DIM}'>{foot}</div></div>"
+    return f"<div>{markup.table(head + markup.rows(cells(row) for row in found))}</div>"
+
+
+@html.register(DataComparison)
+def data_html(found: DataComparison) -> str:
+    """How two data sets compare, a line for each part, and the columns that differ."""
+    lines = [["A", words_of.side(found.a)], ["B", words_of.side(found.b)]]
+    lines += [[one.part, words_of.answer(one, found)] for one in words_of.answers(found)]
+    lines += [["shared rows", words_of.shared_rows(found.shared)]] if found.shared is not None else []
+    lines += [["column", words_of.change(one)] for one in found.columns[:_MOST_CHANGES]]
+    rows = markup.rows([f"<strong>{escape(label)}</strong>", escape(text)] for label, text in lines)
+    hidden = len(found.columns) - _MOST_CHANGES
+    foot = escape(f"and {hidden} more columns" if hidden > 0 else "")
+    verdict = f"<div><strong>{escape(words_of.verdict(found))}</strong></div>"
+    return f"<div>{markup.table(rows)}<div style='{markup.DIM}'>{foot}</div>{verdict}</div>"
 
 
 @html.register(History)
 def history_html(history: History) -> str:
-    """The latest outer runs of a store."""
+    """The latest top-level runs of a store."""
     total = history.table(limit=0, is_complete=True).total
     outer = history.runs(is_nested=False, limit=_MOST_RUNS)
-    return runs_html(outer, f"{total} outer runs in {history.path}")
+    return runs_html(outer, f"{total} top-level runs in {history.place}")
 
 
-def _line(run: RunRecord) -> list[str]:
+@html.register(Verdict)
+def verdict_html(verdict: Verdict) -> str:
+    """What checks found, the worst first, and how many found nothing."""
+    run = verdict.run
+    facts = escape(f"{run['kind']} · {run['status']} · {run['id']}")
+    parts = [f"<div><strong>{escape(str(run['name']))}</strong> {markup.dim(facts)}</div>"]
+    rows = [
+        [
+            _level(found.level),
+            f"<code>{escape(found.id)}</code>",
+            f"{escape(found.says)}<div style='{markup.DIM}'>{escape(found.why)}<br>→ {escape(found.advice)}</div>",
+        ]
+        for found in verdict.findings
+    ]
+    rows += [
+        [_level("waived"), f"<code>{escape(found.id)}</code>", escape(f"{found.says}; {found.waived}")]
+        for found in verdict.waived
+    ]
+    rows += [
+        [_level("?"), f"<code>{escape(', '.join(ids))}</code>", escape(f"cannot tell: {why} → {advice}")]
+        for why, ids, advice in check_words.grouped(verdict.cannot_tell)
+    ]
+    if rows:
+        parts.append(markup.table(markup.rows(rows)))
+    parts.append(f"<div style='{markup.DIM}'>{escape(check_words.counts(verdict))}</div>")
+    return "".join(parts)
+
+
+def _level(level: str) -> str:
+    colour = {"fail": markup.COLOURS["failure"], "warn": markup.COLOURS["doubtful"]}.get(level)
+    return markup.coloured(level, colour) if colour else markup.dim(level)
+
+
+def _differing(runs: Sequence[RunRecord]) -> list[str]:
+    """In what each run differs from the others like it, as in the table of the command line."""
+    if len({id(run.history) for run in runs}) != 1:
+        return [""] * len(runs)
+    return [" ".join(words) for words in differences(rows_for(runs[0].history, runs))]
+
+
+def _line(run: RunRecord, differing: str) -> list[str]:
     chosen = _telling(run)
-    metric, curve = ("", "") if chosen is None else (_metric_text(run, chosen), _curve(run, chosen["name"]))
-    cells = [f"<code>{short_id(run.id)}</code>", escape(run.name), escape(run.kind), _status(run.status)]
+    ranked = outcomes_of(run.history, {run.id: run.main_metric})[run.id]
+    metric = "" if ranked is None else f"{escape(ranked.name)} {_outcome_text(ranked)}"
+    curve = "" if chosen is None else _curve(run, chosen["name"])
+    who = [f"<code>{short_id(run.id)}</code>", escape(run.name), escape(plain(differing))]
+    cells = [*who, escape(run.kind), markup.status(run.status)]
     return [*cells, escape(when(run.started_at)), escape(seconds(run.duration_s)), metric, curve]
 
 
@@ -141,10 +208,8 @@ def _telling(run: RunRecord) -> Mapping[str, Any] | None:
     return main_of(run.summaries, run.main_metric)
 
 
-def _metric_text(run: RunRecord, summary: Mapping[str, Any]) -> str:
-    best = best_of(run, summary)
-    told = summary["last_special"] or number(summary["last"]) if best is None else number(best.value)
-    return f"{told} {escape(summary['name'])}"
+def _outcome_text(ranked: Outcome) -> str:
+    return ranked.special or number(ranked.last) if ranked.best is None else number(ranked.best)
 
 
 def _metric(run: RunRecord, summary: dict[str, Any]) -> list[str]:
@@ -161,9 +226,14 @@ def _curve(run: RunRecord, name: str) -> str:
     return spark_svg([point.value for point in points], title=name) if len(points) > 1 else ""
 
 
-def _status(word: str) -> str:
-    return f"<span style='color:{_COLOURS[GRADES.get(word, 'doubtful')]}'>{escape(word)}</span>"
-
-
-def _rows(rows: Iterable[Sequence[str]], tag: str = "td") -> str:
-    return "".join("<tr>" + "".join(f"<{tag} style='{_CELL}'>{cell}</{tag}>" for cell in row) + "</tr>" for row in rows)
+@html.register(Model)
+def model_html(model: Model) -> str:
+    """A model: what is live, what was done, and its versions."""
+    live = ", ".join(f"{alias} {each.version.label}" for alias, each in model.aliases().items()) or "nothing is live"
+    out = [f"<div><b>{escape(model.name)}</b> {markup.dim(escape(live))}</div>"]
+    for columns, rows in (model_words.events_table(model), model_words.versions_table(model)):
+        head = markup.rows([[escape(column.title) for column in columns]], "th")
+        cells = [[escape(cell.text) for cell in row] for row in rows[:_MOST_CHANGES]]
+        out.append(markup.table(head + markup.rows(cells)))
+    out += [f"<div>{markup.coloured(escape(text), 'orange')}</div>" for text in model_words.warnings(model)]
+    return "".join(out)

@@ -7,14 +7,22 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base import text as _text
+from histhooks._base.clock import now_us
 from histhooks._base.ids import short_id
+from histhooks._base.text import counted
+from histhooks._base.vocabulary import BY_HISTHOOKS
+from histhooks._views import data_words as words_of
 from histhooks.history._places import place
+from histhooks.history._reader import last_heard as sign_of
+from histhooks.history._reader import pushed_by
 from histhooks.history._seeds import param_seeds, set_by_program, why_none
 
 if TYPE_CHECKING:
+    from histhooks.history._artifacts import Artifact
     from histhooks.history._progress import Progress
     from histhooks.history._records import RunRecord
-    from histhooks.history._row_types import Artifact, Dataset, Link, Optimizer
+    from histhooks.history._row_types import Link, Optimizer
+    from histhooks.history.data.dataset import Dataset
 
 _DULL = (None, False, 0, 0.0, "")
 
@@ -22,11 +30,6 @@ _DULL = (None, False, 0, 0.0, "")
 def join(*words: str | None) -> str:
     """Words with room between them."""
     return "  ".join(word for word in words if word)
-
-
-def count(n: int, word: str) -> str:
-    """`1 step`, `2 steps`."""
-    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
 
 
 def epoch(framework: str | None, number: int | None) -> str:
@@ -56,7 +59,8 @@ def progress(run: RunRecord) -> str:
     if run.status != "running":
         return ""
     found = next(run.follow()).progress
-    words = [f"since {_text.seconds(found.elapsed_s)}"]
+    heard = sign_of(run.history, run.row["session_id"])
+    words = [last_heard(heard)] if heard is not None else [f"since {_text.seconds(found.elapsed_s)}"]
     words += epochs(run, found)
     if found.steps_done:
         words.append(f"step {found.steps_done:,}" + (f" of {found.steps_planned:,}" if found.steps_planned else ""))
@@ -66,6 +70,21 @@ def progress(run: RunRecord) -> str:
     return ", ".join(words)
 
 
+def who(run: RunRecord) -> str:
+    """The actor that the program named, from where, and who pushed it."""
+    session, role = run.session, pushed_by(run.history, run.row["session_id"])
+    source = f"(by {session['actor_source']})" if session["actor_source"] else None
+    return join(session["actor"], source, f"pushed by {role}" if role else None)
+
+
+def last_heard(moment_us: int) -> str:
+    """How long ago a machine that has not pushed since was heard of."""
+    minutes = max(0, now_us() - moment_us) // 60_000_000
+    if minutes < 120:
+        return f"last heard of {minutes} min ago"
+    return f"last heard of {minutes // 60} h ago" if minutes < 48 * 60 else f"last heard of {minutes // 1440} days ago"
+
+
 def took(run: RunRecord) -> str:
     """When it ran, how long, and how far it came."""
     words = [f"{_text.when(run.started_at)}, took {_text.seconds(run.duration_s)}"]
@@ -73,7 +92,7 @@ def took(run: RunRecord) -> str:
         of = f" of {run.epochs_planned}" if run.epochs_planned and run.epochs_planned != run.epochs_done else ""
         words.append(f"{run.epochs_done:,}{of} epochs" if of or run.epochs_done != 1 else "1 epoch")
     if run.steps_done:
-        words.append(count(run.steps_done, "step"))
+        words.append(counted(run.steps_done, "step"))
     return ", ".join(words)
 
 
@@ -85,20 +104,15 @@ def model(run: RunRecord) -> list[str]:
     if shape is not None and shape["n_parameters"] is not None:
         trained, layers = shape["n_trainable"], shape["layers"]
         some = f", {trained:,} of them trained" if trained is not None and trained != shape["n_parameters"] else ""
-        parts = f" in {count(len(layers), 'layer')}" if isinstance(layers, list) else ""
-        size = count(shape["n_parameters"], "parameter") + some + parts
+        parts = f" in {counted(len(layers), 'layer')}" if isinstance(layers, list) else ""
+        size = counted(shape["n_parameters"], "parameter") + some + parts
     return [line for line in (join(run.model_class, release), size) if line]
 
 
 def dataset(data: Dataset) -> str:
     """One fingerprint of data."""
-    columns = f" × {data['n_columns']:,}" if data["n_columns"] is not None else ""
-    rows = f" {data['n_rows']:,}{columns}" if data["n_rows"] is not None else ""
-    digest = f"content {data['content_hash'][:12]}" if data["content_hash"] else "content not hashed"
-    covers = {"all": "", "sample": " (of a sample)"}.get(data["coverage"] or "", "")
     origin = " ".join(word for word in (data["name"], f"from {data['source']}" if data["source"] else None) if word)
-    size = f", {_text.size(data['size_bytes'])}" if data["size_bytes"] is not None else ""
-    return f"{data['role']}: {data['kind']}{rows}{size}, {digest}{covers}" + (f", {origin}" if origin else "")
+    return f"{data['role']}: {words_of.shape(data)}, {words_of.content(data)}" + (f", {origin}" if origin else "")
 
 
 def settings(values: Mapping[str, Any], without: Iterable[str] = ()) -> str:
@@ -126,7 +140,7 @@ def optimizer(found: Optimizer) -> list[str]:
     lines = [join(found["class_name"], groups[0] if len(groups) == 1 else None, rest)]
     if len(groups) > 1:
         for (position, n), text in list(zip(sizes.items(), groups))[:4]:
-            lines.append(f"  group {position}: {text}" + (f", {count(n, 'parameter')}" if n is not None else ""))
+            lines.append(f"  group {position}: {text}" + (f", {counted(n, 'parameter')}" if n is not None else ""))
         if len(groups) > 4:
             lines.append(f"  … {len(groups) - 4} more groups")
     schedule = found["scheduler"]
@@ -140,14 +154,23 @@ def optimizer(found: Optimizer) -> list[str]:
 def seeds(run: RunRecord) -> str:
     """Seeds that were set, and whether any was."""
     params = param_seeds(run)
-    rows = [s for s in run.seeds if s["location"] or s["call"] not in params]
+    rows = [s for s in run.seeds if s["location"] != BY_HISTHOOKS and (s["location"] or s["call"] not in params)]
     told = [
         f"{s['library']} {s['call']}({s['value']})" + (f" at {s['location']}" if s["location"] else "")
         for s in set_by_program(rows)
     ]
     told += [f"{key}={_text.value_text(value)}" for key, value in params.items()]
     is_hash_only = all(s["library"] == "python" for s in rows) and not params
-    return ", ".join(dict.fromkeys([*told, *filter(None, [why_none(run) if is_hash_only else ""])]))
+    told += filter(None, [why_none(run) if is_hash_only else ""])
+    return ", ".join(dict.fromkeys([*told, *filter(None, [_unseeded(run)])]))
+
+
+def _unseeded(run: RunRecord) -> str:
+    """Generators that the program made without a seed, by their call; those that a package made are left out."""
+    own = [row for row in run.unseeded if "-packages/" not in (row["location"] or "")]
+    calls = dict.fromkeys(f"{row['library']} {row['call']}()" for row in own)
+    few = ", ".join(list(calls)[:3]) + (" …" if len(calls) > 3 else "")
+    return f"{counted(len(own), 'generator')} without a seed, whose entropy is kept: {few}" if own else ""
 
 
 def code(run: RunRecord) -> str:
@@ -166,8 +189,11 @@ def code(run: RunRecord) -> str:
         minus = sum(line.startswith("-") and not line.startswith("--- ") for line in lines)
         changes = f"with changes (+{plus} −{minus})"
     if unknown:
-        changes = f"{changes or ''}, {count(unknown, 'new file')}"
+        changes = f"{changes or ''}, {counted(unknown, 'new file')}"
     others = others_changed(found)
+    besides = len(found["details"].get("others_untracked", ())) + found["details"].get("others_untracked_left_out", 0)
+    if besides and not has_changes(run):
+        changes = f"clean, beside {counted(besides, 'new file')} that {'is' if besides == 1 else 'are'} no code"
     if others:
         changes = f"{changes}, {len(others)} changed that {'is' if len(others) == 1 else 'are'} no code"
     if found["details"].get("diff_masked"):
@@ -177,12 +203,60 @@ def code(run: RunRecord) -> str:
     return join(*words, changes, found["entry_script"], _beside(run))
 
 
+def has_changes(run: RunRecord) -> bool:
+    """Whether code differs from its commit; new files that are no code, such as data, do not count."""
+    found = run.code
+    if found is None or not found["dirty"]:
+        return False
+    details = found["details"]
+    if not (details.get("others_untracked") or details.get("others_untracked_left_out")):
+        return True
+    return bool(run.code_diff or details.get("untracked") or others_changed(found) or _is_in_part(details))
+
+
 def _beside(run: RunRecord) -> str | None:
     """Cells and sources that git does not have, by their count."""
     cells, sources = len(run.cells), len(run.sources)
-    words = [count(cells, "cell")] if cells else []
-    words += [count(sources, "source") + " kept"] if sources else []
+    words = [counted(cells, "cell")] if cells else []
+    words += [counted(sources, "source") + " kept"] if sources else []
     return ", ".join(words) or None
+
+
+def modules(run: RunRecord) -> str:
+    """Files of the program's own that ran, inside git and outside, and lists of packages beside it."""
+    found = run.code
+    if found is None:
+        return ""
+    details = found["details"]
+    inside, outside = len(details.get("modules", {})), len(run.sources)
+    masked = len(details.get("sources_masked", []))
+    locks = [*details.get("locks", {}), *details.get("locks_hashed", {})]
+    if not (inside or masked or locks):
+        return ""  # the line of the code says how many are kept
+    words = [f"{inside} in git"] if inside else []
+    words += [f"{outside} kept whole" + (f" ({masked} with secrets masked)" if masked else "")] if outside else []
+    return join(", ".join(words), f"beside {', '.join(locks)}" if locks else None)
+
+
+def settings_parsed(run: RunRecord) -> str:
+    """How many params came from the command line and from config files."""
+    told = list(run.param_sources.values())
+    places = {"command": "from the command line", "config": "from config files"}
+    return ", ".join(f"{told.count(source)} {where}" for source, where in places.items() if source in told)
+
+
+def masked(found: Mapping[str, Any] | None) -> list[str]:
+    """What of the kept code has secrets that are masked, a line each."""
+    details = found["details"] if found is not None else {}
+    lines = ["secrets in the diff are masked"] if details.get("diff_masked") else []
+    names = [name for kind in ("untracked", "sources", "locks") for name in details.get(f"{kind}_masked", [])]
+    return [*lines, *(f"secrets in {name} are masked" for name in names)]
+
+
+def _is_in_part(details: Mapping[str, Any]) -> bool:
+    """Whether some of what differed from the commit was not kept, so that nobody can say what it was."""
+    lost = ("diff_missing", "diff_cut_characters", "patch_redacted", "untracked_left_out", "others_changed_left_out")
+    return any(details.get(name) for name in lost)
 
 
 def others_changed(found: Mapping[str, Any] | None) -> list[str]:
@@ -205,7 +279,7 @@ def environment(run: RunRecord) -> str:
     memory = _text.size(found["memory_bytes"]) if found["memory_bytes"] else None
     cores = found["details"].get("cpu_count")
     cpu = f"{found['cpu'] or found['machine']} × {cores}" if cores else found["cpu"]
-    return join(found["python"], found["os"], cpu, memory, *gpus, count(len(run.packages), "package"))
+    return join(found["python"], found["os"], cpu, memory, *gpus, counted(len(run.packages), "package"))
 
 
 def gpus(found: Mapping[str, Any]) -> list[str]:
@@ -227,7 +301,7 @@ def session(found: Mapping[str, Any]) -> str:
     job = f"job {found['job_id']}" if found["job_id"] else None
     code = f"exit code {found['exit_code']}" if found["exit_code"] is not None else found["signal"]
     dropped = f"{found['dropped_points']} points dropped" if found["dropped_points"] else None
-    errors = count(found["hook_errors"], "internal failure") if found["hook_errors"] else None
+    errors = counted(found["hook_errors"], "internal failure") if found["hook_errors"] else None
     return join(found["kind"], f"pid {found['pid']}", job, rank, found["status"], code, dropped, errors)
 
 
@@ -244,12 +318,24 @@ def links(run: RunRecord) -> list[str]:
                 f"reads {place(run, file['path'])}, which {w} wrote"
                 for w in map(short_id, run.writers_of(file["sha256"]))
             ]
+    readers: dict[str, list[str]] = {}
+    linked = {link["run_id"] for link in run.linked_by}
+    for reader in run.readers:
+        if reader["run_id"] not in linked:
+            readers.setdefault(place(run, reader["path"]), []).append(short_id(reader["run_id"]))
+    out += [f"{path} was read by {_some(ids)}" for path, ids in readers.items()]
     attempts = [attempt.id for attempt in run.attempts]
     if len(attempts) > 1:
         shown = ", ".join(map(short_id, attempts))
         out.append(f"attempt {attempts.index(run.id) + 1} of {len(attempts)} of one training: {shown}")
     parent = run.parent
     return [*out, *([f"part of {short_id(parent.id)} {parent.name}"] if parent else [])]
+
+
+def _some(words: list[str], most: int = 5) -> str:
+    """The first of some words, and how many more there are."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
 
 
 def _other(run: RunRecord, link: Link) -> str:
@@ -269,12 +355,25 @@ def artifacts(run: RunRecord, most: int) -> list[str]:
     for (direction, role, path), contents in list(latest.items())[:most]:
         last = contents[-1]
         step = f", step {last['step']:,}" if last["step"] is not None else ""
-        earlier = f", {count(len(contents) - 1, 'earlier content')}" if len(contents) > 1 else ""
+        earlier = f", {counted(len(contents) - 1, 'earlier content')}" if len(contents) > 1 else ""
         way = "read" if direction == "in" else role
         lines.append(
-            f"{way}: {place(run, path)}, {_text.size(last['size_bytes'])}, {last['sha256'][:12]}{step}{earlier}"
+            f"{way}: {place(run, path)}{folder_of(last)}, {_text.size(last['size_bytes'])}, {last['sha256'][:12]}{step}"
+            f"{kept_words(contents)}{earlier}"
         )
     return lines + ([f"… {len(latest) - most} more"] if len(latest) > most else [])
+
+
+def folder_of(file: Artifact) -> str:
+    """Of a folder, how many files it has."""
+    return f"/ ({counted(len(file.files), 'file')})" if file.is_folder else ""
+
+
+def kept_words(contents: list[Artifact]) -> str:
+    """Whether the last content is kept, and how many of the earlier ones."""
+    n_earlier = len({file["sha256"] for file in contents[:-1] if file["kept"]} - {contents[-1]["sha256"]})
+    last = ", kept" if contents[-1]["kept"] else ", its kept copy is gone" if contents[-1]["lost"] else ""
+    return last + (f", {n_earlier} earlier kept" if n_earlier else "")
 
 
 def stderr(run: RunRecord) -> list[str]:

@@ -27,6 +27,12 @@ def spark_svg(series: Any, width: int = 120, height: int = 24, *, title: str | N
     -------
     str
         An `<svg>` element, empty if there is no finite value. If a value is not finite, the curve has a gap.
+
+    Examples
+    --------
+    >>> from histhooks.plot import spark_svg
+    >>> spark_svg(run.series("val_loss"), title="val_loss")[:4]
+    '<svg'
     """
     values = [None if v is None or not isfinite(v) else float(v) for v in _values(series)]
     label = f"<title>{escaped(title)}</title>" if title else ""

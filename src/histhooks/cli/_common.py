@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import click
 
 from histhooks._base.text import finite, is_flat, number, plain, seconds, size, value_text, when
 from histhooks._base.vocabulary import GRADES
+from histhooks._host.store_location import is_target
 
 __all__ = ["number", "plain", "seconds", "size", "value_text", "when"]
 
@@ -45,7 +47,7 @@ def json_option(function: F) -> F:
 
 def split_store(words: tuple[str, ...], store: str | None) -> tuple[tuple[str, ...], str | None]:
     """Take a store's path from the first argument, where it is one."""
-    if store is None and words and (words[0].endswith(".db") or _is_sqlite(words[0])):
+    if store is None and words and (words[0].endswith(".db") or is_target(words[0]) or _is_sqlite(words[0])):
         return words[1:], words[0]
     return words, store
 
@@ -68,15 +70,23 @@ def open_history(store: str | None) -> History:
     return history
 
 
+_FILL = re.compile(r"[ ]+(?=\n)")
+
+
 def console() -> Console:
     """The terminal."""
     from rich.console import Console
 
-    from histhooks._views.table import width
+    from histhooks._views.table import is_endless, width
 
     class Ours(Console):
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # the reader has closed the output, which is not an error
+
+        def _render_buffer(self, buffer: Any) -> str:
+            text = super()._render_buffer(buffer)
+            # In a pipe a table is as wide as its longest cell: what fills the other rows would fill a screen of `less`.
+            return _FILL.sub("", text) if is_endless() else text
 
     return Ours(highlight=False, width=width(), height=shutil.get_terminal_size((80, 24)).lines)
 
@@ -102,10 +112,10 @@ def progress(title: str, unit: str) -> Iterator[Callable[[int, int], None] | Non
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
-def print_json(value: Any) -> None:
-    """Write JSON; what is not finite as a word."""
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Write JSON; what is not finite as a word. Without an indent it is one line, as of a program that goes on."""
     is_ascii = not can_show("→")  # what a program reads must not lose a sign
-    click.echo(json.dumps(finite(value), indent=2, ensure_ascii=is_ascii, allow_nan=False, default=str))
+    click.echo(json.dumps(finite(value), indent=indent, ensure_ascii=is_ascii, allow_nan=False, default=str))
 
 
 def can_show(sign: str) -> bool:
@@ -143,3 +153,21 @@ def sparkline(values: list[float | None], width: int = 24) -> str:
     # Halved first: the span of very great values is no float.
     shares = (None if v is None else (v / 2 - low / 2) / (high / 2 - low / 2) for v in means)
     return "".join("×" if share is None else bars[int(share * 7 + 1e-9)] for share in shares)
+
+
+_INTERVAL = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?")
+_SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0}
+
+
+def interval_s(option: str, text: str) -> float:
+    """The seconds that an option means by `10s`, `500ms`, `2m`, or a number alone.
+
+    Raises
+    ------
+    click.UsageError
+        If it is no time.
+    """
+    found = _INTERVAL.fullmatch(text.strip())
+    if found is None:
+        raise click.UsageError(f"{option} {text}: that is no time; write 10s, 500ms or 2m")
+    return float(found[1]) * _SECONDS[found[2]]

@@ -16,10 +16,11 @@ from click.shell_completion import CompletionItem, ZshComplete, add_completion_c
 from histhooks.cli import _common as common
 
 if TYPE_CHECKING:
-    from histhooks.history import History
+    from histhooks.history import History, Model, ModelVersion
 
 _MOST = 50
-_OPTIONS = ("project", "framework", "group", "job", "tag", "metric")
+_OPTIONS = ("project", "framework", "group", "who", "job", "tag", "metric")
+_ROLES = {"role": ("train", "valid", "test"), "against": ("train", "valid", "test")}  # of data
 
 
 class _Zsh(ZshComplete):
@@ -42,8 +43,8 @@ def teach(command: click.Command) -> click.Command:
             if parameter.name == "words" and parameter.type is click.UNPROCESSED:
                 parameter.type = click.Path()  # the program that `run` runs, and its files
             elif parameter.name == "words":
-                parameter.type = _Words(parameter.metavar or "")
-        elif parameter.name in _OPTIONS or parameter.name in ("order_by", "status", "kind"):
+                parameter.type = _Words(parameter.metavar or "", str(command.name))
+        elif parameter.name in (*_OPTIONS, *_ROLES, "model", "alias", "from_alias", "order_by", "status", "kind"):
             parameter.type = _Value(str(parameter.name))
         elif parameter.name in ("store", "output"):
             parameter.type = click.Path()
@@ -69,11 +70,14 @@ class _FromStore(click.types.StringParamType):
 
 
 class _Words(_FromStore):
-    """Runs, names of metrics and files, as the verb's usage says."""
+    """Runs, what they have, and files, as the verb's usage says."""
 
-    def __init__(self, metavar: str) -> None:
+    def __init__(self, metavar: str, verb: str) -> None:
+        self._names_of = {"restore": _files, "untag": _tags}.get(verb, _metrics)
         self._has_runs = "RUN" in metavar or " A B" in metavar
-        self._has_names = "NAME]" in metavar
+        self._has_names = "NAME]" in metavar or verb == "untag"
+        self._has_models = any(word in metavar for word in ("MODEL", "NAME@", "NAME[@")) or self._has_runs
+        self._has_versions = any(word in metavar for word in ("NAME@", "NAME[@", "[@ALIAS")) or self._has_runs
         self._has_files = "STORE" in metavar or "FILE" in metavar
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -85,9 +89,11 @@ class _Words(_FromStore):
     def offer(self, history: History, words: tuple[str, ...], incomplete: str) -> list[CompletionItem]:
         out: list[CompletionItem] = []
         if self._has_names and words:
-            out += _metrics(history, words[0], incomplete)
+            out += self._names_of(history, words[0], incomplete)
         if self._has_runs and not (out and len(words) == 1 and incomplete):
             out += _runs(history, incomplete)
+        if self._has_models:
+            out += _models(history, words, incomplete, with_versions=self._has_versions)
         return out
 
 
@@ -110,6 +116,12 @@ class _Value(_FromStore):
             from histhooks.history.query.where import KINDS
 
             return _items(STATUSES if self._name == "status" else KINDS, incomplete)
+        if self._name == "model":
+            return _items([model.name for model in history.models()], incomplete)
+        if self._name in ("alias", "from_alias"):
+            return _items(["production", *(alias for each in history.models() for alias in each.aliases())], incomplete)
+        if self._name in _ROLES:
+            return _items(_ROLES[self._name], incomplete)
         from histhooks.history.query.names import Names
 
         return _items(Names(history).choices(self._name, 1000), incomplete)
@@ -129,6 +141,56 @@ def _metrics(history: History, selector: str, incomplete: str) -> list[Completio
     except QueryError:
         return []
     return _items(names, incomplete)
+
+
+def _files(history: History, selector: str, incomplete: str) -> list[CompletionItem]:
+    from histhooks.errors import QueryError
+
+    try:
+        return _items([file.name for file in history.run(selector).artifacts], incomplete)
+    except QueryError:
+        return []
+
+
+def _tags(history: History, selector: str, incomplete: str) -> list[CompletionItem]:
+    from histhooks.errors import QueryError
+
+    try:
+        return _items(history.run(selector).tags, incomplete)
+    except QueryError:
+        return []
+
+
+def _models(history: History, words: tuple[str, ...], incomplete: str, *, with_versions: bool) -> list[CompletionItem]:
+    """Names of models; once one is typed, its aliases and the numbers of its versions."""
+    out = []
+    for model in history.models():
+        if model.name.startswith(incomplete) and " " not in model.name:
+            live = ", ".join(f"{alias} {version.label}" for alias, version in _live(model))
+            out.append(CompletionItem(model.name, help=f"model, {live or 'not live'}"))
+        before = _before_version(model.name, words, incomplete)
+        if with_versions and before is not None:
+            found = [(alias, version.label) for alias, version in _live(model)]
+            found += [(version.label, version.sha256[:12]) for version in reversed(model.versions)]
+            out += [CompletionItem(f"{before}{each}", help=told) for each, told in found
+                    if f"{before}{each}".startswith(incomplete)]  # fmt: skip
+    return out[:_MOST]
+
+
+def _before_version(name: str, words: tuple[str, ...], incomplete: str) -> str | None:
+    """What stands before a version in the word that is typed; None if it is no version of the model.
+
+    Bash takes ``fraud@3`` for three words, since @ is in its COMP_WORDBREAKS.
+    """
+    if words[-1:] == (name,) and incomplete == "@":
+        return "@"
+    if words[-2:] == (name, "@"):
+        return ""
+    return f"{name}@" if incomplete == name or incomplete.startswith(f"{name}@") else None
+
+
+def _live(model: Model) -> list[tuple[str, ModelVersion]]:
+    return [(alias, live.version) for alias, live in model.aliases().items()]
 
 
 def _runs(history: History, incomplete: str) -> list[CompletionItem]:

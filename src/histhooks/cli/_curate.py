@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from histhooks._base.ids import short_id
+from histhooks._base.text import counted
 from histhooks.cli import _common as common
 
 if TYPE_CHECKING:
@@ -35,12 +36,38 @@ def tag(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
     if len(words) < 2:
         raise click.UsageError("tag takes a run and at least one KEY or KEY=VALUE: histhooks tag last team=red")
     run, *pairs = words
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        parts = key.split()
+        if len(parts) > 1:
+            right = f"{'_'.join(parts)}={value}" if sign else f"{parts[0]}={'_'.join(parts[1:])}"
+            raise click.UsageError(f"the name of a tag has no spaces: {right}, not {pair!r}; for a text, use note")
     tags = {key: value for key, _, value in (pair.partition("=") for pair in pairs)}
     run_id = curate.tag(_ids((run,), store)[0], tags, store=store)
     if as_json:
         common.print_json({"run_id": run_id, "tags": sorted(tags)})
         return
-    click.echo(f"{short_id(run_id)} is tagged: {', '.join(tags)}")
+    click.echo(f"{short_id(run_id)} tagged: {', '.join(tags)}")
+
+
+@click.command(epilog="Example: histhooks untag last baseline team")
+@click.argument("words", nargs=-1, metavar="[STORE] RUN KEY...")
+@common.written_store_option
+@common.json_option
+def untag(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
+    """Take tags off a run. That it had them stays in the history, with your name and the time."""
+    from histhooks import curate
+
+    words, store = common.split_store(words, store)
+    if len(words) < 2:
+        raise click.UsageError("untag takes a run and at least one KEY: histhooks untag last baseline")
+    run, *keys = words
+    keys = [key.partition("=")[0] for key in keys]
+    run_id = curate.untag(_ids((run,), store)[0], *keys, store=store)
+    if as_json:
+        common.print_json({"run_id": run_id, "tags": sorted(keys)})
+        return
+    click.echo(f"{short_id(run_id)} is no longer tagged: {', '.join(keys)}")
 
 
 @click.command(epilog='Example: histhooks note last "the first with the new data"; histhooks note last - < notes.txt')
@@ -92,26 +119,47 @@ def rename(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
     click.echo(f"{short_id(run_id)} is now {words[1].strip()!r}")
 
 
-@click.command(epilog='Example: histhooks delete 4f1c9a2b --reason "trained on the wrong file"')
+@click.command(epilog='Example: histhooks delete 4f1c9a2b --reason "trained on the wrong file" --yes')
 @click.argument("words", nargs=-1, metavar="[STORE] RUN...")
 @common.written_store_option
 @click.option("--reason", help="Reason, kept in the history.")
-@click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be deleted, as without --yes.")
+@click.option(
+    "--yes", "is_meant", is_flag=True, help="Do not ask. Without a terminal to ask on, nothing is done without --yes."
+)
 @common.json_option
-def delete(words: tuple[str, ...], store: str | None, reason: str | None, dry_run: bool, as_json: bool) -> None:
-    """Delete runs, the runs inside them, and content that no other run needs. A tombstone stays; `verify` passes."""
+def delete(
+    words: tuple[str, ...], store: str | None, reason: str | None, dry_run: bool, is_meant: bool, as_json: bool
+) -> None:
+    """Delete runs, the runs inside them, and content that no other run needs. A tombstone stays; `verify` passes.
+
+    Asks first, and without a terminal only shows what would go, unless --yes is given.
+    """
     from histhooks import curate
 
     words, store = common.split_store(words, store)
     if not words:
         raise click.UsageError("delete takes at least one run: histhooks delete last --reason WHY")
-    if reason is None and not dry_run:
+    if reason is None and is_meant and not dry_run:
         raise click.UsageError('why? add --reason "..."; it stays in the history (--dry-run only shows what would go)')
-    done = curate.delete(*words, reason=reason or "-", store=store, dry_run=dry_run)
+    is_meant = is_meant and not dry_run
+    can_ask = not (is_meant or dry_run or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
+    done = curate.delete(*words, reason=reason or "-", store=store, dry_run=not is_meant)
+    if can_ask:
+        _tell(done, is_done=False)
+        reason = reason or click.prompt("why (it stays in the history)")
+        is_meant = click.confirm("delete?")
+        if is_meant:
+            done = curate.delete(*(run["id"] for run in done.runs if not run["is_child"]), reason=reason, store=store)
     if as_json:
-        common.print_json({"deleted": not dry_run, **asdict(done)})
+        common.print_json({"deleted": is_meant, **asdict(done)})
         return
-    _tell(done, is_done=not dry_run)
+    if is_meant or not can_ask:
+        _tell(done, is_done=is_meant)
+    if not is_meant:
+        click.echo(
+            "nothing was changed" if can_ask or dry_run else "nothing was changed; add --reason WHY --yes to do it"
+        )
 
 
 def _tell(done: Deletion, *, is_done: bool) -> None:
@@ -124,7 +172,9 @@ def _tell(done: Deletion, *, is_done: bool) -> None:
     if len(outer) > _SHOWN:
         click.echo(f"  ... and {len(outer) - _SHOWN} more")
     inside = len(done.runs) - len(outer)
-    what = f"{_count(len(outer), 'run')}{f' with {inside} inside' if inside else ''}, {_count(done.rows, 'row')}"
+    what = f"{counted(len(outer), 'run')}{f' with {inside} inside' if inside else ''}, {counted(done.rows, 'row')}"
+    if done.kept_files:
+        what += f", {counted(done.kept_files, 'kept file')} ({common.size(done.kept_bytes)})"
     if not is_done:
         click.echo(f"would delete {what}")
         return
@@ -132,10 +182,6 @@ def _tell(done: Deletion, *, is_done: bool) -> None:
     click.echo(f"deleted {what}{freed}; a tombstone stays")
     if done.notice:
         click.echo(done.notice, err=True)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 @click.command(epilog='Example: histhooks prune --older-than 90d --status failed --reason "spring cleaning" --yes')
@@ -147,10 +193,13 @@ def _count(number: int, word: str) -> str:
 @click.option("--project", help="Runs of one project only.")
 @click.option("--keep-last", metavar="N", type=click.IntRange(min=0), help="Keep the latest N of each project.")
 @click.option("--reason", help="Reason, kept in the history.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be deleted, as without --yes.")
 @click.option("--yes", "is_meant", is_flag=True, help="Apply the change; without it, only show what would change.")
 @common.json_option
-def prune(words: tuple[str, ...], store: str | None, is_meant: bool, as_json: bool, **rules: Any) -> None:
-    """Delete outer runs that match all given rules, and the runs inside them. Without --yes, only shows them.
+def prune(
+    words: tuple[str, ...], store: str | None, dry_run: bool, is_meant: bool, as_json: bool, **rules: Any
+) -> None:
+    """Delete top-level runs that match all given rules, and the runs inside them. Without --yes, only shows them.
 
     Runs that still record are kept, and so are runs that a kept run resumed or continued.
     """
@@ -159,6 +208,7 @@ def prune(words: tuple[str, ...], store: str | None, is_meant: bool, as_json: bo
     words, store = common.split_store(words, store)
     if words:
         raise click.UsageError(f"prune takes a store's path and rules, not {words[0]!r}")
+    is_meant = is_meant and not dry_run
     if is_meant and not rules["reason"]:
         raise click.UsageError('why? add --reason "..."; it stays in the history')
     rules["reason"] = rules["reason"] or "-"
@@ -171,7 +221,7 @@ def prune(words: tuple[str, ...], store: str | None, is_meant: bool, as_json: bo
     for run in done.left:
         reasons[run["why"]] = reasons.get(run["why"], 0) + 1
     for why, number in reasons.items():
-        click.echo(f"  {_count(number, 'run')} left: {why}")
+        click.echo(f"  {counted(number, 'run')} left: {why}")
     if not is_meant and done.deletion.runs:
         click.echo("nothing was changed; add --reason WHY --yes to do it")
 
@@ -182,8 +232,9 @@ def prune(words: tuple[str, ...], store: str | None, is_meant: bool, as_json: bo
 @click.option("--user", "users", multiple=True, metavar="NAME", help="All values of an account or an actor.")
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="Values that name a machine.")
 @click.option("--run", "runs", multiple=True, metavar="RUN", help="Values of a run's session, its tags and notes.")
+@click.option("--files", is_flag=True, help="Also the kept files of the runs of --run; their hashes stay.")
 @click.option("--data-rows", is_flag=True, help="Whatever is not code in recorded diffs and files, of all runs.")
-@click.option("--reason", help="Reason, kept in the history; name nobody in it.")
+@click.option("--reason", help="Reason, kept in the history; do not name a person in it.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be erased, as without --yes.")
 @click.option("--yes", "is_meant", is_flag=True, help="Apply the change; without it, only show what would change.")
 @common.json_option
@@ -212,7 +263,7 @@ def redact(
         raise click.UsageError(f"redact takes a store's path and --user, --host or --run, not {words[0]!r}")
     is_meant = is_meant and not dry_run
     if is_meant and not options["reason"]:
-        raise click.UsageError('why? add --reason "..."; it stays in the history, so name nobody in it')
+        raise click.UsageError('why? add --reason "..."; it stays in the history, so do not name a person in it')
     options["reason"] = options["reason"] or "-"
     done = curate.redact(**options, store=store, dry_run=not is_meant)
     code = 1 if done.left else 0
@@ -221,15 +272,18 @@ def redact(
         context.exit(code)
     for place, number in [*sorted(done.values.items()), *sorted(done.texts.items())]:
         click.echo(f"  {number} × {place}")
-    total = _count(sum(done.values.values()) + sum(done.texts.values()), "value")
+    if done.kept_files:
+        click.echo(f"  {counted(done.kept_files, 'kept file')}")
+    total = counted(sum(done.values.values()) + sum(done.texts.values()), "value")
     subjects = f"{total} of {len(done.subjects)} sessions and runs"
     click.echo(f"erased {subjects}; a tombstone stays" if is_meant else f"would erase {subjects}")
     for place, number in done.remains.items():
-        click.echo(f"still named in {place}, {_count(number, 'row')}: the ledger covers it, only `delete` removes it")
+        click.echo(f"still named in {place}, {counted(number, 'row')}: the ledger covers it, only `delete` removes it")
     if done.left:
-        click.echo(f"{_count(len(done.left), 'session')} still record and keep theirs; run this again when they ended")
+        verbs = "still records and keeps its own" if len(done.left) == 1 else "still record and keep theirs"
+        click.echo(f"{counted(len(done.left), 'session')} {verbs}; run this again later")
     if done.notice:
         click.echo(f"traces may be left in free pages: {done.notice}", err=True)
-    if not is_meant and (done.values or done.texts):
+    if not is_meant and (done.values or done.texts or done.kept_files):
         click.echo("nothing was changed, and this cannot be undone; add --reason WHY --yes to do it")
     context.exit(code)

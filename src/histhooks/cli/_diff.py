@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from histhooks._base.ids import short_id
+from histhooks._views import change_words as words_of
 from histhooks.cli import _common as common
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from histhooks.history import History
     from histhooks.history.compare.change import Change
     from histhooks.history.compare.differences import Differences, Part
 
-_FEW, _PATCH_LINES = 24, 40
-_CURVE = ("last", "best", "mean", "points", "not_finite", "first", "min", "max")
+_PATCH_LINES = 40
 
 
 @click.command(epilog="Example: histhooks diff last~1 last --code")
@@ -25,37 +28,92 @@ _CURVE = ("last", "best", "mean", "points", "not_finite", "first", "min", "max")
 @common.store_option
 @click.option("--code", "is_whole", is_flag=True, help="Show the whole patch of the code, and all of each list.")
 @click.option(
-    "--tolerance", default=0.0, type=click.FloatRange(min=0), help="Relative tolerance; closer metrics are equal."
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    help="Relative tolerance; closer metrics are equal. By default 0, and 1e-05 with --points.",
+)
+@click.option(
+    "--points", "by_points", is_flag=True, help="Compare every point of every metric: the first step that differs."
 )
 @common.json_option
 @click.pass_context
 def diff(
-    ctx: click.Context, words: tuple[str, ...], store: str | None, is_whole: bool, tolerance: float, as_json: bool
+    ctx: click.Context,
+    words: tuple[str, ...],
+    store: str | None,
+    is_whole: bool,
+    tolerance: float | None,
+    by_points: bool,
+    as_json: bool,
 ) -> None:
     """Show what changed between two runs, the most important parts first.
 
     Exit code 0: nothing that counts differs; 1: something does; 2: the record is not enough to decide. Inputs and
     outcomes count; names, times, durations and paths do not.
+
+    With --points, 0: all points, weights and results agree, bit by bit or within the tolerance; 1: they do not; 2:
+    there is nothing to compare.
     """
     words, store = common.split_store(words, store)
     if len(words) != 2:
         raise click.UsageError(f"diff takes two runs, not {len(words)}")
     with common.open_history(store) as history:
-        found = history.diff(*words, tolerance=tolerance)
+        if by_points:
+            ctx.exit(_points(history, words, tolerance, as_json))
+        found = history.diff(*words, tolerance=tolerance or 0.0)
         if as_json:
-            common.print_json(found.as_json())
+            common.print_json({**found.as_json(), **_versions_json(history, words)})
         else:
-            screen(found, is_whole=is_whole)
+            screen(found, is_whole=is_whole, names=[_version_name(history, word) for word in words])
     ctx.exit({True: 1, False: 0, None: 2}[found.differs])
 
 
-def screen(found: Differences, *, is_whole: bool = False) -> None:
-    """Print what differs between two runs."""
+def _points(history: History, words: tuple[str, ...], tolerance: float | None, as_json: bool) -> int:
+    """Compare point by point, and give the exit code."""
+    from histhooks.cli._points import reasons
+    from histhooks.cli._points import screen as points_screen
+    from histhooks.history.compare.causes import causes, stage_of
+
+    runs = [history.run(word) for word in words]
+    found = history.agreement(*runs, tolerance=1e-5 if tolerance is None else tolerance)
+    why = causes(runs[0], runs[1], found)
+    if as_json:
+        stage = None if found.level == "bits" else stage_of(found, why)
+        common.print_json({**found.as_json(), "stage": stage, "causes": [each.as_json() for each in why]})
+    else:
+        points_screen(found)
+        reasons(common.console(), found, why)
+    return 2 if found.level is None else int(not found.reaches("curve"))
+
+
+def _version_name(history: History, word: str) -> str:
+    """The version of a model that a word names, with what points to it; empty if it names a run."""
+    from histhooks.history._models import is_version_name
+
+    if not is_version_name(history, word):
+        return ""
+    version = history.version(word)
+    aliases = history.model(version.model).aliases_of(version)
+    live = f" ({', '.join(aliases)})" if aliases else ""
+    return f"{version.name}{live}, sha256 {version.sha256[:12]}"
+
+
+def _versions_json(history: History, words: tuple[str, ...]) -> dict[str, Any]:
+    from histhooks.history._models import is_version_name
+
+    found = [history.version(word).as_json() if is_version_name(history, word) else None for word in words]
+    return {"versions": dict(zip("ab", found, strict=True))} if any(found) else {}
+
+
+def screen(found: Differences, *, is_whole: bool = False, names: Sequence[str] = ("", "")) -> None:
+    """Print what differs between two runs, or between two versions of models by their names."""
     from rich.text import Text
 
     console = common.console()
-    for name, run in (("A", found.a), ("B", found.b)):
-        line = Text(f"{name}  ", style="bold").append(common.plain(run["name"]))
+    for name, run, version in zip("AB", (found.a, found.b), names, strict=True):
+        line = (
+            Text(f"{name}  ", style="bold").append(f"{version}: " if version else "").append(common.plain(run["name"]))
+        )
         line.append(f"  {short_id(run['id'])}  {common.when(run['started_at'])}  {run['status']}", style="not bold dim")
         console.print(line)
     for part in found.parts:
@@ -71,13 +129,7 @@ def screen(found: Differences, *, is_whole: bool = False) -> None:
             console.print(Text(f"{label}  ", style="yellow").append(common.plain(text), style="default"))
     if found.same:
         console.print(Text("same  ", style="dim").append(", ".join(found.same)))
-    counted = [part.name for part in found.parts if any(change.counts for change in part.changes)]
-    verdict = {
-        True: f"They differ in {', '.join(counted)}.",
-        False: "Nothing that counts differs.",
-        None: "Nothing that is recorded differs, but not all that counts is recorded.",
-    }[found.differs]
-    console.print(Text(verdict, style="bold"))
+    console.print(Text(words_of.verdict(found), style="bold"))
 
 
 def _part(console: Console, part: Part, is_whole: bool) -> None:
@@ -85,34 +137,51 @@ def _part(console: Console, part: Part, is_whole: bool) -> None:
     from rich.text import Text
 
     console.print(Text(f"\n{part.name}", style="bold"))
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(overflow="fold", max_width=max(20, console.width * 2 // 5))
+    shown = part.changes if is_whole else words_of.few(part)
+    most = max(20, console.width * 2 // 5)
+    keys = [_folded(common.plain(change.key), most) for change in shown]
+    grid = Table.grid()
+    grid.add_column(no_wrap=True)
+    # Its width is its own: else a long value takes it, and keys are folded for which there was room.
+    grid.add_column(no_wrap=True, width=max((len(line) for key in keys for line in key.split("\n")), default=1) + 2)
     grid.add_column(overflow="fold")
-    shown = part.changes if is_whole else part.changes[:_FEW]
-    for change in shown:
+    for change, key in zip(shown, keys, strict=True):
         style = "" if change.counts else "dim"
         mark = {"added": "+ ", "removed": "- ", "changed": "  "}[change.kind]
         colour = {"added": "green", "removed": "red", "changed": ""}[change.kind]
-        key = Text(mark + common.plain(change.key), style=style or colour)
-        grid.add_row(key, _curve(change) if part.name == "metrics" else _values(change, style))
+        told = _curve(change) if part.name == "metrics" else _values(change, style)
+        grid.add_row(Text(mark, style=style or colour), Text(key, style=style or colour), told)
     console.print(grid)
     if len(shown) < len(part.changes):
         console.print(Text(f"  … {len(part.changes) - len(shown)} more with --code", style="dim"))
     for note in part.notes:
-        console.print(Text(f"  {common.plain(note)}", style="dim"))
+        wrapped = textwrap.wrap(
+            common.plain(note), console.width, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False
+        )
+        for line in wrapped:
+            console.print(Text(line, style="dim"))
+
+
+def _folded(key: str, room: int) -> str:
+    """A name in lines that fit, broken where a word of it ends if there is such a place."""
+    lines = []
+    while len(key) > room:
+        place = key.rfind(" ", room // 3, room + 1) + 1
+        place = place or max(key.rfind(sign, room // 3, room) for sign in "._/") + 1
+        lines.append(key[: place or room].rstrip())
+        key = key[place or room :]
+    return "\n".join([*lines, key])
 
 
 def _values(change: Change, style: str) -> Text:
     from rich.text import Text
 
-    texts = [_value(value, change.key) for value in (change.a, change.b)]
-    if texts[0] == texts[1] and change.kind == "changed":  # they differ further down
-        texts = [common.plain(common.value_text(value, 10_000)) for value in (change.a, change.b)]
+    a, b = words_of.values(change)
     out = Text(style=style)
     if change.kind == "changed":
-        out.append(texts[0], style="red").append(" → ", style="dim").append(texts[1], style="green")
+        out.append(a, style="red").append(" → ", style="dim").append(b, style="green")
     else:
-        out.append(texts[1] if change.is_in_b else texts[0])
+        out.append(b or a)
     if change.note:
         out.append(f"  ({common.plain(change.note)})", style="dim")
     if not change.counts:
@@ -120,35 +189,19 @@ def _values(change: Change, style: str) -> Text:
     return out
 
 
-def _value(value: Any, key: str) -> str:
-    if key.endswith("_s") and isinstance(value, float):
-        return common.seconds(value)
-    if isinstance(value, str) and len(value) in (40, 64) and all(letter in "0123456789abcdef" for letter in value):
-        return value[:12]
-    if value is None or isinstance(value, float):
-        return "none" if value is None else common.number(value)
-    return common.plain(common.value_text(value, 80))
-
-
 def _curve(change: Change) -> Text:
     """Last and best of a metric, and only what else differs."""
     from rich.text import Text
 
     out = Text(style="" if change.counts else "dim")
+    told = words_of.curve(change)
     if change.kind != "changed":
-        row = change.b if change.is_in_b else change.a
-        return out.append(f"last {common.number(row['last'])}, best {common.number(row['best'])}")
-    a, b = change.a, change.b
-    # A difference at the ends stands for the rest, too.
-    differing = [key for key in _CURVE if a.get(key) != b.get(key)]
-    told = [key for key in differing if key in _CURVE[:5]] or differing
-    for key in told:
-        out.append(f"{key.replace('_', ' ')} ", style="dim")
-        out.append(f"{common.number(a.get(key))} → {common.number(b.get(key))}  ")
-    if change.note:
-        before, after = (each.get("mean") if each["best"] is None else each["best"] for each in (a, b))
-        share = f" by {abs(after - before) / abs(before):.1%}" if before else ""
-        out.append(f"{change.note}{share}", style="green" if change.note == "better" else "red")
+        return out.append(", ".join(f"{label} {a or b}" for label, a, b in told))
+    for label, a, b in told:
+        out.append(f"{label} ", style="dim")
+        out.append(f"{a} → {b}  ")
+    gain = words_of.gain(change)
+    out.append(gain, style="green" if gain.startswith("better") else "red")
     return out.append("" if change.counts else "(does not count)", style="dim")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from histhooks._base.text import counted
 from histhooks._views import run_words as facts
 from histhooks.cli import _common as common
 
@@ -77,7 +78,7 @@ def _points(
         points = read_points(history, found, from_step=from_step, to_step=to_step, last=last)
         numbered = [point._replace(n=n) for n, point in enumerate(points)]
         kept, count = thinned(numbered, part_size(len(numbered), thin)), len(numbered)
-    click.echo(f"histhooks: {found.name}: {len(kept):,} points stand for {max(count, len(kept)):,}", err=True)
+    click.echo(f"histhooks: {found.name}: {counted(len(kept), 'point')} stand for {max(count, len(kept)):,}", err=True)
     return kept
 
 

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 )
 @click.argument("words", nargs=-1, metavar="[STORE] [RUN]... [NAME]...")
 @common.store_option
-@click.option("--x", type=click.Choice(["step", "epoch", "time", "relative"]), default="step", show_default=True,
-              help="Unit of the x-axis; relative is the time since the start.")  # fmt: skip
+@click.option("--x", type=click.Choice(["step", "epoch", "time", "relative", "n"]), default="step", show_default=True,
+              help="Unit of the x-axis; relative is the time since the start, n the order of arrival.")  # fmt: skip
+@click.option("--from", "start", type=float, metavar="X", help="Only points from this place of the x-axis on.")
+@click.option("--to", "stop", type=float, metavar="X", help="Only points up to this place of the x-axis.")
 @click.option("--log", is_flag=True, help="A logarithmic y-axis.")
 @click.option("--log-x", is_flag=True, help="A logarithmic x-axis.")
 @click.option("--smooth", type=click.FloatRange(0, 1, max_open=True), default=0.0, metavar="WEIGHT",
@@ -42,11 +44,12 @@ def plot(words: tuple[str, ...], store: str | None, as_json: bool, output: str |
     with common.open_history(store) as history:
         runs, names = split_words(history, words)
         size = {"width": options["width"], "height": options["height"]}
-        look = {name: options[name] for name in ("x", "log", "log_x", "smooth")}
+        look = {name: options[name] for name in ("x", "log", "log_x", "smooth", "start", "stop")}
         chart = make(runs, names, attempts=not options["no_attempts"], **look)
         if output:
             chart.save(output, **size)
-            click.echo(f"histhooks: {len(chart.curves)} curves → {output}".replace("1 curves", "1 curve"), err=True)
+            count = len(chart.curves)
+            click.echo(f"histhooks: {count} curve{'' if count == 1 else 's'} → {output}", err=True)
             for note in chart.notes:
                 click.echo(f"histhooks: {note}", err=True)
         if as_json:

@@ -23,11 +23,14 @@ from types import FrameType
 
 import click
 
+from histhooks._host import hash_seed
 from histhooks._host.messages import is_quiet
 from histhooks._host.store_location import is_off, user_folder
 from histhooks._record import conclude
+from histhooks.cli import _common as common
+from histhooks.cli import _run_push, _run_risks
 
-_WITH_VALUE = ("--store", "--project", "--group")
+_WITH_VALUE = ("--store", "--project", "--group", "--watch", "--push-wait")
 _LINES = 200
 _LINE_BYTES = 10_000
 _FORWARDED = ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCONT")
@@ -68,6 +71,20 @@ def _split(args: list[str]) -> tuple[list[str], str, list[str]]:
 @click.option("--store", metavar="PATH", help="The store to record to.")
 @click.option("--project", help="The project of the runs.")
 @click.option("--group", help="The group of the runs.")
+@click.option(
+    "--watch",
+    "watched",
+    multiple=True,
+    metavar="NAME@ALIAS",
+    help="Watch this model where it predicts, instead of recording runs; may be repeated.",
+)
+@click.option(
+    "--push-wait",
+    metavar="TIME",
+    default="30s",
+    show_default=True,
+    help="How long to wait for the push to the team, where one is named.",
+)
 @click.argument("words", nargs=-1, metavar="SCRIPT [ARGS]... | -- COMMAND...", type=click.UNPROCESSED)
 @click.pass_context
 def run(
@@ -77,6 +94,8 @@ def run(
     store: str | None,
     project: str | None,
     group: str | None,
+    watched: tuple[str, ...],
+    push_wait: str,
     is_command: bool = False,
 ) -> None:
     """Run a program, unchanged, and record each training in it and in every Python child.
@@ -85,19 +104,23 @@ def run(
     make, papermill, pytest, jupyter.
     """
     command = _command(words, module, is_command=is_command)
+    push_wait_s = common.interval_s("--push-wait", push_wait)
     environment = dict(os.environ)
     # Even if a recording program started this process, it prints where it records.
     environment["HISTHOOKS_ROOT"] = f"run-{os.getpid()}"
-    for name, value in (("STORE", store and os.path.abspath(store)), ("PROJECT", project), ("GROUP", group)):
+    for name, value in (("STORE", store and os.path.abspath(store)), ("PROJECT", project), ("GROUP", group),
+                        ("WATCH", ",".join(watched))):  # fmt: skip
         if value:
             environment[f"HISTHOOKS_{name}"] = value
+    if not is_off():
+        environment |= hash_seed.to_set(environment)
     _hold_standard_streams()
     folder = _scratch()
     try:
         environment["HISTHOOKS_RUN"] = os.devnull if folder is None else str(folder)
         bootstrap = str(Path(__file__).parent.parent / "_bootstrap")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [bootstrap, environment.get("PYTHONPATH")]))
-        code = _supervise(command, environment, folder)
+        code = _supervise(command, environment, folder, push_wait_s)
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -190,7 +213,7 @@ def _write_all(data: bytes) -> None:
             return
 
 
-def _supervise(command: list[str], environment: dict[str, str], folder: Path | None) -> int:
+def _supervise(command: list[str], environment: dict[str, str], folder: Path | None, push_wait_s: float) -> int:
     """Run a command; give its exit code, or less than 0: the signal that ended it."""
     is_terminal = os.isatty(2) and hasattr(os, "openpty")  # Windows has no pseudo-terminals of this kind
     reading, writing = _terminal() if is_terminal else os.pipe()
@@ -217,7 +240,8 @@ def _supervise(command: list[str], environment: dict[str, str], folder: Path | N
     code = process.wait()
     relay.join(timeout=1.0)  # a child that lives on may hold the other end
     if folder is not None:
-        _conclude(folder, process.pid, code, relay.tail())
+        _conclude(folder, process.pid, code, relay.tail(), environment.get("HISTHOOKS_WATCH"))
+        _push(folder, push_wait_s)
     return code
 
 
@@ -254,20 +278,38 @@ def _is_in_foreground() -> bool:
         os.close(terminal)
 
 
-def _conclude(folder: Path, pid: int, code: int, stderr: str) -> None:
+def _why_nothing(folder: Path, watch: str | None) -> str:
+    if not watch:
+        return f"nothing was recorded: {conclude.why_nothing(folder)}"
+    return (
+        f"nothing was watched: no file of {watch} was loaded that histhooks sees; `histhooks models` lists the "
+        "versions, and histhooks.watch(NAME, model) watches a model that comes from elsewhere"
+    )
+
+
+def _conclude(folder: Path, pid: int, code: int, stderr: str, watch: str | None) -> None:
     import sqlite3
 
     from histhooks.errors import HisthooksError
 
     sessions = conclude.told(folder)
     if not sessions and not is_quiet() and not is_off():
-        click.echo(f"histhooks: nothing was recorded: {conclude.why_nothing(folder)}", err=True)
+        click.echo(f"histhooks: {_why_nothing(folder, watch)}", err=True)
     ends = {**conclude.ends(folder), pid: (code, None) if code >= 0 else (None, -code)}
     for session in sessions:
         try:
             conclude.conclude(session, *ends.get(session.pid, (None, None)), stderr)
         except (sqlite3.Error, HisthooksError, OSError) as error:
             click.echo(f"histhooks: how it ended was not recorded: {error}", err=True)
+    _run_risks.say(sessions)
+
+
+def _push(folder: Path, wait_s: float) -> None:
+    """Have what was recorded pushed, where a team is named; what fails waits for the next push."""
+    try:
+        _run_push.push([*dict.fromkeys(_run_push.home_of(session.store) for session in conclude.told(folder))], wait_s)
+    except (OSError, ValueError):
+        return
 
 
 def _die(number: int) -> None:

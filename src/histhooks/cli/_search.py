@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from histhooks._views.run_data import hits_data
 from histhooks.cli import _common as common
 
 if TYPE_CHECKING:
@@ -40,21 +41,12 @@ def search(context: click.Context, /, words: tuple[str, ...], store: str | None,
     with common.open_history(store) as history:
         found, total = history._search(text, limit, **asked)
         if as_json:
-            common.print_json([_plain(one) for one in found])
+            common.print_json([hits_data(one) for one in found])
         else:
             _print(found, text)
             shown = f"{len(found)} of {total}" if len(found) < total else str(total)
-            click.echo(f"{shown} run{'' if total == 1 else 's'} in {history.path}")
+            click.echo(f"{shown} run{'' if total == 1 else 's'} in {history.place}")
     context.exit(0 if found else 1)
-
-
-def _plain(one: Found) -> dict[str, Any]:
-    columns = ("id", "name", "project", "kind", "started_at")
-    return {
-        **{column: one.run.row[column] for column in columns},
-        "status": one.run.status,
-        "hits": [{"where": hit.what, "text": hit.text} for hit in one.hits],
-    }
 
 
 def _print(found: list[Found], text: str) -> None:

@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from histhooks._base.ids import short_id
+from histhooks._base.telling import inner
 from histhooks._base.vocabulary import GRADES
+from histhooks._views import data_words as words_of
+from histhooks._views import result_words
 from histhooks._views import run_words as facts
-from histhooks._views.table import Cell, Column, cut, is_endless, lines, width
+from histhooks._views.model_words import version_lines
+from histhooks._views.table import is_endless
 from histhooks.cli import _common as common
-from histhooks.history._ranking import best_of, main_of, mean_of_folds, outcomes_of
-from histhooks.history.query.run_query import beyond_of
+from histhooks.cli._risks import print_risks
+from histhooks.cli._show_tables import children, metrics, title
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from histhooks.history import RunRecord
 
-_FEW = 8
+_FEW, _FEWER, _VARIED = 8, 2, 4
 _SIDE_BY_SIDE = 72  # from this width on two params stand side by side
-_MEAN = "~"
 _LINES = 12  # of long texts
 
 
@@ -38,7 +40,7 @@ _LINES = 12  # of long texts
     is_flag=True,
     help="Show only the code: cells, sources, the diff and new files.",
 )
-@click.option("--env", "wants_packages", is_flag=True, help="Show only the packages, as pip lists them.")
+@click.option("--env", "wants_packages", is_flag=True, help="Show only the packages, as a requirements file for pip.")
 @click.option(
     "--traceback", "wants_traceback", is_flag=True, help="Show only the traceback and the last lines of stderr."
 )
@@ -82,45 +84,73 @@ def screen(run: RunRecord, *, is_full: bool = False) -> None:
             grid.add_row(label, Text(common.plain(text), style=style))
     console.print(grid)
     _params(run, console, is_full)
-    _metrics(run, console, is_full)
-    _children(run, console, is_full)
+    _results(run, console, is_full)
+    metrics(run, console, is_full)
+    print_risks(run, console)
+    children(run, console, is_full)
     _texts(run, console, is_full)
     missed = [c for c in run.captures if c["status"] != "ok"]
     if missed:
-        _title(console, "Not captured")
-        for capture in missed:
-            note = f", {capture['note']}" if capture["note"] else ""
-            console.print(Text(common.plain(f"  {capture['collector']}: {capture['status']}{note}"), style="dim"))
+        title(console, "Not captured")
+        for line in _missed(missed, is_full):
+            console.print(Text(common.plain(f"  {line}"), style="dim"))
+
+
+def _missed(captures: list[dict[str, Any]], is_full: bool) -> list[str]:
+    """What was not captured, a line for each collector and status, with its first note."""
+    found: dict[str, list[str]] = {}
+    for capture in captures:
+        found.setdefault(f"{capture['collector']}: {capture['status']}", []).append(capture["note"] or "")
+    lines = []
+    for head, notes in found.items():
+        most = len(notes) if is_full or len(notes) <= _FEWER else 1
+        more = f", and {len(notes) - most} more with --full" if len(notes) > most else ""
+        lines += [f"{head}{', ' if note else ''}{note}{more}" for note in notes[:most]]
+    return lines
 
 
 def _facts(run: RunRecord, is_full: bool) -> list[tuple[str, str]]:
-    found, most = run.session, 1000 if is_full else _FEW
-    numbers = [f"{r['library']} {r['digest'][:8]}" for r in run.related("rng_states")]
+    found, most, few = run.session, *((1000, 1000) if is_full else (_FEW, _FEWER))
+    numbers = [f"{r['library']} {r['digest'][:8]}" for r in run.states_at_start]
     optimizers = [line for each in run.optimizers for line in facts.optimizer(each)]
     notes = [_note(note["body"]) + (f"  ({note['author']})" if note["author"] else "") for note in run.notes]
-    events = [event for event in run.events if event["kind"] not in ("determinism", "stderr")]
+    events = [event for event in run.events if event["kind"] not in ("determinism", "stderr", "kept")]
+    sizes = [data["n_rows"] for data in run.datasets]
     project = facts.join(run.project, f"group {run.group_name}" if run.group_name else None)
     machine = f"on {found['hostname']}" if found["hostname"] else None
     return [
+        ("version", "\n".join(version_lines(run.versions))),
         ("outcome", _cut(facts.outcome(run), most) if run.status != "finished" or run.error_type else ""),
         ("progress", facts.progress(run)),
         ("when", facts.took(run)),
         ("where", facts.join(run.call_site, machine, f"in project {project}" if project else None)),
-        ("who", facts.join(found["actor"], f"(by {found['actor_source']})" if found["actor_source"] else None)),
+        ("who", facts.who(run)),
         ("command", found["command"] or ""),
         ("session", facts.session(found)),
         ("links", _cut("\n".join(facts.links(run)), most)),
         ("model", "\n".join(facts.model(run))),
         ("optimizer", _cut("\n".join(optimizers), most)),
-        ("data", _cut("\n".join(facts.dataset(data) for data in run.datasets), most)),
+        ("data", _cut("\n".join(dict.fromkeys(map(facts.dataset, run.datasets))), most)),
+        ("shared rows", _cut("\n".join(words_of.overlapping(run)), few)),
+        (
+            "split",
+            _cut(
+                "\n".join(words_of.split(each) for each in words_of.latest(run.splits, [] if is_full else sizes)), few
+            ),
+        ),
+        ("seen by", _cut("\n".join(f"{t.role}: {words_of.transform(t, run)}" for t in run.transforms), few)),
+        ("weights", words_of.weights(run.weights)),
         ("seeds", facts.seeds(run)),
         ("random state", ", ".join(numbers)),
         ("determinism", _determinism(run)),
         ("code", facts.code(run)),
+        ("modules", facts.modules(run)),
+        ("settings", facts.settings_parsed(run)),
         ("environment", facts.environment(run)),
         ("threads", facts.threads(run)),
         ("tags", ", ".join(_tag(key, value) for key, value in run.tags.items())),
         ("notes", _cut("\n".join(notes), most)),
+        ("files read", "\n".join(words_of.file_reads(run, few))),
         ("files", "\n".join(facts.artifacts(run, most))),
         ("events", _cut("\n".join(_event(event) for event in events[-most:]), most)),
     ]
@@ -151,10 +181,6 @@ def _cut(text: str, most: int) -> str:
     return text if len(lines) <= most else "\n".join([*lines[:most], f"… {len(lines) - most} more lines with --full"])
 
 
-def _title(console: Console, word: str, rest: str = "") -> None:
-    console.print(f"\n[bold]{word}[/]" + (f" [dim]{rest}[/]" if rest else ""))
-
-
 def _params(run: RunRecord, console: Console, is_full: bool) -> None:
     from rich.columns import Columns
     from rich.text import Text
@@ -162,166 +188,74 @@ def _params(run: RunRecord, console: Console, is_full: bool) -> None:
     everything, chosen = run.params, run.chosen
     if not everything:
         return
-    # The line of the optimizer says these.
+    # The line of the optimizer says these; what holds parts, or is there twice, is said by others.
     has_optimizers = bool(run.optimizers) and not is_full
-    told = everything if is_full else chosen
+    repeated = set[str]() if is_full else inner(everything) & chosen.keys()
+    told = everything if is_full else {key: value for key, value in chosen.items() if key not in repeated}
+    n_own = len(told)
     told = {key: value for key, value in told.items() if not (has_optimizers and key.startswith("optimizer."))}
     most = len(told) if is_full else 24
     defaults = len(everything) - len(chosen)
-    rest = [f"{defaults} left at their default" if defaults else ""]
-    rest += [f"{len(chosen) - len(told)} of the optimizer above" if len(told) < len(chosen) and not is_full else ""]
+    rest = [f"{defaults} defaults hidden (--params shows them)" if defaults else ""]
+    rest += [f"{n_own - len(told)} shown with the optimizer" if len(told) < n_own else ""]
+    rest += [f"{len(repeated)} that repeat these" if repeated else ""]
     rest += [f"{len(told) - most} more with --params" if len(told) > most else ""]
-    _title(console, "Params", ", ".join(filter(None, rest)))
+    title(console, "Params", ", ".join(filter(None, rest)))
     cells = []
     for key, value in list(told.items())[:most]:
         text = Text("  ").append(common.plain(key)).append(" = ", style="dim")
-        text.append(common.plain(common.value_text(value, 1000 if is_full else 60)))
-        cells.append(text)
-    half = console.width // 2 - 2
-    if console.width < _SIDE_BY_SIDE or is_endless():
-        half = console.width
-    if not is_full:
-        for text in cells:
-            text.truncate(half, overflow="ellipsis")
-    if half == console.width:
-        for text in cells:
+        cells.append(text.append(common.plain(common.value_text(value, 1000 if is_full else 200))))
+    has_columns = console.width >= _SIDE_BY_SIDE and not is_endless() and not is_full
+    short = [text for text in cells if has_columns and text.cell_len <= console.width // 2 - 2]
+    if len(short) < len(cells) <= _FEW:
+        short = []
+    if short:
+        console.print(Columns(short, padding=(0, 2), column_first=True))
+    for text in cells:
+        if text not in short:
+            if not is_full:
+                text.truncate(console.width, overflow="ellipsis")
             console.print(text, soft_wrap=is_endless())
-    else:
-        console.print(Columns(cells, padding=(0, 2), column_first=True))
-    results = list(run.results.items())
-    if results:
-        _title(
-            console, "Results", f"{len(results) - _FEW} more with --full" if len(results) > _FEW > 0 == is_full else ""
-        )
-        for key, value in results if is_full else results[:_FEW]:
-            text = Text("  ").append(common.plain(key)).append(" = ", style="dim")
-            console.print(text.append(common.plain(common.value_text(value, 400 if is_full else 70))))
 
 
-def _metrics(run: RunRecord, console: Console, is_full: bool) -> None:
-    summaries = sorted(run.summaries, key=lambda s: s["split"] == "system")
-    if not summaries:
+def _results(run: RunRecord, console: Console, is_full: bool) -> None:
+    """Outcomes that are no curve: numbers and words first, then what has many parts, cut to a line."""
+    from rich.text import Text
+
+    results = sorted(run.results.items(), key=lambda item: isinstance(item[1], (dict, list)))
+    if not results:
         return
-    own = [s for s in summaries if s["split"] != "system"]
-    shown, main = summaries if is_full else own[:14], main_of(summaries, run.main_metric)
-    hidden = [(len(own) - len(shown), "more"), (len(summaries) - len(own), "of the machine")]
-    rest = ", ".join(f"{n} {what}" for n, what in hidden if n > 0)
-    _title(console, "Metrics", f"{rest} with --full" if rest and not is_full else "")
-    has_epochs = any(s["last_epoch"] is not None for s in shown)
-    best_title = "mean" if run.kind in ("candidate", "validate") else "best"
-    columns = [
-        Column("  metric", least=14),
-        Column("split", rank=3),
-        Column("points", rank=2, is_right=True),
-        *(Column(title, is_right=True) for title in ("last", best_title, "at epoch" if has_epochs else "at step")),
-        Column("not finite", is_right=True),
-        Column("curve", rank=1),
-    ]
-    curve_width = 24 if console.width >= 96 else 10 if console.width >= 72 else 6
-    rows = []
-    for s in shown:
-        texts = [s["split"] or "", f"{s['count']:,}", *_last_and_best(run, s, has_epochs)]
-        odd = Cell(f"{s['nonfinite']:,}" if s["nonfinite"] else "", "error")
-        curve = common.sparkline(run.outline(s["name"]), curve_width)
-        name = Cell(("* " if s is main else "  ") + common.plain(s["name"]), "bold" if s is main else "")
-        rows.append([name, *map(Cell, texts), odd, Cell(curve, "running")])
-    _table(columns, rows)
-    if any(texts[4].text.endswith(_MEAN) for texts in rows):
-        click.echo(f"  {_MEAN} the best mean: of an epoch, or of a part where no epochs are known")
-
-
-def _table(columns: list[Column], rows: list[list[Cell]]) -> None:
-    """Print a table in which numbers and ids are never cut."""
-    for line in lines(columns, rows, width()) if rows else []:
-        click.echo(line, color=True)
-
-
-def _last_and_best(run: RunRecord, summary: Mapping[str, Any], has_epochs: bool) -> tuple[str, str, str]:
-    last, best = summary["last_special"] or common.number(summary["last"]), best_of(run, summary)
-    mean = mean_of_folds(run, summary)
-    if mean is not None:
-        return last, common.number(mean), "–"
-    if best is None:
-        return last, "–", "–"
-    epoch = None
-    if has_epochs:
-        epoch = best.epoch if best.mean_of else run.epoch_at(summary["name"], best.step)
-    step = common.number(best.step)
-    at = facts.epoch(run.framework, epoch) if epoch is not None else f"step {step}" if has_epochs else step
-    return last, common.number(best.value) + (_MEAN if best.mean_of else ""), at
-
-
-def _children(run: RunRecord, console: Console, is_full: bool) -> None:
-    """The runs inside it: what varies, and the best of each; the best of all on top."""
-    children = run.children
-    if not children:
-        return
-    most = len(children) if is_full else _FEW
-    beyond = beyond_of(run.history, [run.id]).get(run.id, 0)
-    count = (
-        f"{len(children)}" if not beyond else f"{len(children) + beyond}, of which {beyond} stand in the results only"
-    )
-    rest = count + (f", the best {most}; all with --full" if len(children) > most else "")
-    _title(console, "Children", rest)
-    rows, varied, title = ranked(children)
-    columns = [
-        Column("  run"),
-        Column("name", least=8),
-        Column("status", rank=1),
-        Column("took", rank=2, is_right=True),
-        Column(common.plain(title or "best"), is_right=True),
-        *(Column(common.plain(name), rank=3 + n, is_right=True) for n, name in enumerate(varied[:4])),
-    ]
-    table = []
-    for child, params, value in rows[:most]:
-        told = [common.value_text(params[key], 24) if key in params else "–" for key in varied[:4]]
-        texts = [common.seconds(child.duration_s), common.number(value), *map(common.plain, told)]
-        head = [
-            Cell(f"  {short_id(child.id)}"),
-            Cell(common.plain(child.name) if is_endless() else cut(common.plain(child.name), 40)),
-            Cell(child.status, child.status),
-        ]
-        table.append([*head, *map(Cell, texts)])
-    _table(columns, table)
-
-
-def ranked(
-    children: list[RunRecord],
-) -> tuple[list[tuple[RunRecord, dict[str, Any], float | None]], list[str], str | None]:
-    """Runs with their params and the best of what ranks most of them, best first; what varies; what ranks them."""
-    outcomes = outcomes_of(children[0].history, {child.id: child.main_metric for child in children})
-    names = [one.name for one in outcomes.values() if one is not None]
-    title = max(dict.fromkeys(names), key=names.count) if names else None
-    params = {child.id: child.params for child in children}
-    keys = dict.fromkeys(key for values in params.values() for key in values)
-    varied = [key for key in keys if len({repr(values.get(key, "")) for values in params.values()}) > 1]
-    rows, sign = [], 0
-    for child in children:
-        one = outcomes[child.id]
-        is_ranked = one is not None and one.name == title
-        sign = one.direction if one is not None and is_ranked else sign
-        rows.append((child, params[child.id], one.best if one is not None and is_ranked else None))
-    if sign:
-        rows.sort(key=lambda row: (row[2] is None, -sign * (row[2] or 0)))
-    return rows, varied, title
+    shown = results if is_full else results[:_FEW]
+    rest = f"{len(results) - len(shown)} more with --full" if len(shown) < len(results) else ""
+    title(console, "Results", rest)
+    for key, value in shown:
+        text = Text("  ").append(common.plain(key)).append(" = ", style="dim")
+        room = 400 if is_full else max(40, console.width - len(key) - 5)
+        told = common.value_text(value, 200) if is_endless() else result_words.text(value, room)
+        text.append(common.plain(told))
+        if not is_full:
+            text.truncate(console.width, overflow="ellipsis")
+        console.print(text, soft_wrap=is_endless())
 
 
 def _texts(run: RunRecord, console: Console, is_full: bool) -> None:
     from rich.text import Text
 
     stderr = "\n".join(facts.stderr(run))
-    for title, text, style in (("Traceback", run.traceback, "red"), ("Last lines of stderr", stderr, "dim")):
+    for head, text, style in (("Traceback", run.traceback, "red"), ("Last lines of stderr", stderr, "dim")):
         if text:
             lines = common.plain(text.rstrip()).splitlines()
             most = len(lines) if is_full else _LINES // 2
-            _title(console, title, f"its last {most} lines; all with --traceback" if len(lines) > most else "")
+            title(console, head, f"its last {most} lines; all with --traceback" if len(lines) > most else "")
             console.print(Text("\n".join(lines[-most:]), style=style))
 
 
 def _all_params(run: RunRecord) -> None:
     rows = run.as_json()["params_told"]
     for row in rows:
-        click.echo(common.plain(f"{row['key']} = {common.value_text(row['value'], 10_000)}  ({row['source']})"))
+        click.echo(
+            common.plain(f"{row['key']} = {common.value_text(row['value'], 10_000, is_exact=True)}  ({row['source']})")
+        )
     if not rows:
         click.echo("no params were recorded", err=True)
 
@@ -352,16 +286,16 @@ def _code(run: RunRecord) -> None:
     if code is None or not (diff or run.untracked or sources or cells):
         what = "nothing differed from the commit" if has_commit else "which code ran was not recorded"
         click.echo(what if has_commit else f"{what}: no git repository, or no commit", err=True)
-    if code is not None and code["details"].get("diff_masked"):
-        click.echo("# secrets in it are masked", err=True)
+    for text in facts.masked(code):
+        click.echo(f"# {text}", err=True)
     for text in [*lacking(run), *facts.others_changed(code)]:
         click.echo(f"# {text}", err=True)
 
 
 def _packages(run: RunRecord) -> None:
-    for name, version in run.packages.items():
-        click.echo(common.plain(f"{name}=={version}"))
-    if not run.packages:
+    text = run.requirements()
+    click.echo(common.plain(text), nl=False)
+    if not text:
         click.echo("packages were not recorded", err=True)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from histhooks._base.text import finite
+from histhooks._base.text import counted, finite
 from histhooks._views import run_words as facts
 from histhooks.cli import _common as common
 from histhooks.history._ranking import best_of
@@ -35,7 +35,7 @@ _MOST_METRICS = 12
 @common.store_option
 @click.option("--once", is_flag=True, help="Print the current progress, and do not wait.")
 @click.option("--every", type=click.FloatRange(min=0.05), default=0.5, show_default=True, metavar="SECONDS",
-              help="Seconds between looks.")  # fmt: skip
+              help="Seconds between updates.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line: run, point, event, progress, end.")
 def tail(words: tuple[str, ...], store: str | None, once: bool, every: float, as_json: bool) -> int:
     """Follow a run while it trains, until it ends. By default, the running run that started latest."""
@@ -63,7 +63,7 @@ def _running(history: History) -> RunRecord:
     if found:
         return found[0]
     latest = history.run("last")
-    click.echo(f"histhooks: nothing is running in {history.path}; the latest run:", err=True)
+    click.echo(f"histhooks: nothing is running in {history.place}; the latest run:", err=True)
     return latest
 
 
@@ -182,7 +182,7 @@ class _Live(_Lines):
             bar.add_row(ProgressBar(total=1.0, completed=progress.share, width=min(60, self._console.width - 2)))
             parts.append(bar)
         if update.children:
-            parts.append(Text(f"{update.children} runs inside it"))
+            parts.append(Text(f"{counted(update.children, 'run')} inside it"))
         grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         room = max(3, self._console.height - 8)
         summaries = sorted(run.summaries, key=lambda s: s["split"] == "system")

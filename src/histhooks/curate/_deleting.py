@@ -6,7 +6,6 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from histhooks._base.clock import from_iso, now_us
@@ -14,15 +13,19 @@ from histhooks._base.ids import short_id
 from histhooks._base.secrets import mask_text
 from histhooks._base.vocabulary import OPEN, in_sql
 from histhooks._collect.survey import content_row
+from histhooks._store.data_rows import Chosen, Rows, rows_for_kept
 from histhooks._store.entries import content_entry
+from histhooks._store.graves import LISTED
 from histhooks._store.tables import COVERED, SERIES, of_kind
+from histhooks.curate._kept import no_longer_needed, remove_kept, there_are
+from histhooks.curate._promoted import kept_for, promoted_runs
 from histhooks.curate._session import CommandSession
 from histhooks.curate._space import free_space, size_of
 from histhooks.errors import QueryError, StoreError
 
 _LOST_FOR_GOOD_US = 24 * 3600 * 1_000_000
 _DOOMED = "(SELECT id FROM temp.doomed)"
-_LISTED = "IN (SELECT value FROM json_each(?))"
+_LISTED = LISTED.format("?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Deletion:
         By how much the file shrank.
     notice : str or None
         Why it did not shrink, where it did not.
+    kept_files, kept_bytes : int
+        Copies in `<store>.files/` that no other run has, and their size.
     """
 
     runs: list[dict[str, Any]]
@@ -48,6 +53,8 @@ class Deletion:
     contents: list[str]
     freed_bytes: int
     notice: str | None = None
+    kept_files: int = 0
+    kept_bytes: int = 0
 
 
 def delete(
@@ -80,7 +87,14 @@ def delete(
     QueryError
         If a selector means no run or could mean several (also by a name), or there is no reason.
     StoreError
-        If a run's session still records, or the store cannot be written.
+        If a run's session still records, a version of a model that was promoted in the last 10 years is of a run (the
+        span is `[tool.histhooks.models] retention`), or the store cannot be written.
+
+    Examples
+    --------
+    >>> found = curate.delete("last~1", reason="wrong data", dry_run=True)
+    >>> [run["name"] for run in found.runs], found.rows > 0
+    (['train'], True)
     """
     if not runs:
         raise QueryError("no run was named; give at least one")
@@ -105,23 +119,32 @@ def delete_rows(session: CommandSession, run_ids: Iterable[str], reason: str, *,
         doomed = _doom(session, run_ids)
         for run in doomed:
             _refuse_open(session, run)
+        _refuse_promoted(session, [run["id"] for run in doomed])
+        copies, needed = no_longer_needed(connection, _DOOMED)
         candidates = {table: _named(connection, table, f"IN {_DOOMED}") for table in _shared()}
         if dry_run:
-            return Deletion([_told(run) for run in doomed], _count_rows(connection), [], 0)
+            kept_files = there_are(session, copies)
+            told = [_told(run) for run in doomed]
+            n_kept, size = kept_files.files, kept_files.size_bytes
+            return Deletion(told, _count_rows(connection), [], 0, kept_files=n_kept, kept_bytes=size)
         entries += _tombstones(session, [run["id"] for run in doomed], reason)
         entries += _kept_states(connection)
+        kept = rows_for_kept(connection, Chosen(f"NOT IN {_DOOMED}", f"IN {_DOOMED}", is_of_ended=True, values={}))
+        entries += session.rows_of_runs(kept)
         rows = _remove(connection)
         contents = []
         for table, found in candidates.items():
-            gone = found - _named(connection, table)
+            gone = found - _named(connection, table) - _named_by_rows(table, kept)
             gone -= _named_by_open(connection, table, gone)
             contents += sorted(gone)
             entries += _tombstones(session, sorted(gone), reason, table)
             sql = f"DELETE FROM {table} WHERE {COVERED[table].scope} {_LISTED}"
             rows += connection.execute(sql, (_json(gone),)).rowcount
-    _remove_files(session.path, contents)
-    notice = free_space(session.store)
-    return Deletion([_told(run) for run in doomed], rows, contents, max(before - size_of(session.path), 0), notice)
+    removed = remove_kept(session, copies, needed)
+    notice = "; ".join(filter(None, [free_space(session.store), removed.notice])) or None
+    freed = max(before - size_of(session.path), 0)
+    told = [_told(run) for run in doomed]
+    return Deletion(told, rows, contents, freed, notice, removed.files, removed.size_bytes)
 
 
 def _doom(session: CommandSession, run_ids: Iterable[str]) -> list[dict[str, Any]]:
@@ -154,6 +177,16 @@ def _refuse_open(session: CommandSession, run: dict[str, Any]) -> None:
         seen = run["heartbeat_at"] or run["started_at"]
         if now_us() - from_iso(seen) < _LOST_FOR_GOOD_US:
             raise StoreError(f"{name} was last seen {seen} and may come back; delete it a day after that")
+
+
+def _refuse_promoted(session: CommandSession, run_ids: list[str]) -> None:
+    """Leave what was live: whoever asks what it was, and why, must find it."""
+    held = promoted_runs(session.connection, run_ids)
+    if held:
+        raise StoreError(
+            f"run {short_id(str(held[0].run_id))} stays: {held[0].why()}, and what was promoted is kept for "
+            f"{kept_for()} (retention in [tool.histhooks.models])"
+        )
 
 
 def _tombstones(
@@ -193,6 +226,12 @@ def _named(connection: sqlite3.Connection, table: str, owners: str = "") -> set[
         for each in spec.named_by
     )
     return _column(connection, f"SELECT {spec.scope} FROM {table} WHERE {spec.scope} IN ({named})")
+
+
+def _named_by_rows(table: str, rows: Rows) -> set[str]:
+    """Ids of shared content that rows name which are yet to be written."""
+    columns = {each.table: each.column for each in COVERED[table].named_by}
+    return {row[columns[name]] for name, row in rows if name in columns}
 
 
 def _kept_states(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
@@ -245,15 +284,6 @@ def _named_by_open(connection: sqlite3.Connection, table: str, keys: set[str]) -
         f"WHERE s.status IN {in_sql(OPEN)} AND p.scope {_LISTED} AND p.table_name = ?"
     )
     return {scope for (scope,) in connection.execute(sql, (_json(keys), table))} if keys else set()
-
-
-def _remove_files(store: Path, contents: list[str]) -> None:
-    """Remove kept files, which lie by their content hash."""
-    folder = store.with_name(store.name + ".files")
-    if folder.is_dir():
-        for key in contents:
-            for path in folder.rglob(f"{key}*"):
-                path.unlink(missing_ok=True)
 
 
 def _told(run: dict[str, Any]) -> dict[str, Any]:

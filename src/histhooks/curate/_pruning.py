@@ -1,4 +1,4 @@
-"""Prune: delete outer runs by rule, with the runs inside them."""
+"""Prune: delete top-level runs by rule, with the runs inside them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from histhooks._base.clock import iso, now_us
 from histhooks._base.vocabulary import ENDS, OPEN, in_sql
 from histhooks.curate._deleting import Deletion, checked_reason, delete_rows
+from histhooks.curate._promoted import promoted_runs
 from histhooks.curate._session import CommandSession
 from histhooks.errors import QueryError
 
@@ -43,9 +44,10 @@ def prune(
     store: str | os.PathLike[str] | None = None,
     dry_run: bool = True,
 ) -> Pruning:
-    """Delete outer runs that fit all of the rules given, with the runs inside them.
+    """Delete top-level runs that fit all of the rules given, with the runs inside them.
 
-    What still records stays, and so does a run that a run which stays goes back to (`resumes`, `continues`, ...).
+    What still records stays, and so does a run that a run which stays goes back to (`resumes`, `continues`, ...), or
+    that made a version of a model which was promoted in the last 10 years (`[tool.histhooks.models] retention`).
 
     Parameters
     ----------
@@ -71,6 +73,12 @@ def prune(
         If no rule is given, or one cannot be read.
     StoreError
         If the store cannot be written.
+
+    Examples
+    --------
+    >>> found = curate.prune(keep_last=1, project=run.project, dry_run=True)
+    >>> [run["name"] for run in found.deletion.runs]
+    ['train']
     """
     if older_than is None and status is None and kind is None and keep_last is None:
         raise QueryError("prune needs a rule: --older-than 90d, --status failed, --kind preprocess or --keep-last 50")
@@ -132,6 +140,11 @@ def _choose(session: CommandSession, meant: list[dict[str, Any]]) -> tuple[list[
             continue
         chosen[row["id"]] = {inner["id"] for inner in session.rows(f"{_INSIDE}SELECT id FROM inside", row["id"])}
     names = {row["id"]: row["name"] for row in meant}
+    everything = set[str]().union(*chosen.values())
+    promoted = {str(each.run_id): each for each in promoted_runs(session.connection, everything)}
+    for outer in [outer for outer, inside in chosen.items() if inside & promoted.keys()]:
+        why = next(promoted[each].why() for each in sorted(chosen.pop(outer)) if each in promoted)
+        left.append({"id": outer, "name": names[outer], "why": why})
     links = session.rows("SELECT DISTINCT run_id, other_run_id FROM run_links WHERE other_run_id IS NOT NULL")
     is_settled = False
     while not is_settled:

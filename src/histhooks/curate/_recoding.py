@@ -26,6 +26,8 @@ from histhooks._store.tables import COVERED
 from histhooks.curate._session import CommandSession
 
 MARK = "[redacted]"
+# Parts of the details of a code version that name texts, by file.
+_TEXTS = ("untracked", "sources", "locks")
 # Gives what stays of a text, by what it is called; None if it goes whole.
 Rule = Callable[[str, str], str | None]
 
@@ -164,7 +166,7 @@ def _version(
         details["patch_redacted"] = True
         details.pop("diff_content", None)
         row["diff"] = kept or None
-    for kind in ("untracked", "sources"):
+    for kind in _TEXTS if rule is not code_only else _TEXTS[:2]:  # a list of packages is no data
         for name, digest in list(details.get(kind, {}).items()):
             text = _text(session, digest)
             left = None if text is None else rule(name, text)
@@ -180,6 +182,7 @@ def _version(
                 contents[details[kind][name]] = data
     if places:
         row["entry_sha256"] = None
+        details |= {"modules": dict.fromkeys(details["modules"])} if "modules" in details else {}
         row["details"] = dumps(details)
         del row["id"]
         row = {"id": content_id(row), **row}
@@ -267,5 +270,5 @@ def _unneeded(session: CommandSession, needed: set[str], reason: str) -> Iterato
 
 def _named(details: dict[str, Any]) -> set[str]:
     """The texts that a code version names."""
-    kept = [*details.get("untracked", {}).values(), *details.get("sources", {}).values()]
+    kept = [digest for kind in _TEXTS for digest in details.get(kind, {}).values()]
     return {*kept, details["diff_content"]} if "diff_content" in details else {*kept}

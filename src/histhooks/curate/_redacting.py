@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from histhooks._base.ids import short_id
 from histhooks._base.vocabulary import RUNNING
+from histhooks._store.kept_files import remove
 from histhooks._store.name_search import mentions, pattern_of
 from histhooks._store.tables import COVERED, PERSONAL, PERSONAL_COLUMNS
 from histhooks.curate._deleting import checked_reason
+from histhooks.curate._kept import kept_by, there_are
+from histhooks.curate._promoted import kept_for, promoted_runs
 from histhooks.curate._recoding import Rule, code_only, nothing, recode, without
 from histhooks.curate._session import CommandSession, Personal
 from histhooks.curate._space import free_space
-from histhooks.errors import QueryError
+from histhooks.errors import QueryError, StoreError
 from histhooks.history import History
 
 
@@ -38,6 +43,8 @@ class Redaction:
         Why traces may be left in free pages of the file.
     texts : dict of str to int
         `table.column` and how many texts of code (diffs, files, sources, cells) lost something.
+    kept_files : int
+        Copies in `<store>.files/` that are gone; their hashes stay.
     """
 
     values: dict[str, int]
@@ -46,6 +53,7 @@ class Redaction:
     remains: dict[str, int]
     notice: str | None = None
     texts: dict[str, int] = field(default_factory=dict)
+    kept_files: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,7 @@ def redact(
     hosts: tuple[str, ...] = (),
     runs: tuple[str, ...] = (),
     data_rows: bool = False,
+    files: bool = False,
     store: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
 ) -> Redaction:
@@ -109,6 +118,8 @@ def redact(
         text of their code: diff, files, sources, cells, the last lines of stderr.
     data_rows : bool
         What is no code in recorded diffs and files, of all runs: earlier versions kept it of every file that git had.
+    files : bool
+        The kept files of `runs`, also where other runs have the same; their hashes stay.
     store : str or path, optional
     dry_run : bool
         Only report what would be erased.
@@ -123,9 +134,16 @@ def redact(
         If nobody is named, there is no reason, or it names whom it is about.
     StoreError
         If the store cannot be written.
+
+    Examples
+    --------
+    >>> curate.redact(users=("ann",), reason="asked to be forgotten", dry_run=True).remains
+    {}
     """
     if not (users or hosts or runs or data_rows):
         raise QueryError("whose values? name a user, a host or a run (--user NAME, --host NAME, --run RUN)")
+    if files and not runs:
+        raise QueryError("whose kept files? name a run too (--run RUN)")
     if not all(word.strip() for word in (*users, *hosts)):
         raise QueryError("the name of a user or a host is empty; give the whole name")
     reason = "-" if dry_run else checked_reason(reason)
@@ -148,17 +166,28 @@ def redact(
                 for subject_id, gone in by_subject.items():
                     digests = sorted({digest for value in gone for digest in value.digests})
                     entries.append(session.tombstone("redact", subject_id, digests, reason))
+            copies = kept_by(session, wish.runs) if files else set()
+            _refuse_promoted(session, wish.runs if files else frozenset())
+            if not dry_run:
+                entries += [session.tombstone("redact", sha256, [], reason) for sha256 in sorted(copies)]
+        n_kept = there_are(session, copies).files if dry_run else remove(session.path, copies)[0]
         texts, owners, still = _recode(session, wish, reason, data_rows=data_rows, is_dry=dry_run)
         left = sorted({*left, *still})
         notice = None if dry_run or not (values or texts) else free_space(session.store, is_needed=True)
         words = (*users, *hosts)
         remains = {} if dry_run else mentions(session.connection, words)
-    counts: dict[str, int] = {}
-    for value in values:
-        place = f"{value.table}.{value.column}"
-        counts[place] = counts.get(place, 0) + 1
+    counts = dict(Counter(f"{value.table}.{value.column}" for value in values))
     subjects = sorted({value.subject_id for value in values} | owners)
-    return Redaction(counts, subjects, left, remains, notice, texts)
+    return Redaction(counts, subjects, left, remains, notice, texts, n_kept)
+
+
+def _refuse_promoted(session: CommandSession, run_ids: Iterable[str]) -> None:
+    held = promoted_runs(session.connection, run_ids)
+    if held:
+        raise StoreError(
+            f"the kept files of run {short_id(str(held[0].run_id))} stay: {held[0].why()}, and what was promoted is "
+            f"kept for {kept_for()} (retention in [tool.histhooks.models])"
+        )
 
 
 def _recode(
@@ -227,7 +256,8 @@ def _values(session: CommandSession, wish: _Wish) -> Iterator[_Value]:
     theirs = {row["id"] for row in sessions if {row["username"], row["actor"]} & wish.users}
     for table, columns_of in PERSONAL.items():
         spec = COVERED[table]
-        keys = [name for name in ("run_id", "session_id", "ordinal") if name in spec.columns]
+        names = ("id",) if "id" in spec.columns else (str(spec.scope), "session_id", "ordinal")
+        keys = [name for name in dict.fromkeys(names) if name in spec.columns]
         for row in session.rows(f"SELECT * FROM {table} ORDER BY {', '.join(keys)}"):
             is_theirs = row["session_id"] in theirs or row[str(spec.author)] in wish.users
             is_whole = is_theirs or row.get("run_id") in wish.runs
@@ -250,7 +280,7 @@ def _promises(session: CommandSession, session_id: str) -> dict[str, tuple[str, 
 
 
 def _erase(connection: sqlite3.Connection, value: _Value) -> None:
-    where = " AND ".join(f"{key} = ?" for key, _ in value.keys)
+    where = " AND ".join(f"{key} IS ?" for key, _ in value.keys)
     keys = tuple(key for _, key in value.keys)
     connection.execute(f"UPDATE {value.table} SET {value.column} = NULL WHERE {where}", keys)
     connection.execute("DELETE FROM salts WHERE subject_id = ? AND field = ?", (value.subject_id, value.field))

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from histhooks._base.clock import iso, now_us
 from histhooks._base.ids import new_id, short_id
 from histhooks._collect import survey
+from histhooks._host.store_location import is_copy_of_target, is_target
 from histhooks._store import settle as _settle
 from histhooks._store.assembler import Assembler
 from histhooks._store.connection import is_busy
+from histhooks._store.data_rows import Rows, free_ordinals
 from histhooks._store.entries import Entry, row_entry, state_entry
 from histhooks._store.ledger import canonical
 from histhooks._store.spools import merge_waiting, waiting
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 PATIENCE_S = 30.0
+_OF_TARGETS = "a target is changed by what is pushed to it: `histhooks pull`, change that file, push it"
 
 
 Personal = dict[str, str | None]
@@ -65,8 +68,11 @@ class CommandSession:
         kept: Callable[[Personal], Personal] = dict,
         patience_s: float = PATIENCE_S,
     ) -> None:
+        refuse_target(store)
         with History(store) as history:
             self.path = history.path
+        if is_copy_of_target(self.path):
+            raise StoreError(_OF_TARGETS)
         self.id = new_id()
         self._assembler = Assembler(self.id, _refuse)
         facts, personal, details = survey.session_facts()
@@ -114,6 +120,14 @@ class CommandSession:
             yield entries
             if entries:
                 self._write(entries)
+
+    def head(self) -> tuple[int, str, int]:
+        """The number, the digest and the time of a line of this session that chains all lines that are there."""
+        with self._waiting_for_others(), self.store.transaction(is_durable=True):
+            self._write([], is_last=False)
+        sql = "SELECT seq, digest, time FROM ledger WHERE session_id = ? ORDER BY seq DESC LIMIT 1"
+        seq, digest, time = self.connection.execute(sql, (self.id,)).fetchone()
+        return int(seq), str(digest), int(time)
 
     @contextmanager
     def _waiting_for_others(self) -> Iterator[None]:
@@ -195,11 +209,27 @@ class CommandSession:
         ((latest,),) = self.connection.execute("SELECT max(time) FROM states WHERE subject_id = ?", (subject_id,))
         self._assembler.not_before(latest or 0)
 
+    def rows_of_runs(self, rows: Rows) -> list[Entry]:
+        """The entries of rows that runs get beside those that they have."""
+        self._assembler.number_from(free_ordinals(self.id, rows))
+        return [row_entry(table, row["run_id"], row) for table, row in rows]
+
     def tombstone(self, action: str, subject_id: str, digests: list[str], reason: str) -> Entry:
         """The entry of a tombstone."""
         row: dict[str, Any] = {"session_id": self.id, "action": action, "subject_id": subject_id, "reason": reason}
         row |= {"digests": canonical(digests).decode("ascii"), "actor": self.actor}
         return row_entry("tombstones", self.id, {**row, "time": now_us()})
+
+
+def refuse_target(store: str | os.PathLike[str] | None) -> None:
+    """Say that the target of a team is not changed in place; a file that is named as one is.
+
+    Raises
+    ------
+    StoreError
+    """
+    if is_target(store) and not str(store).startswith("sqlite:"):
+        raise StoreError(_OF_TARGETS)
 
 
 def _refuse(run: Any, text: str) -> None:

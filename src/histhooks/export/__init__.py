@@ -13,14 +13,18 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from histhooks._host.new_files import give_name
 from histhooks._store.name_search import mentions
 from histhooks.errors import QueryError, StoreError
 from histhooks.export._copying import Choice, Progress, choose, copy_runs
+from histhooks.export._files import copy_kept
 from histhooks.export._formats import as_it_is, check_parquet, scrubber, write_csv, write_json, write_parquet
 from histhooks.history import History
 from histhooks.history._opening import open_store
 
 __all__ = ["Exported", "export"]
+
+_THERE = "{} is there already; give another name, or overwrite it with --force"
 
 FORMATS = {".json": "json", ".csv": "csv", ".parquet": "parquet", ".db": "store", ".sqlite": "store"}
 
@@ -40,6 +44,8 @@ class Exported:
     size_bytes : int
     mentions : dict of str to int
         Of an anonymous store: `table.column` and in how many rows a name still stands.
+    kept_files : int
+        Kept files that were copied beside the store.
     """
 
     path: Path
@@ -48,6 +54,7 @@ class Exported:
     points: int
     size_bytes: int
     mentions: dict[str, int] = field(default_factory=dict)
+    kept_files: int = 0
 
 
 def export(
@@ -58,6 +65,7 @@ def export(
     is_all: bool = False,
     anonymous: bool = False,
     force: bool = False,
+    files: bool = False,
     progress: Progress | None = None,
 ) -> Exported:
     """Write runs, and the runs inside them, to a file. The store is only read, in one transaction.
@@ -75,9 +83,11 @@ def export(
     is_all : bool
         All runs.
     anonymous : bool
-        Leave personal values out; docs/curating.md says what this covers and what it does not.
+        Leave personal values out; docs/guide/curate.md says what this covers and what it does not.
     force : bool
         Overwrite a file that is there.
+    files : bool
+        Of a store: copy the kept files of these runs too, into `<to>.files/`.
     progress : callable, optional
         Called with the series that are copied and all there are.
 
@@ -91,6 +101,15 @@ def export(
         If no run is meant, the ending is unknown, or pyarrow is missing.
     StoreError
         If the store cannot be read, or the file cannot be written or is there already.
+
+    Examples
+    --------
+    >>> from histhooks.export import export
+    >>> found = export("last", to="last.json", anonymous=True)
+    >>> found.format, found.runs, found.points
+    ('json', 1, 6)
+    >>> export("last~1", "last", to="two.db").format
+    'store'
     """
     path = Path(to)
     kind = FORMATS.get(path.suffix.lower())
@@ -98,6 +117,8 @@ def export(
         raise QueryError(f"{path.name!r} does not say a format; end it with {', '.join(FORMATS)}")
     if kind == "parquet":
         check_parquet()
+    if files and kind != "store":
+        raise QueryError(f"kept files go with a store, and {path.name} is none; end it with .db or .sqlite")
     with History(store) as history:
         _check_target(history.path, path, force=force)
         choice_of = _chosen(history, runs, project, is_all=is_all)
@@ -107,15 +128,19 @@ def export(
         counted = _count(part, choice if anonymous and kind == "store" else None)
         written = part if kind == "store" else _convert(part, Path(folder), kind, choice, is_anonymous=anonymous)
         size_bytes = written.stat().st_size
-        os.replace(written, path)
-    return Exported(path, kind, len(choice.runs), counted[0], size_bytes, counted[1])
+        n_kept = copy_kept(history.path, part, path) if files else 0
+        try:
+            give_name(written, path, replace=force)
+        except FileExistsError as error:
+            raise StoreError(_THERE.format(path)) from error
+    return Exported(path, kind, len(choice.runs), counted[0], size_bytes, counted[1], n_kept)
 
 
 def _check_target(store: Path, path: Path, *, force: bool) -> None:
     if path.exists() and store.exists() and path.samefile(store):
         raise StoreError(f"{path} is the store itself; give another name")
     if path.is_dir() or (path.exists() and not force):
-        raise StoreError(f"{path} is there already; give another name, or overwrite it with --force")
+        raise StoreError(_THERE.format(path))
     if not os.access(path.absolute().parent, os.W_OK):
         raise StoreError(f"{path} cannot be written: no folder {path.absolute().parent} that can be; name another")
 

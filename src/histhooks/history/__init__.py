@@ -8,29 +8,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from histhooks._base.other_names import HISTORY, unknown
 from histhooks.errors import QueryError
+from histhooks.history._artifacts import Artifact, Artifacts
+from histhooks.history._changes import Changes, Changing
+from histhooks.history._checked import Checking
+from histhooks.history._chosen import Chosen
+from histhooks.history._models import Model, Modelled
 from histhooks.history._opening import Opened
-from histhooks.history._reader import Reader
 from histhooks.history._records import RunRecord, Runs
+from histhooks.history._showing import Showing
 from histhooks.history._shown import Shown
+from histhooks.history._summaries import Summaries, Summary
+from histhooks.history._timelines import Timelines
+from histhooks.history._traced import Traced
+from histhooks.history._version_rows import Live, ModelEvent, ModelVersion
 from histhooks.history.curves.series import Series
 from histhooks.history.query.run_query import build
-from histhooks.history.query.selectors import find, select
 from histhooks.history.query.sql_functions import register
 
 if TYPE_CHECKING:
     from histhooks.history._table import RunTable
+    from histhooks.history.compare.agreement import Agreement
     from histhooks.history.compare.comparison import Comparison
     from histhooks.history.compare.differences import Differences
+    from histhooks.history.compare.timeline import Timeline, TimelineRow
+    from histhooks.history.curves.window import Curve
+    from histhooks.history.data.comparison import DataComparison
+    from histhooks.history.lineage.content import Content, ContentUse
+    from histhooks.history.lineage.graph import Lineage, LineageFold, LineageLink, LineageNode
     from histhooks.history.query.search import Found
 
-__all__ = ["Comparison", "Differences", "History", "RunRecord", "Series"]
+__all__ = [
+    "Agreement",
+    "Artifact",
+    "Artifacts",
+    "Changes",
+    "Comparison",
+    "Content",
+    "ContentUse",
+    "Curve",
+    "DataComparison",
+    "Differences",
+    "History",
+    "Lineage",
+    "LineageFold",
+    "LineageLink",
+    "LineageNode",
+    "Live",
+    "Model",
+    "ModelEvent",
+    "ModelVersion",
+    "RunRecord",
+    "Runs",
+    "Series",
+    "Summaries",
+    "Summary",
+    "Timeline",
+    "TimelineRow",
+]
 
 
-class History(Shown, Reader):
+class History(Shown, Chosen, Checking, Timelines, Changing, Modelled, Traced, Showing):
     """The runs in one store.
 
     Several threads may use one `History`. Each thread has its own connection, which opens with its first query and
@@ -41,7 +84,8 @@ class History(Shown, Reader):
     ----------
     store : str or path, optional
         By default the store that this program records to, or that recording would use here. A query waits until
-        everything that the program logged before it is in the store.
+        everything that the program logged before it is in the store. The target of a team, `postgresql://…`, is asked
+        where it is.
 
     Attributes
     ----------
@@ -55,6 +99,12 @@ class History(Shown, Reader):
     ------
     StoreError
         If there is no store, or this version cannot read it.
+
+    Examples
+    --------
+    >>> with histhooks.History("histhooks.db") as history:
+    ...     history.run("last").name
+    'train'
     """
 
     def _prepare(self, opened: Opened) -> None:
@@ -62,7 +112,12 @@ class History(Shown, Reader):
         register(self, opened.connection)
 
     def __repr__(self) -> str:
-        return f"<History {str(self.path)!r}>"
+        return f"<History {self.place!r}>"
+
+    if not TYPE_CHECKING:  # a type checker has words of its own
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(unknown("a history", name, HISTORY))
 
     def __enter__(self) -> History:
         return self
@@ -80,6 +135,7 @@ class History(Shown, Reader):
         tag: str | Iterable[str] | Mapping[str, Any] | None = None,
         group: str | None = None,
         job: str | None = None,
+        who: str | None = None,
         since: str | None = None,
         until: str | None = None,
         where: str | None = None,
@@ -89,7 +145,7 @@ class History(Shown, Reader):
         offset: int = 0,
         is_nested: bool | None = None,
         with_inner: bool = False,
-    ) -> list[RunRecord]:
+    ) -> Runs:
         """Runs, the latest first.
 
         The parameters down to `where` are filters; :meth:`table` and :meth:`search` accept the same ones.
@@ -102,14 +158,17 @@ class History(Shown, Reader):
             ``"team=red"``, ``"team"`` for any value, several of them, or ``{"team": "red"}``.
         job : str, optional
             Id of a batch job or of a job array, or of one task of an array as ``"4711_3"``.
+        who : str, optional
+            The actor of the session, as ``"ann@example.com"``, or what stands before the `@`: ``"ann"``.
         since, until : str, optional
             Bounds of the start time: a date, which includes the whole day, or an age such as ``"7d"``.
         where : str, optional
-            A condition over columns, metrics, params, results and tags, as in docs/where.md:
+            A condition over columns, metrics, params, results and tags, as in docs/reference/where.md:
             ``"val_loss < 0.3 and params.lr > 1e-4"``.
         order_by : str
-            A column, metric or param. The largest value, or for a metric the best, comes first; a leading minus
-            reverses this. Runs without a value come last.
+            A column, metric or param. The largest value, or for a metric the best, comes first. As in SQL, `"NAME asc"`
+            puts the smallest value first and `"NAME desc"` or `"-NAME"` the largest, also of a metric. Runs without a
+            value come last. `"NAME, OTHER"` orders runs with the same value of the first by the second.
         reverse : bool
             Reverse the order.
         limit : int, optional
@@ -117,14 +176,14 @@ class History(Shown, Reader):
         offset : int
             Number of runs to skip first.
         is_nested : bool, optional
-            True for runs inside others only, False for outer ones only.
+            True for nested runs only, False for outer ones only.
         with_inner : bool
             Whether `where` also selects a run if one inside it matches.
 
         Returns
         -------
-        list of RunRecord
-            A notebook shows it as a table.
+        Runs
+            A list of RunRecord, which a notebook shows as a table; :meth:`Runs.to_pandas` gives a DataFrame.
 
         Raises
         ------
@@ -133,13 +192,17 @@ class History(Shown, Reader):
 
         Examples
         --------
-        >>> history.runs(where="val_loss < 0.3 and framework in (keras, torch)", order_by="val_loss", limit=3)
+        >>> runs = history.runs(where="val_loss < 1 and tags.team = red", order_by="val_loss", limit=3)
+        >>> [run.params["lr"] for run in runs]
+        [0.01, 0.1]
+        >>> runs.to_pandas()["metrics.val_loss"].tolist()
+        [0.25, 0.5]
         """
         if (limit is not None and limit < 0) or offset < 0:
             raise QueryError(f"limit and offset are 0 or more, not {limit} and {offset}; without a limit come all runs")
         asked = build(
             self, project=project, framework=framework, status=status, kind=kind, tag=tag, group=group, job=job,
-            since=since, until=until, where=where, order_by=order_by, reverse=reverse, is_nested=is_nested,
+            who=who, since=since, until=until, where=where, order_by=order_by, reverse=reverse, is_nested=is_nested,
             with_inner=with_inner,
         )  # fmt: skip
         sql, values = asked.select("r.*", limit, offset)
@@ -155,16 +218,20 @@ class History(Shown, Reader):
         is_folded: bool = True,
         inner: int | None = 0,
         is_complete: bool = False,
+        group_by: str | Sequence[str] | None = None,
+        columns: str | Sequence[str] = (),
         **which: Any,
     ) -> RunTable:
-        """The latest outer runs as rows of plain values. Running ones come first; a call site may share one row.
+        """The latest top-level runs as rows of plain values. Running ones come first; a call site may share one row.
 
         Parameters
         ----------
-        order_by, reverse : str, optional, and bool
+        order_by : str, optional
             An order as in :meth:`runs`. With an order, each row is a single run.
+        reverse : bool
+            Reverse the order.
         limit : int
-            Number of rows, not counting runs inside others; 0 reads only the total.
+            Number of rows, not counting nested runs; 0 reads only the total.
         after : str, optional
             The `next_key` of a table with the same parameters. Gives the rows after its last one, even if runs were
             added since.
@@ -174,113 +241,60 @@ class History(Shown, Reader):
             Number of runs inside each run to list under it; None for all.
         is_complete : bool
             Whether to include preprocessing.
+        group_by : str or sequence of str, optional
+            Names as in `where`. Runs with the same values of all of them are one group, with their number, how many
+            failed, and the best, the mean and the standard deviation of the metric that they are sorted by, else of the
+            one that ranks most of them. The group with the best run comes first, or the order is `count`, or a name.
+        columns : str or sequence of str, optional
+            Names as in `where`, such as `params.lr`, `val_loss.last` or `val_loss.at_120`. Each row has the values of
+            its run under these names in ``row.values["columns"]``; of several runs in one row, those of the newest.
         **which
             Filters, as for :meth:`runs`: `project`, `since`, `where`, ...
 
         Returns
         -------
         RunTable
-            `columns`, `rows`, `total` and `next_key`.
+            `columns`, `rows`, `total` and `next_key`; with `group_by`, `groups` in place of rows.
 
         Raises
         ------
         QueryError
-            If the store has no such name, or a condition or a key cannot be parsed.
+            If the store has no such name, a condition or a key cannot be parsed, or columns are asked of groups.
 
         Examples
         --------
-        >>> table = history.table(where="val_loss < 0.3", limit=2)
+        >>> table = history.table(where="val_loss < 1", limit=2)
         >>> [(row.values["name"], row.values["best"]) for row in table.rows], table.total
+        ([('train', 0.25), ('train', 0.5)], 2)
+        >>> history.table(columns=["params.lr", "val_loss.first"], is_folded=False).rows[0].values["columns"]
+        {'params.lr': 0.01, 'val_loss.first': 1.0}
+        >>> best = history.table(group_by="tags.team").groups[0]
+        >>> best.values, best.metric, best.best
+        ({'tags.team': 'red'}, 'val_loss', 0.25)
         """
         from histhooks.history._table import run_table
 
         return run_table(
             self, which, order_by=order_by, reverse=reverse, limit=limit, after=after, is_folded=is_folded,
-            inner=inner, is_complete=is_complete,
+            inner=inner, is_complete=is_complete, group_by=group_by, columns=columns,
         )  # fmt: skip
 
-    def run(self, selector: str = "last") -> RunRecord:
-        """One run.
+    def count(self, *, is_complete: bool = False, **which: Any) -> int:
+        """How many top-level runs there are, as :meth:`table` counts them.
 
         Parameters
         ----------
-        selector : str
-            An id, a part of one that no other id contains, a name, a batch job or a group (the latest run of it), or
-            `last`: the outer run that this user started last in this project. `last~2` is the second before it.
-
-        Returns
-        -------
-        RunRecord
-
-        Raises
-        ------
-        QueryError
-            If there is no such run, or several ids contain that part; the message names candidates.
-        """
-        return RunRecord(self, find(self, selector))
-
-    def diff(self, a: str | RunRecord, b: str | RunRecord, *, tolerance: float = 0.0) -> Differences:
-        """What differs between two runs, the most important parts first.
-
-        Parameters
-        ----------
-        a, b : str or RunRecord
-            Selectors as for :meth:`run`, or records, also of another history.
-        tolerance : float
-            Relative tolerance: closer metrics and results are equal.
-
-        Returns
-        -------
-        Differences
+        is_complete : bool
+            Whether to include preprocessing.
+        **which
+            Filters, as for :meth:`runs`: `project`, `since`, `where`, ...
 
         Examples
         --------
-        >>> found = history.diff("last~1", "last")
-        >>> found.differs, [change.key for change in found.part("params").changes]
-        (True, ['C'])
+        >>> history.count(where="val_loss < 1"), history.count() == history.table().total
+        (2, True)
         """
-        from histhooks.history.compare.differences import differences
-
-        runs = [run if isinstance(run, RunRecord) else self.run(run) for run in (a, b)]
-        return differences(runs[0], runs[1], tolerance=tolerance)
-
-    def select(self, *selectors: str) -> list[RunRecord]:
-        """The runs of some selectors: all outer runs of a job or a group, else one run each as in :meth:`run`.
-
-        Raises
-        ------
-        QueryError
-            If a selector matches no run.
-        """
-        rows = {row["id"]: row for selector in selectors for row in select(self, selector)}
-        return [RunRecord(self, row) for row in rows.values()]
-
-    def compare(self, *runs: str | RunRecord) -> Comparison:
-        """Compare runs: the columns in which they differ, and the best value of each metric.
-
-        Parameters
-        ----------
-        *runs : str or RunRecord
-            Selectors as for :meth:`select`, or records.
-
-        Returns
-        -------
-        Comparison
-
-        Raises
-        ------
-        QueryError
-            If there are fewer than two runs.
-
-        Examples
-        --------
-        >>> found = history.compare("last~2", "last~1", "last")
-        >>> [(column.title, column.values, column.best) for column in found.columns if column.kind == "metric"]
-        [('val_loss', (0.31, 0.27, 0.29), (1,))]
-        """
-        from histhooks.history.compare.comparison import compare
-
-        return compare([each for run in runs for each in ([run] if isinstance(run, RunRecord) else self.select(run))])
+        return self.table(limit=0, is_complete=is_complete, **which).total
 
     def search(self, text: str, *, limit: int | None = 20, **which: Any) -> list[Found]:
         """Runs that contain all words of a text, the newest first.
@@ -302,8 +316,9 @@ class History(Shown, Reader):
 
         Examples
         --------
-        >>> for found in history.search("shapes do not fit"):
-        ...     print(found.run.name, found.hits[0].text)
+        >>> for found in history.search("first try", limit=1):
+        ...     print(found.run.name, found.hits[0].what, found.hits[0].text)
+        train note a first try
         """
         return self._search(text, limit, **which)[0]
 
@@ -313,14 +328,25 @@ class History(Shown, Reader):
         return search(self, text, build(self, **which), limit)
 
 
+# Comparing is loaded on first use: most readers do not compare.
+_LATE = {
+    "Agreement": "histhooks.history.compare.agreement",
+    "Comparison": "histhooks.history.compare.comparison",
+    "Content": "histhooks.history.lineage.content",
+    "ContentUse": "histhooks.history.lineage.content",
+    "Curve": "histhooks.history.curves.window",
+    "DataComparison": "histhooks.history.data.comparison",
+    "Differences": "histhooks.history.compare.differences",
+    "Lineage": "histhooks.history.lineage.graph",
+    "LineageFold": "histhooks.history.lineage.graph",
+    "LineageLink": "histhooks.history.lineage.graph",
+    "LineageNode": "histhooks.history.lineage.graph",
+    "Timeline": "histhooks.history.compare.timeline",
+    "TimelineRow": "histhooks.history.compare.timeline",
+}
+
+
 def __getattr__(name: str) -> Any:
-    # Comparing is loaded on first use: most readers do not compare.
-    if name == "Comparison":
-        from histhooks.history.compare.comparison import Comparison
-
-        return Comparison
-    if name == "Differences":
-        from histhooks.history.compare.differences import Differences
-
-        return Differences
+    if name in _LATE:
+        return getattr(importlib.import_module(_LATE[name]), name)
     raise AttributeError(f"module 'histhooks.history' has no attribute {name!r}")

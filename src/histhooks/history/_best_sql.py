@@ -10,12 +10,12 @@ SEVERAL, MANY = 2, 8
 FROM = 20
 
 _LEAST = f"CASE WHEN m.split IS NULL OR m.split = 'train' THEN {SEVERAL} ELSE {MANY} END"
-_FIRST_EPOCH = "SELECT p.epoch FROM points AS p WHERE p.series = m.series AND p.epoch IS NOT NULL ORDER BY p.n LIMIT 1"
-_N_EPOCHS = f"max(1, m.last_epoch - coalesce(({_FIRST_EPOCH}), m.last_epoch) + 1)"
+FIRST_EPOCH = "SELECT p.epoch FROM points AS p WHERE p.series = m.series AND p.epoch IS NOT NULL ORDER BY p.n LIMIT 1"
+_N_EPOCHS = f"max(1, m.last_epoch - coalesce(({FIRST_EPOCH}), m.last_epoch) + 1)"
 _IS_POINT = (
-    f"CASE WHEN m.split = 'system' OR m.count < {SEVERAL} THEN 1 "
+    f"CASE WHEN m.split = 'system' OR m.count < {SEVERAL} THEN TRUE "
     f"WHEN m.last_epoch IS NOT NULL THEN m.count < {_LEAST} OR m.count < {_N_EPOCHS} * {_LEAST} "
-    f"WHEN m.count < {FROM} OR (m.split IS NOT NULL AND m.split <> 'train') THEN 1 "
+    f"WHEN m.count < {FROM} OR (m.split IS NOT NULL AND m.split <> 'train') THEN TRUE "
     "ELSE NOT EXISTS (SELECT 1 FROM runs AS q WHERE q.id = m.run_id AND q.kind = 'loop' AND q.framework = 'torch') END"
 )
 _POINT = "CASE m.direction WHEN 1 THEN m.max WHEN -1 THEN m.min END"

@@ -17,7 +17,28 @@ from histhooks.errors import StoreError
 from histhooks.history._opening import Opened, open_store
 
 _PATIENCE_S = 0.2
+_STEPS = 20_000  # of SQLite's machine, between two looks at the clock: about a millisecond
 _orphans: list[tuple[Opened, Path]] = []  # of threads that a fork did not bring along
+
+
+class Limit:
+    """Until when the questions of a thread must be answered: SQLite asks it, and ends a question that takes longer.
+
+    Attributes
+    ----------
+    is_over : bool
+        Whether a question was ended.
+    """
+
+    __slots__ = ("_until", "is_over")
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self.is_over = False
+
+    def __call__(self) -> bool:
+        self.is_over = self.is_over or time.monotonic() >= self._until
+        return self.is_over
 
 
 class _Line:
@@ -28,12 +49,20 @@ class _Line:
         self.lock = threading.RLock()  # held while the thread asks: others only close
         self.cursors: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()  # whose rows may not all be read
         self.opened: Opened | None = None
+        self.limit: Limit | None = None
         self.age = 0
         self._pid = os.getpid()
 
     def take(self, opened: Opened, age: int) -> None:
         """Use what was opened."""
         self.opened, self.age, self._pid = opened, age, os.getpid()
+        self.obey(self.limit)
+
+    def obey(self, limit: Limit | None) -> None:
+        """End questions at a limit, or at none."""
+        self.limit = limit
+        if self.opened is not None:
+            self.opened.connection.set_progress_handler(limit, _STEPS if limit is not None else 0)
 
     def let_go(self) -> None:
         """Close it until the thread asks again."""
@@ -85,6 +114,18 @@ class Held:
         with line.lock:
             yield self._ready(line).connection
 
+    @contextmanager
+    def limited(self, seconds: float) -> Iterator[Limit]:
+        """Give the questions of this thread a time by which they are answered, or ended with an error."""
+        line, limit = self._line(), Limit(seconds)
+        with line.lock:
+            line.obey(limit)
+        try:
+            yield limit
+        finally:
+            with line.lock:
+                line.obey(None)
+
     @property
     def opened(self) -> Opened:
         """What the thread that asks has open."""
@@ -102,7 +143,8 @@ class Held:
         """Whether each thread sees what others write to the store by now."""
         is_other = self._place is not None and _place(self._path) not in (None, self._place)
         found = [opened for line in self._all() if (opened := line.opened) is not None]
-        return not is_other and not waiting(self._path) and all(each.is_live and not each.spools for each in found)
+        is_whole = all(each.is_live and not each.is_older and not each.spools for each in found)
+        return not is_other and not waiting(self._path) and is_whole
 
     def reopen(self) -> None:
         """Open the store anew, for this thread at once."""

@@ -6,18 +6,22 @@ import os
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from histhooks._host import inherited_files, recording_here
-from histhooks._host.store_location import find_store, real_path
+from histhooks._host.store_location import find_store, is_target, real_path
 from histhooks._store.known_stores import known_stores
-from histhooks._store.overlay import show_spools
+from histhooks._store.overlay import show_missing, show_spools
 from histhooks._store.spools import only_spools, waiting
 from histhooks._store.stamp import marks
 from histhooks.errors import StoreError
+
+if TYPE_CHECKING:
+    from histhooks.team.postgres.reading import Target
 
 # Pragmas whose argument only says what to look at, and those that do something without one.
 _LOOKS = ("table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list")
@@ -40,6 +44,8 @@ class Opened:
         Where the store was copied to, because its folder cannot be written and its log is not empty.
     is_live : bool
         Whether what others write to the store is seen.
+    is_older : bool
+        Whether an older version made it, so that empty tables stand for those that it lacks.
     may_write : bool
         Whether the connection may bring the log home when it is closed last.
     remembered : dict
@@ -50,6 +56,7 @@ class Opened:
     spools: list[Path] = field(default_factory=list)
     copy: tempfile.TemporaryDirectory[str] | None = None
     is_live: bool = True
+    is_older: bool = False
     may_write: bool = False
     remembered: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
@@ -69,14 +76,20 @@ class Opened:
             self.copy._finalizer.detach()  # type: ignore[attr-defined]
 
 
-def locate(store: str | os.PathLike[str] | None = None) -> Path:
-    """The store that a person means.
+def locate(store: str | os.PathLike[str] | None = None, *, is_again: bool = False) -> Path:
+    """The store that a person means; of a target that is open already, what came since.
 
     Raises
     ------
     StoreError
         If there is none.
     """
+    if is_target(store):
+        from histhooks.team._reading import located
+
+        return located(str(store), is_again=is_again)
+    if store is None and is_target(os.environ.get("HISTHOOKS_STORE")):
+        raise StoreError("HISTHOOKS_STORE names a file to record to and to read; name a target with --store")
     path = find_store(store) if store is not None else recording_here.store_here() or find_store()
     if path is not None:
         recording_here.catch_up(path)
@@ -87,6 +100,41 @@ def locate(store: str | os.PathLike[str] | None = None) -> Path:
     if not path.is_file() and not waiting(path):
         raise StoreError(f"no store at {path}; name another with --store PATH{_known()}")
     return path
+
+
+def open_target(word: str, settled: Callable[[], dict[str, str]]) -> Target | None:
+    """A database that is read where it is; None if the word names a file, or if it is to be read through a copy.
+
+    Parameters
+    ----------
+    word : str
+    settled : callable
+        Gives the status, as it is now, of each session that says it is running.
+    """
+    from histhooks.team.postgres.address import is_database
+
+    if not is_database(word):
+        return None
+    from histhooks.team.postgres import reading
+    from histhooks.team.postgres.address import Database, target_of
+
+    target = target_of(word)
+    assert isinstance(target, Database)
+    return reading.opened(target, settled)
+
+
+def heard_since(word: str, moments: dict[str, str]) -> set[str]:
+    """The sessions of a target from whose store something was pushed after a moment."""
+    from histhooks.team import _reading
+
+    return _reading.heard_since(word, moments)
+
+
+def last_push(word: str) -> tuple[str, str] | None:
+    """When something was pushed last to a target, and by which role."""
+    from histhooks.team import _reading
+
+    return _reading.last_push(word)
 
 
 def _known() -> str:
@@ -136,6 +184,7 @@ def open_store(path: Path, *, may_write: bool = False) -> Opened:
     try:
         opened.connection.execute("PRAGMA query_only = OFF")  # a place for spools is made, in memory
         opened.spools = show_spools(opened.connection, path)
+        opened.is_older = show_missing(opened.connection)
         opened.connection.execute("PRAGMA query_only = ON")
         opened.connection.set_authorizer(_only_looks)
     except BaseException:

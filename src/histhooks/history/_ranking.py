@@ -6,7 +6,8 @@ test, training, unknown. Within a split, metrics with a known direction go befor
 The best value of a series of minibatches is a mean, never the luckiest minibatch:
 
 - If points have epochs and an epoch has several of them (two of training data, or eight on average of any other), it is
-  the best epoch mean.
+  the best epoch mean. An epoch with less than half the points of the longest does not count: it was broken off, or has
+  just begun.
 - In a PyTorch loop without epochs, a training series of 20 points and more is cut into ten parts, and it is the best
   mean of a part. In a series of more than 20,000 points, whose epochs are not read one by one, a part has 1,024 points.
 - Otherwise it is the best point.
@@ -103,15 +104,18 @@ def _mean(history: Reader, run_id: str, summary: Mapping[str, Any]) -> Best | No
     if count > _LONG:
         sql = "SELECT NULL, last_step, mean FROM rollups WHERE series = ? AND level = ? AND mean IS NOT NULL"
         return _best_mean(history, sign, "part", sql, series, _LEVEL)
-    columns = "max(coalesce(step, n)), avg(value) FROM points WHERE series = ? AND value IS NOT NULL"
+    columns = "max(coalesce(step, n)) AS step, avg(value) AS mean, count(*) AS n FROM points WHERE series = ?"
     if epoch is not None:
         sql = f"SELECT epoch, {columns} AND epoch IS NOT NULL GROUP BY epoch"
-        return _best_mean(history, sign, "epoch", sql, series)
-    return _best_mean(history, sign, "part", f"SELECT NULL, {columns} GROUP BY n * {_PARTS} / ?", series, count)
+        whole = f"SELECT epoch, step, mean FROM (SELECT *, max(n) OVER () AS most FROM ({sql}))"
+        whole += " WHERE 2 * n >= most ORDER BY epoch"
+        return _best_mean(history, sign, "epoch", whole, series)
+    parts = f"SELECT NULL, step, mean FROM (SELECT {columns} GROUP BY n * {_PARTS} / ?) ORDER BY step"
+    return _best_mean(history, sign, "part", parts, series, count)
 
 
 def _best_mean(history: Reader, sign: int, mean_of: str, sql: str, *values: Any) -> Best | None:
-    found = [(mean, step, epoch) for epoch, step, mean in history.cursor(sql, *values)]
+    found = [(mean, step, epoch) for epoch, step, mean in history.cursor(sql, *values) if mean is not None]
     if not found:
         return None
     mean, step, epoch = max(found, key=lambda each: each[0] * sign)
@@ -135,6 +139,8 @@ class Outcome:
         None if there is none; there is no best where the direction is unknown.
     special : str or None
         The last value where it is not finite.
+    mean_of : str or None
+        `epoch` or `part` where `best` is a mean.
     """
 
     name: str
@@ -142,6 +148,7 @@ class Outcome:
     best: float | None
     last: float | None
     special: str | None = None
+    mean_of: str | None = None
 
 
 def outcome(
@@ -209,7 +216,7 @@ def _ranked(
     """With its best by the rule for all: of minibatches a mean."""
     row = next((row for row in summaries if found is not None and row["name"] == found.name), None)
     best = None if row is None or found is None else best_value(history, run_id, row)
-    return found if best is None or found is None else replace(found, best=best.value)
+    return found if best is None or found is None else replace(found, best=best.value, mean_of=best.mean_of)
 
 
 def leader_of(found: Mapping[str, Outcome | None], name: str) -> str | None:
@@ -233,6 +240,16 @@ def mean_of_folds(run: RunRows, summary: Mapping[str, Any]) -> float | None:
         return None
     known = [point["value"] for point in run.metrics(summary["name"]) if point["value"] is not None]
     return fsum(known) / len(known) if known else None
+
+
+def value_of(run: RunRows, summary: Mapping[str, Any]) -> float | None:
+    """The value of a metric that tables show: the mean of folds, else the best, else the last."""
+    mean = mean_of_folds(run, summary)
+    if mean is not None:
+        return mean
+    best = best_of(run, summary)
+    last: float | None = summary["last"]
+    return last if best is None else best.value
 
 
 def main_of(summaries: Sequence[Mapping[str, Any]], named: str | None = None) -> Mapping[str, Any] | None:

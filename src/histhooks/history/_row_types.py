@@ -4,69 +4,37 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-
-class Dataset(TypedDict):
-    """Data that a run used: a fingerprint, never its rows.
-
-    Attributes
-    ----------
-    role : str
-        `train`, `valid`, `test`, ...
-    name, source : str or None
-        What the program calls it, and where it came from.
-    id : str
-        The same for the same fingerprint.
-    kind : str
-        Its container: ndarray, DataFrame, ...
-    n_rows, n_columns, size_bytes : int or None
-    coverage : str or None
-        What `content_hash` covers: `all`, `sample` or `none`.
-    content_hash : str or None
-    schema, profile : object
-        Columns with types and shapes; counts and moments.
-    """
-
-    role: str
-    name: str | None
-    source: str | None
-    id: str
-    kind: str
-    n_rows: int | None
-    n_columns: int | None
-    size_bytes: int | None
-    coverage: str | None
-    content_hash: str | None
-    schema: Any
-    profile: Any
+from histhooks._base.vocabulary import ENTROPY
 
 
-class Artifact(TypedDict):
-    """A file that a run read or wrote.
+class FileRead(TypedDict):
+    """A file that the program read, in the run or before it in its session.
 
     Attributes
     ----------
     path : str
-        Where it was.
-    role : str
-        `model`, `checkpoint`, `file`, ...
-    direction : str
-        `in` or `out`.
-    step : int or None
-        0-based step at which it was written.
+        Where it was: absolute, or an address.
+    sha256 : str or None
+        None if it was not hashed: a folder, an address, a file that changed or was too large.
+    size_bytes, mtime : int or None
+        As they were when it was opened; the time in microseconds UTC.
+    function : str
+        The reader, such as `pandas.read_csv`, or `open`.
+    location : str or None
+        `file:line` of the program.
     time : int
-    sha256 : str
-    size_bytes : int
-    format : str or None
+    is_before : int
+        1 if the session read it before the run began, else 0.
     """
 
     path: str
-    role: str
-    direction: str
-    step: int | None
+    sha256: str | None
+    size_bytes: int | None
+    mtime: int | None
+    function: str
+    location: str | None
     time: int
-    sha256: str
-    size_bytes: int
-    format: str | None
+    is_before: int
 
 
 class Group(TypedDict):
@@ -190,13 +158,20 @@ class Architecture(TypedDict):
     layers: Any
 
 
+# Whether a row of `seeds` is a seed that was set, not the entropy of a generator without one.
+IS_SET = f"coalesce(value, '') NOT LIKE '{ENTROPY}%'"
+
+# Whether a row of `tags` takes the tag off: it never had a value, while one that was erased has no salt any more.
+TAKEN_OFF = (
+    "(value IS NULL AND EXISTS (SELECT 1 FROM salts AS s WHERE s.subject_id = tags.run_id "
+    "AND s.field = 'tags/' || tags.session_id || '/' || tags.ordinal || '/value'))"
+)
+
 # How those that belong to a run are asked for, by what they are called.
 RELATED = {
     "datasets": "SELECT role, name, source, d.* FROM run_datasets JOIN datasets AS d ON d.id = dataset_id "
     "WHERE run_id = ? ORDER BY ordinal",
-    "artifacts": "SELECT path, role, direction, step, time, a.* FROM run_artifacts JOIN artifacts AS a USING (sha256) "
-    "WHERE run_id = ? ORDER BY ordinal",
-    "tags": "SELECT key, value, author, time FROM tags WHERE run_id = ? ORDER BY time",
+    "tags": f"SELECT key, value, author, time, {TAKEN_OFF} AS is_removed FROM tags WHERE run_id = ? ORDER BY time",
     "notes": "SELECT body, author, time FROM notes WHERE run_id = ? ORDER BY time",
     "events": "SELECT time, step, kind, severity, title, body, count FROM events WHERE run_id = ? ORDER BY time",
     "links": "SELECT kind, run_id, other_run_id, sha256, time FROM run_links WHERE run_id = ? ORDER BY time",

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from histhooks._base.clock import from_iso
+from histhooks._base.other_names import RECORD, unknown
+from histhooks._base.text import largest_first
 from histhooks._base.values import loads
 from histhooks._base.vocabulary import RUNNING, UNREPORTED
-from histhooks.history._row_types import RELATED
+from histhooks.history._artifacts import Artifacts, artifacts_of
+from histhooks.history._row_types import IS_SET, RELATED
 from histhooks.history.curves.thinning import find_series
+from histhooks.history.data.dataset import Dataset, overlaps_of, parsed
+from histhooks.history.data.origins import splits_of, transforms_of, weights_of
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader
-    from histhooks.history._row_types import Architecture, Artifact, Dataset, Event, Link, Note, Optimizer
+    from histhooks.history._row_types import Architecture, Event, FileRead, Link, Note, Optimizer
+    from histhooks.history.data.rows import Overlap, Split, Transform, Weights
 
 
 class RunRows:
@@ -40,7 +46,10 @@ class RunRows:
         try:
             return self.__dict__["row"][name]
         except KeyError:
-            raise AttributeError(f"a run has no {name!r}") from None
+            raise AttributeError(unknown("a run", name, RECORD)) from None
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.row})
 
     def _rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         return self._history.sql(sql, *values)
@@ -70,18 +79,24 @@ class RunRows:
 
     @property
     def results(self) -> dict[str, Any]:
-        """Outcomes that are no curve."""
+        """Outcomes that are no curve; of numbers by name, such as coefficients, the largest first."""
         rows = self._rows("SELECT key, value FROM results WHERE run_id = ? ORDER BY ordinal", self.id)
-        return {row["key"]: loads(row["value"]) for row in rows}
+        return {row["key"]: largest_first(loads(row["value"])) for row in rows}
 
     @property
-    def summaries(self) -> list[dict[str, Any]]:
+    def summaries(self) -> Sequence[dict[str, Any]]:
         """A row per metric: count, first, last, min, max."""
         rows = self._rows("SELECT * FROM metric_summaries WHERE run_id = ? ORDER BY series", self.id)
         return [{key: value for key, value in row.items() if key != "series"} for row in rows]
 
     def metrics(self, name: str | None = None) -> list[dict[str, Any]]:
-        """Points in order, of one metric or of all; QueryError where the run has no such metric."""
+        """Points in order, of one metric or of all; QueryError where the run has no such metric.
+
+        Examples
+        --------
+        >>> [(point["epoch"], point["value"]) for point in run.metrics("val_loss")]
+        [(0, 1.0), (1, 0.5), (2, 0.25)]
+        """
         if name is not None:
             find_series(self._history, self.id, name)
         which = " AND name = ?" if name is not None else ""
@@ -115,15 +130,45 @@ class RunRows:
 
     @property
     def datasets(self) -> list[Dataset]:
-        """Fingerprints of the data it used."""
-        found: list[Dataset] = _parsed(self.related("datasets"), "schema", "profile")
-        return found
+        """Fingerprints of the data it used, each with its digests, columns, sketches and overlaps."""
+        return [Dataset(parsed(row), self._history, self.id) for row in self.related("datasets")]
 
     @property
-    def artifacts(self) -> list[Artifact]:
-        """Files that it read or wrote, in order."""
-        rows: list[Any] = self.related("artifacts")
-        return rows
+    def overlaps(self) -> list[Overlap]:
+        """Rows that its data sets share."""
+        return overlaps_of(self._history, self.id)
+
+    @property
+    def splits(self) -> list[Split]:
+        """Splits of data in the run, or before its end in its process, oldest first."""
+        return splits_of(self._history, self.row)
+
+    @property
+    def transforms(self) -> list[Transform]:
+        """The transformers that its data came out of, in order."""
+        return transforms_of(self._history, self.id)
+
+    @property
+    def weights(self) -> list[Weights]:
+        """The weights of its model, by content, at the points at which they were taken."""
+        return weights_of(self._history, self.id)
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """Files and folders that it read or wrote, in order, also by name; they lead to the bytes."""
+        return artifacts_of(self._history, self.id)
+
+    @property
+    def file_reads(self) -> list[FileRead]:
+        """Files that the program read in this run, or before it in its session, in order; once each."""
+        sql = (
+            "SELECT path, sha256, size_bytes, mtime, function, location, time, "
+            "run_id IS NULL AS is_before FROM file_reads WHERE run_id = ? "
+            "OR (run_id IS NULL AND session_id = ? AND time <= ?) ORDER BY time, ordinal"
+        )
+        rows: list[Any] = self._rows(sql, self.id, self.row["session_id"], from_iso(self.row["started_at"]))
+        # A large file has a row when it is read, and one more with its hash.
+        return list({(row["is_before"], row["path"], row["time"]): row for row in rows}.values())
 
     @property
     def optimizers(self) -> list[Optimizer]:
@@ -149,8 +194,9 @@ class RunRows:
 
     @property
     def tags(self) -> dict[str, str | None]:
-        """Latest value of each tag; empty for a bare word, None if it was erased."""
-        return {row["key"]: row["value"] for row in self.related("tags")}
+        """Latest value of each tag that was not taken off; empty for a bare word, None if it was erased."""
+        latest = {row["key"]: row for row in self.related("tags")}
+        return {key: row["value"] for key, row in latest.items() if not row["is_removed"]}
 
     @property
     def notes(self) -> list[Note]:
@@ -181,8 +227,29 @@ class RunRows:
         rows: list[Any] = self._rows(sql, self.id, self.id, self.id)
         return rows
 
+    @property
+    def readers(self) -> list[dict[str, Any]]:
+        """The other runs of this store that read a file that this one wrote, the first reader first.
+
+        Each has `run_id`, `sha256` and `path`, where this run wrote it.
+        """
+        made = "FROM run_artifacts AS o CROSS JOIN {} AS f ON f.sha256 = o.sha256 "
+        made += "WHERE o.run_id = ? AND o.direction = 'out' AND f.run_id <> o.run_id"
+        sql = (
+            f"SELECT run_id, sha256, max(path) AS path FROM (SELECT f.run_id, o.sha256, o.path, f.time "
+            f"{made.format('run_artifacts')} AND f.direction = 'in' UNION ALL "
+            f"SELECT f.run_id, o.sha256, o.path, f.time {made.format('file_reads')}) GROUP BY 1, 2 ORDER BY min(time)"
+        )
+        return self._rows(sql, self.id, self.id)
+
     def writers_of(self, sha256: str | None) -> list[str]:
-        """Ids of the other runs of this store that wrote a file of that content, the latest first."""
+        """Ids of the other runs of this store that wrote a file of that content, the latest first.
+
+        Examples
+        --------
+        >>> run.writers_of(run.artifacts[0]["sha256"]) == [history.run("last~1").id]
+        True
+        """
         sql = "SELECT DISTINCT run_id FROM run_artifacts WHERE sha256 = ? AND direction = 'out' AND run_id <> ?"
         return sorted((row["run_id"] for row in self._rows(sql, sha256, self.id)), reverse=True)
 
@@ -233,7 +300,13 @@ class RunRows:
         return {**counts, **next(iter(self._rows(sql, self.row["session_id"])), {"head": None, "time": None})}
 
     def related(self, table: str) -> list[dict[str, Any]]:
-        """Rows of a table about this run: datasets, artifacts, tags, notes, events, links, optimizers."""
+        """Rows of a table about this run: datasets, tags, notes, events, links, optimizers.
+
+        Examples
+        --------
+        >>> [(row["key"], row["value"]) for row in run.related("tags")]
+        [('team', 'red')]
+        """
         return self._rows(RELATED[table], self.id)
 
     @property
@@ -241,12 +314,34 @@ class RunRows:
         """Seeds that were set in the run, or before it in its process."""
         sql = (
             "SELECT library, call, value, location, time FROM seeds "
-            "WHERE run_id = ? OR (session_id = ? AND time <= ?) ORDER BY time"
+            f"WHERE (run_id = ? OR (session_id = ? AND time <= ?)) AND {IS_SET} ORDER BY time"
         )
         return self._rows(sql, self.id, self.row["session_id"], from_iso(self.row["started_at"]))
 
+    @property
+    def unseeded(self) -> list[dict[str, Any]]:
+        """Generators that were made without a seed, in the run or outside of runs before its end."""
+        sql = (
+            "SELECT library, call, value, location, time FROM seeds "
+            "WHERE (run_id = ? OR (session_id = ? AND run_id IS NULL AND time <= coalesce(?, time))) "
+            f"AND NOT {IS_SET} ORDER BY time"
+        )
+        until = from_iso(self.row["ended_at"]) if self.row["ended_at"] else None
+        return self._rows(sql, self.id, self.row["session_id"], until)
+
+    @property
+    def states_at_start(self) -> list[dict[str, Any]]:
+        """Where the global generators stood at the start of the run."""
+        return [row for row in self.related("rng_states") if row["point"] == "run_start"]
+
     def session_events(self, kind: str) -> list[dict[str, Any]]:
-        """Events of one kind in the run's process, up to its start."""
+        """Events of one kind in the run's process, up to its start.
+
+        Examples
+        --------
+        >>> run.session_events("cell")
+        []
+        """
         sql = "SELECT time, title, body FROM events WHERE session_id = ? AND kind = ? AND time <= ? ORDER BY time"
         second = 1_000_000  # what belongs to the start of a run is noted just after it
         return self._rows(sql, self.row["session_id"], kind, from_iso(self.row["started_at"]) + second)

@@ -24,7 +24,7 @@ from histhooks._hooks.imports import no_longer, when_imported
 from histhooks._host.guard import guarded
 from histhooks._host.messages import warn_once
 from histhooks._host.store_location import is_strict
-from histhooks._record import seeds
+from histhooks._record import file_reads, parsers, seeds
 from histhooks.errors import NotApplicable
 
 if TYPE_CHECKING:
@@ -150,6 +150,8 @@ def enable(*names: str) -> None:
     for name in asked:
         _require(name, entries)
     seeds.install()
+    parsers.install()
+    file_reads.install()
     mlflow.install()
     for name in asked or [*available(), *entries]:
         _wanted.add(name)
@@ -170,6 +172,8 @@ def disable_all() -> None:
     _wanted.clear()
     _half_loaded.clear()
     seeds.uninstall()
+    parsers.uninstall()
+    file_reads.uninstall()
     mlflow.uninstall()
     while _installed:
         _, integration = _installed.popitem()

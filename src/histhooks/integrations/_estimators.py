@@ -33,10 +33,19 @@ from typing import Any, NamedTuple
 
 from histhooks._base.exceptions import ask
 from histhooks._collect.same_data import Print, is_same
+from histhooks._collect.weights import MOST_TENSORS as MOST_TENSORS
+from histhooks._collect.weights import Unreadable as Unreadable
+from histhooks._collect.weights import Values as Values
+from histhooks._collect.weights import of_array as of_array
 from histhooks._host.guard import guarded
+from histhooks._host.store_location import project_name
+from histhooks._record.engine import engine
+from histhooks._record.held_data import HeldData, begin_scoring, end_scoring, hold_data, let_go_of, scored_piece
 from histhooks._record.run import Run
 from histhooks._record.run_data import known_data
-from histhooks.integrations.kit import outer_run
+from histhooks.integrations.kit import is_recording, outer_run
+
+PREDICTIONS = "predictions"  # the collector
 
 
 @dataclass(slots=True)
@@ -50,12 +59,15 @@ class Trained:
         Whether the run is of this estimator, and not of one that it is a part of.
     calls : int
         How many calls of ``partial_fit`` the run has seen.
+    transformer : Transformer or None
+        What it was fitted on, where its rows are followed.
     """
 
     estimator: weakref.ref[Any]
     run: Run
     is_own: bool
     calls: int = 0
+    transformer: Any = None
 
 
 # By id: an estimator of another package may compare by value, or have no hash.
@@ -106,6 +118,47 @@ def adding_to(run: Run) -> Iterator[None]:
         return
     with run.reopened():
         yield
+
+
+@contextmanager
+def scoring(X: Any, y: Any = None) -> Iterator[None]:
+    """Around a call that scores a model: large data is looked at while the call goes on, and no longer held after it.
+
+    Parameters
+    ----------
+    X, y : object
+        The data, as :func:`log_scored` will get it.
+    """
+    begun = _begin_scoring(X, y)
+    try:
+        yield
+    finally:
+        if begun is not None:
+            guarded(end_scoring)(begun)
+
+
+@guarded
+def _begin_scoring(X: Any, y: Any) -> Any:
+    return begin_scoring(X, y, _project())
+
+
+@guarded
+def hold(X: Any, y: Any = None) -> HeldData | None:
+    """Hold values that an object of the framework is made of, until a run gets them: :meth:`Run.log_held`.
+
+    What is large is looked at at once: :func:`let_go` says that the call which was given it has ended.
+    """
+    return hold_data(X, y, _project()) if is_recording() else None
+
+
+@guarded
+def let_go(held: HeldData) -> None:
+    """Hold large data no longer: the call that was given it has ended."""
+    let_go_of(held)
+
+
+def _project() -> str:
+    return project_name(engine.settings.project, engine.settings.folder)
 
 
 class Scored(NamedTuple):
@@ -187,7 +240,10 @@ def _log_scored(
             scored = by_rows
     found.append(scored)
     roles = {"unsaid": "evaluated", "test": role}
-    run._log_fingerprint(roles.get(scored.split, scored.split), row, name, source)
+    role = roles.get(scored.split, scored.split)
+    known = None if trained_by is None else trained_by.data
+    is_read = run._look_at(role, row, X, y, known, scored_piece(X, y))
+    run._log_fingerprint(role, row, name, source, is_read=is_read)
     if scored.why and scored.why not in run._roles:
         run._roles.add(scored.why)
         run._capture("split", "skipped", f"evaluated: on which data is not said: {scored.why}")
@@ -220,6 +276,50 @@ def _by_rows(trained_by: Run, seen: Print, X: Any) -> Scored:
     return Scored("test", "")
 
 
+def scored_by_rows(run: Run, rows: Any, n_rows: int | None, *, trained_by: Run | None) -> Scored:
+    """The split of data that is gone, or has changed since: by some rows of it. Never raises; records no data.
+
+    Parameters
+    ----------
+    run : Run
+        The run that takes the point.
+    rows : array-like or None
+        Rows of the data as it was; None where none were kept.
+    n_rows : int or None
+        How many it had.
+    trained_by : Run or None
+        The run that trained the model.
+
+    Returns
+    -------
+    Scored
+        `test` where most of these rows are none of the training data, and no validation data has as many rows.
+    """
+    found: list[Scored] = []
+    run._try("log_dataset", _scored_by_rows, run, rows, n_rows, trained_by, found)
+    return found[0] if found else Scored("unsaid", "the data could not be read")
+
+
+def _scored_by_rows(run: Run, rows: Any, n_rows: int | None, trained_by: Run | None, found: list[Scored]) -> None:
+    known = trained_by.data if trained_by is not None else None
+    why = "" if known is not None else "the training data is not known"
+    for _ in range(100):
+        if known is None or why:
+            break
+        judged = known.prints.get("valid", ())
+        are_known = None if rows is None or known.rows is None else known.rows.has(rows)
+        if are_known is None:
+            why = "what the model predicted on was gone or changed when the metric was computed"
+        elif are_known or any(one.shape[:1] in ((n_rows,), ()) for one in judged):
+            why = "what the model predicted on was gone, and may be a part of what the model was trained or judged on"
+        known = known.earlier
+    found.append(Scored("unsaid" if why else "test", why))
+    note = f"evaluated: on which data is not said: {why}" if why else "evaluated: judged by rows of data that was gone"
+    if note not in run._roles:
+        run._roles.add(note)
+        run._capture("split", "skipped" if why else "truncated", note)
+
+
 def saw(run: Run, X: Any, y: Any = None, *, role: str = "train") -> None:
     """Keep in mind data of one of many calls that train a model, without a row of the record."""
     run._try("log_dataset", _saw, run, X, y, role)
@@ -244,6 +344,18 @@ def was_validated_on(run: Run | None, X: Any) -> bool:
 
     prints = run.data.prints.get("valid", ()) if run is not None and run.data is not None else ()
     return bool(prints) and any(is_same(kept, print_at(X)) for kept in prints)
+
+
+@guarded
+def predicted(run: Run, X: Any) -> None:
+    """Note once that a model predicted on other rows than it was trained on: the program may judge it by hand."""
+    if PREDICTIONS in run._roles or run.data is None or not is_recording():
+        return
+    n_rows, trained = n_samples(X), [one.shape[:1] for one in run.data.prints.get("train", ())]
+    if n_rows and trained and (n_rows,) not in trained:
+        run._roles.add(PREDICTIONS)
+        with adding_to(run):
+            run._capture(PREDICTIONS, "ok", f"on {n_rows} other rows, which the program may judge by hand")
 
 
 def n_samples(X: Any) -> int:

@@ -8,12 +8,19 @@ the shell of a notebook, whose cells end loops.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import sys
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from histhooks._base.values import is_elsewhere
+from histhooks._collect.passing import Passing, rows_within
+from histhooks._collect.weights import Unreadable, Values, Weights, together
+from histhooks._collect.weights import read as read_weights
 from histhooks._host.ipython import shell
+from histhooks._host.store_location import data_mode
 from histhooks._record import signals
 from histhooks._record.device_readings import OnDevice, Waiting, capturing
 from histhooks._record.run import current, is_paused
@@ -24,11 +31,16 @@ from histhooks.recorder import note_rank
 __all__ = [
     "Line",
     "OnDevice",
+    "Passing",
+    "Unreadable",
+    "Values",
     "Waiting",
+    "Weights",
     "capturing",
     "current",
     "defaults_of",
     "group_settings",
+    "hash_batch",
     "is_elsewhere",
     "is_part",
     "is_paused",
@@ -37,11 +49,17 @@ __all__ = [
     "log_architecture",
     "log_loaded",
     "log_loader",
+    "named_tensors",
     "note_rank",
+    "passing_of",
+    "read_weights",
     "scheduler_settings",
     "shell",
     "signals",
     "size_of",
+    "together",
+    "values_of",
+    "weights_of",
 ]
 
 _LOADER = ("batch_size", "num_workers", "drop_last", "pin_memory", "persistent_workers", "prefetch_factor")
@@ -147,6 +165,42 @@ def loaded_size(dataset: Any) -> Any:
     return type(type(dataset).__name__, (), {"is_stand_in": True, **facts})()
 
 
+def passing_of(settings: Mapping[str, Any] | None, dataset: Any) -> Passing | None:
+    """What hashes the first batches of a loader; None where its data is read whole, or none of it may be."""
+    if settings is None or data_mode() != "full":
+        return None
+    if hasattr(dataset, "tensors") or hasattr(getattr(dataset, "dataset", None), "tensors"):
+        return None
+    return Passing(_of_batch, settings.get("batch_size"))
+
+
+def hash_batch(passing: Passing, batch: Any) -> bool:
+    """Hash a batch on its way to the program, in place; whether another one is wanted."""
+    with sys.modules["torch"]._C.DisableTorchFunction():
+        return passing.add(batch)
+
+
+def _of_batch(value: Any, most: int) -> tuple[str, tuple[int, ...], int, Any] | None:
+    """Dtype, shape, bytes and memory of a tensor; of one that does not lie by rows, the first of them are copied."""
+    torch = sys.modules["torch"]
+    kind = type(value)
+    if kind is not torch.Tensor:
+        if issubclass(kind, torch.Tensor):
+            raise Unreadable(f"a tensor of class {kind.__name__}")
+        return None
+    if not value.is_cpu:
+        raise Unreadable(f"a tensor on a device ({value.device.type})")
+    if value.layout is not torch.strided or value.is_quantized or value.is_conj() or value.is_neg():
+        raise Unreadable("a tensor that is not dense")
+    shape, n_bytes = tuple(value.shape), value.nbytes
+    if not n_bytes:
+        return str(value.dtype), shape, 0, b""
+    if value.is_contiguous():
+        return str(value.dtype), shape, n_bytes, _bytes_of(value)
+    by_rows = value.detach()[: rows_within(n_bytes, shape, most)].contiguous()
+    return str(value.dtype), shape, n_bytes, bytes(_bytes_of(by_rows))
+
+
 def log_architecture(run: Run, framework: str, modules: Iterable[Any]) -> None:
     """Record the children, classes and parameter counts of a model, or of several that train together."""
     modules = list(modules)
@@ -167,3 +221,92 @@ def log_architecture(run: Run, framework: str, modules: Iterable[Any]) -> None:
         run.missing("architecture", "layers lie in flat parameters of FSDP, of which only the whole size is known")
     if any(map(is_part, parameters)):
         run.missing("architecture", "sizes are those of the part of a sharded model that this process holds")
+
+
+# --- weights ----------------------------------------------------------------------------------------------------------
+
+
+def weights_of(module: Any, *, buffers: bool = True) -> list[Values]:
+    """The tensors of a module under the names that its ``state_dict()`` has, which is not called.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    buffers : bool
+        Whether those that are saved count too.
+
+    Raises
+    ------
+    Unreadable
+        Where one of them is on a device, in parts, or no plain tensor.
+    """
+    return values_of(dict(named_tensors(module, buffers=buffers)))
+
+
+def named_tensors(
+    module: Any, prefix: str = "", *, buffers: bool = True, above: frozenset[int] = frozenset()
+) -> Iterator[tuple[str, Any]]:
+    """Parameters and buffers of a module and of those in it, with their names; asks no code of the program."""
+    held = vars(module)
+    skipped = held.get("_non_persistent_buffers_set") or ()
+    for name, parameter in (held.get("_parameters") or {}).items():
+        if parameter is not None:
+            yield prefix + name, parameter
+    if buffers:
+        for name, buffer in (held.get("_buffers") or {}).items():
+            if buffer is not None and name not in skipped:
+                yield prefix + name, buffer
+    above |= {id(module)}
+    for name, child in (held.get("_modules") or {}).items():
+        if child is not None and id(child) not in above:
+            yield from named_tensors(child, f"{prefix}{name}.", buffers=buffers, above=above)
+
+
+def values_of(named: Mapping[str, Any]) -> list[Values]:
+    """What :func:`read_weights` takes of tensors, in place.
+
+    No operation of PyTorch runs, but for a tensor that does not lie by rows: so nothing is seen by autograd, by modes
+    of the program and by a compiler, and no device is waited for.
+    """
+    torch = sys.modules["torch"]
+    plain = (torch.Tensor, torch.nn.Parameter)
+    with torch._C.DisableTorchFunction():
+        return [_values(torch, plain, name, tensor) for name, tensor in named.items()]
+
+
+def _values(torch: Any, plain: tuple[type, ...], name: str, tensor: Any) -> Values:
+    kind = type(tensor)
+    if kind not in plain:
+        raise Unreadable(f"{name} is a {kind.__name__}, no plain tensor")
+    if not tensor.is_cpu:
+        raise Unreadable(f"{name} is on a device ({tensor.device.type}), which had to be waited for")
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_conj() or tensor.is_neg():
+        raise Unreadable(f"{name} is no dense tensor")
+    facts = vars(tensor)
+    if facts and ("ds_numel" in facts or is_part(tensor)):
+        raise Unreadable(f"{name} is a part of a tensor that other processes hold too")
+    shape, n_bytes = tuple(tensor.shape), tensor.numel() * tensor.element_size()
+    data: Any = b""
+    if n_bytes and not tensor.is_contiguous():
+        data = partial(_bytes_by_rows, tensor)
+    elif n_bytes:
+        data = _bytes_of(tensor)
+    return Values(name, str(tensor.dtype).removeprefix("torch."), shape, n_bytes, id(tensor), data)
+
+
+def _bytes_by_rows(tensor: Any) -> bytes:
+    with sys.modules["torch"]._C.DisableTorchFunction():
+        by_rows = tensor.detach().contiguous()
+        return bytes(_bytes_of(by_rows))
+
+
+def _bytes_of(tensor: Any) -> Any:
+    """A tensor's memory, which is not kept alive; what FSDP let go of has none."""
+    n_bytes = tensor.numel() * tensor.element_size()
+    try:
+        n_held = tensor.untyped_storage().nbytes()
+    except RuntimeError as error:  # of a tensor that stands for others, as inside torch.func
+        raise Unreadable("a tensor has no memory of its own") from error
+    if n_held < tensor.storage_offset() * tensor.element_size() + n_bytes:
+        raise Unreadable("memory of a tensor was let go of")
+    return (ctypes.c_char * n_bytes).from_address(tensor.data_ptr())

@@ -5,7 +5,8 @@ wrap                      :class:`Patches`, :func:`when_imported`, :func:`no_lon
 never disturb             :func:`guarded`, :func:`gathered`; :func:`ask` and :func:`answer` for objects of the program
 whether to record         :func:`ensure_session`, :func:`is_recording`, :func:`is_task`, :func:`outer_run`,
                           :func:`current_run`, :func:`callers`, :func:`owner_of`
-record                    :func:`open_run`, :func:`recorded_as`, :func:`scope`, :func:`task`, and :class:`Run` itself
+record                    :func:`open_run`, :func:`recorded_as`, :func:`scope`, :func:`task`, and :class:`Run` itself;
+                          :func:`log_split`, with :func:`settings_of` and :func:`is_shuffled` of a splitter
 read                      :func:`bind`, :func:`parameters_of`, :func:`class_name`, :func:`as_float`,
                           :func:`call_site`, :func:`splits`
 be found, or say why not  :class:`Integration`, :func:`require`, :class:`NotApplicable`, :func:`not_recorded`
@@ -37,6 +38,7 @@ from histhooks._hooks.patching import Patches
 from histhooks._hooks.signatures import bind, parameters_of
 from histhooks._host.guard import gathered, guarded
 from histhooks._record.run import Run
+from histhooks._record.splits import is_shuffled, log_split, settings_of
 from histhooks.errors import NotApplicable
 from histhooks.integrations import Integration, not_recorded, owner_of
 from histhooks.recorder import current_run, ensure_session, is_recording, is_task, open_run, scope, splits, task
@@ -59,7 +61,9 @@ __all__ = [
     "gathered",
     "guarded",
     "is_recording",
+    "is_shuffled",
     "is_task",
+    "log_split",
     "no_longer",
     "not_recorded",
     "open_run",
@@ -69,6 +73,7 @@ __all__ = [
     "recorded_as",
     "require",
     "scope",
+    "settings_of",
     "splits",
     "task",
     "when_imported",

@@ -1,6 +1,5 @@
 -- Version 1.1 of the schema: the split of a metric may be NULL, which says that nobody knows on which data it was
--- measured. Stores that an unreleased histhooks made at 1.1 get this step when they are opened for writing
--- (`loosen_split`), which `PRAGMA user_version` does not tell of.
+-- measured. Stores that an unreleased histhooks made at 1.1 get this step with those of 1.2.
 
 DROP VIEW metrics;
 

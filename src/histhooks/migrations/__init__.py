@@ -51,6 +51,18 @@ def split_may_be_unknown(db: Database) -> None:
     _run(db, "0003_split_may_be_unknown.sql")
 
 
+@migrations(name="0004_traceability")
+def traceability(db: Database) -> None:
+    """Version 1.2: what production traceability needs."""
+    _run(db, "0004_traceability.sql")
+
+
+@migrations(name="0005_evictions")
+def evictions(db: Database) -> None:
+    """Version 1.3: what was removed for room."""
+    _run(db, "0005_evictions.sql")
+
+
 def migrate(path: str) -> None:
     """Bring the store at ``path`` up to this version, or make it where there is none.
 

@@ -33,6 +33,8 @@ def plot(
     smooth: float = 0.0,
     attempts: bool = True,
     points: int = 1000,
+    start: float | None = None,
+    stop: float | None = None,
     title: str | None = None,
 ) -> Chart:
     """Curves of metrics of runs.
@@ -43,7 +45,7 @@ def plot(
     names : str or sequence of str
         Metrics, or patterns such as ``val_*``. By default the metric that ranks the run, and the same on training data.
     x : str
-        `step`, `epoch`, `time`, or `relative`: seconds since the run's start.
+        `step`, `epoch`, `time`, `relative` (seconds since the run's start), or `n`: the order of arrival.
     log, log_x : bool
         Whether an axis is logarithmic.
     smooth : float
@@ -52,6 +54,8 @@ def plot(
         Whether a training that was stopped and resumed is one curve, with the abandoned part faint.
     points : int
         Approximate number of points to draw for each metric. Longer ones keep the smallest and largest of each part.
+    start, stop : float, optional
+        Only points at these places of the x-axis and between. Smoothing still runs over all points.
     title : str, optional
 
     Returns
@@ -62,23 +66,41 @@ def plot(
     ------
     QueryError
         If no run has such a metric, or an argument is out of range.
+
+    Examples
+    --------
+    >>> from histhooks.plot import plot
+    >>> chart = plot(history.runs(), "val_loss", smooth=0.6)
+    >>> chart.save("chart.html")
+    >>> print(chart)
+    val_loss · train
+    ...
     """
     chosen = [runs] if not isinstance(runs, Sequence) else list(runs)
     wanted = [names] if isinstance(names, str) else list(names)
-    request = Request(x, smooth, attempts, points)
-    curves, notes = read_curves(chosen, wanted, request)
+    request = Request(x, smooth, attempts, points, start, stop)
+    curves, notes, metric = read_curves(chosen, wanted, request)
     if smooth:
         notes.insert(0, f"smoothed by {smooth:g}; what was logged is faint")
-    return Chart.of(curves, title or _title(chosen), x, log, log_x, notes)
+    return Chart.of(curves, title or _title(chosen, metric), x, log, log_x, notes)
 
 
 def svg_curves(
     runs: RunRecord | Sequence[RunRecord], names: str | Sequence[str] = (), *, width: int = 720, height: int = 300
 ) -> str:
-    """One chart as an inline `<svg>` element, for a page or a report; arguments as for :func:`plot`."""
+    """One chart as an inline `<svg>` element, for a page or a report; arguments as for :func:`plot`.
+
+    Examples
+    --------
+    >>> from histhooks.plot import svg_curves
+    >>> svg_curves(run, "val_loss", width=400)[:4]
+    '<svg'
+    """
     return plot(runs, names).svg(width, height)
 
 
-def _title(runs: Sequence[RunRecord]) -> str:
+def _title(runs: Sequence[RunRecord], metric: str) -> str:
+    """The names of the runs, behind the metric if their curves are labelled by what the runs differ in."""
     names = list(dict.fromkeys(run.name for run in runs))
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    told = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return f"{metric} · {told}" if metric else told

@@ -16,7 +16,7 @@ from histhooks.plot._curves import Curve
 from histhooks.plot._drawing import Drawing
 from histhooks.plot._scales import scale_of
 
-_KINDS = {"time": "time", "relative": "duration"}
+_KINDS = {"time": "time", "relative": "duration", "step": "whole", "epoch": "whole", "n": "whole"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,24 @@ class Chart(Drawing):
     curves : list of Curve
     title : str
     x : str
-        `step`, `epoch`, `time` or `relative`.
+        `step`, `epoch`, `time`, `relative` or `n`.
     x_scale, y_scale : Scale
     notes : list of str
         Notes on points that are not shown: thinned, non-finite, or outside the axes.
+
+    Examples
+    --------
+    >>> chart = histhooks.plot.plot(run, "val_*")
+    >>> chart.title, [curve.label for curve in chart.curves], chart.notes
+    ('train', ['val_loss'], [])
+    >>> chart.svg()[:4], chart.html()[:15], chart.text(60, 16).splitlines()[0]
+    ('<svg', '<!DOCTYPE html>', 'train')
+    >>> chart.save("chart.svg", width=800, height=400)
+    >>> chart.show(width=60, height=16)
+    train
+    ...
+    >>> chart.as_json()["x"]
+    'step'
     """
 
     @classmethod

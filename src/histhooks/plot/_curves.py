@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from histhooks._base.clock import from_iso
-from histhooks._base.ids import short_id
+from histhooks._base.text import counted
+from histhooks._views.differing import labels
 from histhooks.errors import QueryError
 from histhooks.history._ranking import main_of
 from histhooks.history.curves.thinning import (
@@ -23,12 +24,13 @@ from histhooks.history.curves.thinning import (
     thin,
     thinned,
 )  # fmt: skip
+from histhooks.history.curves.window import points_in
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord
     from histhooks.history._reader import Reader
 
-AXES = ("step", "epoch", "time", "relative")
+AXES = ("step", "epoch", "time", "relative", "n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Curve:
     direction : int
     count, drawn, nonfinite : int
         Points it stands for, points that are drawn, and how many of the former are not finite.
+    run_id, name : str
+        The run, of several attempts the first, and the metric.
     """
 
     label: str
@@ -66,6 +70,8 @@ class Curve:
     count: int
     drawn: int
     nonfinite: int
+    run_id: str = ""
+    name: str = ""
 
     @property
     def main(self) -> Piece:
@@ -81,6 +87,19 @@ class Request:
     smooth: float = 0.0
     joins_attempts: bool = True
     points: int = 1000
+    start: float | None = None
+    stop: float | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of each curve is drawn."""
+        return self.start is None and self.stop is None
+
+    def has(self, x: float | None) -> bool:
+        """Whether a place of the x-axis is drawn."""
+        return x is not None and not (
+            (self.start is not None and x < self.start) or (self.stop is not None and x > self.stop)
+        )
 
     def __post_init__(self) -> None:
         if self.x not in AXES:
@@ -89,6 +108,8 @@ class Request:
             raise QueryError(f"smoothing is from 0 up to, not including, 1: not {self.smooth}")
         if self.points < 2:
             raise QueryError(f"a curve has at least 2 points, not {self.points}")
+        if any(bound is not None and not math.isfinite(bound) for bound in (self.start, self.stop)):
+            raise QueryError(f"a window begins and ends at a number, not at {self.start} and {self.stop}")
 
 
 @dataclass(slots=True)
@@ -99,11 +120,14 @@ class _Joined:
     tails: list[list[Point]] = field(default_factory=list)
     count: int = 0
     nonfinite: int = 0
+    total: int = 0  # points of the series, in a window or not
     is_thinned: bool = False
 
 
-def read_curves(runs: Sequence[RunRecord], names: Sequence[str], request: Request) -> tuple[list[Curve], list[str]]:
-    """Curves in the order of runs and names, and notes on what they do not show.
+def read_curves(
+    runs: Sequence[RunRecord], names: Sequence[str], request: Request
+) -> tuple[list[Curve], list[str], str]:
+    """Curves in the order of runs and names, notes on what they do not show, and the metric that no label names.
 
     Raises
     ------
@@ -112,17 +136,20 @@ def read_curves(runs: Sequence[RunRecord], names: Sequence[str], request: Reques
     """
     lines, notes = _lines(runs, request)
     wanted = _wanted([line[-1] for line in lines], names)
-    titles = _titles([line[-1] for line in lines])
+    titles = labels([line[-1] for line in lines])
     is_one_name = len({name for chosen in wanted for name in chosen}) == 1
     curves = []
     for line, title, chosen in zip(lines, titles, wanted, strict=True):
+        if names and not chosen:
+            notes.append(f"{title}: has no {', '.join(names)}")
         for name in chosen:
             label = name if len(lines) == 1 else title if is_one_name else f"{title} · {name}"
             curve, note = _curve(line, name, label, request)
             notes += note
             if curve is not None:
                 curves.append(curve)
-    return curves, notes
+    shared = next(name for chosen in wanted for name in chosen) if is_one_name and len(lines) > 1 else ""
+    return curves, notes, shared
 
 
 def _lines(runs: Sequence[RunRecord], request: Request) -> tuple[list[list[RunRecord]], list[str]]:
@@ -130,7 +157,8 @@ def _lines(runs: Sequence[RunRecord], request: Request) -> tuple[list[list[RunRe
     lines: list[list[RunRecord]] = []
     notes: list[str] = []
     for run in runs:
-        line = run.attempts if request.joins_attempts else [run]
+        # The order of arrival is that of one run.
+        line = run.attempts if request.joins_attempts and request.x != "n" else [run]
         if any(run.id == other.id for known in lines for other in known):
             continue
         begins = [first_place(attempt.history, attempt.id)[0] for attempt in line]
@@ -152,11 +180,6 @@ def _lines(runs: Sequence[RunRecord], request: Request) -> tuple[list[list[RunRe
     return lines, notes
 
 
-def _titles(runs: list[RunRecord]) -> list[str]:
-    names = [run.name for run in runs]
-    return [run.name if names.count(run.name) == 1 else f"{run.name} {short_id(run.id)}" for run in runs]
-
-
 def _wanted(runs: list[RunRecord], names: Sequence[str]) -> list[list[str]]:
     """Names of each run's metrics that are meant."""
     known = [[summary["name"] for summary in run.summaries] for run in runs]
@@ -164,7 +187,11 @@ def _wanted(runs: list[RunRecord], names: Sequence[str]) -> list[list[str]]:
         found = [main_names(run, with_train=len(runs) == 1) for run in runs]
         if not any(found):
             children = sum(len(run.children) for run in runs)
-            inside = f"; there are {children} runs inside, plot one of those" if children else ""
+            inside = (
+                f"; there {'is' if children == 1 else 'are'} {counted(children, 'run')} inside, plot one of those"
+                if children
+                else ""
+            )
             raise QueryError(f"{', '.join(run.name for run in runs)}: there is no metric to plot{inside}")
         return found
     for word in names:
@@ -200,19 +227,21 @@ def main_names(run: RunRecord, *, with_train: bool = True) -> list[str]:
 def _curve(line: list[RunRecord], name: str, label: str, request: Request) -> tuple[Curve | None, list[str]]:
     joined, direction = _join(line, name, request)
     start = from_iso(line[0].started_at)
-    shown = raw = _renumbered(joined.kept)
+    shown = raw = joined.kept if request.x == "n" else _renumbered(joined.kept)
     faint = [Piece(*_places(tail, request, start), is_faint=True) for tail in joined.tails]
     if request.smooth:
-        part = part_size(len(joined.kept), request.points)
+        smoothed = _within(_smoothed(raw, request.smooth), request, start)
+        raw = _within(raw, request, start)
+        part = part_size(len(raw), request.points)
         faint.append(Piece(*_places(thinned(raw, part), request, start), is_faint=True))
-        shown = thinned(_smoothed(raw, request.smooth), part)
+        shown = thinned(smoothed, part)
     main = Piece(*_places(shown, request, start))
     notes = []
     if len(main.x) < len(shown):
         notes.append(f"{label}: points without an epoch are not drawn")
     if not main.x:
         return None, [*notes, f"{label}: no points"]
-    finite = [(p.value, p) for p in joined.kept if math.isfinite(p.value) and _x(p, request, start) is not None]
+    finite = [(p.value, p) for p in raw if math.isfinite(p.value) and _x(p, request, start) is not None]
     best = None
     if direction and finite:
         value, point = (max if direction > 0 else min)(finite, key=lambda pair: pair[0])
@@ -220,12 +249,14 @@ def _curve(line: list[RunRecord], name: str, label: str, request: Request) -> tu
     # A tail begins with the last point before it, which the curve has too.
     drawn = len(main.x) + sum(len(tail) - 1 for tail in joined.tails)
     if joined.is_thinned or len(shown) < len(raw):
-        notes.append(f"{label}: {drawn:,} points stand for {joined.count:,}")
+        notes.append(f"{label}: {counted(drawn, 'point')} stand{'s' if drawn == 1 else ''} for {joined.count:,}")
     if joined.nonfinite:
         verb = "is" if joined.nonfinite == 1 else "are"
-        notes.append(f"{label}: {joined.nonfinite:,} of {joined.count:,} points {verb} not finite")
+        where = "" if joined.total == joined.count else " in the whole series"
+        notes.append(f"{label}: {joined.nonfinite:,} of {counted(joined.total, 'point')} {verb} not finite{where}")
     last = next((x, p.value) for p in reversed(raw) if (x := _x(p, request, start)) is not None)
-    return Curve(label, [*faint, main], best, last, direction, joined.count, drawn, joined.nonfinite), notes
+    counts = joined.count, drawn, joined.nonfinite
+    return Curve(label, [*faint, main], best, last, direction, *counts, line[0].id, name), notes
 
 
 def _join(line: list[RunRecord], name: str, request: Request) -> tuple[_Joined, int]:
@@ -237,10 +268,11 @@ def _join(line: list[RunRecord], name: str, request: Request) -> tuple[_Joined, 
             continue
         found = find_series(run.history, run.id, name)
         direction = found.direction
-        points = _read(run.history, found, request)
-        joined.count += max(found.count, len(points))
-        joined.is_thinned |= len(points) < found.count
+        points, count = _read(run.history, found, request, from_iso(line[0].started_at))
+        joined.count += count
+        joined.is_thinned |= len(points) < count
         joined.nonfinite += found.nonfinite
+        joined.total += found.count
         end = _end(begins, number)
         kept = [point for point in points if end is None or point.step < end]
         tail = [point for point in points if end is not None and point.step >= end]
@@ -261,9 +293,25 @@ def _end(begins: list[int | None], number: int) -> int | None:
     return min(ends, default=None)
 
 
-def _read(history: Reader, found: Found, request: Request) -> list[Point]:
+def _read(history: Reader, found: Found, request: Request, start: int) -> tuple[list[Point], int]:
+    """Points of a series that may be drawn, and for how many they stand."""
     # What is smoothed is smoothed over every point, and thinned afterwards.
-    return list(read_points(history, found)) if request.smooth else thin(history, found, request.points)
+    if request.smooth or (not request.is_whole and found.start_time != start):
+        points = list(read_points(history, found))
+        if request.smooth:
+            inside = _within(points, request, start)
+            return points, max(found.count if request.is_whole else 0, len(inside))
+        points = _within(points, request, start)
+        return thinned(points, part_size(len(points), request.points)), len(points)
+    if request.is_whole:
+        points = thin(history, found, request.points)
+        return points, max(found.count, len(points))
+    points, _, count = points_in(history, found, request.points, request.x, request.start, request.stop)
+    return points, count
+
+
+def _within(points: list[Point], request: Request, start: int) -> list[Point]:
+    return points if request.is_whole else [point for point in points if request.has(_x(point, request, start))]
 
 
 def _renumbered(points: list[Point]) -> list[Point]:
@@ -290,6 +338,8 @@ def _x(point: Point, request: Request, start: int) -> float | None:
         return point.step
     if request.x == "epoch":
         return point.epoch
+    if request.x == "n":
+        return point.n
     return (point.time - (start if request.x == "relative" else 0)) / 1e6
 
 

@@ -18,7 +18,7 @@ class Drawing:
     curves : list of Curve
     title : str
     x : str
-        `step`, `epoch`, `time` or `relative`.
+        `step`, `epoch`, `time`, `relative` or `n`.
     x_scale, y_scale : Scale
     notes : list of str
         What is not shown: points that are thinned, not finite, or have no place on the axes.
@@ -34,10 +34,10 @@ class Drawing:
     @property
     def x_name(self) -> str:
         """What the x-axis counts."""
-        return {"time": "time", "relative": "time since the start"}.get(self.x, self.x)
+        return {"time": "time", "relative": "time since the start", "n": "point"}.get(self.x, self.x)
 
     def x_text(self, value: float) -> str:
         """Where on the x-axis, in words that follow a value."""
         if self.x == "time":
             return datetime.fromtimestamp(value).strftime("on %Y-%m-%d at %H:%M:%S")
-        return f"after {duration(value, 0)}" if self.x == "relative" else f"at {self.x} {whole(value)}"
+        return f"after {duration(value, 0)}" if self.x == "relative" else f"at {self.x_name} {whole(value)}"

@@ -21,7 +21,7 @@ class Scale:
         What it spans; `low` is less than `high`.
     is_log : bool
     kind : str
-        `number`; `duration`, in seconds; or `time`, in seconds since 1970.
+        `number`; `whole`, a count that has no fractions; `duration`, in seconds; or `time`, in seconds since 1970.
     """
 
     low: float
@@ -49,7 +49,10 @@ class Scale:
             if len(found) >= 2:
                 return [(value, short(value)) for value in found]
             # Less than a decade: round values as on any other scale, but for what a logarithm has no place for.
-            found = [v for v, _ in Scale(self.low, self.high).ticks(count) if self.low <= v <= self.high and v > 0]
+            kind = "whole" if self.kind == "whole" else "number"
+            found = [
+                v for v, _ in Scale(self.low, self.high, kind=kind).ticks(count) if self.low <= v <= self.high and v > 0
+            ]
             return [(value, short(value)) for value in found or [self.low, self.high]]
         if self.kind == "time":
             return _time_ticks(self.low, self.high, count)
@@ -57,6 +60,8 @@ class Scale:
             step = _duration_step(self.high - self.low, count)
             return [(value, duration(value, step)) for value in _multiples(self.low, self.high, step)]
         step = _round_step(self.high / count - self.low / count)
+        if self.kind == "whole":
+            step = max(1.0, step)
         values = _multiples(self.low, self.high, step)
         unit = " s" if self.kind == "duration" else ""
         return [(value, label + unit) for value, label in zip(values, _labels(values, step), strict=True)]
@@ -75,7 +80,7 @@ def scale_of(values: Iterable[float], *, is_log: bool = False, kind: str = "numb
     """
     known = [v for v in values if math.isfinite(v) and (v > 0 or not is_log)]
     low, high = (min(known), max(known)) if known else (1.0, 10.0) if is_log else (0.0, 1.0)
-    if low == high and kind != "number":
+    if low == high and kind not in ("number", "whole"):
         low, high = low, high + 1
     elif low == high:
         low, high = (low / 2, high * 2) if is_log else (low - (abs(low) / 10 or 1), high + (abs(high) / 10 or 1))
@@ -147,7 +152,12 @@ def _labels(values: list[float], step: float) -> list[str]:
         return []
     greatest = max(abs(v) for v in values)
     if greatest >= 1e9 or (greatest >= 1e6 and step < 1) or 0 < greatest < 1e-3:
-        return [short(v) if v else "0" for v in values]
+        labels = [short(v) if v else "0" for v in values]
+        for digits in range(4, 10):
+            if len({*labels}) == len(labels):
+                break
+            labels = [f"{v:.{digits}g}".replace("e+0", "e").replace("e+", "e") if v else "0" for v in values]
+        return labels
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     return [f"{v:,.{decimals}f}" if v else f"{0:.{decimals}f}" for v in values]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from histhooks._views.spark import escaped
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours, which people with any colour vision can distinguish, on light and dark backgrounds.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 4", "12 4")
+Look = tuple[str, str]  # a colour, and a pattern of dashes or nothing
+Looks = Mapping[tuple[str, str], Look]
 _LEGEND_LINE = 18
 _FEW = 40
 
@@ -22,12 +25,23 @@ _FEW = 40
 class Frame:
     """Where the parts of a picture lie."""
 
-    def __init__(self, chart: Drawing, width: int, height: int, *, has_notes: bool = True, title: str = "") -> None:
+    def __init__(
+        self,
+        chart: Drawing,
+        width: int,
+        height: int,
+        *,
+        has_notes: bool = True,
+        title: str = "",
+        looks: Looks | None = None,
+    ) -> None:
         self.width, self.height = width, height
         self.x_scale, self.y_scale = chart.x_scale, chart.y_scale.padded(0.04)
         self.y_ticks = self.y_scale.ticks(max(2, height // 60))
         self.notes = chart.notes if has_notes else []
         self.title = title
+        found = [(looks or {}).get((curve.run_id, curve.name)) for curve in chart.curves]
+        self.looks = [own or look_of(number) for number, own in enumerate(found)]
         self.head = 22 if title else 0
         self.left = 14 + 7 * max((len(label) for _, label in self.y_ticks), default=1)
         self.right = width - 12
@@ -49,15 +63,28 @@ def _is_on(scale: Scale, value: float) -> bool:
     return math.isfinite(value) and (value > 0 or not scale.is_log)
 
 
-def draw(chart: Drawing, width: int, height: int) -> str:
-    """A chart as one inline `<svg>` element."""
-    return _element(chart, Frame(chart, width, height), "")
+def look_of(number: int) -> Look:
+    """The colour and the dash of a curve by its place."""
+    return COLOURS[number % len(COLOURS)], _DASHES[number // len(COLOURS) % len(_DASHES)]
 
 
-def draw_file(chart: Drawing, width: int, height: int) -> str:
+def draw(chart: Drawing, width: int, height: int, looks: Looks | None = None) -> str:
+    """A chart as one inline `<svg>` element.
+
+    Parameters
+    ----------
+    chart : Drawing
+    width, height : int, pixels
+    looks : mapping, optional
+        By run and metric the colour and the dash of a curve; by default those of its place.
+    """
+    return _element(chart, Frame(chart, width, height, looks=looks), "")
+
+
+def draw_file(chart: Drawing, width: int, height: int, looks: Looks | None = None) -> str:
     """A chart as an SVG file with a ground of its own."""
     ground = f'<rect width="{width}" height="{height}" fill="#ffffff"/>'
-    body = _element(chart, Frame(chart, width, height, title=chart.title), ground).replace(
+    body = _element(chart, Frame(chart, width, height, title=chart.title, looks=looks), ground).replace(
         "<svg ", '<svg color="#222222" ', 1
     )
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'
@@ -114,7 +141,7 @@ def _axes(chart: Drawing, frame: Frame) -> list[str]:
 
 
 def _piece(frame: Frame, piece: Piece, number: int) -> list[str]:
-    colour, dash = COLOURS[number % len(COLOURS)], _DASHES[number // len(COLOURS) % len(_DASHES)]
+    colour, dash = frame.looks[number]
     look = f'stroke="{colour}" stroke-width="1.6" stroke-linejoin="round" fill="none"'
     look += f' stroke-dasharray="{dash}"' if dash else ""
     look += ' opacity="0.35"' if piece.is_faint else ""
@@ -155,13 +182,13 @@ def _best(frame: Frame, chart: Drawing, curve: Curve, number: int) -> list[str]:
     told = escaped(f"best {short(curve.best[1])} {chart.x_text(curve.best[0])}")
     return [
         f'<path d="M{x:.1f} {y - 6:.1f}l1.8 3.8 4.2.5-3.1 2.8.8 4.1-3.7-2-3.7 2 .8-4.1-3.1-2.8 4.2-.5z" '
-        f'fill="{COLOURS[number % len(COLOURS)]}" stroke="currentColor" stroke-width="0.8"><title>{told}</title></path>'
+        f'fill="{frame.looks[number][0]}" stroke="currentColor" stroke-width="0.8"><title>{told}</title></path>'
     ]
 
 
 def _legend(chart: Drawing, frame: Frame, curve: Curve, number: int) -> list[str]:
     y = 14 + frame.head + number * _LEGEND_LINE
-    colour, dash = COLOURS[number % len(COLOURS)], _DASHES[number // len(COLOURS) % len(_DASHES)]
+    colour, dash = frame.looks[number]
     told = f"last {short(curve.last[1])}"
     if curve.best is not None:
         told += f", best {short(curve.best[1])} {chart.x_text(curve.best[0])}"

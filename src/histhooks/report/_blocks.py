@@ -92,6 +92,10 @@ class Page:
         A few numbers for the top, with what they are.
     sections : list of Section
     foot : str
+    kind : str
+        Of what it is a record.
+    alarms : str
+        How many checks failed or warned, in words; empty if none did.
     """
 
     title: str
@@ -101,3 +105,5 @@ class Page:
     highlights: Sequence[tuple[str, str]]
     sections: Sequence[Section] = field(default_factory=list)
     foot: str = ""
+    kind: str = "training run"
+    alarms: str = ""

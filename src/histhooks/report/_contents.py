@@ -1,48 +1,56 @@
-"""The facts of a run, in the order of an audit: what, by whom, with what, how it went, what is missing."""
+"""The facts of a run: what happened and how well it went, by whom, with what, and what is missing."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from histhooks._base import text as _text
+from histhooks._base.telling import inner
+from histhooks._base.vocabulary import ENTROPY
 from histhooks._views import run_words as facts
 from histhooks.history._places import place
 from histhooks.history._ranking import outcomes_of
 from histhooks.history._seeds import UNUSED, param_seeds, seed_calls, why_none
 from histhooks.history.compare.code import as_script, lacking
 from histhooks.report._blocks import Block, Code, Columns, Facts, Section, Table, Text
+from histhooks.report._data import data, files_read, weights
 from histhooks.report._outcomes import children, metrics, results, value_of
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord
 
 _LAYERS = 200
+_MOST_UNSEEDED = 50
 
 
-def sections(run: RunRecord) -> list[Section]:
-    """All sections; one that has nothing says so where its absence matters, and is left out elsewhere."""
-    parts: list[tuple[str, Sequence[Block]]] = [
-        ("What happened", _happened(run)),
-        ("Who and where", _who(run)),
-        ("Data", _data(run)),
-        ("Model", _model(run)),
-        ("Optimizer", [Text("\n".join(facts.optimizer(each))) for each in run.optimizers]),
-        ("Params", _params(run)),
-        ("Randomness", _randomness(run)),
-        ("Metrics", metrics(run)),
-        ("Results", results(run)),
-        ("Runs inside", children(run)),
-        ("Files", _files(run)),
-        ("Code", _code(run)),
-        ("Environment", _environment(run)),
-        ("Tags and notes", _notes(run)),
-        ("Events", _events(run)),
-        ("What was gathered, and what was not", _captures(run)),
-    ]
-    return [Section(title, blocks) for title, blocks in parts if blocks]
+def sections(run: RunRecord, only: Collection[str] = ()) -> list[Section]:
+    """All sections, or those with some titles; one that has nothing says so where its absence matters, and is left
+    out elsewhere.
+    """
+    parts: dict[str, Callable[[RunRecord], Sequence[Block]]] = {
+        "What happened": _happened,
+        "Metrics": metrics,
+        "Results": results,
+        "Runs inside": children,
+        "Who and where": _who,
+        "Data": data,
+        "Model": _model,
+        "Optimizer": lambda run: [Text("\n".join(facts.optimizer(each))) for each in run.optimizers],
+        "Weights": weights,
+        "Params": _params,
+        "Randomness": _randomness,
+        "Files": _files,
+        "Code": _code,
+        "Environment": _environment,
+        "Tags and notes": _notes,
+        "Events": _events,
+        "What was gathered, and what was not": _captures,
+    }
+    found = ((title, part(run)) for title, part in parts.items() if not only or title in only)
+    return [Section(title, blocks) for title, blocks in found if blocks]
 
 
 def highlights(run: RunRecord) -> list[tuple[str, str]]:
@@ -51,7 +59,9 @@ def highlights(run: RunRecord) -> list[tuple[str, str]]:
     outcome = outcomes_of(run.history, {run.id: run.row["main_metric"]})[run.id]
     if outcome is not None:
         which, value = ("last", outcome.last) if outcome.best is None else ("best", outcome.best)
-        out.append((f"{which} {outcome.name}", outcome.special or _text.number(value)))
+        word = outcome.name if outcome.name.startswith(("best", "mean")) else f"{which} {outcome.name}"
+        word += f", mean of {'an' if outcome.mean_of == 'epoch' else 'a'} {outcome.mean_of}" if outcome.mean_of else ""
+        out.append((word, outcome.special or _text.number(value)))
     out.append(("took", _text.seconds(run.duration_s)))
     if run.row["epochs_done"]:
         out.append(("epochs", f"{run.row['epochs_done']:,}"))
@@ -125,19 +135,6 @@ def _who(run: RunRecord) -> list[Block]:
     ]
 
 
-def _data(run: RunRecord) -> list[Block]:
-    rows = []
-    for data in run.datasets:
-        covers = {"all": "all of it", "sample": "a sample", "none": "not hashed", None: "unknown"}[data["coverage"]]
-        size = _text.number(data["n_rows"]), _text.number(data["n_columns"]), _text.size(data["size_bytes"])
-        origin = " ".join(filter(None, [data["name"], data["source"]]))
-        rows.append([data["role"], data["kind"], *size, data["content_hash"] or "–", covers, origin or "–"])
-    if not rows:
-        return [Text("No data was recorded.", "faint")]
-    head = ["role", "kind", "rows", "columns", "size", "hash of the content", "covers", "from"]
-    return [Table(head, rows, frozenset({2, 3, 4}))]
-
-
 def _model(run: RunRecord) -> list[Block]:
     shape = run.architecture
     release = " ".join(filter(None, [run.row["framework"], run.row["framework_version"]]))
@@ -163,10 +160,14 @@ def _model(run: RunRecord) -> list[Block]:
 
 def _params(run: RunRecord) -> list[Block]:
     values, sources = run.params, run.param_sources
-    order = sorted(values, key=lambda key: sources[key] == "default")
+    repeated = inner(values)
+    order = sorted((key for key in values if key not in repeated), key=lambda key: sources[key] == "default")
     rows = [[key, _text.value_text(values[key], 2000), sources[key]] for key in order]
     faint = frozenset(n for n, key in enumerate(order) if sources[key] == "default")
-    return [Table(["param", "value", "from"], rows, faint=faint)] if rows else [Text("None were recorded.", "faint")]
+    if not rows:
+        return [Text("None were recorded.", "faint")]
+    said = f"{', '.join(sorted(repeated))}: left out, since the params of their parts say the same"
+    return [Table(["param", "value", "from"], rows, faint=faint), *([Text(said, "faint")] if repeated else [])]
 
 
 def _randomness(run: RunRecord) -> list[Block]:
@@ -182,12 +183,23 @@ def _randomness(run: RunRecord) -> list[Block]:
         else Text("No seed was set.", "bad" if why else "faint")
     )
     blocks: list[Block] = [table if rows else nothing]
+    unseeded = [
+        [row["library"], row["call"], row["value"].removeprefix(ENTROPY), row["location"] or "–"]
+        for row in run.unseeded[:_MOST_UNSEEDED]
+    ]
+    if unseeded:
+        blocks.append(Table(["library", "generator without a seed", "entropy", "where"], unseeded))
     states = [
-        [" ".join(filter(None, [s["library"], s["device"]])), s["algorithm"] or "–", s["digest"]]
+        [
+            s["point"].replace("_", " "),
+            " ".join(filter(None, [s["library"], s["device"]])),
+            s["algorithm"] or "–",
+            s["digest"],
+        ]
         for s in run.related("rng_states")
     ]
     if states:
-        blocks.append(Table(["generator at the start", "algorithm", "hash of its state"], states))
+        blocks.append(Table(["when", "generator", "algorithm", "hash of its state"], states))
     flags = run.determinism
     if flags:
         blocks.append(Table(["flag", "value"], [[key, value_of(value)] for key, value in flags.items()]))
@@ -197,12 +209,14 @@ def _randomness(run: RunRecord) -> list[Block]:
 def _files(run: RunRecord) -> list[Block]:
     rows = [
         [
-            {"in": "read", "out": "written"}[file["direction"]], file["role"], place(run, file["path"]),
-            _text.size(file["size_bytes"]), _text.number(file["step"]), file["sha256"],
+            {"in": "read", "out": "written"}[file["direction"]], file["role"],
+            place(run, file["path"]) + facts.folder_of(file), _text.size(file["size_bytes"]),
+            _text.number(file["step"]), "yes" if file["kept"] else "gone" if file["lost"] else "no", file["sha256"],
         ]
         for file in run.artifacts
     ]  # fmt: skip
-    return [Table(["", "role", "path", "size", "step", "SHA-256"], rows, frozenset({3, 4}))] if rows else []
+    table = Table(["", "role", "path", "size", "step", "kept", "SHA-256"], rows, frozenset({3, 4}))
+    return [*([table] if rows else []), *files_read(run)]
 
 
 def _code(run: RunRecord) -> list[Block]:
@@ -255,7 +269,7 @@ def _environment(run: RunRecord) -> list[Block]:
                 ("System", f"{found['os']}  {details.get('libc') or ''}".strip()),
                 ("Processor", f"{found['cpu'] or found['machine']}, {details.get('cpu_count')} CPUs"),
                 ("Memory", _text.size(found["memory_bytes"])),
-                ("GPUs", "\n".join(gpus) if gpus else "none found, or not looked at"),
+                ("GPUs", "\n".join(gpus) if gpus else "none found, or not checked"),
                 ("Threads and variables", facts.threads(run)),
             ]
         )
@@ -267,9 +281,12 @@ def _environment(run: RunRecord) -> list[Block]:
 def _notes(run: RunRecord) -> list[Block]:
     erased = "[erased]"
     tags = [
-        [t["key"], erased if t["value"] is None else t["value"], t["author"] or "–", moment(t["time"])]
+        [
+            t["key"], "(taken off)" if t["is_removed"] else erased if t["value"] is None else t["value"],
+            t["author"] or "–", moment(t["time"]),
+        ]
         for t in run.related("tags")
-    ]
+    ]  # fmt: skip
     notes = [
         [erased if note["body"] is None else note["body"] or "(empty)", note["author"] or "–", moment(note["time"])]
         for note in run.notes
@@ -282,7 +299,7 @@ def _events(run: RunRecord) -> list[Block]:
     rows = [
         [moment(e["time"]), _text.number(e["step"]), e["severity"], e["kind"], e["title"], str(e["count"])]
         for e in run.events
-        if e["kind"] != "stderr"
+        if e["kind"] not in ("stderr", "kept")
     ]
     head = ["when", "step", "severity", "kind", "what", "times"]
     return [Table(head, rows, frozenset({1, 5}))] if rows else []

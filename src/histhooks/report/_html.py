@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from html import escape
 
 from histhooks._base.text import plain
@@ -10,13 +11,15 @@ from histhooks.report._blocks import Block, Code, Columns, Curves, Facts, Page, 
 
 # Nothing is loaded and nothing runs, whatever stands on the page
 # (https://developer.mozilla.org/en-US/docs/Web/HTTP/Guides/CSP).
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-_STYLE = """
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --dim: #5b6570; --line: #dfe3e8; --ground: #ffffff;
   --panel: #f6f7f9; --accent: #2457a6; --good: #1a6b35; --good-ground: #e7f5ea; --bad: #a4262c; --bad-ground: #fdecea;
+  --doubt: #8a5a00;
   --add: #e3f6e7; --del: #fde8e8; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e3e6ea; --dim: #9aa4af; --line: #333a43; --ground: #14171b;
   --panel: #1c2127; --accent: #8ab4f8; --good: #7fd69a; --good-ground: #15301f; --bad: #ff9a94; --bad-ground: #3a1b1d;
+  --doubt: #e8b25a;
   --add: #12351f; --del: #43201f; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink);
@@ -31,7 +34,8 @@ h3 { font-size: .85rem; margin: 1rem 0 .3rem; color: var(--dim); font-weight: 60
 .status { display: inline-block; vertical-align: .25em; margin-left: .5rem; padding: .1rem .6rem; border-radius: 1rem;
   font-size: .78rem; font-weight: 600; border: 1px solid currentColor; color: var(--dim); }
 .status.finished { color: var(--good); } .status.running { color: var(--accent); }
-.status.failed, .status.killed, .status.lost { color: var(--bad); }
+.status.warn { color: var(--doubt); }
+.status.failed, .status.killed, .status.lost, .status.fail { color: var(--bad); }
 .verdict { margin: 1rem 0 0; padding: .55rem .9rem; border-left: 4px solid var(--dim); background: var(--panel); }
 .verdict.good { border-color: var(--good); background: var(--good-ground); color: var(--good); }
 .verdict.bad { border-color: var(--bad); background: var(--bad-ground); color: var(--bad); font-weight: 600; }
@@ -67,7 +71,7 @@ pre .at { color: var(--accent); } pre .file { font-weight: 700; }
 footer { margin-top: 2.5rem; border-top: 1px solid var(--line); padding-top: .7rem; }
 @page { size: A4; margin: 16mm 15mm; }
 @media print { :root { color-scheme: light; --ink: #000; --dim: #444; --line: #ccc; --ground: #fff; --panel: #f7f7f7;
-    --accent: #2457a6; --good: #1a6b35; --good-ground: #fff; --bad: #a4262c; --bad-ground: #fff;
+    --accent: #2457a6; --good: #1a6b35; --good-ground: #fff; --doubt: #8a5a00; --bad: #a4262c; --bad-ground: #fff;
     --add: #e3f6e7; --del: #fde8e8; }
   body { font-size: 10pt; } main { max-width: none; padding: 0; } pre { max-height: none; white-space: pre-wrap;
     overflow-wrap: anywhere; } table { font-size: 8.5pt; } .columns { columns: 11rem; font-size: 8pt; }
@@ -85,31 +89,57 @@ def _escape(text: str) -> str:
 
 def write(page: Page) -> str:
     """The report as text."""
-    cards = "".join(
-        f"<li><b>{_escape(value)}</b><span>{_escape(label)}</span></li>" for label, value in page.highlights
-    )
-    title = _escape(page.title)
+    return frame(
+        title=page.title, heading=page.title, kicker=f"Record of a {page.kind}", status=page.status,
+        subtitle=page.subtitle, verdict=page.verdict.text, tone=page.verdict.tone, cards=page.highlights,
+        body="".join(_section(section) for section in page.sections), foot=page.foot, alarms=page.alarms,
+    )  # fmt: skip
+
+
+def frame(
+    *, title: str, heading: str, kicker: str, status: str, subtitle: str, verdict: str, tone: str,
+    cards: Iterable[tuple[str, str]], body: str, foot: str, style: str = "", alarms: str = "",
+) -> str:  # fmt: skip
+    """A page with a head, a status, a verdict and figures; all is escaped but the body.
+
+    Parameters
+    ----------
+    title, heading, kicker, status, subtitle, verdict, foot : str
+    tone : str
+        Class of the verdict.
+    cards : iterable of (str, str)
+        Labels and values.
+    body : str
+        HTML.
+    style : str
+        CSS beside that of all pages.
+    alarms : str
+        What checks found, beside the status.
+    """
+    grade = "fail" if "fail" in alarms else "warn"
+    alarm = f' <span class="status {grade}">{_escape(alarms)}</span>' if alarms else ""
+    figures = "".join(f"<li><b>{_escape(value)}</b><span>{_escape(label)}</span></li>" for label, value in cards)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">
+<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="generator" content="histhooks">
-<title>{title}</title>
-<style>{_STYLE}</style>
+<title>{_escape(title)}</title>
+<style>{STYLE}{style}</style>
 </head>
 <body>
 <main>
 <header>
-<p class="kicker">Record of a training run</p>
-<h1>{title} <span class="status {_escape(page.status)}">{_escape(page.status)}</span></h1>
-<p class="subtitle">{_escape(page.subtitle)}</p>
-<p class="verdict {page.verdict.tone}">{_escape(page.verdict.text)}</p>
-<ul class="cards">{cards}</ul>
+<p class="kicker">{_escape(kicker)}</p>
+<h1>{_escape(heading)} <span class="status {_escape(status)}">{_escape(status)}</span>{alarm}</h1>
+<p class="subtitle">{_escape(subtitle)}</p>
+<p class="verdict {_escape(tone)}">{_escape(verdict)}</p>
+<ul class="cards">{figures}</ul>
 </header>
-{"".join(_section(section) for section in page.sections)}
-<footer>{_escape(page.foot)}</footer>
+{body}
+<footer>{_escape(foot)}</footer>
 </main>
 </body>
 </html>

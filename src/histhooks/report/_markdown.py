@@ -17,7 +17,8 @@ def _escape(text: str) -> str:
 
 def write(page: Page) -> str:
     """The report as text."""
-    parts = [f"# {_escape(page.title)} ({page.status})", _escape(page.subtitle), _escape(page.verdict.text)]
+    status = f"{page.status}, {page.alarms}" if page.alarms else page.status
+    parts = [f"# {_escape(page.title)} ({status})", _escape(page.subtitle), _escape(page.verdict.text)]
     parts += [f"- {_escape(label)}: {_escape(value)}" for label, value in page.highlights]
     for section in page.sections:
         parts += [f"## {section.title}", *(_block(block) for block in section.blocks)]

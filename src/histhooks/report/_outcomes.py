@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._base import text as _text
 from histhooks._base.ids import short_id
+from histhooks._base.telling import short_names, telling
 from histhooks._views import run_words as facts
 from histhooks.errors import QueryError
 from histhooks.history._ranking import Best, best_of, main_of, mean_of_folds, outcomes_of
@@ -54,7 +55,7 @@ def metrics(run: RunRecord) -> list[Block]:
         sparks.append(spark_svg(run.outline(s["name"], _POINTS), 110, 20))
     head = ["metric", "split", "points", "last", "best", "at", "better is", "not finite"]
     blocks: list[Block] = [Table(head, rows, frozenset({2, 3, 4, 7}), sparks)]
-    charts, left = _charts(run, found)
+    charts, left = charts_of(run, found)
     if charts:
         blocks.append(Curves(charts, "Curves stand in the HTML form of this report."))
     if left:
@@ -66,7 +67,7 @@ def _best_text(best: Best) -> str:
     return _text.number(best.value) + (f", mean of its {best.mean_of}" if best.mean_of else "")
 
 
-def _charts(run: RunRecord, found: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+def charts_of(run: RunRecord, found: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
     """A chart for each thing that is measured, with its splits in one frame."""
     groups: dict[tuple[str, int], list[str]] = {}
     for s in found:
@@ -102,8 +103,8 @@ def children(run: RunRecord) -> list[Block]:
         return []
     outcomes = outcomes_of(run.history, {child.id: child.row["main_metric"] for child in found})
     params = {child.id: child.params for child in found}
-    keys = dict.fromkeys(key for values in params.values() for key in values)
-    varied = [key for key in keys if len({repr(values.get(key, "")) for values in params.values()}) > 1][:6]
+    varied = telling(params, {child.id: child.param_sources for child in found})[:6]
+    names = short_names(varied)
 
     def rank(child: RunRecord) -> tuple[bool, float]:
         one = outcomes[child.id]
@@ -116,7 +117,7 @@ def children(run: RunRecord) -> list[Block]:
         best = "–" if one is None else f"{_text.number(one.best if one.best is not None else one.last)} {one.name}"
         told = [value_of(params[child.id].get(key)) for key in varied]
         rows.append([short_id(child.id), child.name, child.status, _text.seconds(child.duration_s), best, *told])
-    blocks: list[Block] = [Table(["run", "name", "status", "took", "best", *varied], rows, frozenset({3}))]
+    blocks: list[Block] = [Table(["run", "name", "status", "took", "best", *names.values()], rows, frozenset({3}))]
     if len(found) > _CHILDREN:
         blocks.append(Text(f"and {len(found) - _CHILDREN} more", "faint"))
     beyond = beyond_of(run.history, [run.id]).get(run.id, 0)

@@ -1,7 +1,7 @@
 """Verify a history: recompute every ledger line from the rows, and everything derived from them.
 
-The file is opened read-only and not changed. docs/ledger.md specifies the form. Spools that wait beside the store are
-verified too, each from the line where the store's ledger of its session stops.
+The file is opened read-only and not changed. docs/reference/ledger.md specifies the form. Spools that wait beside the
+store are verified too, each from the line where the store's ledger of its session stops.
 
 >>> from histhooks.verify import verify
 >>> verify("histhooks.db").ok
@@ -11,11 +11,13 @@ True
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import struct
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from histhooks._base.clock import now_us
 from histhooks._base.vocabulary import RUNNING, UNREPORTED
@@ -23,19 +25,34 @@ from histhooks._host.process import judge
 from histhooks._host.store_location import real_path
 from histhooks._store.spools import only_spools, waiting
 from histhooks.errors import QueryError, StoreError
+from histhooks.verify._again import AgainCheck
 from histhooks.verify._derived import DerivedCheck
+from histhooks.verify._kept import check_kept, wanted
+from histhooks.verify._keys import PublicKey, cryptography, public_key
 from histhooks.verify._ledger import LedgerCheck, Progress
 from histhooks.verify._opening import copied, is_left_alone, newer_version, opened, state_of
 from histhooks.verify._report import CANNOT_PROVE, Report
+from histhooks.verify._signatures import check_signatures
+from histhooks.verify._witnesses import check_witnesses, kept_at
 
 __all__ = ["CANNOT_PROVE", "Report", "verify"]
 
 _DIGEST = re.compile(r"[0-9a-f]{4,64}")
 Sessions = dict[str, dict[str, Any]]
+Answer = TypeVar("Answer")
 
 
-def verify(path: str | Path, *, head: str | None = None, progress: Progress | None = None) -> Report:
-    """Verify a store, and the spools that wait beside it.
+def verify(
+    path: str | Path,
+    *,
+    head: str | None = None,
+    key: str | os.PathLike[str] | None = None,
+    is_signed: bool = False,
+    witness: str | None = None,
+    progress: Progress | None = None,
+    kept_files: bool = True,
+) -> Report:
+    """Verify a store, the spools that wait beside it, the files that are kept beside it, and its signatures.
 
     Parameters
     ----------
@@ -43,8 +60,16 @@ def verify(path: str | Path, *, head: str | None = None, progress: Progress | No
         The store.
     head : str, optional
         Digest of a ledger line, or its beginning, that was kept elsewhere; it must be in the store.
+    key : str or path, optional
+        A public key as a PEM file, or its text: signatures by it are verified, and one must be there.
+    is_signed : bool
+        Whether a signed head must be there: by `key`, else by any key.
+    witness : str, optional
+        `git` or `file:PATH`, where heads of this store were kept: each must be in the ledger, signed by `key` if given.
     progress : callable, optional
         Called with the number of lines and series that are done, and their total.
+    kept_files : bool
+        Whether kept files are read and verified too.
 
     Returns
     -------
@@ -56,7 +81,16 @@ def verify(path: str | Path, *, head: str | None = None, progress: Progress | No
         If the file is missing, no store, or of a newer version and not understood; where all that is known of that
         version fits, :attr:`Report.newer_version` says that it is not the whole.
     QueryError
-        If `head` is no part of a digest.
+        If `head` is no part of a digest, `key` is no key, or cryptography is missing.
+
+    Examples
+    --------
+    >>> from histhooks.verify import verify
+    >>> report = verify("histhooks.db")
+    >>> report.ok, report.problems
+    (True, [])
+    >>> verify("histhooks.db", head=report.head[:12]).has_head
+    True
     """
     if head is not None:
         head = head.strip().lower()
@@ -65,11 +99,22 @@ def verify(path: str | Path, *, head: str | None = None, progress: Progress | No
                 f"{head!r} is no head: that is 4 to 64 hexadecimal digits, such as the 12 at the end of a session's "
                 "last line"
             )
+    trusted = public_key(key) if key is not None else None
+    if is_signed or witness is not None:
+        cryptography()
     path = real_path(Path(path))
+    witnesses = kept_at(witness, path) if witness is not None else None
     if not path.is_file() and not waiting(path):
         raise StoreError(f"no store at {path}; name one with --store PATH")
     try:
-        return _verify(path, head, progress)
+        report = _verify(path, head, progress)
+        if report.newer_version is None:
+            _verify_signatures(path, report, trusted, is_signed=is_signed)
+            if witnesses is not None:
+                check_witnesses(witnesses, _read(path, _lines), path, report, trusted)
+        if kept_files and report.newer_version is None and path.is_file() and not only_spools(path):
+            _verify_kept(path, report, progress)
+        return report
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of SQLite's own words on a damaged file
         raise StoreError(f"{path} cannot be read ({error}); restore it from a copy") from error
 
@@ -110,6 +155,36 @@ def _verify(path: Path, head: str | None, progress: Progress | None) -> Report:
     return report
 
 
+def _verify_signatures(path: Path, report: Report, key: PublicKey | None, *, is_signed: bool) -> None:
+    is_asked = key is not None or is_signed
+    if not path.is_file() or only_spools(path):
+        if is_asked:
+            report.is_signed = False
+            report.signature_problem("there is no signature: all that is here waits in spools")
+        return
+    _read(path, lambda connection: check_signatures(connection, report, key, is_asked=is_asked, needs_head=is_signed))
+
+
+def _verify_kept(path: Path, report: Report, progress: Progress | None) -> None:
+    check_kept(_read(path, wanted), path, report, progress)
+
+
+def _read(path: Path, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+    is_alone = is_left_alone(path)
+    try:
+        with opened(path, is_alone=is_alone) as connection:
+            return question(connection)
+    except sqlite3.DatabaseError:
+        if not is_alone:
+            raise
+        with opened(path, is_alone=False) as connection:  # somebody wrote meanwhile
+            return question(connection)
+
+
+def _lines(connection: sqlite3.Connection) -> dict[tuple[str, int], str]:
+    return {(s, q): d for s, q, d in connection.execute("SELECT session_id, seq, digest FROM ledger")}
+
+
 def newer_words(version: str) -> str:
     """What to say of a store of a newer version."""
     return f"has schema version {version}, which is newer than this histhooks knows: it cannot tell; update histhooks"
@@ -133,6 +208,8 @@ def _verify_store(
         row = connection.execute("SELECT digest FROM ledger ORDER BY time DESC, session_id, seq LIMIT 1").fetchone()
         check.report.head = row[0] if row else None
         check.report.tombstones = _tombstones(connection)
+        if check.evicted:
+            check.report.evictions = _evictions(connection)
         return check.report
 
 
@@ -140,6 +217,7 @@ def _run(check: LedgerCheck) -> None:
     try:
         check.run()
         DerivedCheck(check).run()
+        AgainCheck(check).run()
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, struct.error) as error:
         # What histhooks wrote can be parsed; an altered row may have any form.
         check.report.problem(f"something here is not of the form in which it was written: {error}")
@@ -155,6 +233,17 @@ def _tombstones(connection: sqlite3.Connection) -> list[dict[str, Any]]:
         {"action": action, "subject_ids": json.loads(ids), "reason": reason, "actor": actor, "time": time}
         for _, action, reason, actor, time, ids in connection.execute(sql)
     ]
+
+
+def _evictions(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """One a deed, the latest last."""
+    sql = (
+        "SELECT evicted_by, evicted_at, reason, count(DISTINCT scope) FILTER (WHERE table_name IN ('runs', 'points')), "
+        "count(*) FILTER (WHERE table_name = 'points') FROM evictions GROUP BY evicted_by, evicted_at, reason "
+        "ORDER BY evicted_at"
+    )
+    names = ("evicted_by", "evicted_at", "reason", "runs", "points")
+    return [dict(zip(names, row, strict=True)) for row in connection.execute(sql)]
 
 
 def _verify_spool(spool: Path, report: Report, sessions: Sessions, lines: dict[tuple[str, int], str]) -> None:
@@ -178,7 +267,7 @@ def _look(
     cursor = connection.execute("SELECT * FROM sessions ORDER BY id")
     names = [column[0] for column in cursor.description]
     sessions.update({row[names.index("id")]: dict(zip(names, row, strict=True)) for row in cursor})
-    lines.update({(s, q): d for s, q, d in connection.execute("SELECT session_id, seq, digest FROM ledger")})
+    lines.update(_lines(connection))
     sql = (
         "SELECT collector, note, count(*) FROM captures WHERE status = 'failed' "
         "GROUP BY collector, note ORDER BY count(*) DESC, collector"

@@ -9,10 +9,10 @@ from typing import Any
 
 from histhooks._store.folds import Roller, Summary
 from histhooks._store.ledger import commitment
-from histhooks._store.tables import PERSONAL_COLUMNS
+from histhooks._store.tables import COVERED, LIVE_COLUMNS, PERSONAL, PERSONAL_COLUMNS
+from histhooks._store.texts import false_texts
 from histhooks.verify._ledger import LedgerCheck
 
-_LIVE_COLUMNS = frozenset({"heartbeat_at", "hook_errors", "dropped_points", "overhead_s", "epochs_done", "steps_done"})
 _AT_ONCE = 65_536  # points in memory at a time; whole buckets of each level but the last
 
 
@@ -33,11 +33,11 @@ class DerivedCheck:
 
     def run(self) -> None:
         """Check everything."""
-        for check in (self._folds, self._personal, self._derived, self._references):
+        for check in (self._folds, self._personal, self._contents, self._derived, self._references):
             try:
                 check()
             except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-                self.report.problem(f"what is derived cannot be recomputed, since a value is none any more ({error})")
+                self.report.problem(f"derived values cannot be recomputed, since a stored value is malformed ({error})")
 
     def _folds(self) -> None:
         for table in ("sessions", "runs"):
@@ -52,12 +52,12 @@ class DerivedCheck:
             folded.update(json.loads(state))
         if not folded:
             if not self.may_lack(row["id"]):
-                self.report.problem(f"{table} {row['id']}: no state tells of it")
+                self.report.problem(f"{table} {row['id']}: no state records it")
             return
         for column, value in row.items():
             if column == "id" or (table == "sessions" and column in PERSONAL_COLUMNS):
                 continue
-            is_live = column in _LIVE_COLUMNS and column not in folded
+            is_live = column in LIVE_COLUMNS and column not in folded
             if not is_live and value != folded.get(column) and not self.may_lack(row["id"]):
                 self.report.problem(f"{table} {row['id']}: {column} is not what its states say")
 
@@ -70,16 +70,15 @@ class DerivedCheck:
                 if isinstance(promise, dict) and "$personal" in promise:
                     self._commitment(salts.get((subject_id, column)), values.get(column), promise["$personal"],
                                      f"sessions {subject_id}: {column}")  # fmt: skip
-        for table, columns in (("tags", ("value", "author")), ("notes", ("body", "author"))):
-            for column in columns:
-                sql = f"SELECT run_id, session_id, ordinal, {column}, {column}_sha256 FROM {table}"
-                for run_id, session_id, ordinal, value, promise in self.all(sql):
-                    salt = salts.get((run_id, f"{table}/{session_id}/{ordinal}/{column}"))
-                    self._commitment(salt, value, promise, f"{table} {ordinal} of run {run_id}: {column}")
-        sql = "SELECT session_id, ordinal, actor, actor_sha256 FROM tombstones"
-        for session_id, ordinal, value, promise in self.all(sql):
-            salt = salts.get((session_id, f"tombstones/{session_id}/{ordinal}/actor"))
-            self._commitment(salt, value, promise, f"tombstones {ordinal} of session {session_id}: actor")
+        here = {name for (name,) in self.all("SELECT name FROM main.sqlite_master WHERE type = 'table'")}
+        for table, columns in PERSONAL.items() if here else ():
+            scope = COVERED[table].scope
+            for column in columns if table in here else ():
+                sql = f"SELECT {scope}, session_id, ordinal, {column}, {column}_sha256 FROM {table}"
+                for subject_id, session_id, ordinal, value, promise in self.all(sql):
+                    salt = salts.get((subject_id, f"{table}/{session_id}/{ordinal}/{column}"))
+                    what = "run" if scope == "run_id" else "session" if scope == "session_id" else "version"
+                    self._commitment(salt, value, promise, f"{table} {ordinal} of {what} {subject_id}: {column}")
 
     def _commitment(self, salt: str | None, value: str | None, promise: str, place: str) -> None:
         if salt is None:
@@ -87,8 +86,14 @@ class DerivedCheck:
             self.report.redacted_by_hand += promise not in self.ledger.gone and not self.ledger.is_partial
             if value is not None:
                 self.report.problem(f"{place} has a value but no salt")
+        elif promise in self.ledger.redacted:
+            self.report.problem(f"{place} was redacted, and is here again")
         elif commitment(salt, value) != promise:
             self.report.problem(f"{place} is not the value that was written")
+
+    def _contents(self) -> None:
+        for sha256 in false_texts(self.ledger.connection):
+            self.report.problem(f"contents {sha256}: its text has another SHA-256")
 
     def _derived(self) -> None:
         names = [f.name for f in fields(Summary)]
@@ -98,6 +103,8 @@ class DerivedCheck:
             self.ledger.step()
 
     def _one_series(self, series: int, run_id: str, name: str, kept: dict[str, Any]) -> None:
+        if self.ledger.is_evicted(run_id, "points"):
+            return
         summary, roller, full = Summary(), Roller(), []
         points = self.ledger.series(series)
         while some := list(islice(points, _AT_ONCE)):
@@ -116,5 +123,20 @@ class DerivedCheck:
     def _references(self) -> None:
         if self.ledger.is_partial:
             return
-        for table, rowid, parent, _ in self.all("PRAGMA foreign_key_check"):
-            self.report.problem(f"{table} row {rowid}: what it refers to in {parent} is missing")
+        known: dict[tuple[str, int], bool] = {}
+        for table, rowid, parent, number in self.all("PRAGMA foreign_key_check"):
+            if (table, number) not in known:
+                known[table, number] = self._is_buried(table, parent, number)
+            if not known[table, number]:
+                self.report.problem(f"{table} row {rowid}: what it refers to in {parent} is missing")
+
+    def _is_buried(self, table: str, parent: str, number: int) -> bool:
+        """Whether tombstones account for all that rows of a table refer to in another and is missing there."""
+        keys = [(row[3], row[4]) for row in self.all(f"PRAGMA foreign_key_list({table})") if row[0] == number]
+        if len(keys) != 1:
+            return False
+        ((column, key),) = keys
+        there = f"(SELECT {key} FROM {parent})"
+        sql = f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL AND {column} NOT IN {there}"
+        missing = self.all(sql)
+        return all(value in self.ledger.buried for (value,) in missing)

@@ -77,17 +77,30 @@ def opened(path: Path, *, is_alone: bool) -> Iterator[sqlite3.Connection]:
         If it is no store, or cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="histhooks-") as folder:
-        uri = path.absolute().as_uri()
-        if is_alone:
-            uri += "?immutable=1&mode=ro"
-        elif not _is_held(path) and _copy_at_rest(path, folder):
-            # A log that was left behind: SQLite would write to the -shm file beside it, or make one.
-            uri = (Path(folder) / path.name).as_uri()
-        else:
-            uri += "?mode=ro"
+        uri = untouched(path, folder, is_alone=is_alone)
         with closing(sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None)) as connection:
             _check(path, connection)
             yield connection
+
+
+def untouched(path: Path, folder: str, *, is_alone: bool) -> str:
+    """The URI to open a store by, so that no byte of it changes and no file comes beside it.
+
+    Parameters
+    ----------
+    path : Path
+    folder : str
+        A folder for a copy, where one is needed.
+    is_alone : bool
+        Whether to assume that no process writes meanwhile; the caller then compares :func:`state_of` afterwards.
+    """
+    uri = path.absolute().as_uri()
+    if is_alone:
+        return uri + "?immutable=1&mode=ro"
+    if not _is_held(path) and _copy_at_rest(path, folder):
+        # A log that was left behind: SQLite would write to the -shm file beside it, or make one.
+        return (Path(folder) / path.name).as_uri()
+    return uri + "?mode=ro"
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> None:

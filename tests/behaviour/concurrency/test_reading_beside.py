@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import histhooks
+from helpers.terminals import COMMAND, DOCTOR
 from histhooks.verify import verify
 
 WRITER = """
@@ -35,8 +36,9 @@ VERBS = (
 
 
 def ask(store: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "histhooks", *words, "--store", str(store)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    command = [*DOCTOR, *words[1:]] if words[0] == "doctor" else [*COMMAND, *words]
+    command += ["--store", str(store)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_every_reading_verb_answers_while_eight_writers_write_and_none_of_them_waits(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def loaded_by(program: str) -> set[str]:
     """Modules that a program loads in a process of its own, those apart that any interpreter here begins with."""
     wrapped = f"import sys\nbefore = set(sys.modules)\n{program}\nimport json\n"
     wrapped += "print(json.dumps(sorted(set(sys.modules) - before)))"
-    done = subprocess.run([sys.executable, "-c", wrapped], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", wrapped], capture_output=True, text=True, check=True, timeout=300)
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -93,7 +93,7 @@ def test_a_programs_own_thread_opens_no_store_and_gathers_nothing(
     store_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HISTHOOKS_STORE", str(store_path))
-    done = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, check=True, timeout=300)
     assert done.stdout == "[]\n"
     assert query(store_path, "SELECT environment_id IS NOT NULL FROM sessions") == [(1,)]
     sql = "SELECT t.author = s.actor, n.author = s.actor FROM sessions AS s, tags AS t, notes AS n"

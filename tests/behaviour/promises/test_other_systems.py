@@ -59,7 +59,7 @@ def system(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 def _histhooks(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "histhooks", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def test_what_a_system_lacks_is_gone(system: str) -> None:
@@ -72,7 +72,7 @@ def test_what_a_system_lacks_is_gone(system: str) -> None:
         "exec(\"import os\\nfound = os.path.exists('/proc/self/stat')\", space)\n"
         "assert not space['found']\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 
@@ -117,7 +117,7 @@ def test_git_is_asked_where_select_knows_no_pipes(tmp_path: Path, monkeypatch: p
     Path("code.py").write_text("a = 2\n" * 20_000, encoding="utf-8")
     program = "import histhooks\nwith histhooks.start_run('a'): pass\n"
     Path("program.py").write_text(program, encoding="utf-8")
-    done = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "program.py"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     found = query(Path("histhooks.db"), "SELECT status, note FROM captures WHERE collector = 'git'")
     assert found == [("ok", None)]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import histhooks
-from conftest import end_session
+from helpers.sessions import end_session
 from histhooks import History
 from histhooks._base.names import clean_text
 from histhooks._base.secrets import mask_text, mask_value

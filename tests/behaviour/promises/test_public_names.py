@@ -11,27 +11,49 @@ import pytest
 
 import histhooks
 from histhooks import integrations
-from histhooks.history import RunRecord
+from histhooks.history import RunRecord, Runs, Summaries, Summary
 
-MODULES = "cli curate errors export history integrations migrations plot recorder report testing verify"
+MODULES = (
+    "checks cli curate errors evidence export history integrations migrations models monitor plot recorder report "
+    "reproduce team testing ui verify"
+)
 INTEGRATIONS = "keras kit lightning sklearn torch xgboost"
 # What they say is public, word for word.
 NAMES = {
     "histhooks": "HisthooksError History NotApplicable QueryError Run StoreError __version__ autolog current_run "
-    "disable flush log paused start_run",
-    "histhooks.curate": "Deletion Pruning Redaction delete note prune redact rename tag",
+    "disable flush "
+    "log log_artifact log_metric log_metrics log_param log_params observe paused set_tag set_tags start_run watch",
+    "histhooks.curate": "Deletion Pruning Redaction delete note prune redact rename save_checks tag untag waive",
+    "histhooks.evidence": "Keys Pack PackReport Signature Witness keygen pack sign verify_pack witness",
     "histhooks.export": "Exported export",
-    "histhooks.history": "Comparison Differences History RunRecord Series",
+    "histhooks.history": "Agreement Artifact Artifacts Changes Comparison Content ContentUse Curve "
+    "DataComparison Differences History "
+    "Lineage LineageFold LineageLink LineageNode Live Model ModelEvent ModelVersion RunRecord Runs Series Summaries "
+    "Summary Timeline TimelineRow",
+    "histhooks.models": "Promotion Rollback approve demote path promote register reject restore retire rollback",
     "histhooks.plot": "Chart plot spark_svg svg_curves",
-    "histhooks.recorder": "Run call_site current_run ensure_session flush is_recording is_task log main_metric "
-    "note_capture note_rank open_run paused scope splits start_run task",
+    "histhooks.recorder": "Run call_site current_run ensure_session flush is_recording is_task log log_artifact "
+    "log_metric log_metrics "
+    "log_param log_params main_metric note_capture note_rank open_run paused scope set_tag set_tags splits "
+    "start_run task",
     "histhooks.report": "page_of report",
+    "histhooks.team": "Evicted ForkError Merged Pulled Pushed Status TeamError evict grant init merge pull push revoke "
+    "status upgrade",
+    "histhooks.ui": "app serve",
     "histhooks.verify": "CANNOT_PROVE Report verify",
+    "histhooks.checks": "CannotTell Check Config Finding Skip Unknown Verdict all_checks check risks",
+    "histhooks.monitor": "Change Report Score Signal Window accept from_file judge",
+    "histhooks.reproduce": "Bisection Blocker Plan Reproduction Trial bisect execute plan restore",
 }
 METHODS = {
-    histhooks.Run: "declare_metric end event link log log_artifact log_dataset log_params log_results note tag",
-    histhooks.History: "compare diff run runs search sql table",
-    RunRecord: "artifacts children metrics params series summaries to_pandas",
+    histhooks.Run: "declare_metric end event link log log_artifact log_dataset log_metric log_metrics log_param "
+    "log_params log_results note set_tag set_tags tag",
+    histhooks.History: "compare compare_data content diff lineage model models run runs search sql table version",
+    Runs: "rows to_pandas",
+    Summaries: "get main names to_pandas",
+    Summary: "best best_epoch best_step value",
+    RunRecord: "artifacts children datasets metrics overlaps params series splits summaries to_pandas transforms "
+    "weights",
 }
 # Frameworks may be missing where this runs, so these are read and not imported.
 OF_FRAMEWORKS = {

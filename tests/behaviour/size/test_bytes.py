@@ -21,8 +21,9 @@ for number in range({}):
 """
 
 
-def test_a_run_in_which_nothing_new_happened_takes_less_than_five_kilobytes(tmp_path: Path) -> None:
-    """The same data, environment and code, 14 params, a random state of two libraries: 4.4 KB, its ledger included."""
+def test_a_run_of_known_data_takes_less_than_six_kilobytes(tmp_path: Path) -> None:
+    """The same data, environment and code, 14 params, a random state of two libraries, and what is new in each run, its
+    weights and coefficients: 5.4 KB, its ledger included."""
     pytest.importorskip("sklearn")
     sizes = {}
     for n in (100, 500):
@@ -33,4 +34,4 @@ def test_a_run_in_which_nothing_new_happened_takes_less_than_five_kilobytes(tmp_
         assert query(store, "SELECT count(*) FROM params") == [(14 * n,)]
         ((pages,),) = query(store, "PRAGMA page_count")
         sizes[n] = int(str(pages)) * 4096
-    assert (sizes[500] - sizes[100]) / 400 < 5000
+    assert (sizes[500] - sizes[100]) / 400 < 6000

@@ -64,7 +64,7 @@ def full_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("full")
     path = folder / "histhooks.db"
     environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS_QUIET": "1", "HISTHOOKS": ""}
-    subprocess.run([sys.executable, "-c", EVERYTHING], cwd=folder, env=environment, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", EVERYTHING], cwd=folder, env=environment, check=True, timeout=300)
     return path
 
 
@@ -150,7 +150,7 @@ def test_one_flipped_bit_anywhere_in_the_file_is_found_where_it_touches_what_is_
         except StoreError as error:
             problems = [str(error)]
         done = subprocess.run(
-            [sys.executable, "-I", str(VERIFIER), str(store)], capture_output=True, text=True, timeout=60
+            [sys.executable, "-I", str(VERIFIER), str(store)], capture_output=True, text=True, timeout=300
         )
         event("as before" if is_as_before else "changed")
         assert "Traceback" not in done.stderr
@@ -188,7 +188,9 @@ def test_a_schema_that_is_no_text_any_more_is_told_and_left_alone(full_store: Pa
     store.write_bytes(content)
     with pytest.raises(StoreError, match="cannot be read"):
         verify(store)
-    done = subprocess.run([sys.executable, "-I", str(VERIFIER), str(store)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-I", str(VERIFIER), str(store)], capture_output=True, text=True, timeout=300
+    )
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     code, _, err = run_program("import histhooks\nwith histhooks.start_run('a') as run: run.log({'loss': 1.0})", store)
     assert code == 0, err

@@ -102,6 +102,11 @@ def changes_of(
     return out
 
 
+def not_recorded(a: Any, b: Any, what: str) -> list[str]:
+    """What to say where one or both have nothing."""
+    return [f"{name}: {what}" for name, found in (("A", a), ("B", b)) if not found]
+
+
 def _is_plain(value: Any) -> bool:
     """Whether a value is a mapping of the program, and not what JSON has no word for."""
     return isinstance(value, dict) and not any(key.startswith("$") for key in value)

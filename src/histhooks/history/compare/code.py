@@ -12,8 +12,8 @@ import re
 import subprocess
 import tempfile
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,16 @@ class CodeState:
     untracked: dict[str, str]
     missing: list[str]
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether it is the commit, as far as is known."""
+        return not self.diff and not self.untracked and not self.missing
+
+    def without(self, names: Iterable[str]) -> CodeState:
+        """The same without some new files."""
+        left_out = {*names}
+        return replace(self, untracked={n: text for n, text in self.untracked.items() if n not in left_out})
+
 
 def content_of(history: Reader, digest: str) -> str | None:
     """A kept text by its hash; None if this store has none."""
@@ -91,6 +101,23 @@ def sources_of(history: Reader, run: RunRows) -> dict[str, str]:
     kept |= {row["title"]: row["body"] for row in _told(run, "source") if row["body"] is not None}
     found = {name: content_of(history, digest) for name, digest in kept.items()}
     return {name: text for name, text in found.items() if text is not None}
+
+
+_MOST_MODULES = 64  # a record of as many may lack some
+
+
+def idle_of(run: RunRows) -> dict[str, str]:
+    """New files of Python, by name with their text, that the process of a run neither imported nor ran.
+
+    Empty if it is not known in full what ran.
+    """
+    code = run.code
+    modules = code["details"].get("modules") if code is not None else None
+    if code is None or not modules or len(modules) >= _MOST_MODULES or run.session["kind"] in ("notebook", "repl"):
+        return {}
+    ran = {*modules, *code["details"].get("sources", {}), *(row["title"] for row in _told(run, "source"))}
+    found = untracked_of(run.history, code)
+    return {name: text for name, text in found.items() if name.endswith(".py") and name not in ran}
 
 
 def cells_of(run: RunRows) -> list[dict[str, Any]]:
@@ -175,6 +202,8 @@ def state_of(history: Reader, code: Mapping[str, Any] | None, folder: str | None
         missing.append("its diff was not kept")
     if details.get("diff_masked"):
         missing.append("secrets in its diff are masked")
+    if details.get("untracked_masked"):
+        missing.append(f"secrets in {len(details['untracked_masked'])} of its new files are masked")
     if details.get("diff_cut_characters"):
         missing.append(f"{details['diff_cut_characters']} characters of its diff were not kept")
     if details.get("patch_redacted"):

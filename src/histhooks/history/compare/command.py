@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from histhooks.history._run_rows import RunRows
 
 _KINDS = ("script", "job", "command")  # what starts the others says nothing of the training
-_WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
+WITH_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 # A process that another Python started: numbers of pipes, which no two have alike.
-_WORKERS = ("--multiprocessing-fork", "joblib.externals.loky", "multiprocessing.spawn", "multiprocessing.forkserver")
+WORKERS = ("--multiprocessing-fork", "joblib.externals.loky", "multiprocessing.spawn", "multiprocessing.forkserver")
 
 
 def command(a: RunRows, b: RunRows) -> Part:
@@ -33,7 +33,7 @@ def command(a: RunRows, b: RunRows) -> Part:
 
 def arguments_of(command: str) -> list[str] | None:
     """The arguments of a program that Python ran; None if they are unknown, or nobody typed them."""
-    if any(worker in command for worker in _WORKERS):
+    if any(worker in command for worker in WORKERS):
         return None
     try:
         words = shlex.split(command)[1:]
@@ -47,16 +47,21 @@ def arguments_of(command: str) -> list[str] | None:
             return words[1:] if word == "-m" else words
         if word.startswith(("-m", "-c")):
             return words
-        if word in _WITH_VALUE and words:
+        if word in WITH_VALUE and words:
             words.pop(0)
     return []
 
 
 def options_of(run: RunRows) -> dict[str, Any]:
     """Arguments of the program of a run, by option; empty if nobody typed them, or they were erased."""
-    command = run.session["command"]
-    words = arguments_of(command) if command is not None and run.session["kind"] in _KINDS else None
-    return _options(words) if words and not command_is_text(command) else {}
+    session = run.session
+    return options_in(session["kind"], session["command"])
+
+
+def options_in(kind: str, command: str | None) -> dict[str, Any]:
+    """Arguments of a process of some kind, by option; empty if nobody typed them, or they were erased."""
+    words = arguments_of(command) if command is not None and kind in _KINDS else None
+    return _options(words) if words and command is not None and not command_is_text(command) else {}
 
 
 def command_is_text(command: str) -> bool:
@@ -83,6 +88,11 @@ def _options(words: list[str]) -> dict[str, Any]:
         else:
             found.setdefault(word, []).append(True)
     return {key: values[0] if len(values) == 1 else values for key, values in found.items()}
+
+
+def is_option(name: str) -> bool:
+    """Whether a name is one of those that arguments have, and of no param."""
+    return name.startswith("-") or (name.startswith("argument ") and name[9:].isdigit())
 
 
 def _is_option(word: str) -> bool:

@@ -7,15 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from histhooks._base.telling import telling
 from histhooks._base.values import dumps
 from histhooks.errors import QueryError
-from histhooks.history._ranking import best_of, mean_of_folds
+from histhooks.history._dataframes import frame
+from histhooks.history._ranking import value_of
 from histhooks.history._seeds import seed_calls, set_by_program
 from histhooks.history._shown import Shown
 from histhooks.history.compare.change import ABSENT, is_same
 from histhooks.history.compare.command import options_of
 
 if TYPE_CHECKING:
+    import pandas
+
     from histhooks.history._records import RunRecord
 
 
@@ -39,6 +43,9 @@ class Column:
         Indices of the best runs; empty if unknown, or all are equal.
     is_default : bool
         Whether it is a param that has its default value in every run that has it.
+    is_repeated : bool
+        Whether other columns say the same: the list of the parts of a pipeline, a second name of a param, an argument
+        that a param holds.
     """
 
     kind: str
@@ -48,6 +55,7 @@ class Column:
     direction: int = 0
     best: tuple[int, ...] = ()
     is_default: bool = False
+    is_repeated: bool = False
 
     @property
     def title(self) -> str:
@@ -68,6 +76,14 @@ class Comparison(Shown):
         In which they differ.
     same : tuple of str
         Titles of what they have in common.
+
+    Examples
+    --------
+    >>> found = history.compare("last~1", "last")
+    >>> [row["params.lr"] for row in found.rows()], "data.train" in found.same
+    ([0.1, 0.01], True)
+    >>> [column["name"] for column in found.as_json()["columns"] if column["kind"] == "param"]
+    ['lr']
     """
 
     runs: tuple[dict[str, Any], ...]
@@ -85,7 +101,7 @@ class Comparison(Shown):
             {
                 "kind": column.kind, "name": column.name, "direction": column.direction,
                 "values": list(column.values), "missing": list(column.missing),
-                "is_default": column.is_default,
+                "is_default": column.is_default, "is_repeated": column.is_repeated,
                 "best": [self.runs[place]["id"] for place in column.best],
             }
             for column in self.columns
@@ -98,6 +114,20 @@ class Comparison(Shown):
             {**run, **{column.title: column.values[place] for column in self.columns}}
             for place, run in enumerate(self.runs)
         ]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each run, a column for each thing in which they differ; the columns are those of :meth:`rows`.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        QueryError
+            If pandas is not installed.
+        """
+        return frame(self.rows())
 
 
 def compare(runs: Sequence[RunRecord]) -> Comparison:
@@ -112,15 +142,14 @@ def compare(runs: Sequence[RunRecord]) -> Comparison:
         raise QueryError(f"compare needs two runs or more, not {len(runs)}")
     columns = [
         *_columns("run", [_facts(run) for run in runs]),
-        *_params(runs),
-        *_columns("command", [options_of(run) for run in runs]),
+        *_inputs(runs),
         *_columns("data", [_data(run) for run in runs]),
         *_columns("code", [_code(run) for run in runs]),
         *_columns("environment", [_environment(run) for run in runs]),
         *_columns("seeds", [{"seeds": _seeds(run)} for run in runs]),
         *_columns("model", [_model(run) for run in runs]),
         *_metrics(runs),
-        *_columns("result", [run.results for run in runs], _direction_of_score),
+        *_columns("result", [run.results for run in runs], _direction_of_score if _are_searches(runs) else _unknown),
         *_columns("duration", [{"duration_s": run.row["duration_s"]} for run in runs]),
     ]
     differing = tuple(column for column in columns if not _is_equal(column))
@@ -151,10 +180,22 @@ def _columns(
     return out
 
 
-def _params(runs: Sequence[RunRecord]) -> list[Column]:
-    chosen = {key for run in runs for key, source in run.param_sources.items() if source != "default"}
-    columns = _columns("param", [run.params for run in runs])
-    return [replace(column, is_default=column.name not in chosen) for column in columns]
+def _inputs(runs: Sequence[RunRecord]) -> list[Column]:
+    """Params and arguments, and which of them say what others say."""
+    params, options = [run.params for run in runs], [options_of(run) for run in runs]
+    sources = [run.param_sources for run in runs]
+    chosen = {key for each in sources for key, source in each.items() if source != "default"}
+    both = {str(n): {**found, **options[n]} for n, found in enumerate(params)}
+    told = telling(both, {str(n): {**each, **dict.fromkeys(options[n], "command")} for n, each in enumerate(sources)})
+    columns = [*_columns("param", list(params)), *_columns("command", list(options))]
+    return [
+        replace(
+            column,
+            is_default=column.kind == "param" and column.name not in chosen,
+            is_repeated=column.name not in told and column.name in chosen | {key for each in options for key in each},
+        )
+        for column in columns
+    ]
 
 
 def _best(values: Sequence[Any], direction: int) -> tuple[int, ...]:
@@ -174,18 +215,18 @@ def _metrics(runs: Sequence[RunRecord]) -> list[Column]:
         mine: dict[str, Any] = {}
         for name, row in rows.items():
             directions.setdefault(name, row["direction"])
-            mine[name] = _value(run, row)
+            mine[name] = value_of(run, row)
         values.append(mine)
     return _columns("metric", list(values), lambda name: directions[name])
 
 
-def _value(run: RunRecord, row: Mapping[str, Any]) -> float | None:
-    mean = mean_of_folds(run, row)
-    if mean is not None:
-        return mean
-    best = best_of(run, row)
-    last: float | None = row["last"]
-    return last if best is None else best.value
+def _are_searches(runs: Sequence[RunRecord]) -> bool:
+    """Whether scores in results are those of scikit-learn; XGBoost and Keras call the best loss `best_score`, too."""
+    return all(run.kind in ("search", "candidate", "validate") for run in runs)
+
+
+def _unknown(_: str) -> int:
+    return 0
 
 
 def _direction_of_score(name: str) -> int:

@@ -1,9 +1,10 @@
 """What differs between two runs, the most important first.
 
-Inputs and outcomes count: data, code, the program's arguments, files read, packages, environment, params, optimizer,
-seeds, architecture, metrics, results and how it ended. The identity of a run does not count: ids, names, times,
-durations, the machine's name, and measurements of the machine. The states of the random generators are shown but do not
-count, since it is unknown which ones the training used; their effect shows in the metrics.
+Inputs and outcomes count: data, splits and preprocessing, code, the program's arguments, files read, packages,
+environment, params, optimizer, seeds, architecture, weights, metrics, results and how it ended. The identity of a run
+does not count: ids, names, times, durations, the machine's name, and measurements of the machine. The states of the
+random generators are shown but do not count, since it is unknown which ones the training used; their effect shows in
+the metrics.
 """
 
 from __future__ import annotations
@@ -13,12 +14,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base.ids import short_id
+from histhooks.errors import QueryError
+from histhooks.history._dataframes import frame
 from histhooks.history._shown import Shown
-from histhooks.history.compare import inputs, outputs
+from histhooks.history.compare import inputs, origins, outputs
 from histhooks.history.compare.change import Change, Part
 from histhooks.history.compare.command import command
+from histhooks.history.compare.data import data
 
 if TYPE_CHECKING:
+    import pandas
+
     from histhooks.history._records import RunRecord
     from histhooks.history.compare.code import Patch
 
@@ -37,6 +43,16 @@ class Differences(Shown):
         From the code of A to that of B; None if both ran the same recorded code, or none was recorded.
     not_captured : tuple of str
         What was not recorded for one or both, and why.
+
+    Examples
+    --------
+    >>> found = history.diff("last~1", "last")
+    >>> found.differs, found.part("params").changes[0].key, "packages" in found.same
+    (True, 'lr', True)
+    >>> [row["key"] for row in found.rows() if row["counts"] and row["part"] == "metrics"]
+    ['loss', 'val_loss']
+    >>> found.as_json()["differs"]
+    True
     """
 
     a: dict[str, Any]
@@ -52,7 +68,35 @@ class Differences(Shown):
 
     def part(self, name: str) -> Part:
         """One part: data, code, packages, ..."""
-        return next(part for part in self.parts if part.name == name)
+        found = next((part for part in self.parts if part.name == name), None)
+        if found is None:
+            raise QueryError(f"differences have no part {name!r}; they have {', '.join(p.name for p in self.parts)}")
+        return found
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A dict for each change: `part`, `key`, `kind` (added, removed or changed), `a`, `b`, `counts`, `note`."""
+        return [
+            {
+                "part": part.name, "key": change.key, "kind": change.kind, "a": change.a, "b": change.b,
+                "counts": change.counts, "note": change.note,
+            }
+            for part in self.parts
+            for change in part.changes
+        ]  # fmt: skip
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row for each change, the most important part first; the columns are those of :meth:`rows`.
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        QueryError
+            If pandas is not installed.
+        """
+        return frame(self.rows(), "part key kind a b counts note".split())
 
     @property
     def differs(self) -> bool | None:
@@ -108,11 +152,14 @@ def differences(a: RunRecord, b: RunRecord, *, tolerance: float = 0.0) -> Differ
         a=_who(a),
         b=_who(b),
         parts=(
-            inputs.data(a, b),
+            data(a, b),
+            origins.splits(a, b),
+            origins.preprocessing(a, b),
             code,
             command(a, b),
             inputs.files(a, b),
             *(part(a, b) for part in parts),
+            origins.weights(a, b, tolerance),
             outputs.metrics(a, b, tolerance),
             outputs.results(a, b, tolerance),
             outputs.end(a, b),

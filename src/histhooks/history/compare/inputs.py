@@ -1,24 +1,27 @@
-"""Compare the inputs of two runs: data, code, packages, environment, params, optimizer, seeds."""
+"""Compare the inputs of two runs: code, packages, environment, params, optimizer, seeds."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from histhooks._base.telling import inner, rest_of
+from histhooks._base.text import counted
 from histhooks._base.values import flatten
 from histhooks.history._places import place
 from histhooks.history._seeds import UNSEEDED, param_seeds, seed_calls, set_by_program, why_none
-from histhooks.history.compare.change import ABSENT, Change, Part, change, changes_of, is_same
+from histhooks.history.compare.change import ABSENT, Change, Part, change, changes_of, is_same, not_recorded
 from histhooks.history.compare.code import (
     CodeState,
     Patch,
     as_script,
     between_texts,
     cells_of,
+    idle_of,
     lacking,
     patch_between,
     sources_of,
@@ -27,90 +30,7 @@ from histhooks.history.compare.code import (
 
 if TYPE_CHECKING:
     from histhooks.history._records import RunRecord
-    from histhooks.history._row_types import Dataset, Group, Optimizer
-
-_MOST_COLUMNS = 5
-
-
-def _lacking(a: Any, b: Any, what: str) -> list[str]:
-    """What to say where one or both have nothing."""
-    return [f"{name}: {what}" for name, found in (("A", a), ("B", b)) if not found]
-
-
-# --- data -------------------------------------------------------------------------------------------------------------
-
-
-def data(a: RunRecord, b: RunRecord) -> Part:
-    """Data by role: content, rows, columns, types."""
-    sets = [_by_role(run.datasets) for run in (a, b)]
-    unknown = _lacking(sets[0], sets[1], "no data was recorded")
-    if not sets[0] or not sets[1]:
-        return Part("data", unknown=tuple(unknown), is_there=bool(sets[0] or sets[1]))
-    changes: list[Change] = []
-    notes: list[str] = []
-    for role in dict.fromkeys([*sets[0], *sets[1]]):
-        before, after = sets[0].get(role), sets[1].get(role)
-        if before is None or after is None:
-            changes.append(change(role, _told(before), _told(after)))
-        elif before["content_hash"] is None or after["content_hash"] is None:
-            found = changes_of(_shape(before), _shape(after), prefix=f"{role} ")
-            changes += found
-            if not found:
-                unknown.append(f"{role}: its content was not hashed; its shape and types are the same")
-        elif before["id"] != after["id"]:
-            content = {"content": before["content_hash"]}, {"content": after["content_hash"]}
-            changes += changes_of(content[0] | _shape(before), content[1] | _shape(after), prefix=f"{role} ")
-            notes += _profiles(role, before, after)
-        elif before["coverage"] == "sample":
-            notes.append(f"{role}: the same as far as it was hashed, a sample of it")
-    return Part("data", tuple(changes), tuple(unknown), tuple(notes))
-
-
-def _by_role(found: list[Dataset]) -> dict[str, Dataset]:
-    out: dict[str, Dataset] = {}
-    for row in found:
-        key, n = row["role"], 1
-        while key in out:
-            n += 1
-            key = f"{row['role']} {n}"
-        out[key] = row
-    return out
-
-
-def _told(row: Dataset | None) -> Any:
-    return ABSENT if row is None else f"{row['kind']} {row['n_rows']} × {row['n_columns']}"
-
-
-def _profiles(role: str, before: Dataset, after: Dataset) -> list[str]:
-    """What differs in two profiles, a line for each of the first columns in which something does."""
-    columns = [_by_column(row["profile"]) for row in (before, after)]
-    lines = []
-    for name, told in columns[0].items():
-        other = columns[1].get(name, {})
-        moved = [f"{key} {told[key]} → {other[key]}" for key in told if key in other and told[key] != other[key]]
-        if moved:
-            lines.append(f"{role} {name}: {', '.join(moved)}")
-    more = len(lines) - _MOST_COLUMNS
-    return [*lines[:_MOST_COLUMNS], *([f"{role}: {more} more columns differ"] if more > 0 else [])]
-
-
-def _by_column(profile: Any) -> dict[str, dict[str, Any]]:
-    out: dict[str, dict[str, Any]] = {}
-    for part, found in (profile if isinstance(profile, dict) else {}).items():
-        if "values" in found:
-            out[part] = flatten(found["values"])
-        out |= {f"{part} {name}": column for name, column in found.get("columns", {}).items()}
-    return out
-
-
-def _shape(row: Dataset) -> dict[str, Any]:
-    schema = row["schema"] if isinstance(row["schema"], dict) else {}
-    out: dict[str, Any] = {"kind": row["kind"], "rows": row["n_rows"], "columns": row["n_columns"]}
-    for name, part in schema.items():
-        if isinstance(part, dict):
-            out |= {f"{name} {key}": value for key, value in flatten(part).items() if key not in ("kind", "shape")}
-    return out
-
+    from histhooks.history._row_types import Group, Optimizer
 
 # --- code -------------------------------------------------------------------------------------------------------------
 
@@ -119,7 +39,7 @@ def code(a: RunRecord, b: RunRecord) -> tuple[Part, Patch | None]:
     """Commit, branch, changes on top, the program, its sources and cells, and the patch between both states."""
     of_a, of_b = a.code, b.code
     if of_a is None or of_b is None:
-        return Part("code", unknown=tuple(_lacking(of_a, of_b, "its code was not recorded"))), None
+        return Part("code", unknown=tuple(not_recorded(of_a, of_b, "its code was not recorded"))), None
     found = (of_a, of_b)
     unknown = [f"{name}: {text}" for name, run in (("A", a), ("B", b)) for text in lacking(run)]
     cells = [as_script(cells_of(run)) for run in (a, b)]
@@ -144,6 +64,8 @@ def _of_git(
     states = [state_of(run.history, each, run.session["cwd"]) for run, each in zip((a, b), found)]
     if found[0]["id"] == found[1]["id"]:
         return None, [], list(states[0].missing) if states[0] is not None else []
+    idle = _idle(a, b, states)
+    states = [None if each is None else each.without(set().union(*idle)) for each in states]
     patch = None
     if states[0] is not None and states[1] is not None and not _is_same_state(states[0], states[1]):
         patch = patch_between(states[0], states[1])
@@ -151,13 +73,34 @@ def _of_git(
     is_equal = is_one or (patch is not None and patch.kind == "states" and not patch.text and not patch.notes)
     names = ("commit", "branch", "changes", "repository", "program", "program's content")
     words = [dict(zip(names, _code_words(each))) for each in found]
+    for told, state, left in zip(words, states, idle):
+        if left and state is not None and state.is_clean:
+            told["changes"] = "none"
     own = {"branch", "repository"} | ({"commit", "changes"} if is_equal else set())
+    if words[0]["program's content"] is not None and words[0]["program's content"] == words[1]["program's content"]:
+        own.add("program")  # where a file lies is no difference
     changes = changes_of(*words, uncounted=own)
     if patch is not None and patch.text and not any(each.counts for each in changes):
         added, removed = patch.n_lines
         changes.append(change("changes on top of the commit", ABSENT, f"+{added} −{removed} lines"))
+    short = [{name: _short(text) for name, text in each.items()} for each in idle]
+    changes += [
+        replace(one, note=_IDLE) for one in changes_of(*short, prefix="new file ", uncounted={*short[0], *short[1]})
+    ]
     is_told = is_equal and not is_one
     return patch, changes, ["both commits and what was changed on top of them give the same files"] if is_told else []
+
+
+_IDLE = "not imported"
+
+
+def _idle(a: RunRecord, b: RunRecord, states: Sequence[CodeState | None]) -> list[dict[str, str]]:
+    """New files that no run of the two imported; of different commits all count, since one may have them in git."""
+    found = [idle_of(a), idle_of(b)]
+    if states[0] is None or states[1] is None or states[0].commit != states[1].commit:
+        return [{}, {}]
+    ran = [{*state.untracked} - {*idle} for state, idle in zip(states, found) if state is not None]
+    return [{name: text for name, text in each.items() if name not in ran[0] | ran[1]} for each in found]
 
 
 def _is_same_state(a: CodeState, b: CodeState) -> bool:
@@ -184,7 +127,7 @@ def _paired(a: dict[str, str], b: dict[str, str]) -> list[dict[str, str]]:
 
 
 def _short(text: str) -> str:
-    return f"{hashlib.sha256(text.encode()).hexdigest()[:12]}, {len(text.splitlines())} lines"
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:12]}, {counted(len(text.splitlines()), 'line')}"
 
 
 def _of_cells(a: RunRecord, b: RunRecord, scripts: list[str]) -> list[Change]:
@@ -192,7 +135,7 @@ def _of_cells(a: RunRecord, b: RunRecord, scripts: list[str]) -> list[Change]:
     cells = [[cell["source"] for cell in cells_of(run)] for run in (a, b)]
     if cells[0] == cells[1]:
         return []
-    told = [f"{len(each)} cells, {_short(text)}" if each else ABSENT for each, text in zip(cells, scripts)]
+    told = [f"{counted(len(each), 'cell')}, {_short(text)}" if each else ABSENT for each, text in zip(cells, scripts)]
     return [change("cells", *told)]
 
 
@@ -208,7 +151,14 @@ def files(a: RunRecord, b: RunRecord) -> Part:
     for run in (a, b):
         read = [file for file in run.artifacts if file["direction"] == "in"]
         found: dict[str, Any] = {f"{file['role']} {place(run, file['path'])}": file["sha256"] for file in read}
-        words.append(found | {link["kind"]: link["other_run_id"] or link["sha256"] for link in run.links})
+        words.append(
+            found
+            | {
+                link["kind"]: link["other_run_id"] or link["sha256"]
+                for link in run.links
+                if link["kind"] != "reproduces"
+            }
+        )
     return Part("files read", tuple(changes_of(*words)), is_there=bool(words[0] or words[1]))
 
 
@@ -219,8 +169,15 @@ def packages(a: RunRecord, b: RunRecord) -> Part:
     """Packages that were added or removed, or have another version."""
     found = a.packages, b.packages
     if not found[0] or not found[1]:
-        return Part("packages", unknown=tuple(_lacking(*found, "packages were not recorded")))
-    return Part("packages", tuple(changes_of(*found)))
+        return Part("packages", unknown=tuple(not_recorded(*found, "packages were not recorded")))
+    origins = [_origins(run) for run in (a, b)]
+    return Part("packages", (*changes_of(*found), *changes_of(*origins, prefix="origin of ")))
+
+
+def _origins(run: RunRecord) -> dict[str, Any]:
+    """Where packages came from that no index gave; that of a folder says nothing on another machine."""
+    told = run.environment["details"].get("package_origins", {}) if run.environment is not None else {}
+    return {name: each["commit"] for name, each in told.items() if each.get("commit")}
 
 
 _QUIET = ("memory", "python's path")
@@ -230,19 +187,22 @@ def environment(a: RunRecord, b: RunRecord) -> Part:
     """Python, system, hardware, threads, variables and flags that change what is computed."""
     found = a.environment, b.environment
     if found[0] is None or found[1] is None:
-        return Part("environment", unknown=tuple(_lacking(*found, "its environment was not recorded")))
+        return Part("environment", unknown=tuple(not_recorded(*found, "its environment was not recorded")))
     words = [_machine(each) for each in found if each is not None]
     changes = changes_of(*words, uncounted=_QUIET)
+    flags = [each["details"].get("cpu_flags") for each in found if each is not None]
+    if all(flags):  # releases before 1.2 recorded none
+        changes += changes_of(*({"instructions": each} for each in flags))
     pools = [_pools(each) for each in found if each is not None]
     # A pool that only one of them had loaded when it was looked at says nothing.
     both = pools[0].keys() & pools[1].keys()
     changes += changes_of(*({key: pool[key] for key in sorted(both)} for pool in pools), prefix="threads of ")
-    flags = a.determinism, b.determinism
+    told = a.determinism, b.determinism
     notes = []
-    if bool(flags[0]) == bool(flags[1]):
-        changes += changes_of(*flags)
+    if bool(told[0]) == bool(told[1]):
+        changes += changes_of(*told)
     else:
-        notes = _lacking(*flags, "flags of determinism were not recorded")
+        notes = not_recorded(*told, "flags of determinism were not recorded")
     return Part("environment", tuple(changes), notes=tuple(notes))
 
 
@@ -271,9 +231,12 @@ def params(a: RunRecord, b: RunRecord) -> Part:
     """Params, those that somebody chose first, with where they came from."""
     values, sources = (a.params, b.params), (a.param_sources, b.param_sources)
     has_optimizers = bool(a.optimizers and b.optimizers)  # then these stand there
+    repeated = {
+        key for key in inner(values[0]) & inner(values[1]) if rest_of(values[0][key]) == rest_of(values[1][key])
+    }
     out = []
     for found in changes_of(*values):
-        if has_optimizers and found.key.startswith("optimizer."):
+        if found.key in repeated or (has_optimizers and found.key.startswith("optimizer.")):
             continue
         told = [source[key] for source in sources for key in source if f"{found.key}.".startswith(f"{key}.")]
         out.append(replace(found, note=" → ".join(dict.fromkeys(told))))
@@ -285,7 +248,7 @@ def optimizer(a: RunRecord, b: RunRecord) -> Part:
     """Optimizers by position, with their groups as they began and their schedules."""
     found = a.optimizers, b.optimizers
     if bool(found[0]) != bool(found[1]):
-        return Part("optimizer", unknown=tuple(_lacking(*found, "no optimizer was recorded")))
+        return Part("optimizer", unknown=tuple(not_recorded(*found, "no optimizer was recorded")))
     several = max(len(found[0]), len(found[1])) > 1
     words = [
         {f"{each['position']} {k}" if several else k: v for each in run for k, v in _optimizer(each).items()}
@@ -327,7 +290,7 @@ def seeds(a: RunRecord, b: RunRecord) -> Part:
         lacking = [each or (UNSEEDED if not none else "") for each in why]
         notes = [f"{name}: {text}" for name, text, own in zip("AB", lacking, told, strict=True) if text and not own]
     states = [
-        {f"state of {row['library']} {row['device'] or ''}".strip(): row["digest"] for row in run.related("rng_states")}
+        {f"state of {row['library']} {row['device'] or ''}".strip(): row["digest"] for row in run.states_at_start}
         for run in (a, b)
     ]
     both = [key for key in states[0] if key in states[1]]
@@ -338,5 +301,7 @@ def seeds(a: RunRecord, b: RunRecord) -> Part:
 def _seeds(run: RunRecord) -> dict[str, Any]:
     out: dict[str, list[Any]] = {}
     for row in set_by_program(seed_calls(run)):
-        out.setdefault(f"{row['library']} {row['call']}", []).append(row["value"])
+        values = out.setdefault(f"{row['library']} {row['call']}", [])
+        if row["value"] not in values:  # what is set again in a run is kept twice
+            values.append(row["value"])
     return {key: values[0] if len(values) == 1 else values for key, values in out.items()}

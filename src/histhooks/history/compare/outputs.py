@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from histhooks._base.values import flatten
 from histhooks.history._ranking import best_of, mean_of_folds
 from histhooks.history.compare.change import ABSENT, Change, Part, change, changes_of, is_same
+from histhooks.history.compare.data import content_of
 from histhooks.history.query.run_query import beyond_of
 
 if TYPE_CHECKING:
@@ -67,7 +68,10 @@ def is_close(a: Any, b: Any, tolerance: float) -> bool:
 
 
 def metrics(a: RunRecord, b: RunRecord, tolerance: float) -> Part:
-    """Metrics by name: points, last and best, and which is better; what is measured of the machine does not count."""
+    """Metrics by name: points, last and best, and which is better; what is measured of the machine does not count.
+
+    Where both runs say on which data a metric was taken, and it was other data, both sides say which: ``data``.
+    """
     found = [{row["name"]: row for row in run.summaries} for run in (a, b)]
     out = []
     for name in dict.fromkeys([*found[0], *found[1]]):
@@ -78,6 +82,9 @@ def metrics(a: RunRecord, b: RunRecord, tolerance: float) -> Part:
         ):
             continue
         note = None if ABSENT in told else _verdict(row["direction"], *told)
+        contents = [content_of(run, row["split"]) for run in (a, b)]
+        if ABSENT not in told and None not in contents and contents[0] != contents[1]:
+            told = [{**each, "data": content} for each, content in zip(told, contents)]
         out.append(change(name, *told, counts=row["split"] != "system" and not is_clock(name), note=note))
     out.sort(key=lambda each: not each.counts)
     return Part("metrics", tuple(out), is_there=bool(found[0] or found[1]))

@@ -20,8 +20,8 @@ _WROTE = (
     "AND r.started_at <= (SELECT started_at FROM runs WHERE id = ?) ORDER BY r.started_at DESC LIMIT 1"
 )
 _ON = (
-    f"SELECT DISTINCT l.run_id FROM run_links AS l JOIN runs AS r ON r.id = l.run_id WHERE l.kind IN {_KINDS} "
-    "AND (l.other_run_id = ? OR (l.other_run_id IS NULL AND l.sha256 IN "
+    "SELECT DISTINCT l.run_id, r.started_at FROM run_links AS l JOIN runs AS r ON r.id = l.run_id "
+    f"WHERE l.kind IN {_KINDS} AND (l.other_run_id = ? OR (l.other_run_id IS NULL AND l.sha256 IN "
     "(SELECT sha256 FROM run_artifacts WHERE run_id = ? AND direction = 'out'))) ORDER BY r.started_at DESC"
 )
 

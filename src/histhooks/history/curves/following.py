@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from histhooks._base.clock import from_iso
 from histhooks._base.vocabulary import RUNNING
+from histhooks.errors import QueryError
 from histhooks.history._progress import LATEST, Progress, lately, progress_of, rate_of
 from histhooks.history._run_rows import RunRows
 from histhooks.history.curves.thinning import Point, first_place
-from histhooks.history.query.selectors import find
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader
@@ -93,7 +93,10 @@ class Follower(Generic[Run]):
             return None
         self._version, self._looked_s = version, time.monotonic()
         self.history.refresh()
-        run = type(self.run)(self.history, find(self.history, self.run.id))
+        rows = self.history.sql("SELECT * FROM runs WHERE id = ?", self.run.id)
+        if not rows:
+            raise QueryError(f"run {self.run.id} is no longer in {self.history.place}: somebody deleted it")
+        run = type(self.run)(self.history, rows[0])
         # The run first: where it has ended, all its points are there.
         points, events = self._points(run), self._new_events(run)
         children = int(self.history.cursor("SELECT count(*) FROM runs WHERE parent_id = ?", run.id).fetchone()[0])
@@ -106,6 +109,10 @@ class Follower(Generic[Run]):
         """Changes with every commit to the store or to a spool of it."""
         from histhooks._store.spools import waiting
 
+        if self.history.is_there:
+            last = "(SELECT max(seq) FROM ledger WHERE session_id = s.id)"
+            sql = f"SELECT s.heartbeat_at, s.status, {last} FROM sessions AS s WHERE s.id = ?"
+            return tuple(self.history.cursor(sql, self.run.row["session_id"]).fetchone() or ())
         (version,) = self.history.cursor("PRAGMA data_version").fetchone()
         files = [self.history.path, self.history.path.with_name(self.history.path.name + "-wal")]
         found: list[Any] = [version]

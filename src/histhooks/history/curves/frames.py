@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from histhooks.errors import QueryError
+from histhooks.history._dataframes import pandas_module
 from histhooks.history.curves.series import NO_EPOCH, Series, read_series
 from histhooks.history.curves.thinning import matching
 
@@ -20,8 +21,8 @@ def frame_of(run: RunRows, names: tuple[str, ...], index: str) -> pandas.DataFra
     """Metrics of a run as a DataFrame; see :meth:`RunRecord.to_pandas`."""
     if index not in _INDEXES:
         raise QueryError(f"rows cannot be told apart by {index!r}; choose one of {', '.join(_INDEXES)}")
+    pandas = pandas_module()
     import numpy
-    import pandas
 
     known = [summary["name"] for summary in run.summaries]
     wanted = matching(names, known) if names else sorted(known)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._base.ids import short_id
 from histhooks.errors import QueryError
+from histhooks.history._dataframes import pandas_module
 from histhooks.history.curves.thinning import Found, find_series, thin
 
 if TYPE_CHECKING:
@@ -48,6 +49,14 @@ class Series:
         Number of points before thinning.
     nonfinite : int
         How many of those are not finite.
+
+    Examples
+    --------
+    >>> series = run.series("val_loss")
+    >>> len(series), series.count, series.is_thinned, series.value.min().item()
+    (3, 3, False, 0.25)
+    >>> series.to_pandas()[["step", "epoch", "value"]].values.tolist()[-1]
+    [2, 2, 0.25]
     """
 
     run_id: str
@@ -68,7 +77,8 @@ class Series:
 
     def __repr__(self) -> str:
         stands = f" of {self.count}" if self.is_thinned else ""
-        return f"<Series {short_id(self.run_id)} {self.name!r} {len(self)}{stands} points>"
+        points = "point" if self.count == 1 else "points"
+        return f"<Series {short_id(self.run_id)} {self.name!r} {len(self)}{stands} {points}>"
 
     @property
     def is_thinned(self) -> bool:
@@ -77,8 +87,7 @@ class Series:
 
     def to_pandas(self) -> pandas.DataFrame:
         """Its points as a DataFrame, a row each: n, step, epoch (`Int64`), time (UTC), value."""
-        import pandas
-
+        pandas = pandas_module()
         epoch = pandas.array(self.epoch, dtype="Int64")
         epoch[self.epoch == NO_EPOCH] = pandas.NA
         time = pandas.to_datetime(self.time, unit="us", utc=True)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from histhooks._store.folds import LEVELS
 from histhooks.errors import QueryError
+from histhooks.history._reader import extremes
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader
@@ -46,6 +47,9 @@ class Point(NamedTuple):
     epoch: int | None
     time: int
     value: float
+
+
+_MOST_POINTS = 20_000  # what one look may read
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,9 @@ def read_points(
     return _points(rows, found.start_time)
 
 
-def thin(history: Reader, found: Found, at_most: int) -> list[Point]:
+def thin(
+    history: Reader, found: Found, at_most: int, *, first: int | None = None, last: int | None = None
+) -> list[Point]:
     """About as many points of a series as requested; all of them if there are no more.
 
     Parameters
@@ -140,26 +146,36 @@ def thin(history: Reader, found: Found, at_most: int) -> list[Point]:
     found : Found
     at_most : int
         At least 2. Points that are not finite may come on top.
+    first, last : int, optional
+        Order of arrival of the first point and of the last, for a window of the series. Its parts begin where those of
+        a series of that length begin: at multiples of :func:`part_size`.
     """
-    ends = _ends(history, found)
+    ends = _ends(history, found, first, last)
     if not ends:
         return []
-    length = ends[1][0] + 1
-    part = part_size(length, at_most)
+    low, high = ends[0][0], ends[1][0]
+    part = part_size(high - low + 1, at_most)
+    within = f"{_POINT} AND n BETWEEN ? AND ? ORDER BY n"
     if part < SIZES[0]:
-        return thinned(read_points(history, found), part)
+        return thinned(_points(history.cursor(within, found.key, low, high), found.start_time), part)
+    found_there = extremes(history, found.key, low, high, part)
+    if found_there is not None:
+        return thinned(_points([*ends, *found_there], found.start_time), part)
     level = max((n for n, size in enumerate(SIZES, start=1) if size * 4 <= part), default=1)
-    covered, candidates = _candidates(history, found, level, part)
-    rows = [*ends, *candidates, *history.cursor(f"{_POINT} AND n >= ? ORDER BY n", found.key, covered)]
+    begin, covered, candidates = _candidates(history, found, level, part, (low, high))
+    rows = [*ends, *history.cursor(within, found.key, low, begin - 1), *candidates]
+    rows += history.cursor(within, found.key, covered, high)
     return thinned(_points(rows, found.start_time), part)
 
 
-def _ends(history: Reader, found: Found) -> list[Any]:
-    """The first point and the last; none where there is none."""
+def _ends(history: Reader, found: Found, first: int | None = None, last: int | None = None) -> list[Any]:
+    """The first point and the last, of all or of a window; none where there is none."""
+    window = f" AND n >= {first or 0}" + (f" AND n <= {last}" if last is not None else "")
     ends = []
     # If spools are laid over a store, SQLite sorts all of a series to find its ends: look where they must be.
-    for bound, order in (("n <= 0", ""), (f"n >= {found.count - 1}", " DESC")):
-        for condition in (f" AND {bound}", ""):
+    places = (f"n <= {first or 0}", ""), (f"n >= {found.count - 1 if last is None else last}", " DESC")
+    for bound, order in places:
+        for condition in (f"{window} AND {bound}", window):
             row = history.cursor(f"{_POINT}{condition} ORDER BY n{order} LIMIT 1", found.key).fetchone()
             if row is not None:
                 ends.append(row)
@@ -223,13 +239,17 @@ def _kept(entries: Iterable[Any], part_of: Callable[[Any], int], facts: Callable
     return chosen + [entry for pair in odd.values() for entry in pair]
 
 
-def _candidates(history: Reader, found: Found, level: int, part: int) -> tuple[int, list[Any]]:
-    """Rows of points that may be kept, and the order up to which rollups exist."""
+def _candidates(
+    history: Reader, found: Found, level: int, part: int, window: tuple[int, int]
+) -> tuple[int, int, list[Any]]:
+    """From which order up to which one rollups cover the window, and rows of points of it that may be kept."""
     sql = "SELECT bucket, count, min, max FROM rollups WHERE series = ? AND level = ? AND bucket BETWEEN ? AND ?"
-    rows = {row[0]: row for row in history.cursor(sql, found.key, level, 0, 1 << 62)}
-    whole = next((n for n in range(len(rows)) if n not in rows), len(rows))
-    buckets = [rows[n] for n in range(whole)]
     size = SIZES[level - 1]
+    start, stop = -(-window[0] // size), (window[1] + 1) // size
+    rows = {row[0]: row for row in history.cursor(sql, found.key, level, start, stop - 1)}
+    whole = next((n for n in range(start, stop) if n not in rows), stop)
+    buckets = [rows[n] for n in range(start, whole)]
+    begin = start * size
     covered = whole * size
     buckets = _chosen(buckets, size, part)
     while level > 1:
@@ -246,7 +266,7 @@ def _candidates(history: Reader, found: Found, level: int, part: int) -> tuple[i
         for bucket, _, low, high in buckets
         for row in history.cursor(inside, found.key, bucket * size, bucket * size + size - 1, low, high)
     ]
-    return covered, points
+    return begin, covered, points
 
 
 def _chosen(buckets: list[Any], size: int, part: int) -> list[Any]:
@@ -257,3 +277,14 @@ def _chosen(buckets: list[Any], size: int, part: int) -> list[Any]:
 def _points(rows: Iterable[Any], start: int) -> Iterator[Point]:
     for n, step, epoch, time, value, special in rows:
         yield Point(n, step, epoch, start + time, float(special) if value is None else value)
+
+
+def epoch_at(history: Reader, run_id: str, name: str, step: int | None) -> int | None:
+    """The epoch of a metric's point at a step; see :meth:`RunRecord.epoch_at`."""
+    found = find_series(history, run_id, name)
+    if found.count > _MOST_POINTS:
+        kept = thin(history, found, 96)
+        return next((point.epoch for point in kept if point.step == step), None)
+    sql = "SELECT epoch FROM points WHERE series = ? AND coalesce(step, n) = ? AND epoch IS NOT NULL ORDER BY n LIMIT 1"
+    row = history.cursor(sql, found.key, step).fetchone()
+    return None if row is None else int(row[0])

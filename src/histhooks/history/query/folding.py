@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from histhooks.history._reader import Reader
     from histhooks.history.query.run_query import Query
 
-FOLD_FROM = 4  # fewer are easier to read one by one
-LOOP_FROM = 10  # programs that a shell started one after another
+FOLD_FROM = 4  # runs of one name; fewer are easier to read one by one
+LOOP_FROM = 10  # runs of several names, or programs that a shell started one after another
 _GAP_US = 60 * 1_000_000
 _COLUMNS = (
-    "r.id, r.session_id, r.group_name, r.project, r.call_site, r.kind, r.model_class, r.started_at, r.ended_at, "
-    f"coalesce(r.duration_s, hh_span(r.started_at, r.ended_at)), {STATUS}"
+    "r.id, r.name, r.session_id, r.group_name, r.project, r.call_site, r.kind, r.model_class, r.started_at, "
+    f"r.ended_at, coalesce(r.duration_s, hh_span(r.started_at, r.ended_at)), {STATUS}"
 )
 
 
@@ -26,6 +26,7 @@ class Member:
     """One run of a row; the columns that tell what it belongs to."""
 
     id: str
+    name: str
     session_id: str
     group_name: str | None
     project: str | None
@@ -58,8 +59,9 @@ class Row:
 def fold(history: Reader, query: Query, limit: int, after: tuple[str, str] | None = None) -> list[Row]:
     """The first rows of a list that begins with the newest.
 
-    Runs from one call site are one row where they are of one process or one group and at least four, or of at least ten
-    programs, each started within a minute after the one before it. Reads no further than it must.
+    Runs from one call site are one row where they are of one process or one group, and at least four of one name, or at
+    least ten of any; or of at least ten programs, each started within a minute after the one before it. Reads no
+    further than it must.
 
     With `after`, the start and the id of the newest run of a row, the list begins below that row.
     """
@@ -115,10 +117,17 @@ def _rows(loop: list[Row], beyond: str) -> list[Row]:
         return [Row([member for row in loop for member in row.members])]
     out: list[Row] = []
     for row in loop:
-        if len(row.members) >= FOLD_FROM:
+        if len(row.members) >= LOOP_FROM:
             out.append(row)
-        else:
-            out += [Row([member]) for member in row.members if member.started_at > beyond]
+            continue
+        named: dict[str, list[Member]] = {}
+        for member in row.members:
+            named.setdefault(member.name, []).append(member)
+        for members in named.values():
+            if len(members) >= FOLD_FROM:
+                out.append(Row(members))
+            else:
+                out += [Row([member]) for member in members if member.started_at > beyond]
     return out
 
 
@@ -133,7 +142,7 @@ def _complete(
     groups = list({row.members[0].group_name for row in shown if row.members[0].group_name})
     sql = (
         f"SELECT {_COLUMNS} FROM runs AS r{query.condition}{' AND' if query.clauses else ' WHERE'} r.started_at <= ? "
-        f"AND (r.session_id IN ({', '.join('?' * len(sessions))}) OR r.group_name IN ({', '.join('?' * len(groups))})) "
+        f"AND (r.session_id IN ({_marks(sessions)}) OR r.group_name IN ({_marks(groups)})) "
         "ORDER BY r.started_at DESC, r.id DESC"
     )
     for columns in history.cursor(sql, *query.values, beyond.started_at, *sessions, *groups):
@@ -143,3 +152,8 @@ def _complete(
             seen.add(member.id)
             row.members.append(member)
     return seen
+
+
+def _marks(values: list[str]) -> str:
+    """Question marks for a list; of none NULL, since PostgreSQL takes no empty list."""
+    return ", ".join("?" * len(values)) or "NULL"

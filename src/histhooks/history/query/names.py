@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING
 
 from histhooks._base.frameworks import NAMES
 from histhooks._base.vocabulary import RUNNING
 from histhooks.errors import QueryError
 from histhooks.history._best_sql import BEST, BOUNDS
+from histhooks.history.query.fields import SQL, Among, Field, Joined
+from histhooks.history.query.hashes import FILES, HASHES
+from histhooks.history.query.latest import AMONG, LATEST
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader
@@ -28,7 +31,7 @@ _CODE = {"text": "repository commit_hash branch entry_script", "number": "dirty"
 _ALIASES = {
     "started": "started_at", "ended": "ended_at", "duration": "duration_s", "took": "duration_s",
     "group": "group_name", "model": "model_class", "error": "error_type", "commit": "commit_hash", "job": "job_id",
-    "host": "hostname", "user": "username", "note": "notes",
+    "host": "hostname", "user": "username", "note": "notes", "hash": "sha256",
 }  # fmt: skip
 _LAST = "CASE m.last_special WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999 ELSE m.last END"
 _FIRST = (
@@ -46,6 +49,12 @@ STATS = {
     "count": "m.count",
     "nonfinite": "m.nonfinite",
 }
+# The last that was recorded at a step: a run that goes on from an earlier step comes back to it.
+_AT = (
+    "(SELECT CASE q.special WHEN 'inf' THEN 9e999 WHEN '-inf' THEN -9e999 ELSE q.value END FROM points AS q "
+    "WHERE q.series = m.series AND coalesce(q.step, q.n) = ? ORDER BY q.n DESC LIMIT 1)"
+)
+_AT_STEP = re.compile(r"at_(\d{1,18})", re.ASCII)
 _PREFIXES = {"metrics": "metrics", "metric": "metrics", "params": "params", "param": "params", "results": "results",
              "result": "results", "tags": "tags", "tag": "tags", "runs": "runs", "run": "runs"}  # fmt: skip
 _KNOWN = {
@@ -66,6 +75,7 @@ _CHOICES = {
     "project": "SELECT DISTINCT project AS x FROM runs WHERE project IS NOT NULL",
     "framework": "SELECT DISTINCT framework AS x FROM runs WHERE framework IS NOT NULL",
     "group": "SELECT DISTINCT group_name AS x FROM runs WHERE group_name IS NOT NULL",
+    "who": "SELECT DISTINCT actor AS x FROM sessions WHERE actor IS NOT NULL AND kind <> 'command' ORDER BY 1",
     "job": "SELECT DISTINCT job_id AS x FROM sessions WHERE job_id IS NOT NULL",
     "tag": "SELECT DISTINCT key || '=' || value AS x FROM tags WHERE value IS NOT NULL",
     "metric": "SELECT DISTINCT name AS x FROM metric_summaries",
@@ -78,70 +88,6 @@ _VALUE = {
 }
 _MEASURED = "r.id IN (SELECT m.run_id FROM metric_summaries AS m WHERE m.name = ? AND {0})"
 _TAGGED = "(r.id IN (SELECT g.run_id FROM tags AS g WHERE g.key = ?) AND {0})"  # of several values the latest counts
-SQL = tuple[str, tuple[Any, ...]]  # with the values for its question marks
-
-
-@dataclass(frozen=True, slots=True)
-class Among:
-    """A name, understood the other way round: which runs have a value that a condition fits.
-
-    A run that has none is not among them. SQLite reads the value's table first, by its index, and then only the runs
-    that are found there.
-
-    Attributes
-    ----------
-    sql : str
-        Whether a run ``r`` is among them; the condition stands for ``{0}``.
-    values : tuple
-        For the question marks before the condition.
-    value : str and values
-        What the condition compares.
-    is_of_run : bool
-        Whether it names runs, not their sessions.
-    bounds : tuple of str, or None
-        Between which two numbers the value lies, if it is a number that may be costly to find; NULL where that is not
-        known.
-    """
-
-    sql: str
-    values: tuple[Any, ...]
-    value: SQL
-    is_of_run: bool = False
-    bounds: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A name, understood.
-
-    Attributes
-    ----------
-    kind : str
-        `number`, `time`, `text`, `status`, `tag` or `json`.
-    sql : str
-        Its value in a run ``r``, NULL where the run has none.
-    values : tuple
-        For the question marks in it.
-    title : str
-        What it is, for people.
-    direction : tuple of str and values, or None
-        Of a metric, SQL of its direction: 1, -1 or 0.
-    keys : tuple of str
-        Of a param or a result: where it lies in the row of a candidate that has no run of its own.
-    among : Among or None
-        None if a run is read before its value: of its own columns, and of params and results, whose tables have no
-        index by key.
-    """
-
-    kind: str
-    sql: str
-    values: tuple[Any, ...]
-    title: str
-    direction: SQL | None = None
-    keys: tuple[str, ...] = ()
-    among: Among | None = None
-
-
 _SESSION = "(SELECT s.{} FROM sessions AS s WHERE s.id = r.session_id)"
 _CODE_OF = (
     "(SELECT c.{} FROM code_versions AS c JOIN sessions AS s ON s.code_version_id = c.id WHERE s.id = r.session_id)"
@@ -168,6 +114,25 @@ def _columns() -> dict[str, tuple[str, str, Among | None]]:
 
 
 COLUMNS = _columns()
+SEVERAL = ("sha256", "data", "file", "check")  # names of what a run has several of
+# Of the verdict that was kept last: the checks that warned or failed, and the levels of all.
+_SAID = (
+    "(SELECT run_id, check_id AS said FROM latest_checks WHERE level IN ('warn', 'fail') "
+    "UNION ALL SELECT run_id, level FROM latest_checks)"
+)
+_SOURCES = {
+    "sha256": (HASHES, "hash"), "data": (f"(SELECT * FROM {HASHES} WHERE what = 'data')", "hash"),
+    "file": (FILES, "path"), "check": (_SAID, "said"),
+}  # fmt: skip
+
+
+def _several(name: str) -> Field:
+    """The hashes, those of its data alone, the files, or what checks said of a run."""
+    source, column = _SOURCES[name]
+    sql = f"(SELECT group_concat(DISTINCT h.{column}) FROM {source} AS h WHERE h.run_id = r.id)"
+    among = f"r.id IN (SELECT h.run_id FROM {source} AS h WHERE {{0}})"
+    found = Among(among, (), (f"h.{column}", ()), is_of_run=True, is_several=True)
+    return Field("text", sql, (), f"column {name}", among=found)
 
 
 class Names:
@@ -190,7 +155,7 @@ class Names:
         return [next(iter(row.values())) for row in self._history.sql(_NAMES[table])]
 
     def choices(self, what: str, limit: int) -> list[str]:
-        """Some values that a filter finds runs by: `project`, `framework`, `group`, `job`, `tag` or `metric`."""
+        """Some values that a filter finds runs by: `project`, `framework`, `group`, `who`, `job`, `tag` or `metric`."""
         return [row["x"] for row in self._history.sql(f"{_CHOICES[what]} LIMIT ?", limit)]
 
     def resolve(self, prefix: str, name: str, stat: str) -> Field:
@@ -209,6 +174,9 @@ class Names:
         QueryError
             If nobody knows it; the message names close ones.
         """
+        is_metric = name in ("data", "check") and not prefix and self.has("metrics", name)  # programs may call one so
+        if prefix in ("", "runs") and not stat and _ALIASES.get(name, name) in SEVERAL and not is_metric:
+            return _several(_ALIASES.get(name, name))
         column = COLUMNS.get(_ALIASES.get(name, name)) if prefix in ("", "runs") and not stat else None
         if column is not None:
             return Field(column[0], column[1], (), f"column {_ALIASES.get(name, name)}", among=column[2])
@@ -226,14 +194,28 @@ class Names:
     def _metric(self, name: str, stat: str) -> Field | None:
         wanted = [(f"{name}.{stat}", "")] if stat else []
         for full, asked in [*wanted, (name, stat)]:
-            if asked in STATS and self.has("metrics", full):
+            value = _value_of(asked)
+            if value is not None and self.has("metrics", full):
+                sql, values = value
                 source = "FROM metric_summaries AS m WHERE m.run_id = r.id AND m.name = ?)"
                 is_value = asked not in ("count", "nonfinite")
                 direction = (f"(SELECT m.direction {source}", (full,)) if is_value else None
                 bounds = BOUNDS if asked in ("", "best") else None
-                among = Among(_MEASURED, (full,), (STATS[asked], ()), is_of_run=True, bounds=bounds)
-                sql = f"(SELECT {STATS[asked]} {source}"
-                return Field("number", sql, (full,), f"metric {full}", direction, among=among)
+                among = Among(_MEASURED, (full,), value, is_of_run=True, bounds=bounds)
+                title, latest = f"metric {full}", None
+                if self._history.is_there:
+                    latest = Joined("metric_summaries AS m", (full,), sql, values, more="m.name = ?")
+                values = (*values, full)
+                return Field(
+                    "number",
+                    f"(SELECT {sql} {source}",
+                    values,
+                    title,
+                    direction,
+                    among=among,
+                    stat=asked,
+                    latest=latest,
+                )
         return None
 
     def _json(self, table: str, name: str) -> Field | None:
@@ -245,17 +227,30 @@ class Names:
                 continue
             if not inner:
                 keys = ("params", key) if table == "params" else (key,)
-                return Field("json", _VALUE[table], (key,), f"{table[:-1]} {name}", keys=keys)
+                among, latest = self._latest(table, key)
+                return Field(
+                    "json", _VALUE[table], (key,), f"{table[:-1]} {name}", keys=keys, among=among, latest=latest
+                )
             if table == "results":  # nested params were flattened when they were recorded
-                values = (key, ".".join(inner))
-                return Field("json", f"hh_at({_VALUE[table]}, ?)", values, f"result {name}")
+                lies = ".".join(inner)
+                among, latest = self._latest(table, key, lies)
+                sql = f"hh_at({_VALUE[table]}, ?)"
+                return Field("json", sql, (key, lies), f"result {name}", among=among, latest=latest)
         return None
+
+    def _latest(self, table: str, key: str, lies: str | None = None) -> tuple[Among | None, Joined | None]:
+        """How a target is asked for the values of all runs at once; a file is not."""
+        if not self._history.is_there:
+            return None, None
+        value: SQL = ("k.value", ()) if lies is None else ("hh_at(k.value, ?)", (lies,))
+        return Among(AMONG[table], (key,), value, is_of_run=True), Joined(f"{LATEST[table]} AS k", (key,), *value)
 
     def _tag(self, name: str) -> Field | None:
         if not self.has("tags", name):
             return None
-        among = Among(_TAGGED, (name,), (_VALUE["tags"], (name,)), is_of_run=True)
-        return Field("tag", _VALUE["tags"], (name,), f"tag {name}", among=among)
+        there, latest = self._latest("tags", name)
+        among = there or Among(_TAGGED, (name,), (_VALUE["tags"], (name,)), is_of_run=True)
+        return Field("tag", _VALUE["tags"], (name,), f"tag {name}", among=among, latest=latest)
 
     def _unknown(self, prefix: str, name: str) -> str:
         from difflib import get_close_matches
@@ -267,7 +262,7 @@ class Names:
             for word in names[table]:
                 known.setdefault(word, written(table if table != "metrics" or prefix else "", word))
         if prefix in ("", "runs"):
-            known |= {word: word for word in (*COLUMNS, *_ALIASES)}
+            known |= {word: word for word in (*COLUMNS, *SEVERAL, *_ALIASES)}
         what = {"": "column or metric", "runs": "column"}.get(prefix, prefix[:-1])
         close = [known[word] for word in get_close_matches(name, known, n=4, cutoff=0.6)]
         same = [written(table, name) for table in tables if not prefix and table != "metrics" and name in names[table]]
@@ -275,6 +270,20 @@ class Names:
             return f"no {what} is called {name!r}; did you mean {', '.join(dict.fromkeys([*same, *close]))}?"
         some = ", ".join(list(known.values())[:8]) or "none yet"
         return f"no {what} is called {name!r} in any run here; there are {some}"
+
+
+def _value_of(stat: str) -> SQL | None:
+    """A value of a metric ``m`` as SQL; None if no statistic is called so."""
+    if stat in STATS:
+        return STATS[stat], ()
+    step = step_of(stat)
+    return None if step is None else (_AT, (step,))
+
+
+def step_of(stat: str) -> int | None:
+    """The step that a statistic such as `at_120` means."""
+    found = _AT_STEP.fullmatch(stat)
+    return int(found[1]) if found else None
 
 
 def framework_of(word: str) -> str:
@@ -285,7 +294,8 @@ def framework_of(word: str) -> str:
 def written(prefix: str, name: str) -> str:
     """A name as an expression writes it, quoted where it must be."""
     is_plain = bool(name) and not any(sign in " ()<>=!~,\"'&|" for sign in name) and name.isprintable()
-    text = name if is_plain else f'"{name}"'
+    quote = "'" if '"' in name else '"'  # one with both signs cannot be written
+    text = name if is_plain else f"{quote}{name}{quote}"
     if not prefix:
         return text if is_plain else f"metrics.{text}"
     return f"{prefix}.{text}"

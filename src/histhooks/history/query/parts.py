@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from histhooks._base.vocabulary import FINISHED
-from histhooks.history.query.names import SQL, Field
+from histhooks.history.query.fields import SQL, Field
 
 Test = Callable[[SQL], SQL]  # from a value to a condition on it, which is NULL if the value is
 _WIDE = 50
@@ -47,6 +47,10 @@ class Part:
 def compared(field: Field, test: Test) -> Part:
     """A comparison of a field with a value."""
     opposite = partial(_opposite, test)
+    if field.among is not None and field.among.is_several:
+        # Comparisons of two of its values are no comparison of one, and none that fits is no value that does not.
+        fits = _among(field, test)
+        return Part(fits, form("({0} AND NOT {1})", _has(field), fits), None, None)
     value = of_candidate(field)
     candidate, no_candidate = (None, None) if value is None else (test(value), opposite(value))
     return Part(_among(field, test), _among(field, opposite), candidate, no_candidate, field, test)
@@ -59,8 +63,10 @@ def measured(field: Field, sql: SQL, sign: str, number: float) -> SQL:
     if among is None or among.bounds is None or sql != among.value:
         return exact
     low, high = among.bounds
-    certain = {"<": (high, 1, low, 0), "<=": (high, 1, low, 0), ">": (high, 0, low, 1), ">=": (high, 0, low, 1)}
-    below, if_below, above, if_above = certain.get(sign, (high, int(sign == "!="), low, int(sign == "!=")))
+    low_is, high_is = ((high, "TRUE", low, "FALSE"), (high, "FALSE", low, "TRUE"))
+    certain = {"<": low_is, "<=": low_is, ">": high_is, ">=": high_is}
+    same = str(sign == "!=").upper()
+    below, if_below, above, if_above = certain.get(sign, (high, same, low, same))
     template = f"CASE WHEN {below} < {{1}} THEN {if_below} WHEN {above} > {{1}} THEN {if_above} ELSE {{0}} END"
     return form(template, exact, ("?", (number,)))
 
@@ -84,7 +90,7 @@ def null(field: Field, template: str, *, is_null: bool) -> Part:
     missing = form("NOT {0}", there)
     value = of_candidate(field)
     candidate = None if value is None else form(f"{template} IS NOT NULL", value)
-    found = Part(there, missing, candidate, ("1", ()) if candidate is None else form("NOT {0}", candidate))
+    found = Part(there, missing, candidate, ("TRUE", ()) if candidate is None else form("NOT {0}", candidate))
     return negated(found) if is_null else found
 
 
@@ -158,4 +164,4 @@ def _among(field: Field, test: Test) -> SQL:
 
 
 def _has(field: Field) -> SQL:
-    return _among(field, lambda _: ("1", ()))
+    return _among(field, lambda _: ("TRUE", ()))

@@ -1,4 +1,4 @@
-"""Search all text of a run: names, params, results, tags, notes, errors, files, metrics, events.
+"""Search all text of a run: names, params, results, tags, notes, errors, files, metrics, events, and its hashes.
 
 Plain scans: on a store of 73,000 runs they take a second or two (benchmarks/bench_reading.py), and a reader
 cannot build an index, because it never writes to a store.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks.errors import QueryError
 from histhooks.history._records import RunRecord
+from histhooks.history.query.hashes import READ_BEFORE
 from histhooks.history.query.run_query import Query, rows_of
 
 if TYPE_CHECKING:
@@ -33,8 +34,14 @@ _SOURCES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("results AS x", "x.run_id", (("result", "x.key || ' = ' || trim(x.value, '\"')"),)),
     ("tags AS x", "x.run_id", (("tag", "x.key || ' = ' || coalesce(x.value, '')"),)),
     ("notes AS x", "x.run_id", (("note", "x.body"),)),
-    ("run_artifacts AS x", "x.run_id", (("file", "x.path"),)),
+    ("run_artifacts AS x", "x.run_id", (("file", "x.path"), ("hash", "x.sha256"))),
     ("run_datasets AS x", "x.run_id", (("data", "x.name"), ("data", "x.source"))),
+    ("run_datasets AS x JOIN datasets AS d ON d.id = x.dataset_id", "x.run_id",
+     (("hash", "d.id"), ("hash", "d.content_hash"))),
+    ("file_reads AS x", "x.run_id", (("file", "x.path"), ("hash", "x.sha256"))),
+    (f"file_reads AS f {READ_BEFORE}", "o.id", (("file", "f.path"), ("hash", "f.sha256"))),
+    ("dataset_digests AS x", "x.run_id", (("hash", "x.digest"),)),
+    ("weights AS x", "x.run_id", (("hash", "x.digest"),)),
     ("metric_summaries AS x", "x.run_id", (("metric", "x.name"),)),
     ("optimizers AS x", "x.run_id", (("optimizer", "x.class_name"),)),
     ("events AS x", "x.run_id", (("event", "x.title"), ("event", "x.body"))),
@@ -44,6 +51,8 @@ _SOURCES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
      (("command", "x.command"), ("folder", "x.cwd"), ("host", "x.hostname"), ("actor", "x.actor"),
       ("job", "x.job_id"))),
 )  # fmt: skip
+_ORDER = {"runs": "id", "sessions": "id", "metric_summaries": "name"}  # of the rest, the order of arrival
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F]{6,64}")
 _AROUND = 40
 
 
@@ -112,25 +121,34 @@ def _condition(word: str, text: str) -> tuple[str, str]:
 
 def _anywhere(word: str) -> tuple[str, list[Any]]:
     parts, values = [], []
+    may_be_hash = _HEXADECIMAL.fullmatch(word) is not None
     for source, run, texts in _SOURCES:
         conditions = []
-        for _, text in texts:
+        for what, text in texts:
+            if what == "hash" and not may_be_hash:
+                continue
             condition, value = _condition(word, text)
             conditions.append(condition)
             values.append(value)
-        parts.append(f"SELECT {run} FROM {source} WHERE {' OR '.join(conditions)}")
+        if conditions:
+            parts.append(f"SELECT {run} FROM {source} WHERE {' OR '.join(conditions)}")
     return " UNION ALL ".join(parts), values
 
 
 def _hits(history: Reader, ids: list[str], words: list[str]) -> dict[str, list[Hit]]:
     pattern = pattern_of(" ".join(words))
+    has_hash = any(map(_HEXADECIMAL.fullmatch, words))
     out: dict[str, dict[Hit, None]] = {}
     for source, run, texts in _SOURCES:
         columns = ", ".join(f"{text} AS c{number}" for number, (_, text) in enumerate(texts))
-        sql = f"SELECT {run} AS run_id, {columns} FROM {source} WHERE {run} IN {{}}"
+        order = _ORDER.get(source.partition(" ")[0], "ordinal")
+        order = f"{source.split(' ')[2]}.{order}"
+        sql = f"SELECT {run} AS run_id, {columns} FROM {source} WHERE {run} IN {{}} ORDER BY {order}"
         for row in rows_of(history, sql, ids):
             run_id, *values = row.values()
             for (what, _), value in zip(texts, values, strict=True):
+                if what == "hash" and not has_hash:
+                    continue
                 text = "" if value is None else _readable(str(value))
                 if pattern.search(text):
                     out.setdefault(run_id, {})[Hit(what, _around(text, pattern))] = None

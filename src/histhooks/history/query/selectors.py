@@ -11,6 +11,7 @@ from histhooks._base.ids import short_id
 from histhooks._base.text import when
 from histhooks._host.store_location import project_name
 from histhooks.errors import QueryError
+from histhooks.history._models import is_version_name, version_named
 from histhooks.history.query.run_query import job_condition
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def find(history: Reader, selector: str) -> dict[str, Any]:
     last = _LAST.fullmatch(selector)
     if last is not None:
         return _last(history, selector, int(last[1] or 0))
-    exact = history.sql("SELECT * FROM runs WHERE id = ?", selector)
+    exact = history.sql("SELECT * FROM runs WHERE id = ?", selector) or _of_version(history, selector)
     if exact:
         return exact[0]
     parts = _parts(history, selector)
@@ -46,11 +47,25 @@ def find(history: Reader, selector: str) -> dict[str, Any]:
         return parts[0]
     if parts:
         raise QueryError(f"{_count(parts)} ids have {selector!r} in them: {_named(parts[:5])}; give more of it")
-    raise QueryError(f"no run is {selector!r} in {history.path}; {_instead(history, selector)}")
+    raise QueryError(f"no run is {selector!r} in {history.place}; {_instead(history, selector)}")
+
+
+def _of_version(history: Reader, selector: str) -> list[dict[str, Any]]:
+    """The run of a version such as `fraud@3` or `fraud@production`; nothing if it names none, or a run is called so."""
+    if "@" not in selector or not is_version_name(history, selector):
+        return []
+    if history.sql("SELECT 1 FROM runs WHERE name = ? LIMIT 1", selector):
+        return []
+    version = version_named(history, selector)
+    rows = history.sql("SELECT * FROM runs WHERE id = ?", version.run_id)
+    if not rows:
+        why = "is not in this store" if version.run_id else "is not known: no recorded run wrote its file"
+        raise QueryError(f"the run of {version.name} {why}; histhooks models {version.model} shows what is known")
+    return rows
 
 
 def select(history: Reader, selector: str) -> list[dict[str, Any]]:
-    """All rows that a selector means: the outer runs of a job or a group, else the one run."""
+    """All rows that a selector means: the top-level runs of a job or a group, else the one run."""
     kind, _, word = selector.partition(":")
     wanted = {"job": [job_condition(word)], "group": [("r.group_name = ?", word)]}.get(kind if word else "", [])
     if not wanted and not _is_one(history, selector):
@@ -64,6 +79,8 @@ def select(history: Reader, selector: str) -> list[dict[str, Any]]:
 
 
 def _is_one(history: Reader, selector: str) -> bool:
+    if "@" in selector and is_version_name(history, selector):
+        return True
     if _LAST.fullmatch(selector) or history.sql(
         "SELECT 1 FROM runs WHERE id = ? OR name = ? LIMIT 1", selector, selector
     ):
@@ -75,9 +92,10 @@ def _parts(history: Reader, selector: str) -> list[dict[str, Any]]:
     """Some runs with a part in their ids; more than a few serve as candidates only."""
     if not re.fullmatch(r"[0-9a-f-]+", selector):
         return []
-    ids = [row["id"] for row in history.sql("SELECT id FROM runs WHERE instr(id, ?) LIMIT 100", selector)]
-    rows = history.sql(f"SELECT * FROM runs WHERE id IN ({', '.join('?' * len(ids))}) ORDER BY started_at DESC", *ids)
-    return rows
+    ids = [row["id"] for row in history.sql("SELECT id FROM runs WHERE instr(id, ?) > 0 LIMIT 100", selector)]
+    if not ids:  # of none PostgreSQL takes no list
+        return []
+    return history.sql(f"SELECT * FROM runs WHERE id IN ({', '.join('?' * len(ids))}) ORDER BY started_at DESC", *ids)
 
 
 def _several(selector: str) -> list[tuple[tuple[Any, ...], str]]:
@@ -110,7 +128,7 @@ def _newest(history: Reader, condition: tuple[Any, ...], what: str) -> dict[str,
 
 
 def _last(history: Reader, selector: str, back: int) -> dict[str, Any]:
-    """The outer run started latest by this user in this project; where there is none, the next best."""
+    """The top-level run started latest by this user in this project; where there is none, the next best."""
     project, user = project_name(), _user()
     own = "r.session_id IN (SELECT s.id FROM sessions AS s WHERE s.username = ?)"
     here, shown = "r.project = ?", "r.kind <> 'preprocess'"
@@ -128,12 +146,12 @@ def _last(history: Reader, selector: str, back: int) -> dict[str, Any]:
         if not found:
             count = history.sql(f"SELECT count(*) AS n FROM runs AS r WHERE {where}", *values)[0]["n"]
             raise QueryError(
-                f"there {'is 1 outer run' if count == 1 else f'are {count} outer runs'} {what or 'in all'} in "
-                f"{history.path}, so none is {selector!r}"
+                f"there {'is 1 top-level run' if count == 1 else f'are {count} top-level runs'} {what or 'in all'} in "
+                f"{history.place}, so none is {selector!r}"
             )
         _say(history, found[0], here in clauses, own in clauses, project)
         return found[0]
-    raise QueryError(f"there is no run in {history.path} yet")
+    raise QueryError(f"there is no run in {history.place} yet")
 
 
 def _say(history: Reader, row: dict[str, Any], is_here: bool, is_own: bool, project: str) -> None:
@@ -166,16 +184,31 @@ def _instead(history: Reader, selector: str) -> str:
     """That it was deleted, else names that are close, else the latest runs."""
     from difflib import get_close_matches
 
-    sql = "SELECT * FROM tombstones WHERE action = 'delete' AND length(subject_id) = 36 AND instr(subject_id, ?)"
+    sql = "SELECT * FROM tombstones WHERE action = 'delete' AND length(subject_id) = 36 AND instr(subject_id, ?) > 0"
     gone = history.sql(sql, selector) if len(selector) >= _LONG else []
     if len(gone) == 1:
-        who = gone[0]["actor"] or "somebody who is erased"
+        who = gone[0]["actor"] or "a person whose name was erased"
         return f"it was deleted {when(iso(gone[0]['time']))} by {who}: {gone[0]['reason']}"
+    removed = _evicted(history, selector) if len(selector) >= _LONG else []
+    if len(removed) == 1:
+        row = removed[0]
+        return (
+            f"it was removed there for room {when(row['evicted_at'])} by {row['evicted_by']}: {row['reason']}; "
+            "the store that recorded it has it still, unless it was deleted"
+        )
     latest = history.sql(f"SELECT r.id, r.name FROM runs AS r WHERE r.parent_id IS NULL {_NEWEST} LIMIT 1000")
     close = get_close_matches(selector, list(dict.fromkeys(row["name"] for row in latest)), n=3, cutoff=0.7)
     if close:
         return f"did you mean {', '.join(close)}?"
     return f"the latest are: {_named(latest[:5]) or 'there are none'}"
+
+
+def _evicted(history: Reader, selector: str) -> list[dict[str, Any]]:
+    """Runs that were removed for room, by a part of an id."""
+    if not history.sql("SELECT 1 FROM sqlite_master WHERE name = 'evictions'"):  # an older store
+        return []
+    sql = "SELECT * FROM evictions WHERE table_name = 'runs' AND instr(scope, ?) > 0"
+    return history.sql(sql, selector)
 
 
 def names_beginning(history: Reader, start: str) -> list[tuple[str, int]]:

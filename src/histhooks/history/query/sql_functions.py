@@ -8,6 +8,7 @@ import sqlite3
 from fnmatch import translate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from weakref import proxy
 
 from histhooks._base.clock import from_iso
 from histhooks._base.vocabulary import RUNNING
@@ -28,8 +29,11 @@ def register(history: Reader, connection: sqlite3.Connection) -> None:
         ("hh_at", -1, at),
         ("hh_contains", 2, contains),
         ("hh_span", 2, span),
+        ("hh_micros", 1, micros),
     ):
         connection.create_function(name, count, function, deterministic=True)
+    # The garbage collector cannot see what a connection holds: a history that its own functions hold never closes.
+    history = proxy(history)
     connection.create_function("hh_best", 2, lambda run_id, name: _best(history, run_id, name))
     connection.create_function("hh_settled", 1, lambda session_id: history.settled(session_id, RUNNING))
 
@@ -108,6 +112,11 @@ def at(value: str | None, *keys: str) -> str | None:
 def span(start: str, end: str | None) -> float | None:
     """Seconds between two moments."""
     return None if end is None else max(0.0, (from_iso(end) - from_iso(start)) / 1e6)
+
+
+def micros(moment: str) -> int:
+    """A column `…_at` as a column `time` has it."""
+    return from_iso(moment)
 
 
 def like(value: Any, pattern: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Compile expressions such as ``val_loss < 0.3 and params.lr > 1e-4`` to SQL; docs/where.md is the page for users.
+"""Compile expressions such as ``val_loss < 0.3 and params.lr > 1e-4`` to SQL; docs/reference/where.md is for users.
 
 No text of an expression ever becomes SQL: names are looked up in the store, and values are bound as parameters.
 """
@@ -13,13 +13,17 @@ from typing import Any
 
 from histhooks._base.vocabulary import STATUSES
 from histhooks.errors import QueryError
-from histhooks.history.query.names import SQL, Field, Names, framework_of, has_prefix, prefix_of, split, written
+from histhooks.history.query.fields import SQL, Field
+from histhooks.history.query.names import Names, framework_of, has_prefix, prefix_of, split, written
 from histhooks.history.query.parts import Part, both_compared, compared, form, joined, measured, negated, null
 from histhooks.history.query.times import EXAMPLES, moment, span_s
 from histhooks.history.query.tokens import Word, fail, words_of
 
 _DEEPEST = 40
-_SHORT_HASH = re.compile(r"[0-9a-fA-F]{4,39}")
+_SHORT_HASH = {
+    "column commit_hash": re.compile(r"[0-9a-fA-F]{4,39}"), "column sha256": re.compile(r"[0-9a-fA-F]{4,64}"),
+    "column data": re.compile(r"[0-9a-fA-F]{4,64}"),
+}  # fmt: skip
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 KINDS = ("fit", "search", "candidate", "validate", "evaluate", "preprocess", "loop", "block")
 
@@ -230,6 +234,9 @@ class _Parser:
             return _null(field, is_null=sign == "=", is_value=True)
         if self._is_name(field, right):
             return self._compare_fields(field, sign, self._field(right), right)
+        if sign in ("!=", "!~") and field.among is not None and field.among.is_several:
+            equal = sign.replace("!=", "=").replace("!~", "~")
+            return negated(compared(field, lambda sql: self._condition(field, sql, equal, right)))
         return compared(field, lambda sql: self._condition(field, sql, sign, right))
 
     def _turned(self, left: Word, sign: str, right: Word) -> tuple[Word, str, Word]:
@@ -279,7 +286,8 @@ class _Parser:
         if field.kind == "json" and sign in ("=", "!="):
             return _json_equals(sql, sign, right)
         self._check_choice(field, right)
-        if sign in ("=", "!=") and field.title == "column commit_hash" and _SHORT_HASH.fullmatch(right.text):
+        short = _SHORT_HASH.get(field.title)
+        if sign in ("=", "!=") and short is not None and short.fullmatch(right.text):
             # As git and our screens write it.
             return form(f"substr({{0}}, 1, {len(right.text)}) {sign} {{1}}", sql, ("?", (right.text.lower(),)))
         if sign in ("=", "!=") and field.title == "column framework":

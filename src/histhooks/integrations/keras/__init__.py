@@ -28,14 +28,15 @@ learning rate                               points of `lr`, or `lr/<optimizer>.0
 ``x``, ``y``, ``validation_data``           datasets of role `train` and `valid`; of a ``validation_split`` both parts,
                                             where rows of the data can be looked at without a copy
 layers, shapes, parameters                  an architecture, once by content
+the model at the start and end of ``fit``   `weights`: digest, norm, number of non-finite values; names are places
+                                            among ``get_weights()``, `0.kernel`; on PyTorch and JAX, on the CPU
 ``EarlyStopping``                           params `early_stopping.<name>`; results `stopped_epoch`, `best_epoch`
 ``ModelCheckpoint``, ``ReduceLROnPlateau``  params `model_checkpoint.<name>`, `reduce_lr_on_plateau.<name>`;
                                             `learning_rate_scheduler.<name>` likewise
 ``ModelCheckpoint``, ``BackupAndRestore``   each file that they wrote, when the next epoch begins or training ends, as
                                             artifacts of role `checkpoint` or `backup`
 a backup that was taken up                  that file as an artifact that was read; a link `resumes` to its run;
-                                            the epochs that were left as those planned, none less where the backup was
-                                            of the first
+                                            planned are the epochs that were left; all, if it was of the first
 ``save``, ``save_weights``                  an artifact of role `model` of the run that trained the model, also
                                             after its end; of role `checkpoint` while it trains
 ``load_model``, ``load_weights``            the file as an artifact that was read, of the run that comes of it
@@ -47,10 +48,14 @@ callbacks                                   param `callbacks`, by class
 ``evaluate`` of a model not trained here    a run of kind `evaluate`
 ``fit`` inside a fit                        a run of its own inside that of the other, also of the same model
 ``predict`` inside a fit                    nothing
+``predict``, ``predict_on_batch`` else      what a function of ``sklearn.metrics``, or a metric of Keras, makes of that
+                                            very array: points of the run that trained the model
 ``train_on_batch``                          one run of kind `loop` per model, a point a call, with the learning rate
 ==========================================  ==========================================================================
 
-Seams. ``fit``, ``evaluate`` and ``train_on_batch`` of the backend's ``Trainer`` are wrapped for their arguments and for
+How it hooks in.
+
+``fit``, ``evaluate`` and ``train_on_batch`` of the backend's ``Trainer`` are wrapped for their arguments and for
 exceptions, which callbacks do not see. The ``CallbackList`` that a fit makes or is given stays unchanged; its hooks are
 observed before and after all callbacks run (``_lists``). Logs are one dict that each callback in turn may change, so
 they are read after all of them; the learning rate is read before any of them changes it. histhooks adds no callback to
@@ -64,7 +69,7 @@ that have the names of constructor parameters, because Keras's ``get_config()`` 
 installed. The rate of a custom schedule is the value that Keras gets (PyTorch), or is computed by one call per epoch
 (JAX and TensorFlow, which compile it).
 
-Not recorded: gradients and activations; logs of batches, unless asked for; ``predict``; the data of a generator, a
+Not recorded: gradients and activations; logs of batches, unless asked for; the data of a generator, a
 dataset or a ``PyDataset`` except its kind, since reading it would use it up; text and other objects in logs, which
 `captures` names. If a subclass of ``CallbackList`` has hooks that call the callbacks themselves, its epochs are taken
 from ``History`` at the end, without steps and learning rates. Tested with 3.15 on the backends torch 2.13, JAX 0.10 and
@@ -82,12 +87,13 @@ import keras
 from keras.callbacks import Callback, CallbackList
 
 from histhooks.integrations._estimators import find, trained_by
-from histhooks.integrations.keras import _lists
+from histhooks.integrations.keras import _lists, _metrics
 from histhooks.integrations.keras._batches import Loops, around_flattening
 from histhooks.integrations.keras._facts import log_arguments, log_compiled, log_data
 from histhooks.integrations.keras._files import around_load, around_save, log_read
 from histhooks.integrations.keras._fit import Fit, fit_of, fitting
 from histhooks.integrations.keras._layers import log_architecture
+from histhooks.integrations.keras._predicting import around_predict
 from histhooks.integrations.keras._scores import Evaluation, recorded
 from histhooks.integrations.kit import (
     Integration,
@@ -207,10 +213,11 @@ def _around_fit(
 ) -> Generator[None, Any, None]:
     fit = _begin(original, bind(original, args, kwargs))
     if fit is None:
+        _metrics.unhook()
         return
     token, inner = fitting.set(fit), _evaluating.set(None)
     try:
-        with scope(fit.run):
+        with _metrics.let_be(), scope(fit.run):
             yield
     except BaseException as error:
         _conclude(fit, error)
@@ -288,7 +295,7 @@ def _around_evaluate(
         return
     token = _evaluating.set(evaluation)
     try:
-        with recorded(evaluation, bound, fit_of(evaluation.model), _open):
+        with _metrics.let_be(), recorded(evaluation, bound, fit_of(evaluation.model), _open):
             yield
     finally:
         _evaluating.reset(token)
@@ -338,7 +345,8 @@ def _batch(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
 
 # --- seams ------------------------------------------------------------------------------------------------------------
 
-_AROUND = {"fit": _around_fit, "evaluate": _around_evaluate, "train_on_batch": _around_batch}
+_AROUND = {"fit": _around_fit, "evaluate": _around_evaluate, "train_on_batch": _around_batch,
+           "predict": around_predict, "predict_on_batch": around_predict}  # fmt: skip
 _FLATTENS = "_flatten_metrics_in_order"
 # Methods of a model lead to these, by the module that they are in.
 _FILES = {"save_model": around_save, "save_weights": around_save, "load_model": around_load,
@@ -384,6 +392,7 @@ def uninstall() -> None:
     """Put everything back, by identity."""
     global _is_automatic
     _is_automatic = False
+    _metrics.unhook()
     _lists.uninstall()
     _patches.undo()
 

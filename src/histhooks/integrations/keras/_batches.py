@@ -13,6 +13,7 @@ from histhooks.integrations.keras._facts import described, log_compiled
 from histhooks.integrations.keras._files import log_read
 from histhooks.integrations.keras._logs import numbers_in
 from histhooks.integrations.keras._optimizers import Optimizers
+from histhooks.integrations.keras._weights import log_first, log_last
 from histhooks.integrations.kit import Run, gathered, guarded, scope
 
 # Logs by name, of which the host is about to make a list (``Trainer._flatten_metrics_in_order``).
@@ -30,16 +31,27 @@ def around_flattening(original: Callable[..., Any], args: tuple[Any, ...], kwarg
 class Loop:
     """The run of a model that is trained batch by batch."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, model: Any) -> None:
         self.run = run
         self._steps: int | None = None
         self._odd: set[str] = set()
         self._data: list[weakref.ref[Any]] = []
-        run.before_end = lambda status: {"steps_done": self._steps}
+        self._model = weakref.ref(model)
+        self._has_begun = False
+        run.before_end = self._concluded
+
+    def _concluded(self, status: str) -> dict[str, Any]:
+        model = self._model()
+        if self._has_begun:
+            log_last(self.run, status, model, None if self._steps is None else self._steps - 1)
+        return {"steps_done": self._steps}
 
     @contextmanager
     def call(self, bound: Mapping[str, Any]) -> Iterator[Callable[[Any], None]]:
         """One call: what is inside belongs to the run, and what it gives is a point."""
+        if not self._has_begun:
+            self._has_begun = True
+            log_first(self.run, bound["self"])
         kept: list[Any] = []
         seen: list[Mapping[str, Any]] = []
         token = _flattening.set(seen)
@@ -104,7 +116,7 @@ class Loops:
         if run.is_recorded:
             trained_by(run, model, is_own=True)
             weakref.finalize(model, self._gone, id(model), run).atexit = False
-        return Loop(run)
+        return Loop(run, model)
 
     def _gone(self, key: int, run: Run) -> None:
         found = self._loops.get(key)

@@ -20,7 +20,7 @@ from histhooks.integrations.keras._settings import (
     log_with_defaults,
     names_of,
 )
-from histhooks.integrations.kit import Run, ask, gathered, parameters_of
+from histhooks.integrations.kit import Run, answer, ask, call_site, gathered, log_split, parameters_of
 
 _DATA = ("self", "x", "y", "validation_data", "callbacks", "class_weight", "sample_weight")
 _COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution", "jit_compile")
@@ -160,10 +160,13 @@ def _log_split(run: Run, x: Any, y: Any, fraction: float) -> None:
     if any(_view(part, slice(0)) is None for part in parts):
         run.log_dataset("train", first, target)  # a part of it would be a copy
         return
-    split_at = math.floor(int(first.shape[0]) * (1.0 - fraction))
+    n_rows = int(first.shape[0])
+    split_at = math.floor(n_rows * (1.0 - fraction))
+    sizes, place = [split_at, n_rows - split_at], answer(None, call_site, ("keras",))
+    log_split("fit", {"validation_split": fraction}, n_in=n_rows, n_out=sizes, shuffled=False, location=place, run=run)
     for role, rows in (("train", slice(0, split_at)), ("valid", slice(split_at, None))):
         run.log_dataset(role, *(None if part is None else _view(part, rows) for part in (first, target)))
-    saw(run, first, target)  # to score the whole is to score training data
+    saw(run, first, target, role="whole")
 
 
 def described(x: Any, y: Any) -> tuple[Any, Any]:

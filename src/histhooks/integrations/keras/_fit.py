@@ -15,6 +15,7 @@ from histhooks.integrations.keras._facts import backup_of, files_of, log_callbac
 from histhooks.integrations.keras._lists import leave, listen
 from histhooks.integrations.keras._logs import numbers_in
 from histhooks.integrations.keras._optimizers import Optimizers
+from histhooks.integrations.keras._weights import log_first, log_last
 from histhooks.integrations.kit import Run, gathered, guarded
 
 
@@ -124,7 +125,7 @@ class Fit:
         self._files: dict[str, tuple[int, int]] = {}
         self._odd: set[str] = set()
         self._is_lr_taken = False
-        self.has_begun = False
+        self.has_begun = self._are_weights_known = False
         self._before, self._between, self._behind = Before(self), Between(self), Behind(self)
 
     def around(self, hook: str, callbacks: list[Any]) -> list[Any]:
@@ -185,6 +186,9 @@ class Fit:
             if epoch > self._initial and self._planned is not None:
                 # BackupAndRestore took up a training that was cut off.
                 self.run.update(epochs_planned=max(0, self._planned - epoch))
+        if not self._are_weights_known:
+            self._are_weights_known = True  # as callbacks left them that take up a backup
+            log_first(self.run, self.model)
         with self._lock:
             self.epoch, self._expected = epoch, 0
             self._arrived.clear()
@@ -293,6 +297,8 @@ class Fit:
             gathered(self.run, "results", self._log_results, what="EarlyStopping")
         gathered(self.run, "metrics", self._log_unheard, what="epochs")
         self._log_files()
+        if self._are_weights_known:
+            log_last(self.run, "ended", self.model, self.optimizers.last_step(self._batches))
 
     def _log_unheard(self) -> None:
         """Take what ``History`` has, where a list of the program's own kind did not let its epochs be heard."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from keras.callbacks import CallbackList
 
-from histhooks.integrations._estimators import Scored, adding_to, find
-from histhooks.integrations.keras._facts import log_evaluated
+from histhooks.integrations._estimators import Scored, adding_to, find, scoring
+from histhooks.integrations.keras._facts import described, log_evaluated
 from histhooks.integrations.keras._files import log_read
 from histhooks.integrations.keras._fit import Fit
 from histhooks.integrations.keras._layers import log_architecture
@@ -65,13 +65,14 @@ def recorded(evaluation: Evaluation, bound: Mapping[str, Any], fit: Fit | None, 
     found = None if fit is not None else find(evaluation.model)
     trainer = fit.run if fit is not None else found.run if found is not None and found.run.takes_more() else None
     run = trainer if trainer is not None else _open(evaluation.model, open_run)
-    scored = _log_data(run, bound, trainer)
-    if trainer is not None:
-        yield
-        _log_scores(scored, evaluation, fit, trainer)
-        return
-    with recorded_as(run, functools.partial(_log_scores, scored, evaluation, fit)):
-        yield
+    with scoring(*(guarded(described)(bound.get("x"), bound.get("y")) or (None, None))):
+        scored = _log_data(run, bound, trainer)
+        if trainer is not None:
+            yield
+            _log_scores(scored, evaluation, fit, trainer)
+            return
+        with recorded_as(run, functools.partial(_log_scores, scored, evaluation, fit)):
+            yield
 
 
 @guarded
@@ -99,7 +100,7 @@ def _log_scores(scored: Scored | None, evaluation: Evaluation, fit: Fit | None, 
             run.missing("metrics", f"evaluate: {name}: {why}")
         named = {}
         for name, value in numbers.items():
-            known, series = run.what_is(name), _series_of(run, f"{split}_{name}")
+            known, series = run.what_is(name), series_of(run, f"{split}_{name}")
             run.declare_metric(series, metric=known.metric, split=split, direction=known.direction)
             named[series] = value
         optimizers = Optimizers(evaluation.model) if fit is None else fit.optimizers
@@ -107,7 +108,7 @@ def _log_scores(scored: Scored | None, evaluation: Evaluation, fit: Fit | None, 
         run.log(named, step=step, epoch=None if fit is None else fit.epoch)
 
 
-def _series_of(run: Run, name: str) -> str:
+def series_of(run: Run, name: str) -> str:
     """The name of a series, with `/after` where the run had one of this name before its end, which cannot go on."""
     if run.status == "running":
         _before_end.setdefault(run, set()).add(name)

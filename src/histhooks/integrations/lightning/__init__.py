@@ -39,6 +39,8 @@ callbacks, also ``configure_callbacks``     params `callbacks`, by class; of Lig
                                             `best_model_path`, `best_model_score`; a second one's end in `_2`
 ``Trainer.save_checkpoint``, by any caller  the file as it was written, an artifact of role `checkpoint`
 ``ckpt_path``, also `last`                  an artifact that was read, and a link `resumes` to the run that wrote it
+the module at the start and end of ``fit``  `weights`: digest, norm, number of non-finite values, under the names of
+                                            ``state_dict()``, unless it is on a device or sharded (`captures` says so)
 dataloaders                                 params `data.<name>`; a dataset of role `train` or `valid`, by kind and size
 children of the module                      an architecture, once by content
 ``Trainer.test``, ``Trainer.validate``      points of the run that trained that module (`validate_<name>`), else a run
@@ -49,7 +51,9 @@ children of the module                      an architecture, once by content
                                             values do not lie in memory (``TensorDataset``)
 ==========================================  ==========================================================================
 
-Seams. Nothing is added to the Trainer: programs find callbacks by position (``trainer.callbacks[0]``), count them or
+How it hooks in.
+
+Nothing is added to the Trainer: programs find callbacks by position (``trainer.callbacks[0]``), count them or
 pickle the Trainer, and Lightning's tuner reads ``callbacks[0]`` itself. Instead, two private functions are wrapped that
 every callback hook and every value for loggers passes, with or without a logger: ``_call_callback_hooks`` and
 ``_LoggerConnector.log_metrics`` (held by tests). Other values of ``callback_metrics`` stay there until the next value

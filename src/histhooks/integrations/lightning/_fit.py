@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-from histhooks.integrations._pytorch import log_architecture, note_rank
+from histhooks.integrations._pytorch import Values, log_architecture, note_rank, weights_of
 from histhooks.integrations.kit import Run, ensure_session, gathered, guarded
 from histhooks.integrations.lightning import _facts
 from histhooks.integrations.lightning._asking import Asking
@@ -74,6 +74,7 @@ class Fit(Call):
         if trainer.ckpt_path is not None:
             run.update(epochs_planned=epochs_left(trainer))
         gathered(run, "metrics", self._points.begin)
+        gathered(run, "weights", run.log_weights, "start", self._weights, what="weights at the start")
 
     def _log_origin(self) -> None:
         """The checkpoint that the Trainer resumed from, where it did: also `last`, or that of a requeued job."""
@@ -160,6 +161,13 @@ class Fit(Call):
         gathered(self.run, "results", log_outcomes, self.run, callbacks, self._trainer)
         for path in gathered(self.run, "artifacts", files_of, callbacks) or ():
             self.saved(path)
+        gathered(self.run, "weights", self._log_last_weights, what="weights at the end")
+
+    def _log_last_weights(self) -> None:
+        self.run.log_weights("end", self._weights, step=max(0, self._trainer.global_step - 1))
+
+    def _weights(self) -> list[Values]:
+        return weights_of(self._module)
 
 
 def _cuts(strategy: Any) -> bool:

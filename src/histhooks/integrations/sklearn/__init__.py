@@ -11,6 +11,8 @@ scikit-learn                                 record
 ===========================================  =========================================================================
 ``fit``, ``fit_predict``                     a run of kind `fit`; of an outer transformer `preprocess`
 ``fit_transform`` that calls no ``fit``      a run of kind `preprocess`
+``transform``, ``fit_transform``             rows of `transforms` in each run whose data came out of it: how many rows,
+                                             and how many of them the transformer had been fitted on
 ``partial_fit``                              one run per object, a point of `n_samples` per call
 ``GridSearchCV`` and its kin                 a run of kind `search`, a child `candidate` per candidate up to 1,000,
                                              the rest as result `candidates_beyond`; scores of folds are points
@@ -18,10 +20,29 @@ scikit-learn                                 record
 ``cross_val_predict``, ``learning_curve``,
 ``validation_curve``,
 ``permutation_test_score``
+``train_test_split``                         a row of `splits`: its settings, and the sizes of the parts
+``cv=``                                      a row of `splits`: the splitter that it means, with its settings
 ``get_params(deep=True)``                    params, `argument` where they differ from the default, else `default`
 fit arguments but X and y                    params `fit.<name>`
 X, y                                         a dataset of role `train`
+``groups`` of a search or a validation       part `group:groups` of that dataset, by keyed hashes; no param
 ``best_params_``, ``n_iter_`` …              results
+fitted attributes, trees, steps and members  `weights`: digest, norm, number of non-finite values; at the start too
+                                             where ``warm_start`` or ``partial_fit`` goes on
+``loss_curve_``, ``validation_scores_``      points, step = iteration, under the attribute's name: `loss` on `train`,
+                                             `score` on `valid`; of a member `loss_curve_/<name or number>`
+``train_score_``, ``validation_score_``      points: losses of GradientBoosting*, scores of HistGradientBoosting* (loss:
+                                             `neg_loss`); that before the first iteration is result `….initial`
+``oob_scores_``, ``oob_improvement_``,       points; the split of out-of-bag rows is not said
+``lower_bounds_``, ``estimator_errors_``,
+``scores_`` of BayesianRidge
+``feature_importances_``, ``coef_``          results `feature_importances`, `coef` (by class), `intercept`: the 50
+                                             largest, by feature; else result `feature_names`
+y of a classifier                            result `class_counts` (of whole numbers: in the profile of its data)
+``sklearn.metrics`` of predictions           points of the run that trained the model: `f1_score`, `f1_score/macro`,
+                                             `train_accuracy_score`; tables and curves (100 points at most) are results:
+                                             `roc_curve`
+``learning_curve``, ``validation_curve``     result of that name: sizes or values, means and deviations of the folds
 a candidate whose fits all raised            status `failed`, whatever stands in for its score, with the error; of some
                                              fits result `n_failed_fits` and an event
 halving searches                             results `iter` and `n_resources` of each candidate
@@ -36,7 +57,9 @@ halving searches                             results `iter` and `n_resources` of
 
 ``recorded(estimator)`` records that estimator alone, without ``autolog()``, also through ``clone`` and copies.
 
-Seams. Methods are recorded in the class that defines them, for every subclass of ``BaseEstimator`` that is loaded.
+How it hooks in.
+
+Methods are recorded in the class that defines them, for every subclass of ``BaseEstimator`` that is loaded.
 Later subclasses are found through the ``__init_subclass__`` that all of them pass (``_MetadataRequester``), since
 scikit-learn has no official registration that reaches every estimator. A wrapped function stays the same object and
 gets other code, so it is recorded under every name that it is bound to. Of a method behind ``available_if``, a
@@ -52,10 +75,33 @@ arguments, data, results, candidates and scores are read one by one: if reading 
 and a row of `captures` (status `failed`) names it. If ``get_params`` fails, params are read by the names of the
 constructor's parameters.
 
+Weights. Fitted attributes are read without a call to the estimator and without a pickle: equal fits, and an estimator
+that was saved and loaded, have one digest. If an attribute is an object of the program, there is none, and `captures`
+names it.
+
+Transformers. Rows are followed by their hashes, from the data of a run to what came out of an outer transformer, to
+what went in, to what it was fitted on, also through several of them; where columns were taken out or put together
+since, by single columns of numbers. All transformers that scikit-learn wraps for ``set_output`` pass through one
+private function, ``_wrap_data_with_container``; of the others, ``transform`` is wrapped. Data above 1 MiB is not kept
+alive, and followed if it still exists a moment later. Not seen: what NumPy computes by hand, and values changed in
+place.
+
+Metrics. Functions of ``sklearn.metrics`` whose name says score, loss, error, deviance or curve are hooked once it is
+imported (64 of them in 1.9, 1 ms), ``predict`` and its kin of a class once it was fitted; each `predict` costs 10 to
+40 µs more, of a frame 50 to 80 µs. A call counts if one argument is the very array that a model returned which was
+trained here, or a column of it. What is computed of it (``proba.argmax(axis=1)``, ``proba > 0.5``, some of its rows)
+leaves nothing, and neither do metrics between two models, those that a search, a validation, a scorer inside them or
+another metric computes, and ``score``, which has its own point. Options that are not the default, the column, and a
+method other than the usual one are in the name. The split is that of the data predicted on, as for ``score``; of
+``cross_val_predict`` it is `valid`. Of data above 256 KiB that is gone by then, 64 rows decide.
+
+scikit-learn's own callbacks (``sklearn.callback``, since 1.9) are not used: they are an attribute of the estimator,
+which ``clone`` and ``pickle`` carry, and of the estimators with curves none calls them yet.
+
 A `fit` that is not a function, or that is set after the class was made, is reported once (`captures`, collector
 `fits`).
 
-Not recorded: estimators that do not derive from ``BaseEstimator``; ``predict``; curves inside an estimator's own loop;
+Not recorded: estimators that do not derive from ``BaseEstimator``; ``predict`` itself; curves that no attribute has;
 ``score`` of Keras's wrappers, and of an XGBoost model that was not trained here, if that framework is recorded too;
 ``pickle.dump``, and ``joblib.dump`` into an open file. A member that a worker process fitted comes back as another
 object, so its run is unknown. What a function of the program fits in a joblib process is recorded under
@@ -83,11 +129,12 @@ from histhooks.integrations.kit import (
     require,
     when_imported,
 )
-from histhooks.integrations.sklearn import _tasks, _unseen
+from histhooks.integrations.sklearn import _metrics, _predicting, _tasks, _transforms, _unseen
 from histhooks.integrations.sklearn._fits import METHODS, watch_method
 from histhooks.integrations.sklearn._recorded import recorded
 from histhooks.integrations.sklearn._scores import watch_score
 from histhooks.integrations.sklearn._search import watch_failures
+from histhooks.integrations.sklearn._splits import watch_check, watch_split
 from histhooks.integrations.sklearn._validation import watch_validation
 
 __all__ = ["integration", "recorded"]
@@ -116,6 +163,8 @@ def _wrap_class(kind: type) -> None:
     _seen.add(kind)
     for name in METHODS:
         _wrap_method(kind, name, _METHODS[name])
+    if not _transforms.is_wrapped_by_host(vars(kind).get("transform")):
+        _wrap_method(kind, "transform", _transforms.watch_transform)
     for base in kind.__mro__[1:]:
         # A mixin of the program, which is no estimator itself; what is inherited from a framework is recorded there.
         if base not in _seen and base.__module__ != "builtins" and owner_of(base) is None:
@@ -186,8 +235,14 @@ def _wrap_validations(module: Any) -> None:
         _patches.wrap(module, _FAILURES, watch_failures)
 
 
+def _wrap_splits(module: Any) -> None:
+    _patches.wrap(module, "train_test_split", watch_split)
+    _patches.wrap(module, "check_cv", watch_check)
+
+
 _FAILURES = "_warn_or_raise_about_fit_failures"
 _MODULE = "sklearn.model_selection._validation"
+_SPLITS = "sklearn.model_selection._split"
 
 
 def install() -> None:
@@ -196,13 +251,21 @@ def install() -> None:
     _install_subclass_hook()
     _wrap_all(BaseEstimator)
     when_imported(_MODULE, _wrap_validations)  # which the program may import later, or never
+    when_imported(_SPLITS, _wrap_splits, "splits")
     _tasks.install()
+    _predicting.install()
+    _metrics.install()
+    _transforms.install(_patches)
 
 
 def uninstall() -> None:
     """Put everything back, by identity."""
     no_longer(_MODULE)
+    no_longer(_SPLITS, "splits")
+    no_longer(_transforms.MODULE)
     _tasks.uninstall()
+    _metrics.uninstall()
+    _predicting.uninstall()
     _patches.undo()
     _seen.clear()
     _seen_scores.clear()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from sklearn.base import BaseEstimator, ClassifierMixin, ClusterMixin, DensityMixin, OutlierMixin, RegressorMixin
 
 from histhooks.integrations._estimators import find, forget, n_samples, part_trained, saw, trained_by
+from histhooks.integrations._predictions import remember
 from histhooks.integrations.kit import (
     Run,
     answer,
@@ -28,21 +30,16 @@ from histhooks.integrations.kit import (
     recorded_as,
     scope,
 )
+from histhooks.integrations.sklearn._curves import go_on, log_curves
+from histhooks.integrations.sklearn._outcomes import log_outcomes
 from histhooks.integrations.sklearn._params import log_estimator_params
-from histhooks.integrations.sklearn._search import log_failed_search, log_search, small, watch_fits_of
+from histhooks.integrations.sklearn._parts import held_by
+from histhooks.integrations.sklearn._predicting import watch_predictions_of
+from histhooks.integrations.sklearn._search import log_failed_search, log_search, watch_fits_of
+from histhooks.integrations.sklearn._transforms import follow, log_learned
+from histhooks.integrations.sklearn._weights import log_fitted
 
 METHODS = ("fit", "fit_predict", "fit_transform", "partial_fit")
-_RESULTS = (
-    "n_iter_",
-    "best_iteration",
-    "n_features_in_",
-    "classes_",
-    "oob_score_",
-    "inertia_",
-    "best_score_",
-    "best_threshold_",
-    "n_features_",
-)
 _OWN = ("sklearn", "joblib", "threading", "concurrent", "contextlib", "functools")
 
 
@@ -63,7 +60,7 @@ def watch_method(
     original: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-) -> Iterator[None]:
+) -> Generator[None, Any, None]:
     """What a call of a method leaves, by the name that the class has it under: `fit = partial_fit` is a fit."""
     if not args or not isinstance(args[0], BaseEstimator):
         return
@@ -72,6 +69,7 @@ def watch_method(
         yield
         part_trained(estimator)  # a later score or save asks which run it belongs to
     elif is_of_another(estimator):
+        watch_predictions_of(estimator)
         return  # which says so itself
     elif not ensure_session():
         yield
@@ -81,11 +79,16 @@ def watch_method(
         yield from _watch_partial_fit(original, args, kwargs)
     else:
         look_around()
-        describe = functools.partial(_describe, name, original, estimator, args, kwargs)
+        given: dict[str, Any] = {}
+        describe = functools.partial(_describe, name, original, estimator, args, kwargs, given)
         run = open_estimator_run(_kind_of(estimator), estimator)
-        finish = functools.partial(_finish, estimator)
+        finish = functools.partial(_finish, estimator, given)
         with recorded_as(run, finish, begin=describe, fail=log_failed_search):
-            yield
+            result = yield
+        if name == "fit_predict" and run is not None:
+            _remember_labels(estimator, result, run)
+        if name == "fit_transform" and "X" in given:
+            follow(estimator, given["X"], result)
 
 
 @guarded
@@ -115,18 +118,41 @@ def _describe(
     estimator: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    given: dict[str, Any],
     run: Run,
 ) -> None:
-    """Record what a fit begins with; each part by itself."""
+    """Record what a fit begins with, each part by itself; leave its arguments by name."""
     gathered(run, "links", _log_earlier, run, name, estimator, what="the run before")
     watch_fits_of(run, estimator)
     log_estimator_params(run, estimator)
+    if name == "partial_fit" or held_by(estimator).get("warm_start") is True:
+        gathered(run, "curves", go_on, run, estimator, what="curves")
     bound = gathered(run, "params", bind, original, args, kwargs, what="arguments of fit") or {}
-    others = {f"fit.{k}": v for k, v in bound.items() if k not in ("self", "X", "y", "Y") and v is not None}
+    if "raw_documents" in bound:  # as vectorizers of text call it
+        bound["X"] = bound.pop("raw_documents")
+    given |= bound
+    groups = taken_groups(bound)
+    no_params = ("self", "X", "y", "Y")
+    others = {f"fit.{k}": v for k, v in bound.items() if k not in no_params and v is not None}
     if others:
         run.log_params(others, source="argument")
     if bound.get("X") is not None:
-        run.log_dataset("train", bound["X"], bound.get("y"))
+        run.log_dataset("train", bound["X"], bound.get("y"), groups=groups)
+    if goes_on(name, estimator):
+        log_fitted(run, "start", estimator)
+
+
+def taken_groups(arguments: dict[str, Any]) -> Any:
+    """Take groups of rows out of arguments: they are values of the data, as names of patients, and no param."""
+    groups = arguments.get("groups")
+    if isinstance(groups, (str, bytes, dict)) or not hasattr(type(groups), "__len__"):
+        return None
+    return arguments.pop("groups")
+
+
+def goes_on(name: str, estimator: Any) -> bool:
+    """Whether a call trains what was fitted before, where anything was."""
+    return name == "partial_fit" or held_by(estimator).get("warm_start") is True
 
 
 def _log_earlier(run: Run, name: str, estimator: Any) -> None:
@@ -134,16 +160,10 @@ def _log_earlier(run: Run, name: str, estimator: Any) -> None:
     earlier = find(estimator)
     if earlier is None:
         return
-    if name == "partial_fit" or held_by(estimator).get("warm_start") is True:
+    if goes_on(name, estimator):
         run.link("continues", earlier.run.id)
     if earlier.is_own:
         earlier.run.end()  # a loop of `partial_fit` goes no further
-
-
-def held_by(estimator: Any) -> Mapping[str, Any]:
-    """What an object holds, without a word to code of its class."""
-    nothing: dict[str, Any] = {}
-    return answer(nothing, object.__getattribute__, estimator, "__dict__")
 
 
 # What a class has that is no transformer alone.
@@ -187,21 +207,30 @@ def _is_search(kind: type) -> bool:
 
 
 @guarded
-def _finish(estimator: Any, run: Run) -> None:
+def _finish(estimator: Any, given: dict[str, Any], run: Run) -> None:
     """Record what a fit has left; each part by itself."""
     trained_by(run, estimator, is_own=True)
+    log_learned(run, estimator, given.get("y"))
     held = held_by(estimator)
-    found = {}
-    for name in _RESULTS:
-        if name in held:
-            found[name.rstrip("_")] = gathered(run, "results", small, held[name], what=name)
-    if found:
-        run.log_results(found)
+    found = gathered(run, "results", log_outcomes, run, estimator, given.get("y"), what="results") or {}
+    gathered(run, "curves", log_curves, run, estimator, what="curves")
     if "cv_results_" in held:
         gathered(run, "candidates", log_search, run, held, what="cv_results_")
+    log_fitted(run, "end", estimator)
     n_iter = found.get("n_iter")
     if isinstance(n_iter, int):  # said together with the end, which comes now
         run.before_end = lambda _: {"steps_done": n_iter}
+    watch_predictions_of(estimator)
+    _remember_labels(estimator, held.get("labels_"), run)
+
+
+@guarded
+def _remember_labels(estimator: Any, labels: Any, run: Run) -> None:
+    """Keep in mind what a clustering found, so that metrics of it are points of its run, on its training data."""
+    known = find(estimator)
+    if known is not None and labels is not None:
+        name = type(estimator).__name__
+        remember(labels, known, run, class_name=name, method="predict", split="train")
 
 
 # --- partial_fit ------------------------------------------------------------------------------------------------------
@@ -216,7 +245,7 @@ def _watch_partial_fit(original: Callable[..., Any], args: tuple[Any, ...], kwar
         return
     try:
         if not goes_on:
-            _describe("partial_fit", original, estimator, args, kwargs, run)
+            _describe("partial_fit", original, estimator, args, kwargs, {}, run)
             _keep(run, estimator)
         with scope(run):
             start = time.perf_counter()
@@ -236,8 +265,22 @@ def _keep(run: Run, estimator: Any) -> None:
     """Leave a run open for the calls to come, until the estimator is gone."""
     if run.is_recorded:
         trained_by(run, estimator, is_own=True)
+        watch_predictions_of(estimator)
         if find(estimator) is not None:
             run.end_with(estimator)
+            run.before_end = functools.partial(_last_weights, run, weakref.ref(estimator))
+
+
+def _last_weights(run: Run, estimator: weakref.ref[Any], status: str) -> dict[str, Any]:
+    """Record what a loop of ``partial_fit`` has left, where the estimator is there, and nobody trains it meanwhile."""
+    known = estimator()
+    if known is None:
+        run.capture("weights", "skipped", "not recorded at the end: the estimator was let go of before")
+    elif status == "killed" or threading.get_ident() != run.thread_id:
+        run.capture("weights", "skipped", "not recorded at the end: a signal or another thread ended the run")
+    else:
+        log_fitted(run, "end", known)
+    return {}
 
 
 @guarded
@@ -253,6 +296,7 @@ def _log_call(
     X = bound.get("X")
     n = gathered(run, "data", n_samples, X, what="n_samples")
     run.log({"call_s": seconds} if n is None else {"n_samples": float(n), "call_s": seconds})
+    gathered(run, "curves", log_curves, run, estimator, what="curves")
     known = find(estimator)
     if known is None or known.run is not run:
         return

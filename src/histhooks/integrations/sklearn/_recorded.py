@@ -49,6 +49,7 @@ def recorded(estimator: E) -> E:
     Examples
     --------
     >>> from sklearn.linear_model import Ridge
+    >>> from histhooks.integrations.sklearn import recorded
     >>> model = recorded(Ridge(alpha=0.5))
     >>> isinstance(model, Ridge), model
     (True, Ridge(alpha=0.5))

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Callable, Generator
 from typing import Any
 
-from histhooks.integrations._estimators import Trained, adding_to, find, log_scored
+from histhooks.integrations._estimators import Trained, adding_to, find, log_scored, scoring
 from histhooks.integrations.kit import Run, ask, bind, callers, ensure_session, gathered, guarded, recorded_as, task
 from histhooks.integrations.sklearn._fits import is_nested, is_of_another, open_estimator_run
 from histhooks.integrations.sklearn._params import log_estimator_params
@@ -41,10 +41,11 @@ def watch_score(
     kept: list[Any] = []
     finish = functools.partial(_log_score, None, bound, kept)
     # What the host calls inside is none of the program's calls.
-    with recorded_as(evaluation, finish, begin=functools.partial(_describe, args[0], bound)), task():
-        kept.append((yield))
-    if trained is not None:
-        _log_score(trained, bound, kept, trained.run)
+    with scoring(bound.get("X"), bound.get("y")):
+        with recorded_as(evaluation, finish, begin=functools.partial(_describe, args[0], bound)), task():
+            kept.append((yield))
+        if trained is not None:
+            _log_score(trained, bound, kept, trained.run)
 
 
 @guarded

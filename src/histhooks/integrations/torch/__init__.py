@@ -29,9 +29,16 @@ schedulers                                  class and settings of those that no 
 passes over the DataLoader that feeds it    epochs; params `data.<name>`; a dataset of role `train` by kind and size
 another loader, between steps               a dataset of role `valid`, where its batches came without gradients or in
                                             the mode of evaluation, and without backwards and steps
+the first 8 batches of a Dataset of yours   `dataset_digests`, part `order`: a sample of at most 1 MiB, hashed as
+                                            they pass; `captures` says what was left out
 the module behind the parameters            `model_class`; an architecture; an event where parameters freeze or thaw
+``compute()`` of torchmetrics               points of the loop, by class (`MulticlassAccuracy`, of a second one
+                                            `MulticlassAccuracy/2`) or by key of a ``MetricCollection``, until the
+                                            program calls ``torch.compile``
 ``torch.save``, ``torch.load``              artifacts of role `checkpoint`, where a state was saved, or loaded into a
                                             module or an optimizer; other files, as of samples, are none
+the model at the start and at the end       `weights`: digest, norm, number of non-finite values; parameters at the
+                                            start, all that ``state_dict()`` has at the end
 steps that a GradScaler leaves out          events of kind `step_skipped`
 parameters that an earlier run trained      a link `continues` to that run
 files loaded before the first step          a link by the file's hash: `resumes` where an optimizer took its state from
@@ -45,7 +52,13 @@ program logs `loss` or `lr` itself at each step, the recorder's own values stay 
 and no step (``histhooks.log({"val_loss": 0.2}, epoch=3)``) gets the last step so far. The first point waits for the
 second step or the next backward, which decide its name.
 
-Seams. ``register_optimizer_step_post_hook`` is the official, global registration. It is called for each optimizer whose
+Weights are read in place on the training thread (20 ms for 100 MB, 0.06 ms for a small model), up to 512 MiB, without
+an operation of PyTorch and without waiting for a device: if a tensor is on one, sharded, sparse, quantized or of a
+class of its own, `captures` says so. A model that was let go of before its optimizer is read from the optimizer.
+
+How it hooks in.
+
+``register_optimizer_step_post_hook`` is the official, global registration. It is called for each optimizer whose
 class calls ``Optimizer.__init__``. ``Tensor.backward`` calls ``torch.autograd.backward``, which is wrapped: a loss on
 the CPU is read there; one on a CUDA device is cloned there and read later by the writer. `_gradients` decides which
 parameters a backward reached. ``register_optimizer_step_pre_hook`` looks at what led to a step, since a step may clear
@@ -74,16 +87,17 @@ from typing import Any
 import torch
 from torch.optim import lr_scheduler
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook, register_optimizer_step_pre_hook
-from torch.utils.data import dataloader
+from torch.utils.data import dataloader, dataset
 
-from histhooks.integrations._pytorch import capturing, is_paused
+from histhooks.integrations._pytorch import capturing, current, is_paused
 from histhooks.integrations.kit import Integration, Patches, Run, guarded, no_longer, require, when_imported
-from histhooks.integrations.torch import _backward, _ends, _models
+from histhooks.integrations.torch import _backward, _ends, _metrics, _models
 from histhooks.integrations.torch._files import files
 from histhooks.integrations.torch._gradients import WALKS, Witness
 from histhooks.integrations.torch._hooks import PARAMETERS, before_backward, on_step, step_begins
 from histhooks.integrations.torch._loops import judged, of_run
-from histhooks.integrations.torch._state import Here, state, thread, unseen
+from histhooks.integrations.torch._splits import watch_split
+from histhooks.integrations.torch._state import Here, is_hosts, state, thread, unseen
 from histhooks.integrations.torch._steps import forget_cells, open_explicit
 
 __all__ = ["install", "integration", "record", "uninstall"]
@@ -191,7 +205,7 @@ def _note_scheduler(scheduler: Any) -> None:
         return
     # Of a wrapper (Accelerate's, Fabric's) the one inside steps; its param groups are the same list.
     groups = optimizer.param_groups
-    inner = (ref() for ref in [one.ref for one in state.tracked.values()])
+    inner = (ref() for ref in [one.ref for one in list(state.tracked.values())])
     tracked = state.known(next((o for o in inner if o is not None and o.param_groups is groups), optimizer))
     tracked.schedulers.append(weakref.ref(scheduler))
     if tracked.loop is not None and tracked.loop.is_open:
@@ -213,6 +227,10 @@ def _look_at_pass(here: Here, iterator: Any) -> Any:
     found = here.passes.of(iterator)
     if found is not None and found.n_batches == 0:
         found.began(here.had_backward, here.loop, judged())
+        loop = here.loop
+        is_known = loop is not None and loop.is_open and not state.new and here.passes.is_told(found, str(loop.run.id))
+        if not is_known and not is_hosts(current.get()):
+            found.hash_batches()
     if found is not None and (here.loop is None or found is not here.loop.pass_):
         found.n_batches += 1
         found.has_gradients = found.has_gradients or torch.is_grad_enabled()
@@ -229,11 +247,13 @@ def _around_next(original: Callable[..., Any], args: tuple[Any, ...], kwargs: di
         batch = original(*args, **kwargs)
     except StopIteration:
         if found is not None:
-            found.is_used_up = True
+            guarded(found.used_up)()
         here.is_midway = False
         raise
     if here.loop is None or here.loop.is_fed_by(found):
         here.is_midway = True
+    if found is not None and found.hashing is not None:
+        guarded(found.passed)(batch)
     return batch
 
 
@@ -279,6 +299,13 @@ def _keep_out_of_graphs(eval_frame: ModuleType) -> None:
         eval_frame.set_code_exec_strategy(hook.__code__, eval_frame.FrameExecStrategy(skip, skip))
 
 
+_torchmetrics = _metrics.Hooks()
+_METRICS = {
+    "torchmetrics.metric": _torchmetrics.wrap,
+    "torchmetrics.collections": _torchmetrics.wrap_collections,
+}
+
+
 def _arm() -> None:
     """Put the hooks in, once."""
     if _patches:
@@ -296,6 +323,7 @@ def _arm() -> None:
         _patches.wrap(getattr(lr_scheduler, name), "__init__", _around_scheduler)
     _patches.wrap(dataloader.DataLoader, "__iter__", _around_iter)
     _patches.wrap(dataloader._BaseDataLoaderIter, "__next__", _around_next)
+    _patches.wrap(dataset, "random_split", watch_split)
     _patches.wrap(torch.amp.GradScaler, "scale", _backward.around_scale)
     _patches.wrap(torch.amp.GradScaler, "step", _around_scaler_step)
     _patches.wrap(torch.serialization, "save", _around_save)
@@ -305,6 +333,9 @@ def _arm() -> None:
     _patches.wrap(torch.cuda.CUDAGraph, "capture_begin", _around_capture_begin)
     _patches.wrap(torch.cuda.CUDAGraph, "capture_end", _around_capture_end)
     when_imported(_COMPILER, guarded(_keep_out_of_graphs))
+    _patches.wrap(torch, "compile", _torchmetrics.watch_compile)
+    for module, hook in _METRICS.items():
+        when_imported(module, guarded(hook))
     _ends.arm()
 
 
@@ -337,6 +368,9 @@ def uninstall() -> None:
         _handles.pop().remove()
     forget_cells()
     no_longer(_COMPILER)
+    for module in _METRICS:
+        no_longer(module)
+    _torchmetrics.undo()
     _ends.disarm()
     _patches.undo()
 

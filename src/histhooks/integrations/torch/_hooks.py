@@ -31,6 +31,9 @@ def step_begins(optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
             return
     if not is_hosts(current.get()):
         _backward.step_begins(here, optimizer, args[1] if len(args) > 1 else kwargs.get("closure"))
+        tracked = state.tracked.get(id(optimizer))
+        if tracked is not None and (tracked.loop is None or not tracked.loop.is_open or not tracked.steps):
+            _steps.first_step_begins(optimizer, here)
 
 
 def before_backward(patch: Any, wrapper: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from histhooks.integrations.torch._optimizers import MOST_GROUPS, Group, Tracked
 from histhooks.integrations.torch._passes import Pass, Passes
 from histhooks.integrations.torch._series import Series
 from histhooks.integrations.torch._state import Here, Steady, state
+from histhooks.integrations.torch._weights import Unit
 
 _MOST_ALIKE = 32  # loops of at most so few steps, one after the other, that are runs of their own
 _FEW = 16
@@ -73,6 +74,7 @@ class Loop(Series):
         of_run[str(run.id)] = self
         run.last_step = lambda: self.steps - 1 if self.steps else None
         run.before_end = self._concluded
+        run.is_midway = lambda: self.is_own and self._here.is_midway
         run.on_names(self.notice)
 
     def begins_at(self, place: tuple[Any, ...] | None) -> None:
@@ -108,7 +110,9 @@ class Loop(Series):
         self.forget_names()
         self._alive += 1
         state.unstepped.pop(id(optimizer), None)
+        units, tracked.units = tracked.units, []
         if before is not None:
+            self.weights.goes_over()
             tracked.takes_over(before)
             self.members[self.members.index(before)] = tracked
             return
@@ -123,7 +127,14 @@ class Loop(Series):
         self.members.append(tracked)
         self._log_optimizer(tracked, optimizer)
         self._log_models([*models] or _models.of(optimizer, tracked.modules))
+        self.joined(units)
         self._log_origin(tracked)
+
+    def joined(self, units: list[Unit]) -> None:
+        """Take the weights of models before the first step of their optimizer."""
+        self.weights.join(units)
+        if not self.is_holding:
+            self.weights.begun(max(0, self.steps - 1))
 
     def _seat_for(self, tracked: Tracked) -> tuple[Tracked | None, bool]:
         """For whom an optimizer goes on, and whether it is one too many.
@@ -179,7 +190,7 @@ class Loop(Series):
 
     @guarded
     def _log_models(self, found: list[Any]) -> None:
-        known = [module for module in (ref() for ref in self._models) if module is not None]
+        known = self.models()
         new = [module for module in found if all(module is not other for other in known)]
         if not new:
             return
@@ -205,6 +216,8 @@ class Loop(Series):
         """An optimizer was let go; with the last one the run of a loop ends."""
         self._alive -= 1
         self._here.steady = None
+        if self.is_open:
+            self.weights.let_go(tracked.parameters(), state.tracked)
         for group in tracked.groups:
             group.let_go()
         if self.is_own and self._alive == 0:
@@ -332,18 +345,21 @@ class Loop(Series):
             if is_other and not self._has_valid and other.n_batches and other.judges(run_id, fed_by):
                 self._has_valid = other.tell(self.run, "valid")
 
+    def models(self) -> list[Any]:
+        """Its models, as far as they are known and there."""
+        return [module for module in (ref() for ref in self._models) if module is not None]
+
     def is_judged(self) -> bool:
         """Whether its models are in the mode of evaluation, as far as they are known."""
-        models = [module for module in (ref() for ref in self._models) if module is not None]
+        models = self.models()
         return bool(models) and not any(vars(module).get("training", True) for module in models)
 
     def parameter_names(self) -> frozenset[str]:
         """What parameters are called in its models."""
-        models = [module for module in (ref() for ref in self._models) if module is not None]
-        return frozenset(name for module in models for name, _ in module.named_parameters())
+        return frozenset(name for module in self.models() for name, _ in module.named_parameters())
 
     def _look_at_frozen(self) -> None:
-        models = [module for module in (ref() for ref in self._models) if module is not None]
+        models = self.models()
         if models and len(models) == len(self._models):
             count = _models.count_trainable(models)
             if count != self._n_trainable:
@@ -359,6 +375,9 @@ class Loop(Series):
         self._here.steady = None
         self._here.passes.of_others = self._here.passes.count
         of_run.pop(str(self.run.id), None)
+        for member in self.members:
+            self.weights.let_go(member.parameters(), state.tracked)
+        self.weights.ended(status, self.steps)
         facts: dict[str, Any] = {"steps_done": self.steps}
         if self.epoch is not None:
             is_through = self.pass_ is not None and self.pass_.is_used_up

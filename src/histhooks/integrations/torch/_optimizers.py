@@ -16,6 +16,7 @@ from histhooks.integrations.torch._gradients import next_number
 if TYPE_CHECKING:
     from histhooks.integrations.torch._course import Course
     from histhooks.integrations.torch._loaded import Loaded
+    from histhooks.integrations.torch._weights import Unit
 
 _MOST_CHANGES = 20
 # A rate for each layer or parameter makes groups by the hundred: each is listed at the start, so many are followed.
@@ -159,7 +160,7 @@ class Tracked:
     __slots__ = (
         "__weakref__", "_first", "_n_changes", "_other", "backwards", "groups", "is_beyond", "is_echo", "kind", "last",
         "loaded", "loop", "made", "modules", "names", "number", "on_gone", "owner", "position", "ref", "schedulers",
-        "steps",
+        "steps", "units",
     )  # fmt: skip
 
     def __init__(self, optimizer: Any, *, is_new: bool, modules: list[weakref.ref[Any]] | None = None) -> None:
@@ -180,6 +181,7 @@ class Tracked:
         self.modules = modules or []
         self.is_echo = False
         self.loaded: Loaded | None = None  # where its state came from
+        self.units: list[Unit] = []  # its models as they were before its first step
         self.names: list[str | None] | None = None  # of its series, until somebody else steps along
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         first = next((p for p in parameters if p.requires_grad), parameters[0] if parameters else None)
@@ -192,6 +194,10 @@ class Tracked:
     def first(self) -> Any:
         """The first parameter that trains, which stands for all when gradients are looked at."""
         return None if self._first is None else self._first()
+
+    def parameters(self) -> list[Any]:
+        """What it trains, as of its last step; nothing once it was let go of."""
+        return [parameter for group in self.groups for parameter in group.parameters or ()]
 
     def count_backwards(self, count: int) -> int | None:
         """Take how many backwards led to a step; another number counts once two steps on end have it.

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from histhooks.integrations._pytorch import loaded_size, loader_settings, log_loaded
+from histhooks.integrations._pytorch import Passing, hash_batch, loaded_size, loader_settings, log_loaded, passing_of
 from histhooks.integrations.kit import Run
 
 _MOST = 64
@@ -33,11 +33,13 @@ class Pass:
         How many were fetched while it fed no training that is known.
     has_gradients, has_backward : bool
         Whether any of them was fetched where gradients are recorded, or after a backward or a step since it began.
+    hashing : Passing or None
+        What takes the next batch; None after the first ones.
     """
 
     __slots__ = (
-        "_cls", "_data", "_data_id", "_iterator", "_loader", "_settings", "after", "had_backward", "has_backward",
-        "has_gradients", "is_used_up", "judged", "n_batches", "number", "steps",
+        "_cls", "_data", "_data_id", "_iterator", "_loader", "_passing", "_settings", "after", "had_backward",
+        "has_backward", "has_gradients", "hashing", "is_used_up", "judged", "n_batches", "number", "steps", "told",
     )  # fmt: skip
 
     def __init__(self, number: int, loader: Any, iterator: Any) -> None:
@@ -47,6 +49,9 @@ class Pass:
         self.after: Any = None
         self.steps: Any = None
         self.judged: dict[str, bool] = {}
+        self.hashing: Passing | None = None
+        self._passing: Passing | None = None
+        self.told: str | None = None  # the run that knows its data
         self._loader = weakref.ref(loader)
         self._iterator = weakref.ref(iterator)
         self._cls, self._settings = type(loader), loader_settings(loader)
@@ -74,6 +79,22 @@ class Pass:
         self.after = None if loop is None else str(loop.run.id)
         self.steps = None if loop is None else (loop.run.id, loop.steps)
 
+    def hash_batches(self) -> None:
+        """Have its first batches hashed where its data is not read whole."""
+        self._passing = self.hashing = passing_of(self._settings, self._dataset())
+
+    def passed(self, batch: Any) -> None:
+        """Hash a batch that is on its way to the program."""
+        if self.hashing is not None and not hash_batch(self.hashing, batch):
+            self.hashing = None
+
+    def used_up(self) -> None:
+        """There are no more batches."""
+        self.is_used_up = True
+        if self.hashing is not None:
+            self.hashing.end()
+            self.hashing = None
+
     def judges(self, run_id: str, fed_by: int) -> bool:
         """Whether its data judges a loop: passed without gradients and steps, through the models of that loop.
 
@@ -85,7 +106,7 @@ class Pass:
         # another pass began that feeds it.
         if self.has_backward or (self.has_gradients and not is_judged and fed_by < self.number):
             return False
-        others = [is_other for key, is_other in self.judged.items() if key != run_id]
+        others = [is_other for key, is_other in self.judged.copy().items() if key != run_id]
         return not others or (is_judged and not any(others)) or self.after == run_id
 
     def is_like(self, other: Pass) -> bool:
@@ -100,6 +121,11 @@ class Pass:
         data = self._dataset()
         if self._settings is not None:
             log_loaded(run, role, self._cls, self._settings, data)
+        if self._passing is not None and data is not None:
+            run.log_passing(role, self._passing)
+            if not self.is_open():
+                self._passing.end()
+        self.told = str(run.id)
         return data is not None
 
     def _dataset(self) -> Any:
@@ -147,6 +173,12 @@ class Passes:
     def of(self, iterator: Any) -> Pass | None:
         """The pass of an iterator; that of persistent workers serves one after the other."""
         return next((p for p in reversed(self._passes) if p.is_of(iterator)), None)
+
+    def is_told(self, found: Pass, run_id: str) -> bool:
+        """Whether a run knows the data of a pass by an earlier one."""
+        if any(p.told == run_id and p.is_like(found) for p in self._passes):
+            found.told = run_id  # the earlier one may be forgotten
+        return found.told == run_id
 
     def since(self, number: int) -> list[Pass]:
         """The passes that began after one."""

@@ -11,6 +11,7 @@ from histhooks.integrations.torch._course import Course
 from histhooks.integrations.torch._gradients import Loss
 from histhooks.integrations.torch._optimizers import Change, Group, Tracked
 from histhooks.integrations.torch._state import Here, state
+from histhooks.integrations.torch._weights import LoopWeights
 
 # A schedule that moves each step would leave a row each step; its series has all of it.
 _MOST_ROWS = 100
@@ -37,6 +38,7 @@ class Series(Course):
         self.held: list[_Point] | None = []
         self._names: dict[str, str | None] = {}  # of a series; None, or another one, if the program logs it
         self._emitted: set[str] = set()
+        self.weights = LoopWeights(run)
 
     @property
     def is_holding(self) -> bool:
@@ -56,6 +58,7 @@ class Series(Course):
         held, self.held = self.held, None
         for point in held:
             self.emit(point)
+        self.weights.begun()
 
     def emit(self, point: _Point) -> None:
         tracked, losses, rates, step, epoch, now = point

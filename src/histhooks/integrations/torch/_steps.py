@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from histhooks.integrations.torch._loops import Led, Loop, as_loop, of_run
 from histhooks.integrations.torch._optimizers import Tracked
 from histhooks.integrations.torch._series import PATIENCE
 from histhooks.integrations.torch._state import Here, is_hosts, state, thread
+from histhooks.integrations.torch._weights import MOST_MODELS, Unit
 
 # Frames of these are no place of the program.
 _OWN = (
@@ -37,6 +39,34 @@ def on_step(optimizer: Any, here: Here) -> None:
     if not is_hosts(run):
         _on_step(optimizer, here, run)
     here.had_backward = here.is_midway = False
+
+
+@guarded
+def first_step_begins(optimizer: Any, here: Here) -> None:
+    """Read the weights of a model before the first step of its optimizer, unless that goes on for another one."""
+    run, tracked = current.get(), state.known(optimizer)
+    loop = as_loop(tracked.loop)
+    if is_paused.get() or is_task() or here.is_in_backward or tracked.is_echo or tracked.units:
+        return
+    if loop is not None and loop.is_open:
+        if loop.is_explicit and not tracked.is_beyond:  # `record()` took it in before its first step
+            loop.joined([Unit(model, ()) for model in loop.models()] or [Unit(None, optimizer.param_groups)])
+        return
+    if run is not None:
+        if run.kind != "block" or not state.is_automatic or not run.is_recorded:
+            return
+        loop = of_run.get(str(run.id))
+    elif not state.is_automatic or not ensure_session():
+        return
+    else:
+        loop = as_loop(here.loop)
+    if loop is not None and loop.is_open and (loop.weights.is_full or loop.has_seat_for(tracked)):
+        return
+    models = _models.of(optimizer, tracked.modules)
+    if len(models) == 1:
+        tracked.modules = [weakref.ref(models[0])]
+    groups = optimizer.param_groups
+    tracked.units = [Unit(model, ()) for model in models[:MOST_MODELS]] or [Unit(None, groups)]
 
 
 @guarded

@@ -24,7 +24,14 @@ XGBoost                                     record
 scores of an iteration                      points `<eval set>-<metric>` (``cv``: `…-mean`, `…-std`), step = iteration
 ``dtrain``, ``evals``, ``X``, ``eval_set``  datasets of role `train`, `valid` or `test`
 ``best_iteration``, ``best_score``          results; `stopped_iteration` where it ended before its last round
+the model at the start and at the end       `weights`: digest of the content that ``save_raw("ubj")`` gives, the same
+                                            for equal trainings and for a model that was saved and loaded; at the
+                                            start, the one that ``xgb_model`` names
 ``save_config()``                           result `booster_config`
+``get_score``                               results `importance_gain`, `importance_weight`: the 50 largest, by feature
+``obj``, ``custom_metric``, ``objective``   params, by name; of the program's own also `<param>.source_sha256`
+``Booster.update``, ``boost`` in a loop     a run of kind `loop` for each booster, its points where ``eval_set`` or
+                                            ``eval`` is called
 ``xgb_model``                               a link `continues` to the run that trained it; a file is an artifact, also
                                             where ``load_model`` read it
 ``save_model``                              an artifact of role `model` of the run that trained the model, also
@@ -36,14 +43,20 @@ Splits. An eval set that is the training data itself is `train` (compared by con
 ``autolog(splits={"holdout": "test"})`` maps it. The held-out part of a fold, which ``cv`` calls test, is `valid`,
 because the number of rounds is chosen by it.
 
-Seams. Callbacks are the official registration, but XGBoost stops calling them at the first one that asks to stop
+How it hooks in.
+
+Callbacks are the official registration, but XGBoost stops calling them at the first one that asks to stop
 (``any(...)`` in ``CallbackContainer.after_iteration``), and ``early_stopping_rounds`` adds one behind the user's. The
 callback of histhooks therefore goes first, into the container's own list, in ``CallbackContainer.__init__``, which
 every training passes through. Callbacks do not see exceptions or arguments, so ``train``, ``cv`` and ``fit`` are
 wrapped as well. A ``HistoryCallback`` without ``autolog()`` does the same for calls that have one in their callbacks.
 It pickles as a plain ``TrainingCallback``, so a model loads where histhooks is not installed.
 
-Not recorded: content of a ``DMatrix`` (its shape and names are); the learning rate under a ``LearningRateScheduler``;
+Data. The values of a ``DMatrix`` or ``QuantileDMatrix`` are read in its constructor (``__init__`` is wrapped): XGBoost
+gives them back as a copy only, or as edges of bins.
+
+Not recorded: content of a ``DMatrix`` that is made of a ``DataIter`` or of a file (its shape and names are); the
+learning rate under a ``LearningRateScheduler``;
 curves of trainings that a search or an ensemble dispatches through joblib; workers of rank > 0. Tested with 3.2.
 """
 
@@ -77,16 +90,18 @@ from histhooks.integrations.kit import (
     require,
     scope,
 )
+from histhooks.integrations.xgboost import _loops, _matrices
 from histhooks.integrations.xgboost._facts import (
     bind,
     log_call,
     log_fit,
     log_fit_data,
+    log_folds,
     signature,
     splits_of,
     trained_on,
 )
-from histhooks.integrations.xgboost._models import fitted, loaded, run_of
+from histhooks.integrations.xgboost._models import fitted, loaded, log_model, run_of
 from histhooks.integrations.xgboost._training import Training, current_training, saved, with_curve
 
 _OWN = ("xgboost", "sklearn", "joblib", "threading", "concurrent", "functools")
@@ -183,10 +198,14 @@ def _watch_train(
     try:
         if begun.is_own:
             log_call(original, bound, begun.splits, begun.run)
+            if original.__name__ == "cv":
+                log_folds(original, bound, begun.run)
         with scope(begun.run):
             result = yield
         if issubclass(type(result), xgboost.Booster):
             run_of[result] = begun.run  # that of the best iteration only is another object (save_best)
+            if begun.is_own:
+                log_model(begun.run, "end", result)
         begun.end(None)
     except BaseException as error:
         begun.end(error)
@@ -312,8 +331,13 @@ def _arm() -> None:
     if _patches:
         return
     _patches.wrap(xgboost_callback.CallbackContainer, "__init__", _watch_container)
+    _matrices.install(_patches)
     for name in ("train", "cv"):
         _patches.wrap(training, name, _watch_train)
+    _patches.wrap(xgboost.Booster, "__init__", _loops.watch_init)
+    for name in ("update", "boost"):
+        _patches.wrap(xgboost.Booster, name, _loops.watch_update)
+    _patches.wrap(xgboost.Booster, "eval_set", _loops.watch_eval)  # which `eval` calls
     _patches.wrap(xgboost.Booster, "save_model", _watch_save)
     _patches.wrap(xgboost.Booster, "load_model", _watch_load)
     for kind in dict.fromkeys(_estimators(xgboost.XGBModel)):
@@ -323,18 +347,28 @@ def _arm() -> None:
         _patches.wrap(requester, "__init_subclass__", _watch_subclass)
 
 
+@guarded
+def _open_loop() -> Run | None:
+    """A run for a loop of the program's own, unless it is a part of another hook's fit."""
+    if not _is_automatic or outer_run() is not None or not _may_record(None):
+        return None
+    return _open("loop", "xgboost.core.Booster")
+
+
 def install() -> None:
     """Record every training from here on."""
     global _is_automatic
     require("xgboost", xgboost.__version__)
     _arm()
     _is_automatic = True
+    _loops.open_loop = _open_loop
 
 
 def uninstall() -> None:
     """Put everything back, by identity."""
     global _is_automatic
     _is_automatic = False
+    _loops.forget()
     _patches.undo()
 
 

@@ -11,8 +11,22 @@ from typing import Any
 import xgboost
 
 from histhooks.integrations._estimators import is_training_data
-from histhooks.integrations.kit import Run, answer, ask, gathered, guarded, parameters_of, splits
+from histhooks.integrations.kit import (
+    Run,
+    answer,
+    ask,
+    call_site,
+    gathered,
+    guarded,
+    is_shuffled,
+    log_split,
+    parameters_of,
+    settings_of,
+    splits,
+)
+from histhooks.integrations.xgboost._matrices import held_of
 from histhooks.integrations.xgboost._models import log_previous
+from histhooks.integrations.xgboost._outcomes import log_functions
 
 _DATA = ("self", "dtrain", "evals", "evals_result", "params", "callbacks", "X", "y", "eval_set", "xgb_model")
 # XGBoost's metrics whose direction their names do not show (callback.py, EarlyStopping.after_iteration).
@@ -47,6 +61,26 @@ def splits_of(dtrain: Any, evals: Any) -> dict[str, str]:
     return {name: "train" if data is dtrain and name not in chosen else split_of(name) for data, name in _pairs(evals)}
 
 
+@guarded
+def log_folds(original: Callable[..., Any], bound: Mapping[str, Any], run: Run) -> None:
+    """Record how ``cv`` makes its folds (``mknfold``): by itself, or by a splitter or pairs of indices."""
+    gathered(run, "splits", _log_folds, {**signature(original), **bound}, run, what="folds")
+
+
+def _log_folds(given: Mapping[str, Any], run: Run) -> None:
+    folds = given.get("folds")
+    if folds is None:
+        name = "cv"
+        settings = {key: given[key] for key in ("nfold", "stratified", "shuffle", "seed") if key in given}
+        # Stratified folds are shuffled in any case.
+        is_mixed: bool | None = bool(given.get("stratified") or given.get("shuffle", True))
+    else:
+        name, settings, is_mixed = type(folds).__name__, settings_of(folds), is_shuffled(folds)
+    n_rows = ask(given["dtrain"].num_row)
+    place = answer(None, call_site, ("xgboost",))
+    log_split(name, settings, n_in=n_rows, shuffled=is_mixed, location=place, run=run)
+
+
 def _pairs(evals: Any) -> list[tuple[Any, Any]]:
     """Eval sets with their names; none where the host will refuse them."""
     pairs = list(evals) if isinstance(evals, (list, tuple)) else []
@@ -73,11 +107,12 @@ def log_call(original: Callable[..., Any], bound: dict[str, Any], splits: Mappin
     known = gathered(run, "params", _params_of, bound.get("params"), signature(original), what="params")
     run.log_params(known or {}, source="argument")
     gathered(run, "params", _log_arguments, run, original, bound, what="arguments")
-    gathered(run, "data", _log_matrix, run, "train", bound.get("dtrain"), what="dtrain")
+    gathered(run, "params", log_functions, run, {**(known or {}), **bound}, what="functions")
+    gathered(run, "data", log_matrix, run, "train", bound.get("dtrain"), what="dtrain")
     for data, name in _pairs(bound.get("evals")):
         if data is not bound.get("dtrain"):
             role = splits.get(name) or "valid"
-            gathered(run, "data", _log_matrix, run, role, data, name, what="an eval set")
+            gathered(run, "data", log_matrix, run, role, data, name, what="an eval set")
     gathered(run, "links", log_previous, run, bound.get("xgb_model"), what="xgb_model")
 
 
@@ -92,6 +127,7 @@ def log_fit(original: Callable[..., Any], estimator: Any, bound: dict[str, Any],
     usual = {**dict.fromkeys(params), **_usual_of(type(estimator))}
     run.log_params(params, source="argument", defaults={k: v for k, v in usual.items() if k in params})
     gathered(run, "params", _log_arguments, run, original, bound, "fit.", what="arguments of fit")
+    gathered(run, "params", log_functions, run, params, what="functions")
     log_fit_data(bound, {}, run)
 
 
@@ -137,6 +173,12 @@ def _params_of(params: Any, taken: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def log_params_of(run: Run, params: Any) -> None:
+    """Record what a booster was made with."""
+    if params:
+        run.log_params(_params_of(params, {}), source="argument")
+
+
 def _log_arguments(run: Run, original: Callable[..., Any], bound: Mapping[str, Any], prefix: str = "") -> None:
     run.log_params({f"{prefix}{k}": v for k, v in bound.items() if k not in _DATA}, source="argument")
     rest = {k: v for k, v in signature(original).items() if k not in bound and k not in _DATA}
@@ -144,14 +186,19 @@ def _log_arguments(run: Run, original: Callable[..., Any], bound: Mapping[str, A
     run.log_params(defaults, source="default")
 
 
-def _log_matrix(run: Run, role: str, data: Any, name: str | None = None) -> None:
-    """Record the shape and the names of a DMatrix, whose values lie where nobody can look without a copy."""
+def log_matrix(run: Run, role: str, data: Any, name: str | None = None) -> None:
+    """Record the shape and the names of a DMatrix, and the values that it was made of."""
     if not isinstance(data, xgboost.DMatrix):
         return
     facts: dict[str, Any] = {"shape": (data.num_row(), data.num_col())}
     if data.feature_names is not None and data.feature_types is not None:
         facts |= {"columns": list(data.feature_names), "dtypes": list(data.feature_types)}
-    run.log_dataset(role, type(type(data).__name__, (), facts)(), name=name)
+    stand_in = type(type(data).__name__, (), facts)()
+    held = held_of(data)
+    if held is None:
+        run.log_dataset(role, stand_in, name=name)
+    else:
+        run.log_held(role, stand_in, held, name)
 
 
 def _usual_of(kind: type) -> dict[str, Any]:

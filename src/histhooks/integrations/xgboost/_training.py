@@ -12,6 +12,7 @@ from xgboost.callback import EarlyStopping
 from histhooks.integrations.kit import Run, ask, gathered, guarded, is_recording
 from histhooks.integrations.xgboost._facts import config_of, direction_of, split_of
 from histhooks.integrations.xgboost._models import run_of, stamped
+from histhooks.integrations.xgboost._outcomes import log_importances
 
 # Attributes of EarlyStopping, as its constructor sets them where nothing is given.
 _EARLY_STOPPING = {"metric_name": None, "data": None, "maximize": None, "save_best": False, "min_delta": 0.0}
@@ -119,6 +120,7 @@ class Training:
         self.run.log_results({name: value for name, value in results.items() if value is not None})
         if not folds:
             run_of[model] = self.run
+            gathered(self.run, "results", log_importances, self.run, model, what="importances")
         if not self.is_wrapped:
             self.end(None)
 

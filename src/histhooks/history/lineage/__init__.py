@@ -1,0 +1,1 @@
+"""What led to a run, a file, data or a version of a model, and what came of it."""
