@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.programs import HOST, ON_THAT_HOST
 from histhooks import History, QueryError, StoreError, curate, evidence, models
 from histhooks.evidence import _pack
 from histhooks.testing import query, run_program
@@ -56,7 +58,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("HISTHOOKS_ACTOR", "ada lovelace")
-        code, _, err = run_program(PROGRAM, path)
+        patch.setattr(socket, "gethostname", lambda: HOST)
+        code, _, err = run_program(ON_THAT_HOST + PROGRAM, path)
         assert code == 0, err
         models.promote("first", model="demo", reason="the first one", store=path, check=False)
         evidence.sign("head", meaning="reviewed", key=evidence.keygen("team.pem").path, store=path)
@@ -287,12 +290,11 @@ def test_no_secret_and_no_data_come_into_a_pack(store: Path) -> None:
 
 def test_an_anonymous_pack_names_no_person_no_machine_and_no_path(store: Path, recorded: Path) -> None:
     import getpass
-    import socket
 
     done = evidence.pack("demo@1", "demo.zip", anonymous=True, sign=True, key="team.pem", store=store)
     found = members(done.path)
     assert "store.db" not in found
-    hidden = ["ada lovelace", socket.gethostname(), str(recorded.parent), "/tmp/", os.path.expanduser("~") + "/"]
+    hidden = ["ada lovelace", HOST, str(recorded.parent), "/tmp/", os.path.expanduser("~") + "/"]
     if getpass.getuser() != "root":
         hidden.append(getpass.getuser())
     hidden += ["an_n", "an\\_n", "my_rows", "my\\_rows"]

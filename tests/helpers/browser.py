@@ -62,6 +62,12 @@ class Tab:
         assert self.faults == []
 
 
+def follow(page: Any, selector: str) -> None:
+    """Click on what leads to another page, and wait for that page: a click alone returns before it is there."""
+    with page.expect_navigation():
+        page.click(selector)
+
+
 def drawn(page: Any, count: int = 1) -> None:
     page.wait_for_selector(f":nth-match(.card.drawn canvas, {count})", state="attached")
 

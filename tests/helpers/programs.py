@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,11 @@ from pathlib import Path
 from helpers.warm import run_warm
 from histhooks.testing import run_program
 from histhooks.verify import verify
+
+# Before a program: a host name that no other bytes have by chance (`vm` is among random ones soon), and not even the text
+# of the program.
+HOST = "machine-of-the-test"
+ON_THAT_HOST = 'import socket\nsocket.gethostname = lambda: "-".join(("machine", "of", "the", "test"))\n'
 
 
 def record(store: Path, program: str, setup: str = "", *, is_warm: bool = False, **variables: str) -> str:
@@ -63,6 +69,17 @@ def wait_for(is_so: Callable[[], object]) -> None:
                 return
         assert time.monotonic() < until
         time.sleep(0.02)
+
+
+def is_killed_at_work(command: list[str], has_begun: Callable[[], object], then_s: float) -> bool:
+    """Start a program and kill it a moment after its work has begun; tell whether it was still there."""
+    process = subprocess.Popen(
+        command, env={**os.environ, "HISTHOOKS_QUIET": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: has_begun() or process.poll() is not None)
+    time.sleep(then_s)
+    process.kill()
+    return process.wait() == -signal.SIGKILL
 
 
 def size_of(path: Path) -> int:

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from helpers.postgresql import Logins, ask_target, logins_of
+from helpers.programs import HOST, ON_THAT_HOST
 from helpers.terminals import ask as verb
 from histhooks import History, curate, team
 from histhooks.errors import QueryError
@@ -350,10 +351,8 @@ def test_what_was_deleted_or_redacted_goes_from_the_file_of_a_restricted_role(po
     mark = "&" if "?" in postgresql else "?"
     target = f"{postgresql}{mark}histhooks_schema=hh_{uuid4().hex[:12]}"
     store, road = tmp_path / "histhooks.db", tmp_path / "road.db"
-    # A name that no other bytes have by chance, and not even the text of the program.
-    named = 'import socket\nsocket.gethostname = lambda: "-".join(("machine", "of", "the", "test"))\n'
-    run_program(named + PROGRAM.format(word=OPEN, seed=4), store, cwd=tmp_path, HISTHOOKS_PROJECT="blue")
-    run_program(named + PROGRAM.format(word=SECRET, seed=3), store, cwd=tmp_path, HISTHOOKS_PROJECT="red")
+    run_program(ON_THAT_HOST + PROGRAM.format(word=OPEN, seed=4), store, cwd=tmp_path, HISTHOOKS_PROJECT="blue")
+    run_program(ON_THAT_HOST + PROGRAM.format(word=SECRET, seed=3), store, cwd=tmp_path, HISTHOOKS_PROJECT="red")
     with logins_of(target) as logins:
         assert team.init(target, by_project=True)
         reader, curator = logins.new("histhooks_reader"), logins.new("histhooks_curator")
@@ -363,7 +362,7 @@ def test_what_was_deleted_or_redacted_goes_from_the_file_of_a_restricted_role(po
         with History(store) as history:
             (failed,) = history.runs(where=f"name = {OPEN}-failed")
             host = history.sql("SELECT hostname FROM sessions WHERE hostname IS NOT NULL")[0]["hostname"]
-        assert host == "machine-of-the-test"
+        assert host == HOST
         curate.delete(failed.id, reason="wrong", store=store)
         curate.redact(hosts=(host,), reason="asked for", store=store)
         team.push(store, to=curator)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from helpers.postgresql import ask_target, server
+from helpers.programs import is_killed_at_work
 from helpers.stores import alone
 from helpers.targets import new_target, problems, unlike
 from helpers.team_stores import Session, World, ask, change, runs_of, twin_of, two_copies
@@ -111,6 +110,7 @@ from histhooks.team import _outgoing, push
 _outgoing._MOST_ROWS = 40
 print(push(sys.argv[1], to=sys.argv[2]).lines)
 """
+RECEIPTS = "SELECT count(*) FROM receipts"
 
 
 def test_a_push_that_is_killed_leaves_a_beginning_and_the_next_one_completes(target: str, tmp_path: Path) -> None:
@@ -120,14 +120,11 @@ def test_a_push_that_is_killed_leaves_a_beginning_and_the_next_one_completes(tar
     (store,) = world.files
     dice = random.Random(7)
     killed = 0
-    for _ in range(8):
+    for number in range(8):
+        (before,) = ask_target(target, RECEIPTS)
         command = [sys.executable, "-c", PUSH, str(store), target]
-        process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        time.sleep(0.25 + 0.5 * dice.random())
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
-        assert process.stderr is not None
-        process.stderr.close()
+        has_begun = lambda before=before: ask_target(target, RECEIPTS) != [before]  # noqa: E731
+        killed += is_killed_at_work(command, has_begun, number and 0.1 * dice.random())
         assert problems(target) == []
     assert killed
     team.push(store, to=target)

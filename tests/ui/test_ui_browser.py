@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from helpers.browser import THEMES, Tab, drawn, faults_of, of_cards, settled
+from helpers.browser import THEMES, Tab, drawn, faults_of, follow, of_cards, settled
 from helpers.pages import make, make_hostile
 
 pytest.importorskip("starlette")
@@ -141,15 +141,15 @@ def test_keys_are_switched_off_on_all_pages_until_they_are_on_again(tab: Tab) ->
 def test_without_javascript_the_table_and_the_charts_are_there(chromium: Any, server: Any) -> None:
     tab = Tab(chromium, server.url, java_script_enabled=False)
     page = tab.go("s/h/runs?where=has+val_loss")
-    page.click("thead >> text=Took")
+    follow(page, "thead >> text=Took")
     assert "sort=duration_s" in page.url
     page.check("tr[data-run]:nth-child(1) input")
     page.check("tr[data-run]:nth-child(2) input")
-    page.click("#bar >> text=Charts")
+    follow(page, "#bar >> text=Charts")
     assert page.locator(".card svg").count() >= 2
     page.go_back()
-    page.click("tr[data-run]:nth-child(1) .name a")
-    page.click("nav.tabs >> text=Charts")
+    follow(page, "tr[data-run]:nth-child(1) .name a")
+    follow(page, "nav.tabs >> text=Charts")
     assert page.locator(".card svg").count() >= 2
     tab.close()
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from helpers.browser import SHIFTS, Tab, drawn, of_cards, settled
+from helpers.browser import SHIFTS, Tab, drawn, follow, of_cards, settled
 from helpers.pages import client
 from histhooks import History
 from histhooks.history.curves.band import band_of, clip_of
@@ -334,11 +334,11 @@ def test_one_card_has_a_logarithmic_axis_and_the_address_holds_it(
     plain = Tab(chromium, server.url, java_script_enabled=False)
     there = plain.go(f"s/h/runs/{ids[2]}/charts")
     before = there.inner_html("[data-card='loss'] .plot"), there.inner_html("[data-card='once'] .plot")
-    there.click("[data-card='loss'] [data-tool='log']")
+    follow(there, "[data-card='loss'] [data-tool='log']")
     after = there.inner_html("[data-card='loss'] .plot"), there.inner_html("[data-card='once'] .plot")
     assert (after[0] != before[0], after[1] == before[1]) == (True, True)
     assert "logy=loss" in there.url
-    there.click("[data-card='loss'] [data-tool='log']")
+    follow(there, "[data-card='loss'] [data-tool='log']")
     assert "logy" not in there.url
     plain.close()
 
@@ -366,7 +366,7 @@ def test_a_card_alone_keeps_what_was_seen_and_has_controls_of_its_own(
     other = Tab(chromium, server.url, java_script_enabled=False)
     alone = other.go(page.url.removeprefix(tab.root))
     assert alone.locator("[data-card] svg").count() == 1
-    alone.click("text=all metrics")
+    follow(alone, "text=all metrics")
     assert alone.locator("[data-card]").count() > 2
     assert "log=1" in alone.url
     other.close()

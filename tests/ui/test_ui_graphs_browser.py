@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from helpers.browser import THEMES, Tab, faults_of
+from helpers.browser import THEMES, Tab, faults_of, follow
 from helpers.lineages import make
 from histhooks.testing import run_program
 
@@ -91,10 +91,10 @@ def test_without_javascript_a_click_opens_a_node(chromium: Any, server: Any) -> 
     page = tab.go("s/h/runs/fine-tune/lineage")
     assert page.locator(".graph a.node").count() == 11
     page.select_option("select[name=depth]", "1")
-    page.click("form.lineage >> text=Show")
+    follow(page, "form.lineage >> text=Show")
     assert "depth=1" in page.url
     assert page.locator(".graph a.fold").count() == 3
-    page.click(".graph a.run:has-text('pretrain')")
+    follow(page, ".graph a.run:has-text('pretrain')")
     assert page.inner_text("h1") == "pretrain"
     tab.close()
 
@@ -165,15 +165,15 @@ def test_a_run_stands_out_in_both_pictures_and_in_the_table(chromium: Any, sweep
 def test_without_javascript_runs_are_explored_by_the_filter(chromium: Any, sweep: Any) -> None:
     tab = Tab(chromium, sweep.url, java_script_enabled=False)
     page = tab.go("s/s/runs")
-    page.click(".title >> text=Explore")
+    follow(page, ".title >> text=Explore")
     page.fill("[name=where]", "params.depth = 2")
-    page.click("#explore >> text=Show")
+    follow(page, "#explore >> text=Show")
     assert page.locator(".stroke").count() == 15
     assert page.locator("tr[data-row]").count() == 15
     page.click("summary >> text=Axes")
     page.uncheck("input[name=axes][value='params.opt']")
-    page.click("#explore >> text=Show")
+    follow(page, "#explore >> text=Show")
     assert page.locator(".parallel .axis").count() == 3
-    page.click("tr[data-row] a >> nth=0")
+    follow(page, "tr[data-row] a >> nth=0")
     assert page.inner_text("h1") == "train"
     tab.close()

@@ -7,17 +7,16 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import threading
-import time
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from helpers.boxes import box, drops, plain, problems, pulled
+from helpers.programs import is_killed_at_work
 from helpers.team_stores import Session, World, change, differences, runs_of
 from helpers.terminals import COMMAND, environment
 from helpers.terminals import ask as verb
@@ -210,11 +209,10 @@ def test_a_push_that_is_killed_leaves_a_beginning_and_the_next_one_completes(tmp
     for number in range(8):
         if number == 4:
             curate.delete(runs_of(store)[3], reason="wrong", store=store)
+        before = drops(tmp_path / "shared")
         command = [sys.executable, "-c", PUSH, str(store), target]
-        process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(0.2 + 0.7 * dice.random())
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
+        has_begun = lambda before=before: drops(tmp_path / "shared") != before  # noqa: E731
+        killed += is_killed_at_work(command, has_begun, number and 0.1 * dice.random())
         if drops(tmp_path / "shared"):
             found = problems(target)
             assert not [each for each in found if "still has what was deleted" not in each]
