@@ -17,8 +17,8 @@ from helpers.warm import run_warm
 from histhooks.testing import run_program
 from histhooks.verify import verify
 
-# Before a program: a host name that no other bytes have by chance (`vm` is among random ones soon), and not even the text
-# of the program.
+# Before a program: a host name that no other bytes have by chance, as `vm` is soon among random ones. The text of the
+# program does not have it either.
 HOST = "machine-of-the-test"
 ON_THAT_HOST = 'import socket\nsocket.gethostname = lambda: "-".join(("machine", "of", "the", "test"))\n'
 
