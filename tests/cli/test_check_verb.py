@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from helpers import stores
+from helpers import stores, verbs
 from histhooks import History, curate
 from histhooks.checks import Finding, Verdict, _measured, all_checks
 from histhooks.testing import query, run_program
@@ -41,10 +40,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def ask(store: Path, *words: str, **variables: str) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "histhooks", *words, "--store", str(store)]
-    env = {**os.environ, "HISTHOOKS_STRICT": "1", **variables}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=store.parent, env=env, check=False, timeout=60)
-    return done.returncode, done.stdout, done.stderr
+    return verbs.ask(*words, "--store", store, folder=store.parent, **variables)
 
 
 def test_the_exit_code_says_whether_something_was_found_at_the_level(store: Path) -> None:

@@ -5,23 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import histhooks
+from helpers import verbs
 
 
 def ask(*words: str, columns: int = 100) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "histhooks", "compare", *words],
-        env={**os.environ, "COLUMNS": str(columns)}, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert "Traceback (most recent call last)" not in done.stderr, done.stderr
-    return done.returncode, done.stdout, done.stderr
+    return verbs.ask("compare", *words, COLUMNS=str(columns))
 
 
 def ids(store: Path, name: str) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import histhooks
-from helpers import content_store, programs
+from helpers import content_store, programs, verbs
 from histhooks._views.table import cells
 from histhooks.cli import cli
 from histhooks.report import report
@@ -26,9 +26,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ask(store: Path, *words: str, columns: int = 100) -> tuple[int, str]:
-    done = CliRunner().invoke(cli, ["data", str(store), *words], env={"COLUMNS": str(columns)}, standalone_mode=False)
-    code = done.return_value if done.exception is None else 2
-    return int(code or 0), done.output if done.exception is None else str(done.exception)
+    code, out, err = verbs.ask("data", store, *words, COLUMNS=str(columns))
+    return code, out + err
 
 
 def said(text: str) -> str:
@@ -103,10 +102,11 @@ def test_what_was_not_recorded_is_said_with_how_to_record_it(store: Path) -> Non
 
 
 def test_wrong_use_is_said(store: Path) -> None:
-    assert ask(store, "first", "again", "changed") == (2, "data takes one run, or two, not 3")
+    code, said = ask(store, "first", "again", "changed")
+    assert (code, said.splitlines()[-1]) == (2, "Error: data takes one run, or two, not 3")
     assert ask(store, "first", "--against", "test")[0] == 2
     code, out = ask(store, "first", "--role", "valid")
-    assert (code, out) == (2, "it has no data of role 'valid'; it has train, test")
+    assert (code, out.splitlines()[-1]) == (2, "Error: it has no data of role 'valid'; it has train, test")
 
 
 def test_json_has_it_all(store: Path) -> None:

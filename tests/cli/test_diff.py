@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import histhooks
+from helpers import verbs
 
 
 def ask(*words: str, columns: int = 100) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "histhooks", "diff", *words],
-        env={**os.environ, "COLUMNS": str(columns)}, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert "Traceback (most recent call last)" not in done.stderr, done.stderr
-    return done.returncode, done.stdout, done.stderr
+    return verbs.ask("diff", *words, COLUMNS=str(columns))
 
 
 def pair(store: Path, name: str) -> tuple[str, str]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from helpers import verbs
 from helpers.lineages import make
 from histhooks import History
 
@@ -20,12 +18,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ask(store: Path, *words: str, **variables: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "histhooks", "lineage", "--store", str(store), *words],
-        env={**os.environ, **variables}, cwd=store.parent, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert "Traceback (most recent call last)" not in done.stderr
-    return done.returncode, done.stdout, done.stderr
+    return verbs.ask("lineage", "--store", store, *words, folder=store.parent, **variables)
 
 
 def test_both_sides_are_trees(store: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.terminals import ask, ask_on_terminal
+from helpers.terminals import ask_on_terminal
+from helpers.verbs import ask
 from histhooks.testing import run_program
 
 PROGRAM = """

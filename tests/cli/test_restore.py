@@ -2,13 +2,11 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from helpers import verbs
 from histhooks import History, QueryError, StoreError
 from histhooks.export import export
 from histhooks.testing import run_program
@@ -39,12 +37,7 @@ def folder(store_path: Path) -> Path:
 
 
 def ask(folder: Path, *words: str, verb: str = "restore") -> tuple[int, bytes, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "histhooks", verb, *words],
-        env={**os.environ, "HISTHOOKS_STORE": str(folder / "histhooks.db")}, cwd=folder, capture_output=True,
-        check=False,
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr.decode()
+    return verbs.ask_bytes(verb, *words, folder=folder, HISTHOOKS_STORE=str(folder / "histhooks.db"))
 
 
 def copies(folder: Path) -> dict[bytes, Path]:

@@ -13,17 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import histhooks
+from helpers import verbs
 from helpers.sessions import end_session
 
 DOC = Path(__file__).parents[2] / "docs" / "reference" / "show_json.md"
 
 
 def ask(*words: str, columns: int = 100) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "histhooks", *words],
-        env={**os.environ, "COLUMNS": str(columns)}, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
+    return verbs.ask(*words, COLUMNS=str(columns))
 
 
 def ids(store: Path, name: str) -> list[str]:

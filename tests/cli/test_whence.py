@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import histhooks
+from helpers import verbs
 
 PROGRAM = """
 import histhooks
@@ -35,12 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ask(*words: str, folder: Path) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "histhooks", "whence", *words],
-        env=os.environ, cwd=folder, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert "Traceback (most recent call last)" not in done.stderr
-    return done.returncode, done.stdout, done.stderr
+    return verbs.ask("whence", *words, folder=folder)
 
 
 def test_a_file_is_known_by_its_content_wherever_it_lies(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Tests of reading on both engines: what opens a file opens in its place a PostgreSQL database to which it was pushed.
 
-`tests/history` runs each test on SQLite and on PostgreSQL (`on_both`, in its conftest).
+`tests/history` and the reading verbs of `tests/cli` run each test on SQLite and on PostgreSQL (`on_both`, in the
+conftest of each).
 A test that is about the file itself stays on SQLite and says why, and so does one that trains for long and asks what
 others ask too: `@pytest.mark.one_engine("it trains for 20 s")`, or `pytestmark` for a module.
 """

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import histhooks
+from helpers import verbs
 from histhooks.history._ranking import best_of, main_of, outcomes_of
 from histhooks.plot._curves import main_names
 
@@ -23,11 +22,9 @@ def store(tmp_path: Path) -> Path:
 
 
 def cli(store: Path, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "histhooks", *words, "--store", str(store)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode in (0, 1), done.stderr
-    return done.stdout
+    code, out, err = verbs.ask(*words, "--store", store)
+    assert code in (0, 1), err
+    return out
 
 
 def test_the_same_metric_ranks_a_run_in_every_verb(store: Path) -> None:

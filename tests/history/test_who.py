@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.terminals import ask
+from helpers.verbs import ask
 from histhooks import History
 from histhooks.errors import QueryError
 from histhooks.testing import run_program

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import histhooks
+from helpers import verbs
 from helpers.sessions import end_session
 from histhooks.report import _blocks, _html, _markdown, page_of, report
 from histhooks.testing import run_program
@@ -67,12 +68,7 @@ def write(store: Path, name: str, target: Path) -> str:
 
 
 def ask(*words: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "histhooks", "report", *words],
-        env=os.environ, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert "Traceback (most recent call last)" not in done.stderr, done.stderr
-    return done.returncode, done.stdout, done.stderr
+    return verbs.ask("report", *words)
 
 
 def test_all_facts_of_a_loop_stand_on_its_page(trained: Path, tmp_path: Path) -> None:

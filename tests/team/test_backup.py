@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from helpers.postgresql import Server, ask_target, programs, server
-from helpers.terminals import ask as verb
+from helpers.verbs import ask as verb
 from histhooks import History, team
 from histhooks.testing import run_program
 

@@ -14,7 +14,7 @@ import pytest
 
 from helpers.postgresql import Logins, ask_target, logins_of
 from helpers.programs import HOST, ON_THAT_HOST
-from helpers.terminals import ask as verb
+from helpers.verbs import ask as verb
 from histhooks import History, curate, team
 from histhooks.errors import QueryError
 from histhooks.team import TeamError

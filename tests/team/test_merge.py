@@ -16,7 +16,7 @@ import pytest
 
 from helpers.stores import alone, is_fine
 from helpers.team_stores import Session, World, ask, change, differences, runs_of, two_copies
-from helpers.terminals import ask as histhooks
+from helpers.verbs import ask as histhooks
 from histhooks import History, curate, team
 from histhooks._base.ids import new_id
 from histhooks._store.spool_folders import folders

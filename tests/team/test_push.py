@@ -18,7 +18,7 @@ from helpers.stores import alone
 from helpers.targets import found_in, new_target, problems, unlike
 from helpers.team_stores import World, ask, differences, runs_of, two_copies
 from helpers.terminals import COMMAND, environment
-from helpers.terminals import ask as verb
+from helpers.verbs import ask as verb
 from histhooks import curate, team
 from histhooks.export import export
 from histhooks.team.postgres.dialect import decoded, encoded

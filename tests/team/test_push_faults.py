@@ -16,7 +16,7 @@ from helpers.stores import alone
 from helpers.targets import new_target, problems, unlike
 from helpers.team_stores import Session, World, ask, change, runs_of, twin_of, two_copies
 from helpers.terminals import COMMAND, environment
-from helpers.terminals import ask as verb
+from helpers.verbs import ask as verb
 from histhooks import team
 from histhooks._store.entries import event_entry
 from histhooks.team import ForkError

@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import pytest
 
+from helpers import terminals
 from helpers.postgresql import ask_target
 from helpers.team_stores import World, two_copies
-from helpers.terminals import ask as verb
+from helpers.verbs import ask as verb
 from histhooks import team
 from histhooks.team import TeamError
 from histhooks.team.postgres.address import Database, masked, target_of
@@ -75,7 +76,7 @@ def test_a_role_without_rights_is_told(world: World, target: str, postgresql: st
 
 
 def test_without_the_driver_the_command_is_said(world: World) -> None:
-    code, _, errors = verb(
+    code, _, errors = terminals.ask(
         "push", world.files[0], "--to", "postgresql://db/ml", PYTHONPATH=_without_psycopg(world.folder)
     )
     assert code == 2

@@ -10,7 +10,7 @@ import pytest
 
 from helpers.postgresql import ask_target
 from helpers.team_stores import World, runs_of
-from helpers.terminals import ask
+from helpers.verbs import ask
 from histhooks import History, curate, team
 from histhooks.errors import StoreError, TeamError
 

@@ -13,7 +13,7 @@ import pytest
 
 from helpers.postgresql import Logins, ask_target, logins_of, programs
 from helpers.team_stores import World, runs_of
-from helpers.terminals import ask as verb
+from helpers.verbs import ask as verb
 from histhooks import History, curate, team
 from histhooks._store.ledger import canonical
 from histhooks.team import TeamError

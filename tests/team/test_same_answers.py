@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from helpers import odd_history
 from helpers.postgresql import ask_target
 from helpers.team_stores import Session
-from helpers.terminals import ask
+from helpers.verbs import ask
 from histhooks import History, team
 from histhooks.cli import cli
 from histhooks.errors import HisthooksError, QueryError, TeamError

@@ -12,8 +12,8 @@ from uuid import uuid4
 import pytest
 
 from helpers.postgresql import ask_target, logins_of
-from helpers.terminals import ask as verb
 from helpers.terminals import environment
+from helpers.verbs import ask as verb
 from histhooks import team
 from histhooks._base.ids import new_id
 from histhooks.team import TeamError

@@ -208,7 +208,7 @@ def test_a_push_is_seen_in_an_open_page(readers: Readers) -> None:
 
 
 def test_who_pushed_a_run_stands_beside_its_actor(visitor: Any, readers: Readers) -> None:
-    from helpers.terminals import ask
+    from helpers.verbs import ask
 
     root = root_of(readers)
     text = visitor(f"{root}/runs/last", readers.ann).text
@@ -321,7 +321,7 @@ def test_what_a_visitor_writes_is_in_the_visitors_name(store: Path, tmp_path: Pa
     ],
 )
 def test_options_that_do_not_fit_are_refused(store: Path, words: str, said: str) -> None:
-    from helpers.terminals import ask
+    from helpers.verbs import ask
 
     code, _, errors = ask("ui", str(store), "--no-open", *words.split())
     assert code == 2
@@ -329,7 +329,7 @@ def test_options_that_do_not_fit_are_refused(store: Path, words: str, said: str)
 
 
 def test_a_target_is_not_annotated_from_its_pages(readers: Readers) -> None:
-    from helpers.terminals import ask
+    from helpers.verbs import ask
 
     code, _, errors = ask("ui", readers.owner, "--write", "--no-open")
     assert code == 2

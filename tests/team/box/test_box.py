@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from helpers.boxes import box, drops, plain, problems, pulled
 from helpers.stores import alone
 from helpers.team_stores import Session, World, ask, change, differences, runs_of
-from helpers.terminals import ask as verb
+from helpers.verbs import ask as verb
 from histhooks import History, curate, team
 from histhooks._store.entries import event_entry
 from histhooks.team.box.compacting import compact
