@@ -1,7 +1,7 @@
 """Tests of reading on both engines: what opens a file opens in its place a PostgreSQL database to which it was pushed.
 
-`tests/history` and the reading verbs of `tests/cli` run each test on SQLite and on PostgreSQL (`on_both`, in the
-conftest of each).
+`tests/history`, the reading verbs of `tests/cli` and the pages of `tests/ui` run each test on SQLite and on PostgreSQL
+(`on_both`, in the conftest of each).
 A test that is about the file itself stays on SQLite and says why, and so does one that trains for long and asks what
 others ask too: `@pytest.mark.one_engine("it trains for 20 s")`, or `pytestmark` for a module.
 """
@@ -24,6 +24,8 @@ import histhooks
 
 _CURATE = str(Path(histhooks.__file__).parent / "curate")
 ENGINES = ("sqlite", "postgresql")
+# address -> file, of all that were made
+FILES: dict[str, Path] = {}
 
 
 def on_both(metafunc: pytest.Metafunc) -> None:
@@ -100,6 +102,7 @@ class Twins:
                 _run(self._server, f"CREATE DATABASE {name} TEMPLATE {self._template} STRATEGY file_copy")
                 self._names.append(name)
                 twin = self._twins[path] = Twin(beside(self._server, name), path)
+                FILES[twin.address] = path
             self._catch_up(twin)
             return twin
 

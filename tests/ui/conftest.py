@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from helpers.browser import CHROMIUM, Tab
+from helpers.engines import FILES, on_both
+
+# Pages that are read; the browser's tests are about the page, whoever answers.
+READING = frozenset({"content", "explore", "lineage", "pages", "twins"})
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test of what pages say on each engine."""
+    if metafunc.module.__name__.rpartition(".")[2].removeprefix("test_ui_") in READING:
+        on_both(metafunc)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _asked(engine: str) -> Iterator[None]:
+    """Each module here has an engine; a database is called in addresses of pages as the file that it stands for."""
+    if engine == "sqlite":
+        yield
+        return
+    from histhooks.ui._places import Place, place_of
+
+    def named(word: str, taken: set[str]) -> Place:
+        place = place_of(word, taken)
+        return dataclasses.replace(place, name=place_of(str(FILES[word]), taken).name) if word in FILES else place
+
+    with mock.patch("histhooks.ui._stores.place_of", named):
+        yield
 
 
 # Of a module: as long as Playwright lives, asyncio sees a loop that runs, and other tests cannot start theirs.

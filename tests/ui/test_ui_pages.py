@@ -22,6 +22,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import pytest
 
 from helpers.pages import BASE, HOSTILE, client, make, make_hostile
+from helpers.programs import wait_for
 from histhooks import History
 
 pytest.importorskip("starlette")
@@ -350,8 +351,8 @@ def test_a_model_has_its_versions_and_what_was_done(tmp_path: Path) -> None:
             ]
             command += ["--reason", f"reason {n}", "--no-check"]
             subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=60)
-        listed = visitor.get("/s/prod/models").text
-        assert 'href="../../s/prod/models?name=a%3Cb"' in listed
+        # An answer about a database holds for a second.
+        wait_for(lambda: 'href="../../s/prod/models?name=a%3Cb"' in visitor.get("/s/prod/models").text)
         page = visitor.get("/s/prod/models?name=a<b").text
         assert "2 versions" in page
         assert page.index("reason 2") < page.index("reason 1")

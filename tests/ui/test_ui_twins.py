@@ -132,6 +132,7 @@ def test_a_verification_is_asked_for_by_its_number_and_done_once(tmp_path: Path,
         assert 'name="verify" value="3"' in visitor.get("/s/h/audit").text
 
 
+@pytest.mark.one_engine("what it alters is the file")
 def test_an_altered_store_and_a_damaged_one_are_named(tmp_path: Path, store: Path) -> None:
     import sqlite3
 
@@ -147,6 +148,7 @@ def test_an_altered_store_and_a_damaged_one_are_named(tmp_path: Path, store: Pat
         assert "Does not match its ledger" in visitor.get("/s/h/audit").text
 
 
+@pytest.mark.one_engine("the list has the paths of files, and one of them goes")
 def test_stores_are_listed_with_what_goes_on_in_them(tmp_path: Path, store: Path) -> None:
     live, gone = tmp_path / "live.db", tmp_path / "gone.db"
     gone.write_bytes(store.read_bytes())
