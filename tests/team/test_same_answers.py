@@ -314,6 +314,19 @@ def test_a_curve_that_grows_is_read_on(target: str, tmp_path: Path) -> None:
             assert bands[0] == bands[1]
 
 
+def test_a_curve_has_what_was_pushed_a_moment_ago(target: str, tmp_path: Path) -> None:
+    session = Session(tmp_path / "grows.db", 0)
+    run_id = session.train(n_points=5)
+    team.push(session.path, to=target)
+    with History(target) as history:
+        run = history.run(run_id)
+        for count in range(5, 9):
+            assert run.curve("loss").count == count
+            assert len(run.series("loss")) == count
+            session.write(session.points(session.runs[0], 1, first=count))
+            team.push(session.path, to=target)
+
+
 def session_length(history: History, run_id: str) -> int:
     ((count,),) = history.cursor("SELECT count FROM metric_summaries WHERE run_id = ? AND name = 'loss'", run_id)
     return int(count)

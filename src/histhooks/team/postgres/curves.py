@@ -20,7 +20,7 @@ _OF_ONE = re.compile(r"\bFROM (?:points|rollups) WHERE series = \?")
 _FROM = re.compile(r"\bFROM (?!\()")
 _OF_N = re.compile(r"\bn (?:(BETWEEN) (?:\?|\d+) AND (?:\?|\d+)|(>=|<=|=|<|>) (?:\?|\d+)|IN \([?, ]+\))")
 _PART = LEVELS[0]
-_FRESH_S = 0.25  # so long a series that was just looked at is not looked at again
+_FRESH_S = 0.25  # so long a series that was just looked at is not looked at again, if nothing else was asked since
 _MOST_POINTS = 2_000_000
 _LAST = "SELECT chunk, count FROM point_chunks WHERE series = $1 ORDER BY chunk DESC LIMIT 1"
 _CHUNKS = "SELECT chunk, {} FROM point_chunks WHERE series = $1 AND chunk = ANY($2::bigint[])"
@@ -54,12 +54,12 @@ def asked_series(query: str) -> int | None:
 class _Known:
     """What is known of a series: columns of its chunks, and of which parts the points are in the table."""
 
-    __slots__ = ("age", "columns", "count", "filled", "is_whole", "looked_at", "rolled", "roller")
+    __slots__ = ("age", "columns", "count", "filled", "is_whole", "looked_at", "rolled", "roller", "turn")
 
     def __init__(self) -> None:
         self.count = self.rolled = 0
         self.looked_at = float("-inf")
-        self.age = -1
+        self.age = self.turn = -1
         self.roller = Roller()
         self.columns: dict[str, dict[int, Any]] = {name: {} for name in _COLUMNS}
         self.filled: set[int] = set()
@@ -94,12 +94,12 @@ class Curves:
 
     Attributes
     ----------
-    age : int
-        Another one says that all is looked at again.
+    age, turn : int
+        With another one, each series is looked at again.
     """
 
     def __init__(self) -> None:
-        self.age = 0
+        self.age = self.turn = 0
         self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self._connection.executescript(_TABLES)
         self._known: dict[int, _Known] = {}
@@ -167,9 +167,10 @@ class Curves:
     def _looked_at(self, series: int, fetch: Fetch) -> _Known:
         known = self._known.pop(series, None) or _Known()
         now = time.monotonic()
-        if known.age != self.age or now - known.looked_at > _FRESH_S:
+        is_new = (known.age, known.turn) != (self.age, self.turn)
+        if is_new or now - known.looked_at > _FRESH_S:
             known = self._fetched(series, known, fetch)
-            known.age, known.looked_at = self.age, now
+            known.age, known.turn, known.looked_at = self.age, self.turn, now
         self._known[series] = known  # the one that was asked last is last
         held = sum(each.count for each in self._known.values())
         while held > _MOST_POINTS and len(self._known) > 1:

@@ -109,6 +109,11 @@ class Line:
         self._curves.age = age
         return self._curves
 
+    def look_again(self) -> None:
+        """Something else was asked than a curve: what is asked of one from here on has what came meanwhile."""
+        if self._curves is not None:
+            self._curves.turn += 1
+
     def let_go(self) -> None:
         """Close what is open."""
         connection, self._connection = self._connection, None
@@ -201,6 +206,7 @@ class Target:
         with line.lock:
             if place is not None:
                 return self._of_series(line, query, values, place)
+            line.look_again()
             return self._answer(line, translated(query), [encoded(value) for value in values])
 
     def _open_line(self) -> Line:
