@@ -30,8 +30,8 @@ Every public name, with its types and an example. Generated from the docstrings 
 `python docs/tools/make_reference.py`.
 
 `histhooks` has what records. What reads is loaded when it is first used: `histhooks.History`, and the modules
-`history`, `plot`, `report`, `export`, `verify`, `curate`, `models`, `checks`, `reproduce`, `evidence`, `team`, `ui`,
-`integrations` and `testing`. Each verb of the [command line](command_line.md) has its call here.
+`history`, `plot`, `report`, `export`, `verify`, `curate`, `models`, `monitor`, `checks`, `reproduce`, `evidence`,
+`team`, `ui`, `integrations` and `testing`. Each verb of the [command line](command_line.md) has its call here.
 
 CONTENTS
 

@@ -68,8 +68,8 @@ __all__ = [
 
 # Public rooms that a training process does not load unless it uses them.
 _ROOMS = (
-    *("curate", "export", "history", "integrations", "models", "monitor", "plot", "report", "reproduce", "testing"),
-    *("ui", "verify"),
+    *("checks", "curate", "evidence", "export", "history", "integrations", "models", "monitor", "plot", "report"),
+    *("reproduce", "team", "testing", "ui", "verify"),
 )
 
 

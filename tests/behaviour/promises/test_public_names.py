@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +83,18 @@ def test_a_module_says_which_of_its_names_are_public(module: str) -> None:
     found = importlib.import_module(module)
     assert sorted(found.__all__) == sorted(NAMES[module].split())
     assert [name for name in found.__all__ if not hasattr(found, name)] == []
+
+
+def test_import_histhooks_is_enough_for_every_module_that_the_reference_names() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "reference" / "python.md"
+    sentence = re.search(r"and the modules\s([^.]*)\.", page.read_text(encoding="utf-8"))
+    assert sentence is not None
+    named = re.findall(r"`(\w+)`", sentence[1])
+    others = ("cli", "errors", "migrations", "recorder")
+    assert sorted(named) == [name for name in MODULES.split() if name not in others]
+    program = f"import histhooks; print([name for name in {named} if not hasattr(histhooks, name)])"  # a fresh process
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_errors_are_one_family() -> None:
