@@ -153,6 +153,7 @@ that cannot be brought up to date is left as it is, and sessions record in spool
 | 1.0 | |
 | 1.1 | four indexes are gone, a quarter of a small run's bytes (indexes are not promised); `split` may be NULL |
 | 1.2 | sixteen new tables: data by content, splits, weights, file reads ...; checks, versions of models, production |
+| 1.3 | a new table `evictions`: what was removed from one store for room |
 """
 
 

@@ -1,11 +1,14 @@
 """docs/reference/schema.md says what schema.sql says, of every table, view and column."""
 
 import importlib.util
+import re
 import sqlite3
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from histhooks._store.stamp import SCHEMA_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,6 +26,12 @@ def make_schema() -> ModuleType:
 def test_the_page_is_what_the_script_writes(make_schema: ModuleType) -> None:
     written = (ROOT / "docs" / "reference" / "schema.md").read_text(encoding="utf-8")
     assert written == make_schema.page(), "run `python docs/tools/make_schema.py`"
+
+
+def test_the_page_says_what_each_version_changed(make_schema: ModuleType) -> None:
+    rows = re.findall(r"^\| (1\.\d+) \|(.*)\|$", make_schema.page(), re.MULTILINE)
+    assert [version for version, _ in rows] == [f"1.{minor}" for minor in range(SCHEMA_VERSION % 1000 + 1)]
+    assert all(changed.strip() for _, changed in rows[1:])
 
 
 def test_every_table_view_and_column_is_on_the_page_with_a_meaning(make_schema: ModuleType) -> None:
