@@ -14,7 +14,7 @@
 ==========================================  ==========================================================================
 Keras                                       record
 ==========================================  ==========================================================================
-``fit``                                     a run of kind `fit`; ``epochs`` and ``initial_epoch`` planned and done
+``fit``                                     a run of kind `fit`; epochs planned and done (``epochs``, ``initial_epoch``)
 arguments of ``fit``                        params, under their own names; `data.class_weight` and
                                             `data.sample_weight`: whether there were any
 ``compile``                                 params `compile.<name>`, the optimizer with its settings and its schedule
@@ -35,11 +35,11 @@ the model at the start and end of ``fit``   `weights`: digest, norm, number of n
                                             `learning_rate_scheduler.<name>` likewise
 ``ModelCheckpoint``, ``BackupAndRestore``   each file that they wrote, when the next epoch begins or training ends, as
                                             artifacts of role `checkpoint` or `backup`
-a backup that was taken up                  that file as an artifact that was read; a link `resumes` to its run;
-                                            planned are the epochs that were left; all, if it was of the first
+a fit that continues from a backup          that file as an artifact that was read; a link `resumes` to its run; the
+                                            epochs that were left are planned (all, if it was of the first one)
 ``save``, ``save_weights``                  an artifact of role `model` of the run that trained the model, also
                                             after its end; of role `checkpoint` while it trains
-``load_model``, ``load_weights``            the file as an artifact that was read, of the run that comes of it
+``load_model``, ``load_weights``            the file as an artifact that was read, of the run that starts from it
 callbacks                                   param `callbacks`, by class
 ``evaluate`` after a fit, or inside it      points of the run that trains that model, one a call: `test_<name>` on new
                                             data, `train_<name>` and `valid_<name>` on that of the fit, `unsaid_<name>`
@@ -48,7 +48,7 @@ callbacks                                   param `callbacks`, by class
 ``evaluate`` of a model not trained here    a run of kind `evaluate`
 ``fit`` inside a fit                        a run of its own inside that of the other, also of the same model
 ``predict`` inside a fit                    nothing
-``predict``, ``predict_on_batch`` else      what a function of ``sklearn.metrics``, or a metric of Keras, makes of that
+``predict``, ``predict_on_batch`` outside   what a function of ``sklearn.metrics``, or a metric of Keras, makes of that
                                             very array: points of the run that trained the model
 ``train_on_batch``                          one run of kind `loop` per model, a point a call, with the learning rate
 ==========================================  ==========================================================================

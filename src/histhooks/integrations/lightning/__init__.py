@@ -13,14 +13,14 @@
 ==========================================  ==========================================================================
 Lightning                                   record
 ==========================================  ==========================================================================
-``Trainer.fit``                             a run of kind `fit`, by rank 0; other ranks leave a session; ``max_epochs``
-                                            less those that a checkpoint had done are planned
+``Trainer.fit``                             a run of kind `fit`, by rank 0; other ranks leave a session; planned epochs:
+                                            ``max_epochs`` less those that a checkpoint had done
 hyperparameters of module and DataModule    params, under their own names; where both have a name with another value,
                                             that of the DataModule is `datamodule.<name>`
 settings of the Trainer                     params `trainer.<name>`
 optimizers, all groups; schedulers          `optimizers`, `optimizer_groups`; several schedulers of one are a list
-what loggers get of a step                  points at that step, each ``log_every_n_steps`` batches, and as it was after
-                                            the epoch's last step, which ``callback_metrics`` has when the fit is over
+what loggers get of a step                  points at that step, every ``log_every_n_steps`` batches, and the last value
+                                            of the epoch, which ``callback_metrics`` has when the fit is over
 what loggers get of an epoch                points under the host's names, at the last step of the epoch
 what loggers get of a validation            the same, at the last step before it; of a batch of it: at the number of
                                             that batch among all batches of validations, as for loggers
@@ -47,8 +47,8 @@ children of the module                      an architecture, once by content
                                             of kind `evaluate` with the hyperparameters; on its training data
                                             split `train`, a series of its own; new data has role `valid`
                                             where it was for ``validate``;
-                                            split `unsaid` where a dataset is another object of the same size, and its
-                                            values do not lie in memory (``TensorDataset``)
+                                            no split where a dataset is another object of the same size, and its values
+                                            do not lie in memory (``TensorDataset``)
 ==========================================  ==========================================================================
 
 How it hooks in.

@@ -32,8 +32,8 @@ fitted attributes, trees, steps and members  `weights`: digest, norm, number of 
 ``loss_curve_``, ``validation_scores_``      points, step = iteration, under the attribute's name: `loss` on `train`,
                                              `score` on `valid`; of a member `loss_curve_/<name or number>`
 ``train_score_``, ``validation_score_``      points: losses of GradientBoosting*, scores of HistGradientBoosting* (loss:
-                                             `neg_loss`); that before the first iteration is result `….initial`
-``oob_scores_``, ``oob_improvement_``,       points; the split of out-of-bag rows is not said
+                                             `neg_loss`); the one before the first iteration is result `….initial`
+``oob_scores_``, ``oob_improvement_``,       points of split `train`; those of out-of-bag rows have no split
 ``lower_bounds_``, ``estimator_errors_``,
 ``scores_`` of BayesianRidge
 ``feature_importances_``, ``coef_``          results `feature_importances`, `coef` (by class), `intercept`: the 50
