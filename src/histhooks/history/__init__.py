@@ -84,8 +84,9 @@ class History(Shown, Chosen, Checking, Timelines, Changing, Modelled, Traced, Sh
     ----------
     store : str or path, optional
         By default the store that this program records to, or that recording would use here. A query waits until
-        everything that the program logged before it is in the store. The target of a team, `postgresql://…`, is asked
-        where it is.
+        everything that the program logged before it is in the store. The target of a team may be named too: a
+        database, `postgresql://…`, is asked where it is; a folder or a bucket, `folder:…`, `s3://…`, is read through a
+        copy in your cache folder.
 
     Attributes
     ----------
