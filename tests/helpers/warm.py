@@ -2,7 +2,7 @@
 
 To import a framework takes seconds, which most programs of tests are not about. A program here meets what one meets
 that imports the framework before histhooks. Who asks about imports, threads or the process itself starts one of its
-own, with :func:`histhooks.testing.run_program`; the contract of integrations does so in both orders.
+own, with :func:`histhooks.testing.run_program`; so does the first check of the contract, in both orders.
 """
 
 from __future__ import annotations

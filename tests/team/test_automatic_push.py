@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from helpers.terminals import DOCTOR
 from histhooks import History
 from histhooks.team._unattended import Attempts, _alone
 from histhooks.verify import verify
@@ -154,8 +155,8 @@ def test_a_target_that_cannot_be_reached_costs_the_program_nothing_and_the_next_
     assert "histhooks push" in second.stderr
     assert "word" not in second.stderr
     doctor = subprocess.run(
-        [sys.executable, "-m", "histhooks", "doctor", "--store", "h.db", "--json"],
-        env={**os.environ, "HISTHOOKS_TEAM": target}, capture_output=True, text=True, timeout=300,
+        [*DOCTOR, "--store", "h.db", "--json"], env={**os.environ, "HISTHOOKS_TEAM": target}, capture_output=True,
+        text=True, timeout=300,
     )  # fmt: skip
     facts = json.loads(doctor.stdout)
     assert (facts["team"]["pushed"], facts["team"]["push"]) == ("never", "end")
