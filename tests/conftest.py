@@ -1,5 +1,6 @@
 """What every test has: a folder and an environment of its own, and failures of ours that are raised, not swallowed."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -21,6 +22,11 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 # It is a seed that every run would have, also those of fixtures.
 os.environ.pop("PYTHONHASHSEED", None)
 
+# A hook of git runs them with the repository that it belongs to, and git does as the account likes it.
+for name in [name for name in os.environ if name.startswith("GIT_")]:
+    del os.environ[name]
+os.environ.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
+
 # A shell starts what runs in its background deaf to Ctrl-C, and the programs that tests start would be deaf too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -34,10 +40,36 @@ OUTSIDE = (
     "SLURM_PROCID",
     "SLURM_JOB_ID",
     "SLURM_ARRAY_JOB_ID",
+    "SLURM_ARRAY_TASK_ID",
+    "PBS_JOBID",
+    "LSB_JOBID",
+    "AWS_BATCH_JOB_ID",
+    # who somebody is
+    "GITHUB_ACTOR",
+    "GITLAB_USER_LOGIN",
+    "CIRCLE_USERNAME",
+    "BUILD_USER_ID",
+    "BUILDKITE_BUILD_CREATOR",
     # how wide a screen is
     "COLUMNS",
     "LINES",
 )
+# Use of the machine is sampled after ten seconds, which only a slow machine takes for most tests; those that ask about
+# it set their own.
+NO_SAMPLES = {"HISTHOOKS_SYSTEM_S": "3600"}
+
+# Fixtures of a whole module have no other place for it.
+for name in OUTSIDE:
+    os.environ.pop(name, None)
+os.environ.update(NO_SAMPLES)
+
+# One example may take longer on a busy machine than the fifth of a second that Hypothesis allows.
+with contextlib.suppress(ImportError):
+    from hypothesis import HealthCheck, settings
+
+    left_out = {*settings().suppress_health_check, HealthCheck.too_slow}
+    settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=list(left_out))
+    settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -67,6 +99,8 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     """Run the test, and each process that it starts, in an empty folder with settings of its own."""
     for name in OUTSIDE:
         monkeypatch.delenv(name, raising=False)
+    for name, value in NO_SAMPLES.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("HISTHOOKS_STRICT", "1")
     monkeypatch.setenv("HISTHOOKS_QUIET", "1")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home" / "data"))

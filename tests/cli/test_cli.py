@@ -131,7 +131,7 @@ def test_doctor_tells_where_the_store_is(store: Path) -> None:
 def test_doctor_shows_the_settings_that_the_environment_has(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_doctor, "FRAMEWORKS", {})  # importing each of them takes a minute
     monkeypatch.setenv("HISTHOOKS_GROUP", "sweep-7")
-    for name in ("HISTHOOKS_QUIET", "HISTHOOKS_STRICT"):
+    for name in ("HISTHOOKS_QUIET", "HISTHOOKS_STRICT", "HISTHOOKS_SYSTEM_S"):
         monkeypatch.delenv(name)
     assert "settings:\n  HISTHOOKS_GROUP: sweep-7\n" in CliRunner().invoke(_doctor.doctor, [str(store)]).output
     monkeypatch.delenv("HISTHOOKS_GROUP")
