@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_monitor_sees_the_new_scanner_and_the_fault_and_nothing_else(folder: Path) -> None:
     with History(folder / "histhooks.db") as history:
-        found = history.model("digits").drift(window="1s")
+        found = history.model("digits").drift(window="0.1s")
     states = [(window.version, window.n_rows, window.state) for window in found.windows]
     quiet, outside = ("inside", "outside")
     expected = [("1", quiet), ("1", quiet), ("1", outside), ("1", outside), ("2", quiet), ("3", outside)]

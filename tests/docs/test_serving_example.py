@@ -2,12 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -44,30 +43,24 @@ def applicants(n: int, *, income: float = 3000.0) -> Any:
     )  # fmt: skip
 
 
-def wait_for(url: str, process: "subprocess.Popen[str]") -> None:
-    httpx = pytest.importorskip("httpx")
-    for _ in range(600):
-        assert process.poll() is None, process.communicate()
-        try:
-            httpx.get(f"{url}/docs")
-        except httpx.TransportError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError(f"{url} does not answer")
+def address_of(process: "subprocess.Popen[str]") -> str:
+    """Where uvicorn says that it listens: at a port that the system chose."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if found := re.search(r"running on (http://\S+)", line):
+            return found[1]
+    raise AssertionError("".join(lines))
 
 
 def test_a_web_service_is_watched_and_a_drift_is_named(promoted: None) -> None:
     httpx = pytest.importorskip("httpx")
     pytest.importorskip("fastapi")
     pytest.importorskip("uvicorn")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [*HISTHOOKS, "run", "--watch", "credit@production", "-m", "uvicorn", "app:app", "--port", str(port)]
+    command = [*HISTHOOKS, "run", "--watch", "credit@production", "-m", "uvicorn", "app:app", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        url = f"http://127.0.0.1:{port}"
-        wait_for(url, process)
+        url = address_of(process)
         rows = applicants(200, income=4500.0).to_dict("records")
         scores = [httpx.post(f"{url}/score", json=rows[at : at + 4], timeout=300).json() for at in range(0, 200, 4)]
         process.send_signal(signal.SIGTERM)

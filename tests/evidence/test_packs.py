@@ -27,6 +27,7 @@ from histhooks.verify import verify
 
 pytest.importorskip("cryptography", reason="cryptography is the extra `sign`")
 
+ACCOUNT = "zaphodbb"
 CITED = re.compile(r"(?<!\\)\[([\w.]+/[^\[\]\s]+)\]")
 PROGRAM = """
 import numpy
@@ -58,6 +59,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("HISTHOOKS_ACTOR", "ada lovelace")
+        patch.setenv("LOGNAME", ACCOUNT)
         patch.setattr(socket, "gethostname", lambda: HOST)
         code, _, err = run_program(ON_THAT_HOST + PROGRAM, path)
         assert code == 0, err
@@ -289,14 +291,12 @@ def test_no_secret_and_no_data_come_into_a_pack(store: Path) -> None:
 
 
 def test_an_anonymous_pack_names_no_person_no_machine_and_no_path(store: Path, recorded: Path) -> None:
-    import getpass
-
     done = evidence.pack("demo@1", "demo.zip", anonymous=True, sign=True, key="team.pem", store=store)
     found = members(done.path)
     assert "store.db" not in found
-    hidden = ["ada lovelace", HOST, str(recorded.parent), "/tmp/", os.path.expanduser("~") + "/"]
-    if getpass.getuser() != "root":
-        hidden.append(getpass.getuser())
+    assert ACCOUNT.encode() in members(evidence.pack("demo@1", "named.zip", store=store).path)["store.db"]
+    hidden = ["ada lovelace", HOST, ACCOUNT, str(recorded.parent), "/tmp/"]
+    hidden += [f"{home}/" for home in [os.path.expanduser("~").rstrip("/")] if home]
     hidden += ["an_n", "an\\_n", "my_rows", "my\\_rows"]
     assert b"x_y.csv" in found["records.json"]
     for name, data in found.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,13 @@ def _asked(engine: str) -> Iterator[None]:
 
     with mock.patch("histhooks.ui._stores.place_of", named):
         yield
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose path is short, as that of a socket has to be, wherever other folders of tests are."""
+    with tempfile.TemporaryDirectory(prefix="hh-", dir="/tmp") as place:
+        yield Path(place)
 
 
 # Of a module: as long as Playwright lives, asyncio sees a loop that runs, and other tests cannot start theirs.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from helpers.pages import HOSTILE, client, make_hostile
+from helpers.programs import HOST, ON_THAT_HOST
 from histhooks import History
 from histhooks.testing import run_program
 
@@ -41,7 +41,7 @@ with histhooks.start_run("search"):
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("explore") / "h.db"
-    assert run_program(PROGRAM, found)[0] == 0
+    assert run_program(ON_THAT_HOST + PROGRAM, found)[0] == 0
     return found
 
 
@@ -96,7 +96,7 @@ def test_a_value_stands_where_its_scale_has_it(store: Path) -> None:
         assert "params.same" not in names
         at, host = axes_of(history, runs, ["val_loss.at_0", "hostname"])
         assert (at.values[:3], at.direction, at.name) == ([1.0, 1.1, 1.2], -1, "val_loss.at_0")
-        assert host.categories == [platform.node()]
+        assert host.categories == [HOST]
 
 
 def test_how_an_axis_goes_with_the_last_is_a_correlation_of_ranks(visitor: Any, store: Path) -> None:

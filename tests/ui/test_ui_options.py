@@ -68,8 +68,8 @@ def test_the_store_and_its_folder_are_as_they_were(store: Path, tmp_path: Path) 
 
 
 @needs_sockets
-def test_a_socket_of_the_file_system_is_ours_alone_and_needs_no_token(store: Path, tmp_path: Path) -> None:
-    path = tmp_path / "ui.sock"
+def test_a_socket_of_the_file_system_is_ours_alone_and_needs_no_token(store: Path, short: Path) -> None:
+    path = short / "ui.sock"
     with served(store, "--uds", path) as server:
         assert stat.S_IMODE(path.lstat().st_mode) == 0o600
         assert server.told["uds"] == str(path)
@@ -85,8 +85,8 @@ def test_a_socket_of_the_file_system_is_ours_alone_and_needs_no_token(store: Pat
 
 @needs_sockets
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
-def test_what_a_server_that_was_ended_left_does_not_stand_in_the_way(store: Path, tmp_path: Path, end: int) -> None:
-    path = tmp_path / "ui.sock"
+def test_what_a_server_that_was_ended_left_does_not_stand_in_the_way(store: Path, short: Path, end: int) -> None:
+    path = short / "ui.sock"
     command = [sys.executable, "-m", "histhooks", "ui", "--json", str(store), "--uds", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -357,8 +357,8 @@ def test_the_verb_asks_the_database_in_the_name_of_each_visitor(readers: Readers
         assert server.ask("/").status == 401
 
 
-def test_a_socket_of_the_file_system_is_a_proxy_if_that_is_said(store: Path, tmp_path: Path) -> None:
-    words = ("--trust-header", "X-Forwarded-User", "--trusted-proxy", "unix", "--uds", tmp_path / "s")
+def test_a_socket_of_the_file_system_is_a_proxy_if_that_is_said(store: Path, short: Path) -> None:
+    words = ("--trust-header", "X-Forwarded-User", "--trusted-proxy", "unix", "--uds", short / "s")
     with served(store, *words) as server:
         assert server.ask("/s/h/runs").status == 401
         assert server.ask("/s/h/runs", X_Forwarded_User="ann").status == 200
