@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from helpers.programs import wait_for
 from histhooks._base.secrets import is_secret_key
+from histhooks.testing import query
 
 # Each with {w} where the secret is; each secret is a word of its own.
 SHAPES = (
@@ -165,9 +167,10 @@ def test_no_secret_of_a_notebook_cell_is_in_the_bytes_of_a_store(
             "import histhooks",
             *("\n".join(f"# {line}" for line in text.splitlines()) for text in TEXTS),
             "histhooks.start_run('mine').end(); histhooks.flush()",
-            "import time; time.sleep(1.5)",
         ):
             client.execute_interactive(cell, timeout=300, output_hook=lambda message: None)
+        last = f"In [{len(TEXTS) + 2}]"
+        wait_for(lambda: query(store_path, f"SELECT 1 FROM events WHERE title = '{last}'"))
     finally:
         client.stop_channels()
         manager.shutdown_kernel()

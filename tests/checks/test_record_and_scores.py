@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from helpers.checked import Told, checked, told
+from helpers.programs import UNTIL
 from histhooks import History, checks
 from histhooks.checks import Config
 from histhooks.testing import run_program
@@ -173,13 +174,14 @@ with histhooks.start_run("watched") as run:
     for step in range(30):
         run.log({"loss": 1.0}, step=step)
         time.sleep(0.1)
+    until("SELECT 1 FROM metric_summaries WHERE name = 'system/gpu0_percent'")
 """
 
 
 @pytest.mark.parametrize(("percent", "found"), [(12, {("res.idle", "info")}), (85, set()), (0, set())])
 def test_a_gpu_that_waited_is_information(percent: int, found: set[tuple[str, str]], tmp_path: Path) -> None:
     store = tmp_path / "histhooks.db"
-    code, _, err = run_program(GPU.replace("PERCENT", str(percent)), store, HISTHOOKS_SYSTEM_S="0.2")
+    code, _, err = run_program(UNTIL + GPU.replace("PERCENT", str(percent)), store, HISTHOOKS_SYSTEM_S="0.2")
     assert code == 0, err
     with History(store) as history:
         run = history.run("last")

@@ -46,7 +46,7 @@ def run(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
         ("", "finished", 0),
         ("sys.exit(3)", "failed", 3),
         ("raise ValueError('odd')", "failed", 1),
-        ("import time; time.sleep(1); os._exit(5)", "failed", 5),
+        ("'histhooks' in sys.modules and sys.modules['histhooks'].flush(60); os._exit(5)", "failed", 5),
     ],
 )
 def test_a_script_sees_and_shows_what_it_does_without_us(store: Path, ending: str, status: str, code: int) -> None:
@@ -116,6 +116,7 @@ with histhooks.start_run("mine"):
         print("line", line, file=sys.stderr)
     print("10%\\r20%\\rthe end of password='hunter2hunter2'", file=sys.stderr, flush=True)
     time.sleep(1.0)
+    histhooks.flush(60)
     os.kill(os.getpid(), 9)
 """
     )
@@ -134,8 +135,8 @@ with histhooks.start_run("mine"):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_a_signal_goes_to_the_program_and_its_end_comes_back(store: Path, name: str) -> None:
     Path("train.py").write_text(
-        "import time\nimport histhooks\nwith histhooks.start_run('mine'):\n    print('ready', flush=True)\n"
-        "    time.sleep(60)\n"
+        "import time\nimport histhooks\nwith histhooks.start_run('mine'):\n    histhooks.flush()\n"
+        "    print('ready', flush=True)\n    time.sleep(60)\n"
     )
     program = (
         "import signal, os, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"

@@ -8,12 +8,12 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import histhooks
 from helpers import verbs
+from helpers.programs import UNTIL
 from helpers.sessions import end_session
 
 DOC = Path(__file__).parents[2] / "docs" / "reference" / "show_json.md"
@@ -126,7 +126,6 @@ def test_a_run_that_still_runs_tells_how_far_it_is(tmp_path: Path) -> None:
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        time.sleep(0.1)
         out = show(store, "last")
         assert re.search(r"progress +since .*, step 50 of 200, 25%", out), out
     finally:
@@ -260,13 +259,13 @@ def test_the_outline_of_a_long_metric_is_short(tmp_path: Path) -> None:
 
 
 GONE_WRONG = """
-import histhooks, sys, time
+import histhooks, sys
 sys.stderr.write("a word of its own\\n")
 with histhooks.start_run("search") as run:
     for step in range(400):
         long = 1234.5678 / (step + 1)
         run.log({"a_metric_of_a_very_long_name_indeed": long, "val_loss": 0.1234567, "odd": float("nan")})
-    time.sleep(2.5)
+    until("SELECT 1 FROM metric_summaries WHERE name = 'system/memory_bytes'")
     for n in range(3):
         with histhooks.start_run(f"inner run with a long name {n}", params={"alpha": 0.125 * n}) as inner:
             inner.log({"val_loss": 0.4234567 + n})
@@ -277,10 +276,10 @@ with histhooks.start_run("second"):
 
 def test_a_narrow_screen_cuts_names_and_never_numbers_or_ids(tmp_path: Path) -> None:
     store, program = tmp_path / "histhooks.db", tmp_path / "train.py"
-    program.write_text(GONE_WRONG)
+    program.write_text(UNTIL + GONE_WRONG)
     environment = {**os.environ, "HISTHOOKS_STORE": str(store), "HISTHOOKS_GROUP": "G", "HISTHOOKS_SYSTEM_S": "0.5"}
     command = [sys.executable, "-m", "histhooks", "run", str(program)]
-    subprocess.run(command, env=environment, capture_output=True, check=False, timeout=60)
+    subprocess.run(command, env=environment, capture_output=True, check=False, timeout=300)
     with histhooks.History(store) as history:
         children = [run.id[-8:] for run in history.run("search").children]
         assert len(children) == 3

@@ -344,7 +344,7 @@ def test_a_timed_cell_is_no_text_that_nobody_kept(tmp_path: Path) -> None:
 WAITS = f"""{RUN}
 import sqlite3, time
 histhooks.flush()
-for _ in range(200):
+for _ in range(1200):
     if sqlite3.connect("histhooks.db").execute("SELECT max(code_version_id IS NULL) FROM sessions").fetchone() == (0,):
         break
     time.sleep(0.05)

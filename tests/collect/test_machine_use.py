@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from helpers.programs import wait_for
 from histhooks.testing import query, run_program
 from histhooks.verify import verify
 
@@ -71,7 +72,7 @@ def test_cells_of_a_notebook_are_kept_without_their_outputs(
         ):
             reply = client.execute_interactive(cell, timeout=300, output_hook=lambda message: None)
             assert reply["content"]["status"] == "ok", reply
-        client.execute_interactive("import time; time.sleep(1)", timeout=300)
+        wait_for(lambda: query(store_path, "SELECT 1 FROM events WHERE title = 'In [4]'"))
     finally:
         client.stop_channels()
         manager.shutdown_kernel()

@@ -22,6 +22,21 @@ from histhooks.verify import verify
 HOST = "machine-of-the-test"
 ON_THAT_HOST = 'import socket\nsocket.gethostname = lambda: "-".join(("machine", "of", "the", "test"))\n'
 
+# Before a program: `until(sql)` waits until the store that it records into answers with a row, however slow the machine
+# is.
+UNTIL = """
+def until(sql):
+    import contextlib, histhooks, os, sqlite3, time
+    end = time.monotonic() + 120
+    while True:
+        histhooks.flush()
+        with contextlib.closing(sqlite3.connect(os.environ["HISTHOOKS_STORE"])) as connection:
+            if connection.execute(sql).fetchone():
+                return
+        assert time.monotonic() < end
+        time.sleep(0.02)
+"""
+
 
 def record(store: Path, program: str, setup: str = "", *, is_warm: bool = False, **variables: str) -> str:
     """Run a program: it succeeds, its history is whole, and this is what it printed; warm as in `helpers.warm`."""

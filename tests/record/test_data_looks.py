@@ -52,7 +52,7 @@ def rows(store: Path, columns: str, table: str, where: str = "true") -> list[tup
 
 def is_gone_soon(held: weakref.ref[Any]) -> bool:
     """Whether data is let go of: a column that is being sorted when its fit ends is sorted to its end."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while held() is not None and time.monotonic() < deadline:
         gc.collect()
         time.sleep(0.01)

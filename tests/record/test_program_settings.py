@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from helpers.programs import UNTIL
 from histhooks.testing import query
 
 BLOCK = '\nimport histhooks\nwith histhooks.start_run("block"):\n    pass\n'
@@ -177,17 +178,16 @@ def test_inner_runs_have_none_and_what_is_parsed_inside_a_block_comes_at_its_end
 
 def test_a_run_that_is_killed_has_its_settings(store_path: Path) -> None:
     program = """
-    import os, signal, time
+    import os, signal
     histhooks.start_run("block").__enter__()
-    time.sleep(2.0)
-    histhooks.flush()
+    until("SELECT 1 FROM params WHERE key = 'hard'")
     os.kill(os.getpid(), signal.SIGKILL)
     """
     Path("train.py").write_text(
-        "import histhooks; histhooks.autolog()\n" + textwrap.dedent(ARGPARSE) + textwrap.dedent(program)
+        UNTIL + "import histhooks; histhooks.autolog()\n" + textwrap.dedent(ARGPARSE) + textwrap.dedent(program)
     )
     environment = {**os.environ, "HISTHOOKS_STORE": str(store_path)}
-    subprocess.run([sys.executable, "train.py", "--hard", "4"], env=environment, timeout=60)
+    subprocess.run([sys.executable, "train.py", "--hard", "4"], env=environment, timeout=300)
     assert params(store_path)["hard"] == (4.0, "command")
 
 

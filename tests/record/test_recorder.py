@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from helpers.programs import hear
 from histhooks.testing import run_program
 from histhooks.verify import verify
 
@@ -217,18 +218,20 @@ LOOP = """
     import signal, sys, time, histhooks
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
     with histhooks.start_run("loop") as run:
+        histhooks.flush()  # a signal leaves no time for the beginning of a session
         print("ready", flush=True)
-        for step in range(10_000):
+        for step in range(100_000):
             run.log({"loss": 1.0 / (step + 1), "acc": 0.5}, step=step)
+            if step == 400: print("400", flush=True)
             time.sleep(0.001)
 """
 
 
 def test_after_sigkill_all_but_the_last_second_is_there_and_the_next_session_settles_it(store: Path) -> None:
     process = start(store, LOOP)
-    assert process.stdout is not None
-    process.stdout.readline()
-    time.sleep(2.2)
+    assert hear(process) == "ready"
+    assert hear(process) == "400"
+    time.sleep(2.0)  # the last second, and one more for a machine that is slow
     process.kill()
     process.communicate()
     (count,) = rows(store, "SELECT count FROM metric_summaries WHERE name = 'loss'")[0]
@@ -273,8 +276,9 @@ def test_the_closing_line_counts_what_did_not_finish_by_how_it_ended(store: Path
                     if error: raise error
             except BaseException: pass
         run = histhooks.start_run()
+        histhooks.flush()
         os.kill(os.getpid(), signal.SIGTERM)
-        import time; time.sleep(10)
+        import time; time.sleep(60)
     """
     code, _, err = record(store, program, HISTHOOKS_QUIET="0")
     assert code == -signal.SIGTERM
@@ -531,7 +535,7 @@ def test_an_account_without_a_home_records_and_is_read(store: Path, monkeypatch:
 
 def test_a_module_that_is_half_imported_does_not_stop_the_writer(store: Path) -> None:
     program = """
-import sys, time, types
+import sys, threading, time, types
 import histhooks
 sys.modules["IPython"] = types.ModuleType("IPython")  # as another thread sees it at the beginning of its import
 with histhooks.start_run("first") as run:
@@ -539,9 +543,10 @@ with histhooks.start_run("first") as run:
     run.log({"loss": 1.0})
 histhooks.recorder.flush()
 from histhooks._record.engine import engine
-engine.writer._chores._sampler.sample = lambda: 1 / 0
+asked = threading.Event()
+engine.writer._chores._sampler.sample = lambda: asked.set() or 1 / 0
 with histhooks.start_run("second") as run:
-    time.sleep(0.6)
+    assert asked.wait(60)
     run.log({"loss": 2.0})
 raise ArithmeticError("odd")
 """

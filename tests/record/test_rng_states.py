@@ -145,6 +145,7 @@ class Slow(list):
         os.kill(os.getpid(), signal.SIGTERM)  # NumPy holds the lock of its generator
         super().__setitem__(place, value)
 histhooks.start_run("a")
+histhooks.flush()  # a signal leaves no time for the beginning of a session
 numpy.random.shuffle(Slow(range(9)))
 """,
         store_path,

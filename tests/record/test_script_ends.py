@@ -93,8 +93,10 @@ WAYS = {
     "an exception while it exits": ("try: leave(0)\nfinally: raise ValueError('no')", 1, failed(1)),
     "a wrong call of sys.exit": ("sys.exit(1, 2)", 1, failed(1)),
     "Ctrl-C": ("raise KeyboardInterrupt", -signal.SIGINT, ("interrupted", None)),
-    "os._exit(0)": ("os._exit(0)", 0, ("running", None)),
-    "SIGTERM": ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)", -signal.SIGTERM, ("killed", None)),
+    "os._exit(0)": ("from histhooks._record import forks; forks._LEAVE_S = 60.0; os._exit(0)", 0, ("running", None)),
+    "SIGTERM": (
+        "histhooks.flush(); os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", -signal.SIGTERM, ("killed", None),
+    ),
     "SIGKILL": ("histhooks.flush(); os.kill(os.getpid(), 9)", -9, ("running", None)),
 }  # fmt: skip
 

@@ -17,8 +17,11 @@ BEGIN = """
 import asyncio, hashlib, signal, sys, threading
 signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the tests themselves may run under nohup
 import histhooks
-def minutes_in_c():
+def ready():
+    histhooks.flush()  # a signal leaves no time for the beginning of a session
     print("ready", flush=True)
+def minutes_in_c():
+    ready()
     hashlib.pbkdf2_hmac("sha256", b"a", b"b", 2 * 10**9)  # lets other threads run, as numerical libraries do
 """
 
@@ -85,7 +88,7 @@ async def main():
     stop = asyncio.Event()
     with histhooks.start_run("stops") as run:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        print("ready", flush=True)
+        ready()
         await stop.wait()
         run.log({"loss": 2.0})
 asyncio.run(main())
@@ -115,7 +118,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 async def main():
     with histhooks.start_run("task") as run:
         run.log({"loss": 1.0})
-        print("ready", flush=True)
+        ready()
         await asyncio.sleep(60)
 asyncio.run(main())
 """
@@ -136,7 +139,7 @@ def work():
 histhooks.start_run("main").end()
 thread = threading.Thread(target=work)
 thread.start()
-print("ready", flush=True)
+ready()
 thread.join()
 """
     code, err = ended_by(store_path, body, signal.SIGTERM)

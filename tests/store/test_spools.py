@@ -183,11 +183,11 @@ def test_spools_without_a_store_are_read_too(store_path: Path) -> None:
 
 def test_a_killed_session_on_a_network_is_settled_when_it_comes_home(store_path: Path) -> None:
     program = """
-import os, signal, time
+import os, signal
 import histhooks
 with histhooks.start_run("killed") as run:
     run.log({"loss": 1.0})
-    time.sleep(1.5)
+    assert histhooks.flush(60)
     os.kill(os.getpid(), signal.SIGKILL)
 """
     code, _, _ = run_program(program, store_path, HISTHOOKS_NETWORK="1")

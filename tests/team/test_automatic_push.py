@@ -237,7 +237,9 @@ def test_an_account_that_can_keep_no_state_is_pushed_too(here: Path) -> None:
 
 @pytest.mark.parametrize("when", ["end", "live"])
 def test_run_waits_for_the_push_so_that_the_end_of_a_job_loses_nothing(here: Path, when: str) -> None:
-    (here / "train.py").write_text(TRAIN + "import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    (here / "train.py").write_text(
+        TRAIN + "import os, signal\nhisthooks.flush()\nos.kill(os.getpid(), signal.SIGTERM)\n"
+    )
     done = subprocess.run(
         [sys.executable, "-m", "histhooks", "run", "train.py"],
         env={**os.environ, "HISTHOOKS_TEAM": str(here / "team.db"), "HISTHOOKS_PUSH": when},

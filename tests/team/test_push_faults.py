@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from helpers.postgresql import ask_target, server
-from helpers.programs import is_killed_at_work
+from helpers.programs import hear, is_killed_at_work, tell
 from helpers.stores import alone
 from helpers.targets import new_target, problems, unlike
 from helpers.team_stores import Session, World, ask, change, runs_of, twin_of, two_copies
@@ -153,15 +153,15 @@ def test_twelve_pushes_at_once_have_one_result(target: str, tmp_path: Path) -> N
     assert problems(target) == []
 
 
-SLOWLY = """
-import sys, time
+STEP_BY_STEP = """
+import sys
 from histhooks.team import _outgoing, _pushing, push
 _outgoing._MOST_ROWS = 40
 original = _pushing.sending.send
 def send(*given):
     found = original(*given)
     print("sent", flush=True)
-    time.sleep(0.3)
+    sys.stdin.readline()
     return found
 _pushing.sending.send = send
 try:
@@ -178,13 +178,13 @@ def test_a_server_that_goes_away_is_said_and_has_a_beginning_when_it_is_back(tmp
     (store,) = world.files
     with server() as started:
         target = new_target(started.address)
-        command = [sys.executable, "-c", SLOWLY, str(store), target]
-        with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "sent\n"
-            assert process.stdout.readline() == "sent\n"
-            started.stop("immediate")
-            said = process.stdout.read().splitlines()
+        command = [sys.executable, "-c", STEP_BY_STEP, str(store), target]
+        process = subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert hear(process) == "sent"
+        tell(process)
+        assert hear(process) == "sent"
+        started.stop("immediate")
+        said = process.communicate()[0].splitlines()
         assert said[-1].startswith("TeamError ")
         assert "the connection was lost" in said[-1]
         code, _, errors = verb("push", store, "--to", target)

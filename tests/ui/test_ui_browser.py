@@ -32,6 +32,7 @@ with histhooks.start_run("live", params={"lr": 0.5}) as run:
     for step in range(10_000):
         run.log({"loss": 1 / (step + 1)}, step=step)
         if step == 40:
+            histhooks.flush()
             print("going", flush=True)
         time.sleep(0.02)
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import platform
 import re
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import pytest
 
 from helpers.browser import SHIFTS, THEMES, Tab, faults_of
 from helpers.pages import client
+from helpers.programs import HOST, ON_THAT_HOST, wait_for
 from histhooks import History
 from histhooks.testing import run_program
 
@@ -43,7 +43,7 @@ for number in range(12):
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("table") / "h.db"
-    code, _, error = run_program(PROGRAM, path)
+    code, _, error = run_program(ON_THAT_HOST + PROGRAM, path)
     assert code == 0, error
     return path
 
@@ -266,7 +266,7 @@ def test_the_width_of_a_column_is_kept_and_nothing_moves_when_it_is_there_again(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("val_loss.at_0", "2.1"), ("val_loss.at_7", ""), ("val_loss.count", "2"), ("hostname", platform.node()),
+        ("val_loss.at_0", "2.1"), ("val_loss.at_7", ""), ("val_loss.count", "2"), ("hostname", HOST),
         ("params.seed", "11"), ("tags.team", "blue"), ("status", "finished"),
     ],
 )  # fmt: skip
@@ -339,9 +339,13 @@ def test_names_and_values_are_completed_and_an_error_has_its_caret(tab: Tab) -> 
     box = page.locator("#where")
     with page.expect_response("**/names.json"):
         page.keyboard.press("/")
-    page.wait_for_timeout(50)
-    box.press_sequentially("val_a")
-    page.wait_for_selector(".options li >> text=val_acc")
+
+    def is_completed() -> bool:  # once the names are read, which they are a moment after they came
+        box.fill("")
+        box.press_sequentially("val_a")
+        return bool(page.locator(".options li >> text=val_acc").count())
+
+    wait_for(is_completed)
     page.keyboard.press("ArrowDown")
     assert box.get_attribute("aria-activedescendant") == "where-options-0"
     page.keyboard.press("Enter")

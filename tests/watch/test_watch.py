@@ -156,8 +156,10 @@ HOWS = {
     "forks": "model.predict(X[:1])\npids = []\nfor part in range(8):\n    pid = os.fork()\n"
     "    if pid == 0:\n        work(part)\n        sys.exit(0)\n    pids.append(pid)\n"
     "[os.waitpid(pid, 0) for pid in pids]",
-    "forks that leave by os._exit": "model.predict(X[:1])\npids = []\nfor part in range(8):\n    pid = os.fork()\n"
-    "    if pid == 0:\n        work(part); os._exit(0)\n    pids.append(pid)\n[os.waitpid(pid, 0) for pid in pids]",
+    "forks that leave by os._exit": "from histhooks._record import forks\n"
+    "forks._LEAVE_S = 60.0  # this machine may be a busy one\nmodel.predict(X[:1])\npids = []\n"
+    "for part in range(8):\n    pid = os.fork()\n    if pid == 0:\n        work(part); os._exit(0)\n"
+    "    pids.append(pid)\n[os.waitpid(pid, 0) for pid in pids]",
 }
 
 

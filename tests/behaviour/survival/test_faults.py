@@ -118,7 +118,9 @@ for thread in threads: thread.join()
 def test_who_logs_faster_than_can_be_written_is_held_back_and_all_of_it_is_written(store_path: Path) -> None:
     program = """
 import histhooks
+from histhooks._record import writer
 from histhooks._record.engine import engine
+writer._WAIT_S = 0.05  # in a quarter of a second a fast machine logs most of the million
 run = histhooks.start_run("fast")
 histhooks.flush()
 most = 0

@@ -551,9 +551,12 @@ with histhooks.start_run("far away") as run:
     assert query(store_path, "SELECT status FROM sessions") == [("running",)]
     with History(store_path) as history:
         assert [run.status for run in history.runs()] == ["running"]
-    os.kill(int(child), signal.SIGSTOP)
-    old = "2020-01-01T00:00:00.000000Z"
-    change(store_path, "UPDATE sessions SET heartbeat_at = ?", old)
+    with contextlib.closing(sqlite3.connect(store_path, isolation_level=None, timeout=60)) as connection:
+        connection.execute("BEGIN IMMEDIATE")  # so that it is not stopped while it has the store for itself
+        os.kill(int(child), signal.SIGSTOP)
+        wait_for(lambda: all(") T " in stat.read_text() for stat in Path(f"/proc/{child}/task").glob("*/stat")))
+        connection.execute("UPDATE sessions SET heartbeat_at = '2020-01-01T00:00:00.000000Z'")
+        connection.execute("COMMIT")
     with History(store_path) as history:
         assert [run.status for run in history.runs()] == ["lost"]
     code, _, err = run_program("import histhooks\nwith histhooks.start_run('next'): pass", store_path)
@@ -566,13 +569,6 @@ with histhooks.start_run("far away") as run:
     process.communicate(timeout=300)
     assert query(store_path, sql) == [("finished", "finished")]
     assert verify(store_path).problems == []
-
-
-def change(store: Path, sql: str, *values: str) -> None:
-    connection = sqlite3.connect(store)
-    connection.execute(sql, values)
-    connection.commit()
-    connection.close()
 
 
 @pytest.fixture
@@ -593,7 +589,7 @@ def little_memory() -> Iterator[Path]:
                 except OSError:
                     continue
                 yield group
-                time.sleep(0.2)
+                wait_for(lambda group=group: not (group / "cgroup.procs").read_text())
                 group.rmdir()
                 return
         group.rmdir()
