@@ -155,6 +155,9 @@ def test_a_program_that_waits_for_any_child_is_given_its_own_alone(store_path: P
     program = f"""
 import os, time
 import histhooks
+from histhooks._collect import origin
+from histhooks._record import gathering
+origin._PATIENCE_S = gathering._LOOK_S = 60.0  # this machine may be a busy one
 histhooks.autolog()
 with histhooks.start_run("parent") as run:
     run.log({{"loss": 0.0}})

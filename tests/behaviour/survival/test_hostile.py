@@ -468,6 +468,7 @@ run.end()
     time.sleep(0.5)
     if end == "signal":
         process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)  # it would go on at the end of its input
     err = finish(process)
     assert process.returncode == (-signal.SIGTERM if end == "signal" else 0), err
     other.execute("ROLLBACK")
