@@ -22,8 +22,8 @@ from histhooks.cli import main
 _UNSEEN = ("HISTHOOKS_STORE", "NO_COLOR", "COLUMNS", "LINES", "FORCE_COLOR")
 
 
-def ask(*words: str | Path, folder: Path | None = None, stdin: str = "", **variables: str) -> tuple[int, str, str]:
-    """Run a verb with pipes.
+def ask(*words: str | Path, folder: Path | None = None, **variables: str) -> tuple[int, str, str]:
+    """Run a verb with pipes, and nothing to read.
 
     Parameters
     ----------
@@ -31,8 +31,6 @@ def ask(*words: str | Path, folder: Path | None = None, stdin: str = "", **varia
         After `histhooks`.
     folder : Path, optional
         Where it runs; by default here.
-    stdin : str
-        What it may read.
     **variables : str
         Of its environment, which has this one's but for what says which store, colours or size to use.
 
@@ -41,13 +39,11 @@ def ask(*words: str | Path, folder: Path | None = None, stdin: str = "", **varia
     tuple of (int, str, str)
         Its exit code, and what it wrote to both streams.
     """
-    code, out, err = ask_bytes(*words, folder=folder, stdin=stdin, **variables)
+    code, out, err = ask_bytes(*words, folder=folder, **variables)
     return code, out.decode(), err
 
 
-def ask_bytes(
-    *words: str | Path, folder: Path | None = None, stdin: str = "", **variables: str
-) -> tuple[int, bytes, str]:
+def ask_bytes(*words: str | Path, folder: Path | None = None, **variables: str) -> tuple[int, bytes, str]:
     """Run a verb as :func:`ask` does; what it wrote to stdout comes as it is."""
     assert threading.current_thread() is threading.main_thread()  # what is replaced is replaced for all threads
     left = {key: value for key, value in os.environ.items() if key not in _UNSEEN}
@@ -58,7 +54,7 @@ def ask_bytes(
         mock.patch.dict(os.environ, {**left, **variables}, clear=True),
         mock.patch.object(sys, "argv", ["histhooks", *map(str, words)]),
         contextlib.chdir(folder or os.getcwd()),
-        _streams(stdin, out, err, variables.get("PYTHONIOENCODING", "utf-8")),
+        _streams(out, err, variables.get("PYTHONIOENCODING", "utf-8")),
         _as_if_fresh(),
     ):
         try:
@@ -71,9 +67,9 @@ def ask_bytes(
 
 
 @contextlib.contextmanager
-def _streams(given: str, out: io.BufferedIOBase, err: io.BufferedIOBase, encoding: str) -> Iterator[None]:
+def _streams(out: io.BufferedIOBase, err: io.BufferedIOBase, encoding: str) -> Iterator[None]:
     """Streams as a process with pipes has them."""
-    stdin = io.TextIOWrapper(io.BytesIO(given.encode()), encoding)
+    stdin = io.TextIOWrapper(io.BytesIO(), encoding)
     stdout, stderr = io.TextIOWrapper(out, encoding), io.TextIOWrapper(err, encoding, "backslashreplace")
     with mock.patch.multiple(sys, stdin=stdin, stdout=stdout, stderr=stderr):
         try:
