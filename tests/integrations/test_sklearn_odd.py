@@ -378,3 +378,25 @@ for call in (lambda: Model().fit(X, y), lambda: model.score(X, y), partial, vali
     assert query(store, "SELECT hook_errors FROM sessions") == [(0,)]
     found = dict(query(store, "SELECT status, count(*) FROM runs GROUP BY status"))
     assert found.keys() == {"finished", "interrupted"}
+
+
+def test_a_loop_of_partial_fit_is_finished_with_its_program_unless_the_end_stops_a_call(store: Path) -> None:
+    body = """
+import threading
+class Waits(Model):
+    def partial_fit(self, X, y=None, classes=None):
+        if classes is not None: inside.set(); threading.Event().wait()
+        return self.fit(X, y)
+inside = threading.Event()
+good, stopped = Model(), Waits()
+for part in range(3): good.partial_fit(X, y)
+stopped.partial_fit(X, y)
+threading.Thread(target=stopped.partial_fit, args=(X, y, [0, 1]), daemon=True).start()
+inside.wait()
+"""
+    code, _, err = run_program(HOOK + SETUP + body, store)
+    assert code == 0, err
+    assert query(store, "SELECT model_class, status FROM runs ORDER BY started_at") == [
+        ("__main__.Model", "finished"),
+        ("__main__.Waits", "ended"),
+    ]

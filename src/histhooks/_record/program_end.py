@@ -108,10 +108,11 @@ def code() -> Any:
 def is_complete(run: Recorded) -> bool:
     """Whether a run that nobody has ended is complete, now that the program came to its end.
 
-    A loop is, and a run that was only started, but not a block that is entered (in a generator, in a thread), a fit of
-    a framework, and what a thread does that the end of the program stops.
+    A loop is between two steps, and a run that was only started, but not a block that is entered (in a generator, in a
+    thread), a fit of a framework that has not returned, and what a thread does that the end of the program stops.
     """
-    is_inside = run.kind not in ("loop", "block") or bool(run.tokens) or (run.is_midway is not None and run.is_midway())
+    is_open = run.kind not in ("loop", "block") if run.is_midway is None else run.is_midway()
+    is_inside = is_open or bool(run.tokens)
     is_stopped = run.thread_id != threading.main_thread().ident and run.thread_id in sys._current_frames()
     return not (is_inside or is_stopped)
 

@@ -86,7 +86,7 @@ class Recorded(Outlet):
     pending: Pending | None = None  # settings of the program, of an top-level run
     tokens: list[Any]  # of the blocks that it was entered with, and that go on
     thread_id: int
-    is_midway: Callable[[], bool] | None = None  # of a loop of the program: whether it is inside a step
+    is_midway: Callable[[], bool] | None = None  # of a loop of the program: whether it is inside a step or a call
     states_at_start: dict[tuple[str, str | None], str]  # of generators, by library and device, as digests
 
     def end(self, status: str = "finished", error: BaseException | None = None, **facts: Any) -> None:

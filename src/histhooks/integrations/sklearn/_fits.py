@@ -247,10 +247,12 @@ def _watch_partial_fit(original: Callable[..., Any], args: tuple[Any, ...], kwar
         if not goes_on:
             _describe("partial_fit", original, estimator, args, kwargs, {}, run)
             _keep(run, estimator)
+        run.is_midway = _yes
         with scope(run):
             start = time.perf_counter()
             yield
         _log_call(run, estimator, original, args, kwargs, time.perf_counter() - start)
+        run.is_midway = _no
     except BaseException as error:
         forget(estimator)
         run.end(error=error)
@@ -258,6 +260,16 @@ def _watch_partial_fit(original: Callable[..., Any], args: tuple[Any, ...], kwar
     known = find(estimator)
     if known is None or known.run is not run:
         run.end()  # nobody could find it at the next call
+
+
+def _yes() -> bool:
+    """Answer for a call of ``partial_fit`` that has begun, and may have been broken off."""
+    return True
+
+
+def _no() -> bool:
+    """Answer between two calls: the loop is complete, if the program ends here."""
+    return False
 
 
 @guarded

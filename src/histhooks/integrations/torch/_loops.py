@@ -74,7 +74,8 @@ class Loop(Series):
         of_run[str(run.id)] = self
         run.last_step = lambda: self.steps - 1 if self.steps else None
         run.before_end = self._concluded
-        run.is_midway = lambda: self.is_own and self._here.is_midway
+        if is_own:
+            run.is_midway = lambda: self._here.is_midway
         run.on_names(self.notice)
 
     def begins_at(self, place: tuple[Any, ...] | None) -> None:
