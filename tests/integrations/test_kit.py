@@ -13,9 +13,10 @@ from histhooks.testing import query
 
 def test_the_kit_has_these_names_and_no_others() -> None:
     names = (
-        "Integration NotApplicable Patches Run UnansweredError answer as_float ask bind call_site callers class_name "
-        "current_run ensure_session gathered guarded is_recording is_shuffled is_task log_split no_longer not_recorded "
-        "open_run outer_run owner_of parameters_of recorded_as require scope settings_of splits task when_imported"
+        "ForkLock Integration NotApplicable Patches Run UnansweredError answer as_float ask bind call_site callers "
+        "class_name current_run ensure_session gathered guarded is_recording is_shuffled is_task log_split no_longer "
+        "not_recorded open_run outer_run owner_of parameters_of recorded_as require scope settings_of splits task "
+        "when_imported"
     )
     assert kit.__all__ == names.split()
     assert all(hasattr(kit, name) for name in kit.__all__)

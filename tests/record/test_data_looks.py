@@ -289,6 +289,8 @@ LARGE = "import histhooks, numpy, os, signal, sys, time\nX = numpy.random.defaul
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_fork_during_a_look_starts_clean(store_path: Path) -> None:
     program = """
+from histhooks._record import data_looks
+data_looks._END_S = 120.0  # this machine may be a busy one
 histhooks.autolog("sklearn")
 with histhooks.start_run("parent") as run:
     run.log_dataset("train", X)

@@ -334,3 +334,34 @@ os._exit(3)
     code, out, err = run_program(program, store_path)
     assert (code, out) == (3, "leaves"), err
     assert time.monotonic() - begin < 30
+
+
+def test_a_child_that_is_forked_while_a_thread_of_ours_speaks_is_not_mute(store_path: Path) -> None:
+    """The lock inside a stream is copied as it is; a child waited for it for ever, at its end at last."""
+    program = """
+import io, os, sys, threading, time
+speaks = threading.Event()
+class Slow(io.FileIO):
+    def write(self, text):
+        if threading.current_thread() is not threading.main_thread():
+            speaks.set()
+            time.sleep(1.5)  # longer than a fork waits for what is being written
+        return super().write(text)
+sys.stderr = io.TextIOWrapper(io.BufferedWriter(Slow(2, "w", closefd=False)), write_through=True)
+import histhooks
+run = histhooks.start_run("mine")
+assert speaks.wait(60)
+pid = os.fork()
+if pid == 0:
+    print("spoken", file=sys.stderr)
+    sys.exit(7)
+until = time.monotonic() + 60
+while not (found := os.waitpid(pid, os.WNOHANG))[0] and time.monotonic() < until:
+    time.sleep(0.01)
+if not found[0]:
+    os.kill(pid, 9)
+print(os.waitstatus_to_exitcode(found[1]))
+"""
+    code, out, err = run_program(program, store_path, HISTHOOKS_QUIET="0")
+    assert (code, out) == (0, "7\n"), err
+    assert "spoken\n" in err

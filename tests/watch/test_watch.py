@@ -175,14 +175,7 @@ HOWS = {
 }
 
 
-# Seen twice, each time in a run of all tests, and in none of a hundred runs of these programs alone.
-HANGS = pytest.mark.xfail(raises=Hangs, strict=False, reason="a forked server hangs now and then, not known where")
-
-
-@pytest.mark.parametrize(
-    "how",
-    ["threads", pytest.param("forks", marks=HANGS), pytest.param("forks that leave by os._exit", marks=HANGS)],
-)
+@pytest.mark.parametrize("how", ["threads", "forks", "forks that leave by os._exit"])
 def test_eight_workers_add_up_to_one(trained: Any, how: str) -> None:
     serve(WORKER.format(how=HOWS[how]))
     more = 1 if "forks" in how else 0  # by the parent, before

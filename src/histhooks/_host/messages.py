@@ -7,13 +7,17 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from histhooks._host.fork_lock import ForkLock
 from histhooks._host.store_location import FILE_ONLY, is_target
 
 if TYPE_CHECKING:
     import logging
 
 _said: set[str] = set()
-_lock = threading.Lock()
+_lock = ForkLock()
+# Held while a line is written, and around a fork (`_record.forks`). A stream has a lock inside (`_io.BufferedWriter`)
+# that CPython renews in no child: were a thread of ours writing just then, the child would wait for it for ever.
+speech = ForkLock(threading.RLock)
 
 
 class _Stderr:
@@ -75,7 +79,8 @@ def is_quiet() -> bool:
 def say(text: str, *, is_dim: bool = False) -> None:
     """Print a message; frequent ones are dim."""
     if not is_quiet():
-        _ready().info(text, extra={"is_dim": is_dim})
+        with speech.held():
+            _ready().info(text, extra={"is_dim": is_dim})
 
 
 def be_still(text: str) -> None:
@@ -90,17 +95,16 @@ def warn_of_target(path: object) -> None:
 
 def warn_once(key: str, text: str) -> None:
     """Print a warning, once a process for each key."""
-    with _lock:
+    with _lock.held():
         if key in _said:
             return
         _said.add(key)
-    _ready().warning(text)
+    with speech.held():
+        _ready().warning(text)
 
 
 def after_fork() -> None:
-    """In a forked child, replace the lock, which another thread may hold, and allow the fork warning again."""
-    global _lock
-    _lock = threading.Lock()
+    """In a forked child, allow the fork warning again."""
     _said.discard("forked")
 
 

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from histhooks._host import announcer, closing, inherited_files, messages, recording_here
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _FLUSH_S = 1.0
 _LOCK_S = 2.0
 _LEAVE_S = 0.5
-_held: list[threading.Lock] = []
+_held: dict[int, list[Any]] = {}  # by the thread that forks
 _kept: list[object] = []  # what is under way in the parent has finalizers that are none of the child's business
 
 
@@ -69,24 +69,30 @@ class Forks:
 
     def _before(self) -> None:
         session, writer = self._session(), self._writer()
-        if writer is None or session.pid != os.getpid() or threading.current_thread() is writer:
+        if threading.current_thread() is writer:
             return
-        if session.buffer and not writer.done.is_set():
-            # What was logged is on disk before anybody can leave by os._exit().
-            self._is_patient = self._flush(_FLUSH_S if self._is_patient else 0.0)
-        # Locks of SQLite and of modules that are being imported must not be copied while another thread holds them.
-        self._stand_still(writer, lambda: True)
+        if writer is not None and session.pid == os.getpid():
+            if session.buffer and not writer.done.is_set():
+                # What was logged is on disk before anybody can leave by os._exit().
+                self._is_patient = self._flush(_FLUSH_S if self._is_patient else 0.0)
+            # Locks of SQLite and of modules that are being imported must not be copied while another thread holds them.
+            self._stand_still(writer, lambda: True)
+        self._hold(messages.speech.now)  # last, since the writer speaks while it holds the others
 
     def _stand_still(self, writer: Writer, is_to_close: Callable[[], bool]) -> None:
-        for lock in (writer.importing, writer.lock):
-            if lock.acquire(timeout=_LOCK_S):
-                _held.append(lock)
-        if writer.lock in _held and is_to_close():
+        self._hold(writer.importing)
+        if self._hold(writer.lock) and is_to_close():
             writer.destination.let_go()
 
+    def _hold(self, lock: Any) -> bool:
+        is_held = lock.acquire(timeout=_LOCK_S)
+        if is_held:
+            _held.setdefault(threading.get_ident(), []).append(lock)
+        return bool(is_held)
+
     def _in_parent(self) -> None:
-        while _held:
-            _held.pop().release()
+        for lock in reversed(_held.pop(threading.get_ident(), [])):
+            lock.release()
 
     # --- closing of descriptors (`closing`) ------------------------------------------------------------------------
 

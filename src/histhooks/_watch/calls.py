@@ -18,6 +18,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from histhooks._hooks.patching import Patch, Patches
+from histhooks._host.fork_lock import ForkLock
 from histhooks._host.guard import guarded
 from histhooks._watch.kept import MOST_CALLS, SMALL, Room, Rows, made, snap
 from histhooks._watch.tally import Tally
@@ -32,7 +33,7 @@ _SCORES = ("predict_proba",)
 
 _patches = Patches()
 _hooked: weakref.WeakKeyDictionary[type, set[str]] = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
+_lock = ForkLock()
 _watched: dict[int, Tally] = {}  # by the id of the model
 _alive: dict[int, weakref.ref[Any]] = {}
 
@@ -132,7 +133,7 @@ def _methods_of(model: Any) -> tuple[str, ...]:
 
 def _hook(kind: type, names: tuple[str, ...]) -> bool:
     """Hook the methods of a class where they are defined; whether there is one."""
-    with _lock:
+    with _lock.held():
         known = _hooked.setdefault(kind, set())
         for name in names:
             if name in known:

@@ -2,7 +2,8 @@
 
 ========================  ============================================================================================
 wrap                      :class:`Patches`, :func:`when_imported`, :func:`no_longer`
-never disturb             :func:`guarded`, :func:`gathered`; :func:`ask` and :func:`answer` for objects of the program
+never disturb             :func:`guarded`, :func:`gathered`; :func:`ask` and :func:`answer` for objects of the program;
+                          :class:`ForkLock` for what a module changes
 whether to record         :func:`ensure_session`, :func:`is_recording`, :func:`is_task`, :func:`outer_run`,
                           :func:`current_run`, :func:`callers`, :func:`owner_of`
 record                    :func:`open_run`, :func:`recorded_as`, :func:`scope`, :func:`task`, and :class:`Run` itself;
@@ -36,6 +37,7 @@ from histhooks._hooks.fronts import callers
 from histhooks._hooks.imports import no_longer, when_imported
 from histhooks._hooks.patching import Patches
 from histhooks._hooks.signatures import bind, parameters_of
+from histhooks._host.fork_lock import ForkLock
 from histhooks._host.guard import gathered, guarded
 from histhooks._record.run import Run
 from histhooks._record.splits import is_shuffled, log_split, settings_of
@@ -44,6 +46,7 @@ from histhooks.integrations import Integration, not_recorded, owner_of
 from histhooks.recorder import current_run, ensure_session, is_recording, is_task, open_run, scope, splits, task
 
 __all__ = [
+    "ForkLock",
     "Integration",
     "NotApplicable",
     "Patches",

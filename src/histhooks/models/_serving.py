@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import threading
 import time
 from pathlib import Path
 
+from histhooks._host.fork_lock import ForkLock
 from histhooks._host.store_location import user_folder
 from histhooks._store.kept_files import digest_of
 from histhooks.errors import QueryError, StoreError
@@ -18,7 +18,7 @@ _Store = str | os.PathLike[str] | None
 _UNUSED_S = 30 * 86_400.0
 # Files that this process has verified: size, times and inode of each, by its path.
 _verified: dict[str, tuple[int, ...]] = {}
-_lock = threading.Lock()
+_lock = ForkLock()
 
 
 def restore(name: str, output: str | os.PathLike[str], *, force: bool = False, store: _Store = None) -> Path:
@@ -88,7 +88,7 @@ def path(name: str, *, store: _Store = None) -> Path:
         version = history.version(name)
         file = version.file
         place = _place(version.sha256, file.name)
-        with _lock:
+        with _lock.held():
             if not _is_right(file, place):
                 _put(file, place)
                 _tidy()

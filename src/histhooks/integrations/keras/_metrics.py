@@ -10,7 +10,6 @@ On TensorFlow there are none, because a ``tf.function`` of the program would hav
 from __future__ import annotations
 
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -24,12 +23,12 @@ from histhooks.integrations._estimators import adding_to
 from histhooks.integrations._predictions import Prediction, is_any_known, judge, prediction_of
 from histhooks.integrations.keras._logs import numbers_in
 from histhooks.integrations.keras._scores import series_of
-from histhooks.integrations.kit import Patches, answer, bind, guarded, is_recording
+from histhooks.integrations.kit import ForkLock, Patches, answer, bind, guarded, is_recording
 
 _MOST_KNOWN = 1000
 
 _patches = Patches()
-_lock = threading.Lock()
+_lock = ForkLock()
 _is_inside: ContextVar[bool] = ContextVar("histhooks_keras_metric", default=False)
 
 
@@ -52,7 +51,7 @@ def hook() -> None:
     """Hook the metrics that there are, because there is an array that one may be updated with."""
     if _patches or keras.backend.backend() == "tensorflow":
         return
-    with _lock:
+    with _lock.held():
         for kind in _below(keras.Metric):
             for name, around in (("update_state", _around_update), ("result", _around_result)):
                 function = vars(kind).get(name)
@@ -67,7 +66,7 @@ def hook() -> None:
 def unhook() -> None:
     """Put everything back, by identity; what metrics have seen by now is not known for certain later."""
     if _patches:
-        with _lock:
+        with _lock.held():
             _patches.undo()
     _seen.clear()
     _told.clear()

@@ -15,14 +15,14 @@ from typing import Any
 
 from histhooks.integrations._estimators import find, predicted
 from histhooks.integrations._predictions import remember
-from histhooks.integrations.kit import Patches, guarded, outer_run
+from histhooks.integrations.kit import ForkLock, Patches, guarded, outer_run
 from histhooks.integrations.sklearn._parts import cores_of
 
 _METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
 _patches = Patches()
 _seen: weakref.WeakSet[type] = weakref.WeakSet()
-_lock = threading.Lock()
+_lock = ForkLock()
 _is_on = False
 
 
@@ -39,7 +39,7 @@ def watch_class(kind: type) -> None:
     """Hook what a class predicts by, where it is defined."""
     if not _is_on:
         return
-    with _lock:
+    with _lock.held():
         for base in kind.__mro__:
             if base in _seen or base.__module__ == "builtins":
                 continue
