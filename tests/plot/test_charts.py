@@ -323,3 +323,111 @@ def test_a_window_has_the_points_of_the_whole_in_it(history: History, smooth: fl
         plot(run, "loss", start=math.nan)
     with pytest.raises(QueryError, match="no points to plot"):
         plot(run, "loss", start=1e6)
+
+
+def test_a_clipped_chart_spans_the_percentiles_and_its_lines_end_at_the_edge(history: History, tmp_path: Path) -> None:
+    chart = plot(history.run("long"), "loss", clip=True)
+    whole = plot(history.run("long"), "loss")
+    assert whole.y_scale.high > 4
+    assert (round(chart.y_scale.low, 2), round(chart.y_scale.high, 2)) == (-1.0, 1.0)
+    assert any(note.startswith("clipped to -") and "1st to the 99th percentile" in note for note in chart.notes)
+    assert max(chart.curves[0].main.y) > 4  # the points are those that were recorded
+    svg = chart.svg(600, 400)
+    assert svg.count("<svg") == 2  # the inner one cuts what leaves it
+    assert 'overflow="hidden"' in svg
+    assert whole.svg(600, 400).count("<svg") == 1
+    text = chart.text(80, 20)
+    rows = [line.partition("┤")[2] or line.partition("│")[2] for line in text.splitlines()]
+    at = round(31_234 / 50_000 * len(max(rows, key=len)))
+    assert all(
+        any("\u2801" <= sign <= "\u28ff" for sign in row[at - 2 : at + 2]) for row in rows[3:6]
+    )  # up to the edge
+    pytest.importorskip("matplotlib")
+    chart.save(tmp_path / "clipped.png")
+    assert (tmp_path / "clipped.png").stat().st_size > 5000
+
+
+def test_a_band_has_the_mean_between_the_extremes_of_each_part(history: History, tmp_path: Path) -> None:
+    chart = plot(history.run("long"), "loss", band=True)
+    (curve,) = chart.curves
+    assert curve.ribbon is not None
+    assert curve.main.y == curve.ribbon.mean
+    assert max(curve.ribbon.high) > 4
+    assert all(low <= mean <= high for low, mean, high in zip(curve.ribbon.low, curve.ribbon.mean, curve.ribbon.high))
+    assert any(" parts of 50,000 points" in note for note in chart.notes)
+    assert chart.svg().count('opacity="0.2"/>') == 1
+    assert chart.as_json()["curves"][0]["band"]["high"] == curve.ribbon.high
+    smooth = plot(history.run("long"), "loss", band=True, smooth=0.9).curves[0]
+    assert smooth.ribbon is not None
+    assert smooth.ribbon.high == curve.ribbon.high  # what was logged, whatever is drawn over it
+    assert len(smooth.pieces) == 1
+    assert plot(history.run("slow"), "loss", band=True).curves[0].ribbon is None  # each point is there
+
+
+def test_the_band_and_the_clip_of_joined_attempts_are_over_all_their_points(store_path: Path) -> None:
+    program = """
+import histhooks
+before = None
+for number in range(2):
+    with histhooks.start_run("long") as run:
+        if before:
+            run.link("resumes", before)
+        for step in range(number * 3000, number * 3000 + 3000):
+            run.log({"loss": float(step) if step != 4000 else 1e6}, step=step)
+    before = run.id
+"""
+    assert run_program(program, store_path)[0] == 0
+    with History(store_path) as history:
+        chart = plot(history.run("last"), "loss", band=True, clip=True, points=400)
+    ribbon = chart.curves[0].ribbon
+    assert ribbon is not None
+    assert (ribbon.x[0], ribbon.x[-1], max(ribbon.high)) == (0.0, 5999.0, 1e6)
+    assert chart.curves[0].clip == pytest.approx((59.99, 5939.01), abs=2)
+
+
+def test_a_y_axis_that_is_asked_for_is_exact(history: History) -> None:
+    chart = plot(history.run("slow"), "loss", bottom=0.25, top=0.75, clip=True)
+    assert chart.y_scale.padded(0.04) == chart.y_scale
+    assert (chart.y_scale.low, chart.y_scale.high) == (0.25, 0.75)
+    for bottom, top in ((0.75, 0.25), (0.5, None), (math.nan, 1.0)):
+        with pytest.raises(QueryError, match="a y-axis goes from"):
+            plot(history.run("slow"), "loss", bottom=bottom, top=top)
+    with pytest.raises(QueryError, match="begins above 0"):
+        plot(history.run("slow"), "loss", bottom=-1.0, top=1.0, log=True)
+
+
+def test_attempts_that_count_anew_are_one_axis_when_aligned(history: History) -> None:
+    (curve,) = plot(history.run("anew"), "loss", align=True).curves
+    assert curve.main.x == [float(step) for step in range(200)]  # 80 of 120 that count, 70, and 50 counted anew
+    assert curve.main.y[-50:] == [1.0] * 50
+    alone = plot(history.run("anew"), "loss", align=True, attempts=False).curves[0]
+    assert alone.main.x == [float(step) for step in range(150, 200)]
+    assert plot(history.run("again"), "loss", align=True, attempts=False).curves[0].main.x[0] == 80.0  # counts on
+    window = plot(history.run("anew"), "loss", align=True, start=140, stop=160).curves[0]
+    assert window.main.x == [float(step) for step in range(140, 161)]
+    times = plot(history.run("anew"), "loss", align=True, x="relative").curves[0].main.x
+    assert times == sorted(times)
+
+
+def test_a_run_goes_on_behind_the_file_that_it_loaded(store_path: Path) -> None:
+    program = """
+import histhooks
+from pathlib import Path
+with histhooks.start_run("first") as first:
+    for step in range(100):
+        first.log({"loss": 1.0}, step=step, epoch=step // 10)
+    Path("model.pt").write_bytes(b"weights of step 49")
+    first.log_artifact("model.pt", role="checkpoint", step=49)
+with histhooks.start_run("second") as second:
+    second.link("resumes", first.id, path="model.pt")
+    for step in range(100):
+        second.log({"loss": 1.0}, step=step, epoch=step // 10)
+"""
+    code, _, error = run_program(program, store_path)
+    assert code == 0, error
+    with History(store_path) as history:
+        second = history.run("second")
+        assert plot(second, "loss", align=True, attempts=False).curves[0].main.x[0] == 50.0
+        assert plot(second, "loss", align=True, attempts=False, x="epoch").curves[0].main.x[0] == 5.0
+        tail, main = plot(second, "loss", align=True).curves[0].pieces
+    assert (tail.is_faint, tail.x[-1], main.x[-1]) == (True, 99.0, 149.0)

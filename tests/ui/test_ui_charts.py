@@ -14,6 +14,7 @@ from helpers.pages import client
 from histhooks import History
 from histhooks.history.curves.band import band_of, clip_of
 from histhooks.history.curves.thinning import find_series
+from histhooks.plot._looks import ON_WHITE, looks_of
 from histhooks.testing import run_program
 
 pytest.importorskip("starlette")
@@ -42,6 +43,19 @@ with histhooks.start_run("again") as run:
     run.link("resumes", first)
     for step in range(3000, 5000):
         run.log({"loss": 0.01 + math.exp(-step / 900)}, step=step)
+"""
+
+# What a framework that counts anew leaves: of 30, of 20 and of 20 steps.
+RESUMED = """
+import histhooks
+before = None
+for steps in (30, 20, 20):
+    with histhooks.start_run("net") as run:
+        if before:
+            run.link("resumes", before)
+        for step in range(steps):
+            run.log({"loss": 1.0}, step=step)
+    before = run.id
 """
 
 
@@ -387,6 +401,7 @@ def test_a_chart_is_saved_as_it_is_seen(tab: Tab, store: Path, ids: list[str]) -
         lines = visitor.get(path[2]).text.splitlines()
         assert len(lines) == 4001
         assert {line.split(",")[0] for line in lines[1:]} == {"loss"}
+        assert lines[1].startswith("loss,0,")
         png = visitor.get(path[1])
         if png.status_code == 501:
             assert "needs matplotlib" in png.text
@@ -396,22 +411,45 @@ def test_a_chart_is_saved_as_it_is_seen(tab: Tab, store: Path, ids: list[str]) -
         assert visitor.get(f"/s/h/charts.png?runs={ids[0]}&m=nothing").status_code in (400, 404, 501)
 
 
-def test_runs_of_a_chart_never_look_alike_and_a_new_one_changes_no_other() -> None:
-    from types import SimpleNamespace
+def test_what_is_saved_has_the_clip_the_band_and_the_range_of_its_card(tab: Tab, store: Path, ids: list[str]) -> None:
+    words = "m=loss,val_loss&clip=1&band=1&smooth=0.5&y=val_loss:0.1:0.9&align=1"
+    page = opened(tab, f"charts?runs={ids[0]},{ids[1]}&{words}", 2)
+    links = page.evaluate("[...document.querySelectorAll('.menu-items a')].map((link) => link.href)")
+    paths = [urlsplit(link).path + "?" + urlsplit(link).query for link in links if "charts.svg" in link]
+    with client(store) as visitor:
+        loss, val_loss = (visitor.get(path).text for path in paths)
+    assert "clipped to" in loss
+    assert loss.count('opacity="0.2"/>') == 2  # a ribbon for each run
+    assert "y from 0.1 to 0.9" in val_loss
+    colours = re.findall(r'fill="(#\w+)" opacity="0.2"', loss)
+    looks = looks_of(ids[:2])
+    assert colours == [ON_WHITE[looks[run][0]] for run in ids[:2]]  # those of the canvas
+    with client(store) as visitor:
+        text = visitor.get(f"/s/h/charts?runs={ids[0]},{ids[1]}&{words}").text
+    card = text[text.index('data-card="loss"') : text.index('data-card="val_loss"')]
+    assert card.count('opacity="0.2"/>') == 2  # and without JavaScript
+    assert "clipped to" in card
 
-    from histhooks._base.ids import new_id
-    from histhooks.ui._cards import looks_of
-    from histhooks.ui._pages import colour_of
 
-    runs: list[Any] = [SimpleNamespace(id=each) for each in sorted(new_id() for _ in range(32))]
-    before: dict[str, tuple[int, int]] = {}
-    for count in range(1, len(runs) + 1):
-        looks = looks_of(run.id for run in runs[:count])
-        assert len({*looks.values()}) == count
-        assert looks.items() >= before.items()
-        before = looks
-    few = runs[:4]
-    assert all(looks_of(one.id for one in few)[run.id][0] == colour_of(run.id) for run in few)  # on every page
+def test_runs_that_go_on_from_others_are_lined_up(tmp_path: Path, chromium: Any) -> None:
+    from histhooks.ui import serve
+
+    code, _, error = run_program(RESUMED, tmp_path / "h.db")
+    assert code == 0, error
+    served = serve([tmp_path / "h.db"])
+    with History(tmp_path / "h.db") as history:
+        first, second, third = (run.id for run in reversed(history.runs()))
+    other = Tab(chromium, served.url)
+    page = opened(other, f"charts?runs={first},{second},{third}&m=loss")
+    assert of_card(page, "loss", "high") == "29"
+    page.click("input[name=align]")
+    settled(page)
+    assert "align=1" in page.url
+    assert (of_card(page, "loss", "low"), of_card(page, "loss", "high")) == ("0", "69")
+    page = opened(other, f"runs/{third}/charts?align=1&from=55")
+    assert of_card(page, "loss", "points") == "15"  # a window is one of the axis that goes on
+    other.close()
+    served.close()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -11,6 +11,8 @@ from histhooks.cli import _common as common
 if TYPE_CHECKING:
     from histhooks.history import History, RunRecord
 
+_LOOKS = ("x", "log", "log_x", "smooth", "start", "stop", "bottom", "top", "band", "clip", "align")
+
 
 @click.command(
     epilog="Example: histhooks plot last loss val_loss --log; histhooks plot last last~1 val_loss -o chart.html. "
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 @click.option("--log-x", is_flag=True, help="A logarithmic x-axis.")
 @click.option("--smooth", type=click.FloatRange(0, 1, max_open=True), default=0.0, metavar="WEIGHT",
               help="Weight of an exponential moving average, such as 0.9; the logged points stay, faint.")  # fmt: skip
+@click.option("--bottom", type=float, metavar="Y", help="Where the y-axis begins; --top is where it ends.")
+@click.option("--top", type=float, metavar="Y", help="Where the y-axis ends.")
+@click.option("--band", is_flag=True, help="The mean of each part of a long curve, between its extremes.")
+@click.option("--clip", is_flag=True, help="A y-axis from the 1st to the 99th percentile.")
+@click.option("--align", is_flag=True,
+              help="A run that goes on from another and counts anew begins where that one was left.")  # fmt: skip
 @click.option("--no-attempts", is_flag=True, help="Draw one run only, without the earlier attempts that it resumed.")
 @click.option("--width", type=click.IntRange(min=20), help="Width in columns, or in pixels of a file.")
 @click.option("--height", type=click.IntRange(min=8), help="Height in lines, or in pixels of a file.")
@@ -44,7 +52,7 @@ def plot(words: tuple[str, ...], store: str | None, as_json: bool, output: str |
     with common.open_history(store) as history:
         runs, names = split_words(history, words)
         size = {"width": options["width"], "height": options["height"]}
-        look = {name: options[name] for name in ("x", "log", "log_x", "smooth", "start", "stop")}
+        look = {name: options[name] for name in _LOOKS}
         chart = make(runs, names, attempts=not options["no_attempts"], **look)
         if output:
             chart.save(output, **size)

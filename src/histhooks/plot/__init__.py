@@ -10,12 +10,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from histhooks._views.spark import spark_svg
+from histhooks.errors import QueryError
 from histhooks.plot._chart import Chart
-from histhooks.plot._curves import Request, read_curves
+from histhooks.plot._curves import read_curves
+from histhooks.plot._joining import Request
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord
@@ -35,6 +38,11 @@ def plot(
     points: int = 1000,
     start: float | None = None,
     stop: float | None = None,
+    bottom: float | None = None,
+    top: float | None = None,
+    band: bool = False,
+    clip: bool = False,
+    align: bool = False,
     title: str | None = None,
 ) -> Chart:
     """Curves of metrics of runs.
@@ -56,6 +64,14 @@ def plot(
         Approximate number of points to draw for each metric. Longer ones keep the smallest and largest of each part.
     start, stop : float, optional
         Only points at these places of the x-axis and between. Smoothing still runs over all points.
+    bottom, top : float, optional
+        The ends of the y-axis; both or none.
+    band : bool
+        Whether the mean of each part of a long curve is drawn, between its least and its greatest value.
+    clip : bool
+        Whether the y-axis spans the 1st to the 99th percentile of each curve, so that single points do not flatten it.
+    align : bool
+        Whether a run that goes on from another, and counts its steps anew, begins where that one was left.
     title : str, optional
 
     Returns
@@ -78,11 +94,19 @@ def plot(
     """
     chosen = [runs] if not isinstance(runs, Sequence) else list(runs)
     wanted = [names] if isinstance(names, str) else list(names)
-    request = Request(x, smooth, attempts, points, start, stop)
+    request = Request(x, smooth, attempts, points, start, stop, band, clip, align)
     curves, notes, metric = read_curves(chosen, wanted, request)
     if smooth:
         notes.insert(0, f"smoothed by {smooth:g}; what was logged is faint")
-    return Chart.of(curves, title or _title(chosen, metric), x, log, log_x, notes)
+    return Chart.of(curves, title or _title(chosen, metric), x, log, log_x, notes, _bounds(bottom, top))
+
+
+def _bounds(bottom: float | None, top: float | None) -> tuple[float, float] | None:
+    if bottom is None and top is None:
+        return None
+    if bottom is None or top is None or not (math.isfinite(bottom) and math.isfinite(top) and bottom < top):
+        raise QueryError(f"a y-axis goes from a number to a greater one, not from {bottom} to {top}")
+    return bottom, top
 
 
 def svg_curves(

@@ -7,15 +7,16 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from histhooks.errors import QueryError
 from histhooks.plot._curves import Curve
 from histhooks.plot._drawing import Drawing
-from histhooks.plot._scales import scale_of
+from histhooks.plot._scales import scale_of, short
 
+WIDTH = 960  # of a file, in pixels
 _KINDS = {"time": "time", "relative": "duration", "step": "whole", "epoch": "whole", "n": "whole"}
 
 
@@ -50,19 +51,32 @@ class Chart(Drawing):
 
     @classmethod
     def of(
-        cls, curves: Sequence[Curve], title: str, x: str, is_log: bool, is_log_x: bool, notes: Sequence[str]
+        cls,
+        curves: Sequence[Curve],
+        title: str,
+        x: str,
+        is_log: bool,
+        is_log_x: bool,
+        notes: Sequence[str],
+        bounds: tuple[float, float] | None = None,
     ) -> Chart:
-        """A chart that says itself what its axes have no place for."""
+        """A chart that says itself what its axes have no place for; its y-axis spans the bounds, if there are any."""
         if not curves:
             raise QueryError(f"{title}: there are no points to plot")
-        said, scales = list(notes), {}
+        said, scales = list(dict.fromkeys(notes)), {}
         for axis, is_on, kind in (("y", is_log, "number"), ("x", is_log_x, _KINDS.get(x, "number"))):
             values = [v for curve in curves for piece in curve.pieces for v in getattr(piece, axis)]
-            scales[axis] = scale_of(values, is_log=is_on, kind=kind)
+            ends = [v for curve in curves if curve.ribbon and axis == "y" for v in curve.ribbon.low + curve.ribbon.high]
+            scales[axis] = scale_of([*values, *ends], is_log=is_on, kind=kind)
             below = sum(v <= 0 for v in values if math.isfinite(v))
             if is_on and below:
                 some = f"{below:,} point{'s' if below > 1 else ''} at or below 0"
                 said.append(f"{some} {'have' if below > 1 else 'has'} no place on a log axis")
+        if (spanned := _spanned(curves, is_log, bounds)) is not None:
+            low, high = spanned
+            scales["y"] = replace(scales["y"], low=low, high=high, is_exact=bounds is not None)
+            span = f"{short(low)} to {short(high)}"
+            said.append(f"y from {span}" if bounds else f"clipped to {span}, the 1st to the 99th percentile")
         return cls(list(curves), title, x, scales["x"], scales["y"], said)
 
     def as_json(self) -> dict[str, Any]:
@@ -71,6 +85,7 @@ class Chart(Drawing):
             {
                 "label": curve.label, "points": curve.count, "nonfinite": curve.nonfinite, "best": curve.best,
                 "direction": curve.direction,
+                "band": None if curve.ribbon is None else asdict(curve.ribbon), "clip": curve.clip,
                 "pieces": [
                     {"is_faint": p.is_faint, "x": p.x, "y": [y if math.isfinite(y) else str(y) for y in p.y]}
                     for p in curve.pieces
@@ -147,7 +162,7 @@ class Chart(Drawing):
             raise QueryError(f"{target} cannot be written: {error.strerror or error}") from error
 
     def _save(self, target: Path, width: int | None, height: int | None) -> None:
-        size = (width or 960, height or 520)
+        size = (width or WIDTH, height or height_for(self))
         ending = target.suffix.lower()
         if ending == ".html":
             target.write_text(self.html(*size), encoding="utf-8")
@@ -167,3 +182,19 @@ class Chart(Drawing):
 
     def _repr_html_(self) -> str:
         return self.svg()
+
+
+def _spanned(curves: Sequence[Curve], is_log: bool, bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+    """What the y-axis spans if that is not all points: the bounds, else the percentiles of all curves together."""
+    if bounds is not None:
+        if is_log and bounds[0] <= 0:
+            raise QueryError(f"a log axis begins above 0, not at {bounds[0]:g}")
+        return bounds
+    clips = [curve.clip for curve in curves if curve.clip is not None]
+    low, high = min((low for low, _ in clips), default=0.0), max((high for _, high in clips), default=0.0)
+    return (low, high) if low < high and (low > 0 or not is_log) else None
+
+
+def height_for(chart: Drawing) -> int:
+    """How high a file is, so that a long legend leaves the curves their room."""
+    return max(520, 360 + 18 * len(chart.curves) + 15 * len(chart.notes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from histhooks._base.clock import from_iso
@@ -12,25 +12,12 @@ from histhooks._base.text import counted
 from histhooks._views.differing import labels
 from histhooks.errors import QueryError
 from histhooks.history._ranking import main_of
-from histhooks.history.curves.thinning import (
-    Found,
-    Point,
-    find_series,
-    first_place,
-    listed,
-    matching,
-    part_size,
-    read_points,
-    thin,
-    thinned,
-)  # fmt: skip
-from histhooks.history.curves.window import points_in
+from histhooks.history.curves.thinning import find_series, first_place, listed, matching, part_size, thinned
+from histhooks.plot._joining import Joined, Request, join, place_on, places, renumbered, smoothed, within
+from histhooks.plot._ribbons import Ribbon, clip_in, clip_over, ribbon_in, ribbon_over
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord
-    from histhooks.history._reader import Reader
-
-AXES = ("step", "epoch", "time", "relative", "n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +46,11 @@ class Curve:
     count, drawn, nonfinite : int
         Points it stands for, points that are drawn, and how many of the former are not finite.
     run_id, name : str
-        The run, of several attempts the first, and the metric.
+        The run that was asked for, and the metric.
+    ribbon : Ribbon or None
+        The mean and the extremes of its parts, if they are drawn.
+    clip : tuple of float or None
+        Its 1st and its 99th percentile, if the y-axis spans them.
     """
 
     label: str
@@ -72,56 +63,13 @@ class Curve:
     nonfinite: int
     run_id: str = ""
     name: str = ""
+    ribbon: Ribbon | None = None
+    clip: tuple[float, float] | None = None
 
     @property
     def main(self) -> Piece:
         """The curve itself."""
         return self.pieces[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be drawn, and how."""
-
-    x: str = "step"
-    smooth: float = 0.0
-    joins_attempts: bool = True
-    points: int = 1000
-    start: float | None = None
-    stop: float | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all of each curve is drawn."""
-        return self.start is None and self.stop is None
-
-    def has(self, x: float | None) -> bool:
-        """Whether a place of the x-axis is drawn."""
-        return x is not None and not (
-            (self.start is not None and x < self.start) or (self.stop is not None and x > self.stop)
-        )
-
-    def __post_init__(self) -> None:
-        if self.x not in AXES:
-            raise QueryError(f"the x-axis cannot be {self.x!r}; choose one of {', '.join(AXES)}")
-        if not 0 <= self.smooth < 1:
-            raise QueryError(f"smoothing is from 0 up to, not including, 1: not {self.smooth}")
-        if self.points < 2:
-            raise QueryError(f"a curve has at least 2 points, not {self.points}")
-        if any(bound is not None and not math.isfinite(bound) for bound in (self.start, self.stop)):
-            raise QueryError(f"a window begins and ends at a number, not at {self.start} and {self.stop}")
-
-
-@dataclass(slots=True)
-class _Joined:
-    """The points of one metric over the attempts of one training."""
-
-    kept: list[Point] = field(default_factory=list)
-    tails: list[list[Point]] = field(default_factory=list)
-    count: int = 0
-    nonfinite: int = 0
-    total: int = 0  # points of the series, in a window or not
-    is_thinned: bool = False
 
 
 def read_curves(
@@ -134,12 +82,12 @@ def read_curves(
     QueryError
         If no run has one of the names.
     """
-    lines, notes = _lines(runs, request)
+    asked, lines, notes = _lines(runs, request)
     wanted = _wanted([line[-1] for line in lines], names)
     titles = labels([line[-1] for line in lines])
     is_one_name = len({name for chosen in wanted for name in chosen}) == 1
     curves = []
-    for line, title, chosen in zip(lines, titles, wanted, strict=True):
+    for run, line, title, chosen in zip(asked, lines, titles, wanted, strict=True):
         if names and not chosen:
             notes.append(f"{title}: has no {', '.join(names)}")
         for name in chosen:
@@ -147,14 +95,15 @@ def read_curves(
             curve, note = _curve(line, name, label, request)
             notes += note
             if curve is not None:
-                curves.append(curve)
+                curves.append(replace(curve, run_id=run.id))
     shared = next(name for chosen in wanted for name in chosen) if is_one_name and len(lines) > 1 else ""
     return curves, notes, shared
 
 
-def _lines(runs: Sequence[RunRecord], request: Request) -> tuple[list[list[RunRecord]], list[str]]:
-    """The attempts of each training, each training once, up to where steps are counted anew."""
+def _lines(runs: Sequence[RunRecord], request: Request) -> tuple[list[RunRecord], list[list[RunRecord]], list[str]]:
+    """The runs of which each training is drawn once, with its attempts up to where steps are counted anew."""
     lines: list[list[RunRecord]] = []
+    asked: list[RunRecord] = []
     notes: list[str] = []
     for run in runs:
         # The order of arrival is that of one run.
@@ -165,7 +114,10 @@ def _lines(runs: Sequence[RunRecord], request: Request) -> tuple[list[list[RunRe
         anew = [
             n
             for n in range(1, len(line))
-            if request.x != "time" and (begins[n] or 0) <= (begins[n - 1] or 0) and begins[n - 1] is not None
+            if request.x != "time"
+            and not request.is_aligned
+            and (begins[n] or 0) <= (begins[n - 1] or 0)
+            and begins[n - 1] is not None
         ]
         own = next(n for n, attempt in enumerate(line) if attempt.id == run.id)
         start = max((n for n in anew if n <= own), default=0)
@@ -173,11 +125,12 @@ def _lines(runs: Sequence[RunRecord], request: Request) -> tuple[list[list[RunRe
         if stop - start < len(line):
             left = len(line) - (stop - start)
             runs_left = "1 attempt counts" if left == 1 else f"{left} attempts count"
-            notes.append(f"{run.name}: {runs_left} steps anew, not drawn here; --x time joins all of them")
+            notes.append(f"{run.name}: {runs_left} steps anew, not drawn here; --align joins all of them")
         if stop - start > 1:
             notes.append(f"{run.name}: {stop - start} attempts, drawn as one curve")
         lines.append(line[start:stop])
-    return lines, notes
+        asked.append(run)
+    return asked, lines, notes
 
 
 def _wanted(runs: list[RunRecord], names: Sequence[str]) -> list[list[str]]:
@@ -225,124 +178,68 @@ def main_names(run: RunRecord, *, with_train: bool = True) -> list[str]:
 
 
 def _curve(line: list[RunRecord], name: str, label: str, request: Request) -> tuple[Curve | None, list[str]]:
-    joined, direction = _join(line, name, request)
+    joined, direction = join(line, name, request)
     start = from_iso(line[0].started_at)
-    shown = raw = joined.kept if request.x == "n" else _renumbered(joined.kept)
-    faint = [Piece(*_places(tail, request, start), is_faint=True) for tail in joined.tails]
-    if request.smooth:
-        smoothed = _within(_smoothed(raw, request.smooth), request, start)
-        raw = _within(raw, request, start)
+    shown = raw = joined.kept if request.x == "n" else renumbered(joined.kept)
+    part = 1
+    if joined.is_all:
+        if request.smooth:
+            shown = smoothed(raw, request.smooth)
+        raw = within(raw, request, start)
         part = part_size(len(raw), request.points)
-        faint.append(Piece(*_places(thinned(raw, part), request, start), is_faint=True))
-        shown = thinned(smoothed, part)
-    main = Piece(*_places(shown, request, start))
+        shown = thinned(within(shown, request, start), part)
+    ribbon, clip = _spread(line, name, request, places(raw, request, start) if joined.is_all else None)
+    faint = [Piece(*places(within(tail, request, start), request, start), is_faint=True) for tail in joined.tails]
+    if request.smooth and ribbon is None:
+        faint.append(Piece(*places(thinned(raw, part), request, start), is_faint=True))
+    main = Piece(*places(shown, request, start))
     notes = []
     if len(main.x) < len(shown):
         notes.append(f"{label}: points without an epoch are not drawn")
     if not main.x:
         return None, [*notes, f"{label}: no points"]
-    finite = [(p.value, p) for p in raw if math.isfinite(p.value) and _x(p, request, start) is not None]
-    best = None
-    if direction and finite:
-        value, point = (max if direction > 0 else min)(finite, key=lambda pair: pair[0])
-        best = (float(_x(point, request, start) or 0), value)
     # A tail begins with the last point before it, which the curve has too.
     drawn = len(main.x) + sum(len(tail) - 1 for tail in joined.tails)
-    if joined.is_thinned or len(shown) < len(raw):
+    if ribbon is not None and not request.smooth:
+        notes.append(f"{label}: mean, least and greatest of {len(ribbon.x):,} parts of {joined.count:,} points")
+        odd = [(x, y) for x, y in zip(main.x, main.y) if not math.isfinite(y)]
+        faint.append(Piece([x for x, _ in odd], [y for _, y in odd]))
+        main = Piece(ribbon.x, ribbon.mean)
+    elif joined.is_thinned or len(shown) < len(raw):
         notes.append(f"{label}: {counted(drawn, 'point')} stand{'s' if drawn == 1 else ''} for {joined.count:,}")
-    if joined.nonfinite:
-        verb = "is" if joined.nonfinite == 1 else "are"
-        where = "" if joined.total == joined.count else " in the whole series"
-        notes.append(f"{label}: {joined.nonfinite:,} of {counted(joined.total, 'point')} {verb} not finite{where}")
-    last = next((x, p.value) for p in reversed(raw) if (x := _x(p, request, start)) is not None)
+    notes += _odd_note(label, joined)
+    placed = [(x, point.value) for point in raw if (x := place_on(point, request, start)) is not None]
     counts = joined.count, drawn, joined.nonfinite
-    return Curve(label, [*faint, main], best, last, direction, *counts, line[0].id, name), notes
+    best = _best(placed, direction)
+    curve = Curve(label, [*faint, main], best, placed[-1], direction, *counts, line[0].id, name, ribbon, clip)
+    return curve, notes
 
 
-def _join(line: list[RunRecord], name: str, request: Request) -> tuple[_Joined, int]:
-    """Points over attempts; those that a later attempt went over again are tails."""
-    joined, direction = _Joined(), 0
-    begins = [first_place(run.history, run.id)[0] for run in line]
-    for number, run in enumerate(line):
-        if name not in {summary["name"] for summary in run.summaries}:
-            continue
-        found = find_series(run.history, run.id, name)
-        direction = found.direction
-        points, count = _read(run.history, found, request, from_iso(line[0].started_at))
-        joined.count += count
-        joined.is_thinned |= len(points) < count
-        joined.nonfinite += found.nonfinite
-        joined.total += found.count
-        end = _end(begins, number)
-        kept = [point for point in points if end is None or point.step < end]
-        tail = [point for point in points if end is not None and point.step >= end]
-        joined.kept += kept
-        if tail:
-            joined.tails.append([*kept[-1:], *tail])
-    return joined, direction
+def _best(placed: Sequence[tuple[float, float]], direction: int) -> tuple[float, float] | None:
+    finite = [(x, y) for x, y in placed if math.isfinite(y)]
+    if not direction or not finite:
+        return None
+    x, y = (max if direction > 0 else min)(finite, key=lambda place: place[1])
+    return float(x), y
 
 
-def _end(begins: list[int | None], number: int) -> int | None:
-    """The step at which a later attempt went over the steps of this one again; None if none did."""
-    ends: list[int] = []
-    own = begins[number]
-    for begin in begins[number + 1 :]:
-        if begin is not None and own is not None and begin <= own:
-            break  # counts anew: these are other steps
-        ends += [] if begin is None else [begin]
-    return min(ends, default=None)
+def _odd_note(label: str, joined: Joined) -> list[str]:
+    if not joined.nonfinite:
+        return []
+    verb = "is" if joined.nonfinite == 1 else "are"
+    where = "" if joined.total == joined.count else " in the whole series"
+    return [f"{label}: {joined.nonfinite:,} of {counted(joined.total, 'point')} {verb} not finite{where}"]
 
 
-def _read(history: Reader, found: Found, request: Request, start: int) -> tuple[list[Point], int]:
-    """Points of a series that may be drawn, and for how many they stand."""
-    # What is smoothed is smoothed over every point, and thinned afterwards.
-    if request.smooth or (not request.is_whole and found.start_time != start):
-        points = list(read_points(history, found))
-        if request.smooth:
-            inside = _within(points, request, start)
-            return points, max(found.count if request.is_whole else 0, len(inside))
-        points = _within(points, request, start)
-        return thinned(points, part_size(len(points), request.points)), len(points)
-    if request.is_whole:
-        points = thin(history, found, request.points)
-        return points, max(found.count, len(points))
-    points, _, count = points_in(history, found, request.points, request.x, request.start, request.stop)
-    return points, count
-
-
-def _within(points: list[Point], request: Request, start: int) -> list[Point]:
-    return points if request.is_whole else [point for point in points if request.has(_x(point, request, start))]
-
-
-def _renumbered(points: list[Point]) -> list[Point]:
-    return [point._replace(n=n) for n, point in enumerate(points)]
-
-
-def _smoothed(points: list[Point], weight: float) -> list[Point]:
-    """An exponential moving average without the pull to zero at its start, as TensorBoard's.
-
-    Formula: `_smooth` of tensorboard/components/vz_line_chart2/line-chart.ts. What is not finite passes as it is.
-    """
-    out, average, correction = [], 0.0, 0.0
-    for point in points:
-        if math.isfinite(point.value):
-            average = average * weight + (1 - weight) * point.value
-            correction = correction * weight + (1 - weight)
-            point = point._replace(value=average / correction)
-        out.append(point)
-    return out
-
-
-def _x(point: Point, request: Request, start: int) -> float | None:
-    if request.x == "step":
-        return point.step
-    if request.x == "epoch":
-        return point.epoch
-    if request.x == "n":
-        return point.n
-    return (point.time - (start if request.x == "relative" else 0)) / 1e6
-
-
-def _places(points: list[Point], request: Request, start: int) -> tuple[list[float], list[float]]:
-    pairs = [(x, point.value) for point in points if (x := _x(point, request, start)) is not None]
-    return [float(x) for x, _ in pairs], [y for _, y in pairs]
+def _spread(
+    line: list[RunRecord], name: str, request: Request, all_points: tuple[list[float], list[float]] | None
+) -> tuple[Ribbon | None, tuple[float, float] | None]:
+    """The ribbon and the percentiles of a curve, as far as they are asked for."""
+    if all_points is not None:
+        ribbon = ribbon_over(*all_points, request) if request.has_band else None
+        return ribbon, clip_over(all_points[1]) if request.is_clipped else None
+    if not (request.has_band or request.is_clipped):
+        return None, None
+    found = find_series(line[0].history, line[0].id, name)
+    ribbon = ribbon_in(line[0].history, found, request) if request.has_band else None
+    return ribbon, clip_in(line[0].history, found, request) if request.is_clipped else None

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._base.text import plain
 from histhooks.errors import QueryError
+from histhooks.plot._looks import DASHES, ON_WHITE, Look, looks_for
 from histhooks.plot._scales import short
-from histhooks.plot._svg import COLOURS
 
 if TYPE_CHECKING:
     from histhooks.plot._curves import Curve
     from histhooks.plot._drawing import Drawing
 
 _DPI = 120
-_LINES = ("-", "--", ":", "-.")
+_WIDTH = 1.4
+_POINT = 72 / _DPI  # of a pixel, as in an SVG
 
 
 def save(chart: Drawing, path: Path, width: int, height: int) -> None:
@@ -41,8 +42,8 @@ def save(chart: Drawing, path: Path, width: int, height: int) -> None:
         layout = ConstrainedLayoutEngine(w_pad=0.1)  # inches: room for half a star
         figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, layout=layout)
         axes = figure.add_subplot()
-        for number, curve in enumerate(chart.curves):
-            _curve(axes, chart, curve, number)
+        for curve, look in zip(chart.curves, looks_for(chart.curves), strict=True):
+            _curve(axes, chart, curve, look)
         # Above all, so that the legend has its place between it and the curves.
         figure.suptitle(_words(chart.title), fontsize=10, x=0.02, ha="left")
         _dress(axes, chart)
@@ -53,12 +54,17 @@ def save(chart: Drawing, path: Path, width: int, height: int) -> None:
             figure.savefig(path)
 
 
-def _curve(axes: Any, chart: Drawing, curve: Curve, number: int) -> None:
-    colour, line = COLOURS[number % len(COLOURS)], _LINES[number // len(COLOURS) % len(_LINES)]
+def _curve(axes: Any, chart: Drawing, curve: Curve, own: Look) -> None:
+    colour = ON_WHITE[own[0]]
+    # Matplotlib counts dashes in widths of the line.
+    line = (0, [float(n) * _POINT / _WIDTH for n in DASHES[own[1]].split()]) if DASHES[own[1]] else "-"
+    if curve.ribbon is not None:
+        low, high = curve.ribbon.low, curve.ribbon.high
+        axes.fill_between(curve.ribbon.x, low, high, color=colour, alpha=0.2, linewidth=0, label="_")
     for piece in curve.pieces:
         marker = "o" if len(piece.x) <= 40 else ""
         y = [value if math.isfinite(value) else math.nan for value in piece.y]
-        look = {"color": colour, "linestyle": line, "linewidth": 1.4, "marker": marker, "markersize": 3}
+        look = {"color": colour, "linestyle": line, "linewidth": _WIDTH, "marker": marker, "markersize": 3}
         axes.plot(piece.x, y, alpha=0.35 if piece.is_faint else 1.0, label="_", **look)
         for x, value in zip(piece.x, piece.y):
             if not math.isfinite(value):
@@ -68,17 +74,10 @@ def _curve(axes: Any, chart: Drawing, curve: Curve, number: int) -> None:
     told = f"{curve.label}  last {short(curve.last[1])}"
     if curve.best is not None:
         told += f", best {short(curve.best[1])} {chart.x_text(curve.best[0])}"
-        axes.plot(
-            *curve.best,
-            "*",
-            color=colour,
-            markersize=11,
-            markeredgecolor="black",
-            markeredgewidth=0.6,
-            label="_",
-            clip_on=False,
-            zorder=5,  # the best is often the last
-        )
+        if chart.y_scale.padded(0.04).spans(curve.best[1]):
+            # Above all, since the best is often the last.
+            edge = {"markeredgecolor": "black", "markeredgewidth": 0.6, "clip_on": False, "zorder": 5}
+            axes.plot(*curve.best, "*", color=colour, markersize=11, label="_", **edge)
     axes.plot([], [], color=colour, linestyle=line, label=_words(told).lstrip("_"))
 
 

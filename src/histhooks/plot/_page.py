@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from histhooks._views.spark import escaped
 from histhooks.plot._scales import short
-from histhooks.plot._svg import COLOURS, Frame, inside
+from histhooks.plot._svg import Frame, inside
 
 if TYPE_CHECKING:
     from histhooks.plot._drawing import Drawing
@@ -78,7 +78,7 @@ def page(chart: Drawing, width: int, height: int) -> str:
 font-size="12" role="img" aria-label="{title}">
 {drawn}
 </svg>
-{_table(chart)}
+{_table(chart, frame)}
 {f'<ul class="notes">{notes}</ul>' if notes else ""}
 <div id="tip" role="status"></div>
 <script type="application/json" id="points">{_points(chart, frame)}</script>
@@ -88,11 +88,11 @@ font-size="12" role="img" aria-label="{title}">
 """
 
 
-def _table(chart: Drawing) -> str:
+def _table(chart: Drawing, frame: Frame) -> str:
     rows = []
     for number, curve in enumerate(chart.curves):
         best = "–" if curve.best is None else f"{short(curve.best[1])} {chart.x_text(curve.best[0])}"
-        dot = f'<span style="color:{COLOURS[number % len(COLOURS)]}">●</span>'
+        dot = f'<span style="color:{frame.looks[number][0]}">●</span>'
         cells = [f"{curve.count:,}", short(curve.last[1]), best, f"{curve.nonfinite:,}"]
         listed = "".join(f"<td>{escaped(cell)}</td>" for cell in cells)
         rows.append(f"<tr><td>{dot} {escaped(curve.label)}</td>{listed}</tr>")

@@ -22,12 +22,15 @@ class Scale:
     is_log : bool
     kind : str
         `number`; `whole`, a count that has no fractions; `duration`, in seconds; or `time`, in seconds since 1970.
+    is_exact : bool
+        Whether its ends were asked for, so that there is no free room beyond them.
     """
 
     low: float
     high: float
     is_log: bool = False
     kind: str = "number"
+    is_exact: bool = False
 
     def share(self, value: float) -> float:
         """Where a value stands, 0 at the least and 1 at the greatest."""
@@ -37,8 +40,14 @@ class Scale:
         # Halved first: the span of very great values is no float.
         return (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
 
+    def spans(self, value: float) -> bool:
+        """Whether a value lies on it."""
+        return self.low <= value <= self.high
+
     def padded(self, margin: float) -> Scale:
         """The same with free room at both ends, as a share of what it spans."""
+        if self.is_exact:
+            return self
         return scale_of((self.low, self.high), is_log=self.is_log, kind=self.kind, margin=margin)
 
     def ticks(self, count: int) -> list[tuple[float, str]]:

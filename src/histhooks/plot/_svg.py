@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from histhooks._views.spark import escaped
+from histhooks.plot._looks import COLOURS, DASHES, ON_WHITE, looks_for
 from histhooks.plot._scales import Scale, short
 
 if TYPE_CHECKING:
     from histhooks.plot._curves import Curve, Piece
     from histhooks.plot._drawing import Drawing
 
-# Okabe and Ito's colours, which people with any colour vision can distinguish, on light and dark backgrounds.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 4", "12 4")
 Look = tuple[str, str]  # a colour, and a pattern of dashes or nothing
 Looks = Mapping[tuple[str, str], Look]
 _LEGEND_LINE = 18
 _FEW = 40
+_FAR = 1000  # times the height
 
 
 class Frame:
@@ -34,6 +33,7 @@ class Frame:
         has_notes: bool = True,
         title: str = "",
         looks: Looks | None = None,
+        colours: Sequence[str] = COLOURS,
     ) -> None:
         self.width, self.height = width, height
         self.x_scale, self.y_scale = chart.x_scale, chart.y_scale.padded(0.04)
@@ -41,7 +41,8 @@ class Frame:
         self.notes = chart.notes if has_notes else []
         self.title = title
         found = [(looks or {}).get((curve.run_id, curve.name)) for curve in chart.curves]
-        self.looks = [own or look_of(number) for number, own in enumerate(found)]
+        default = [(colours[colour], DASHES[dash]) for colour, dash in looks_for(chart.curves)]
+        self.looks = [own or look for own, look in zip(found, default, strict=True)]
         self.head = 22 if title else 0
         self.left = 14 + 7 * max((len(label) for _, label in self.y_ticks), default=1)
         self.right = width - 12
@@ -53,19 +54,20 @@ class Frame:
         return self.left + self.x_scale.share(value) * (self.right - self.left)
 
     def y(self, value: float) -> float:
-        return self.bottom - self.y_scale.share(value) * (self.bottom - self.top)
+        share = min(_FAR, max(-_FAR, self.y_scale.share(value)))  # what is clipped may be any float
+        return self.bottom - share * (self.bottom - self.top)
 
     def has(self, x: float, y: float) -> bool:
+        """Whether a point has a place on both scales."""
         return _is_on(self.x_scale, x) and _is_on(self.y_scale, y)
+
+    def shows(self, x: float, y: float) -> bool:
+        """Whether that place is between the ends of the y-axis."""
+        return self.has(x, y) and self.y_scale.spans(y)
 
 
 def _is_on(scale: Scale, value: float) -> bool:
     return math.isfinite(value) and (value > 0 or not scale.is_log)
-
-
-def look_of(number: int) -> Look:
-    """The colour and the dash of a curve by its place."""
-    return COLOURS[number % len(COLOURS)], _DASHES[number // len(COLOURS) % len(_DASHES)]
 
 
 def draw(chart: Drawing, width: int, height: int, looks: Looks | None = None) -> str:
@@ -84,9 +86,8 @@ def draw(chart: Drawing, width: int, height: int, looks: Looks | None = None) ->
 def draw_file(chart: Drawing, width: int, height: int, looks: Looks | None = None) -> str:
     """A chart as an SVG file with a ground of its own."""
     ground = f'<rect width="{width}" height="{height}" fill="#ffffff"/>'
-    body = _element(chart, Frame(chart, width, height, title=chart.title, looks=looks), ground).replace(
-        "<svg ", '<svg color="#222222" ', 1
-    )
+    frame = Frame(chart, width, height, title=chart.title, looks=looks, colours=ON_WHITE)
+    body = _element(chart, frame, ground).replace("<svg ", '<svg color="#222222" ', 1)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'
 
 
@@ -107,10 +108,13 @@ def inside(chart: Drawing, frame: Frame) -> list[str]:
     parts = _axes(chart, frame)
     if frame.title:
         parts.append(_text(frame.left, 18, frame.title, "start", 'font-size="14" font-weight="bold"'))
+    drawn = [part for number, curve in enumerate(chart.curves) for part in _ribbon(frame, curve, number)]
     for number, curve in enumerate(chart.curves):
         for piece in curve.pieces:
-            parts += _piece(frame, piece, number)
+            drawn += _piece(frame, piece, number)
+    parts += _within(frame, drawn, is_cut=any(_leaves(frame, curve) for curve in chart.curves))
     for number, curve in enumerate(chart.curves):
+        parts += [odd for piece in curve.pieces for odd in _odd_ones(frame, piece, number)]
         parts += _best(frame, chart, curve, number)
         parts += _legend(chart, frame, curve, number)
     for number, note in enumerate(frame.notes):
@@ -140,20 +144,51 @@ def _axes(chart: Drawing, frame: Frame) -> list[str]:
     return parts
 
 
+def _leaves(frame: Frame, curve: Curve) -> bool:
+    """Whether some of a curve lies beyond the ends of the y-axis."""
+    ends = [] if curve.ribbon is None else curve.ribbon.low + curve.ribbon.high
+    values = [*ends, *(y for piece in curve.pieces for y in piece.y)]
+    return any(_is_on(frame.y_scale, y) and not frame.y_scale.spans(y) for y in values)
+
+
+def _within(frame: Frame, parts: Sequence[str], *, is_cut: bool) -> list[str]:
+    """Parts of a picture, without what lies above or below the axes: an `<svg>` in another one ends at its edges."""
+    if not is_cut:
+        return list(parts)
+    place = f'x="0" y="{frame.top}" width="{frame.width}" height="{frame.bottom - frame.top}"'
+    view = f'viewBox="0 {frame.top} {frame.width} {frame.bottom - frame.top}" preserveAspectRatio="none"'
+    return [f'<svg {place} {view} overflow="hidden">', *parts, "</svg>"]
+
+
+def _ribbon(frame: Frame, curve: Curve, number: int) -> list[str]:
+    """What lies between the least and the greatest value of each part of a curve."""
+    if curve.ribbon is None:
+        return []
+    colour, _ = frame.looks[number]
+    low, high, floor = curve.ribbon.low, curve.ribbon.high, frame.y_scale.low
+    if frame.y_scale.is_log:  # what has no place there begins at its foot
+        low = [value if value > 0 else floor for value in low]
+    kept = [(x, a, b) for x, a, b in zip(curve.ribbon.x, low, high) if frame.has(x, a) and frame.has(x, b)]
+    if not kept:
+        return []
+    there = [f"{frame.x(x):.1f} {frame.y(b):.1f}" for x, _, b in kept]
+    back = [f"{frame.x(x):.1f} {frame.y(a):.1f}" for x, a, _ in reversed(kept)]
+    return [f'<path d="M{"L".join(there + back)}Z" fill="{colour}" opacity="0.2"/>']
+
+
 def _piece(frame: Frame, piece: Piece, number: int) -> list[str]:
     colour, dash = frame.looks[number]
     look = f'stroke="{colour}" stroke-width="1.6" stroke-linejoin="round" fill="none"'
     look += f' stroke-dasharray="{dash}"' if dash else ""
     look += ' opacity="0.35"' if piece.is_faint else ""
-    parts, path, places = [], [], []
+    parts: list[str] = []
+    path, places = [], []
     is_joined = False
     for x, y in zip(piece.x, piece.y):
         if frame.has(x, y):
             place = f"{frame.x(x):.1f} {frame.y(y):.1f}"
             path.append(("L" if is_joined else "M") + place)
             places.append(place)
-        elif _is_on(frame.x_scale, x) and not math.isfinite(y):
-            parts.append(_odd(frame, x, y, colour))
         is_joined = frame.has(x, y)
     if path:
         parts.insert(0, f'<path d="{"".join(path)}" {look}/>')
@@ -163,6 +198,11 @@ def _piece(frame: Frame, piece: Piece, number: int) -> list[str]:
             x_text, y_text = place.split()
             parts.append(f'<circle cx="{x_text}" cy="{y_text}" r="2.2" fill="{colour}"{faint}/>')
     return parts
+
+
+def _odd_ones(frame: Frame, piece: Piece, number: int) -> list[str]:
+    odd = [(x, y) for x, y in zip(piece.x, piece.y) if _is_on(frame.x_scale, x) and not math.isfinite(y)]
+    return [_odd(frame, x, y, frame.looks[number][0]) for x, y in odd]
 
 
 def _odd(frame: Frame, x: float, y: float, colour: str) -> str:
@@ -176,7 +216,7 @@ def _odd(frame: Frame, x: float, y: float, colour: str) -> str:
 
 
 def _best(frame: Frame, chart: Drawing, curve: Curve, number: int) -> list[str]:
-    if curve.best is None or not frame.has(*curve.best):
+    if curve.best is None or not frame.shows(*curve.best):
         return []
     x, y = frame.x(curve.best[0]), frame.y(curve.best[1])
     told = escaped(f"best {short(curve.best[1])} {chart.x_text(curve.best[0])}")

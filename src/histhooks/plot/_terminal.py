@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from histhooks._base.text import plain
+from histhooks.plot._ribbons import inside
 from histhooks.plot._scales import Scale, short
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def draw(chart: Drawing, columns: int, lines: int, *, has_colour: bool, is_plain
     for number, curve in enumerate(chart.curves):
         _draw_curve(canvas, chart, curve, number, marks[number % len(marks)] if len(chart.curves) > 1 else "")
     for number, curve in enumerate(chart.curves):
-        if curve.best is not None and _fits(chart, *curve.best):
+        if curve.best is not None and _fits(chart, *curve.best) and chart.y_scale.spans(curve.best[1]):
             cell = canvas.cell(*_place(canvas, chart, *curve.best))
             canvas.marks[cell] = ("@" if is_plain else "★", number, False)
     text = [
@@ -100,22 +101,32 @@ def _fits(chart: Drawing, x: float, y: float) -> bool:
 
 
 def _place(canvas: _Canvas, chart: Drawing, x: float, y: float) -> tuple[int, int]:
-    return _along(chart.x_scale, x, canvas.width), canvas.height - 1 - _along(chart.y_scale, y, canvas.height)
+    return _dot(canvas, chart.x_scale.share(x), chart.y_scale.share(y))
+
+
+def _dot(canvas: _Canvas, x: float, y: float) -> tuple[int, int]:
+    return _nth(x, canvas.width), canvas.height - 1 - _nth(y, canvas.height)
 
 
 def _along(scale: Scale, value: float, length: int) -> int:
-    return min(length - 1, max(0, round(scale.share(value) * (length - 1))))
+    return _nth(scale.share(value), length)
+
+
+def _nth(share: float, length: int) -> int:
+    return min(length - 1, max(0, round(share * (length - 1))))
 
 
 def _draw_curve(canvas: _Canvas, chart: Drawing, curve: Curve, number: int, mark: str) -> None:
+    if curve.ribbon is not None:
+        for edge in (curve.ribbon.low, curve.ribbon.high):
+            _draw_line(canvas, chart, curve.ribbon.x, edge, number, is_faint=True)
     for piece in curve.pieces:
         _draw_piece(canvas, chart, piece, number)
     if not mark:
         return
     tops: dict[int, int] = {}
-    places = [_place(canvas, chart, x, y) for x, y in zip(curve.main.x, curve.main.y) if _fits(chart, x, y)]
-    for (x0, y0), (x1, y1) in pairwise([*places[:1], *places]):
-        for x, y in _line(x0, y0, x1, y1):
+    for line in _lines(canvas, chart, curve.main.x, curve.main.y):
+        for x, y in _line(*line):
             tops[canvas.cell(x, y)[0]] = canvas.cell(x, y)[1]
     shift = number * 5
     chosen = [column for column in tops if (column + shift) % _BETWEEN_MARKS == _BETWEEN_MARKS // 2] or list(tops)[-1:]
@@ -124,19 +135,30 @@ def _draw_curve(canvas: _Canvas, chart: Drawing, curve: Curve, number: int, mark
 
 
 def _draw_piece(canvas: _Canvas, chart: Drawing, piece: Piece, number: int) -> None:
-    before: tuple[int, int] | None = None
+    _draw_line(canvas, chart, piece.x, piece.y, number, is_faint=piece.is_faint)
     for x, y in zip(piece.x, piece.y):
-        if not _fits(chart, x, y):
-            before = None
-            if math.isfinite(x) and not math.isfinite(y) and (x > 0 or not chart.x_scale.is_log):
-                _draw_odd(canvas, chart, x, y, number)
-            continue
-        place = _place(canvas, chart, x, y)
-        for number_of_dot, dot in enumerate(_line(*(before or place), *place)):
+        if math.isfinite(x) and not math.isfinite(y) and (x > 0 or not chart.x_scale.is_log):
+            _draw_odd(canvas, chart, x, y, number)
+
+
+def _draw_line(
+    canvas: _Canvas, chart: Drawing, xs: Sequence[float], ys: Sequence[float], number: int, *, is_faint: bool
+) -> None:
+    for line in _lines(canvas, chart, xs, ys):
+        for number_of_dot, dot in enumerate(_line(*line)):
             # Also without colour, what is faint is drawn with gaps.
-            if not piece.is_faint or (dot[0] + number_of_dot) % 3 == 0:
-                canvas.dot(*dot, number, piece.is_faint)
-        before = place
+            if not is_faint or (dot[0] + number_of_dot) % 3 == 0:
+                canvas.dot(*dot, number, is_faint)
+
+
+def _lines(
+    canvas: _Canvas, chart: Drawing, xs: Sequence[float], ys: Sequence[float]
+) -> Iterator[tuple[int, int, int, int]]:
+    """From which dot to which the lines of a curve go, as far as they lie on the canvas."""
+    x_scale, y_scale = chart.x_scale, chart.y_scale
+    places = [(x_scale.share(x), y_scale.share(y)) if _fits(chart, x, y) else None for x, y in zip(xs, ys)]
+    for (x0, y0), (x1, y1) in inside(places):
+        yield (*_dot(canvas, x0, y0), *_dot(canvas, x1, y1))
 
 
 def _draw_odd(canvas: _Canvas, chart: Drawing, x: float, y: float, number: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,9 @@ from histhooks._views.differing import labels
 from histhooks.errors import QueryError
 from histhooks.history.curves.thinning import matching
 from histhooks.plot import plot
+from histhooks.plot._looks import DASHES, at, colour_of, looks_of
 from histhooks.plot._svg import draw
-from histhooks.ui._pages import colour_of, dash_of, drawn, many
+from histhooks.ui._pages import drawn, many
 from histhooks.ui._state import ChartState
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ _MOST_CARDS = 100
 _DRAWN = 24  # cards that the server draws; the others wait for the canvas
 _SVG_POINTS = 400
 _MOST_ATTEMPTS = 8
-_COLOURS, _DASHES = 8, 4
-_PATTERNS = ("", "7 4", "2 3", "9 3 2 3")  # those of the canvas, in static/chart.js
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +50,6 @@ class Card:
     svg: Any
     said: list[str]
     direction: int
-
-
-def looks_of(ids: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """The colour and the dash of each run: by its id alone, but for the dash of a later run that looks like another."""
-    found: dict[str, tuple[int, int]] = {}
-    for run_id in sorted(ids):  # ids follow the time, so that a new run changes no other
-        colour, dash = colour_of(run_id), dash_of(run_id)
-        looks = [
-            ((colour + more) % _COLOURS, (dash + turn) % _DASHES) for more in range(_COLOURS) for turn in range(_DASHES)
-        ]
-        found[run_id] = next((look for look in looks if look not in found.values()), (colour, dash))
-    return found
 
 
 Member = tuple["RunRecord", str, Any, bool]  # a run, how it is called, a summary, and whether it is an earlier attempt
@@ -137,7 +124,8 @@ def _card(
     for run, title, summary, is_other in members:
         colour, dash = looks.get(run.id, (0, 0))
         if is_one:
-            colour, dash = (colour_of(members[0][0].id) + names.index(summary["name"])) % 8, 2 if is_other else 0
+            colour, dash = at(names.index(summary["name"]), colour_of(members[0][0].id))
+            dash = 2 if is_other else dash
         label = (f"{summary['name']} · {title}" if is_other else summary["name"]) if is_one else title
         lines.append(Line(run.id, summary["name"], label, colour, dash, summary["split"] or "", is_other))
     prefix = group.partition("/")[0] if "/" in group else ""
@@ -147,24 +135,32 @@ def _card(
         title=title,
         section="System" if is_system else prefix,
         lines=lines,
-        svg=_svg([member for member in members if not member[3]], seen, lines) if is_drawn else None,
+        svg=_svg([member for member in members if not member[3]], seen, lines, title) if is_drawn else None,
         said=[_sentence(line.label, member[2]) for line, member in zip(lines, members, strict=True)],
         direction=members[0][2]["direction"],
     )
 
 
-def _svg(members: list[Member], state: ChartState, lines: Sequence[Line]) -> Any:
+def looking(state: ChartState, card: str, *, attempts: bool) -> dict[str, Any]:
+    """What a card shows, as `plot` takes it."""
+    bottom, top = state.ranges.get(card, (None, None))
+    return {
+        "x": AXES[state.x], "log": state.log, "log_x": state.logx, "smooth": state.smooth, "start": state.start,
+        "stop": state.stop, "bottom": bottom, "top": top, "band": state.band, "clip": state.clip, "align": state.align,
+        "attempts": attempts,
+    }  # fmt: skip
+
+
+def _svg(members: list[Member], state: ChartState, lines: Sequence[Line], title: str) -> Any:
     """The card without JavaScript, in the colours that the canvas has."""
     runs = list({run.id: run for run, *_ in members}.values())
     names = list(dict.fromkeys(summary["name"] for _, _, summary, _ in members))
     try:
-        chart = plot(
-            runs, names, x=AXES[state.x], log=state.log, log_x=state.logx, smooth=state.smooth, attempts=False,
-            points=_SVG_POINTS, start=state.start, stop=state.stop,
-        )  # fmt: skip
+        asked = looking(state, title, attempts=state.align and len(runs) == 1)
+        chart = plot(runs, names, points=_SVG_POINTS, **asked)
     except QueryError:
         return None  # no point of it has a place on this axis
-    looks = {(line.run, line.name): (f"var(--c{line.colour})", _PATTERNS[line.dash]) for line in lines}
+    looks = {(line.run, line.name): (f"var(--c{line.colour})", DASHES[line.dash]) for line in lines}
     return drawn(draw(chart, 560, 260, looks))
 
 

@@ -9,8 +9,9 @@ from histhooks._base.vocabulary import FINISHED
 from histhooks._views.differing import labels
 from histhooks.errors import QueryError
 from histhooks.history.curves.marks import marks_of
-from histhooks.ui._cards import AXES, TITLES, cards_of, looks_of, sections_of
-from histhooks.ui._pages import Ask, colour_of
+from histhooks.plot._looks import colour_of, looks_of
+from histhooks.ui._cards import AXES, TITLES, cards_of, sections_of
+from histhooks.ui._pages import Ask
 from histhooks.ui._run_head import head_of, moved_to, run_of
 from histhooks.ui._state import ChartState
 
@@ -64,7 +65,7 @@ def _common(runs: Sequence[RunRecord], state: ChartState, shown: ChartState) -> 
     base = next((run.id for run in runs if state.base and run.id.endswith(state.base)), "")
     return {
         "cards": cards, "sections": sections_of(cards, state.card), "axes": TITLES, "runs": runs, "ranges": ranges,
-        "base": base,
+        "base": base, "has_attempts": any(len(run.attempts) > 1 for run in runs),
     }  # fmt: skip
 
 

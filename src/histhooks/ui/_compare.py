@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from histhooks._base.text import number, seconds, value_text, when
 from histhooks._views import change_words, comparison_data, comparison_words
-from histhooks.ui._cards import looks_of
+from histhooks.plot._looks import looks_of
 from histhooks.ui._charts import chosen
 from histhooks.ui._pages import Ask, PatchLine, guarded, patch_lines
 from histhooks.ui._state import PageState

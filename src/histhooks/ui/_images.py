@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from histhooks.errors import QueryError
-from histhooks.ui._cards import AXES
+from histhooks.ui._cards import looking
 from histhooks.ui._charts import chosen, state_of
 from histhooks.ui._others import sorry
 
@@ -29,14 +30,27 @@ _PLOT = (
 )
 
 
+_CALLED = {"start": "from", "stop": "to", "log_x": "log-x"}
+
+
+def _options(asked: dict[str, Any]) -> Iterator[str]:
+    """What `plot` takes, as options of the command line."""
+    for name, value in asked.items():
+        if name == "attempts":
+            yield from () if value else ("--no-attempts",)
+        elif isinstance(value, bool):
+            yield from (f"--{_CALLED.get(name, name)}",) if value else ()
+        elif value is not None:
+            yield f"--{_CALLED.get(name, name)}={value}"
+
+
 def as_png(ask: Ask) -> Response:
     """One chart as a file: `histhooks plot RUN... NAME... -o chart.png`."""
     if find_spec("matplotlib") is None:
         return sorry(ask, 501, 'a PNG needs matplotlib: pip install "histhooks[plot]"; charts.svg needs nothing')
     state = state_of(ask)
     runs = chosen(ask, state.runs)
-    looks = [f"--x={AXES[state.x]}", f"--smooth={state.smooth!r}", *["--log"] * state.log, *["--log-x"] * state.logx]
-    looks += [f"--{name}={value!r}" for name, value in (("from", state.start), ("to", state.stop)) if value is not None]
+    looks = list(_options(looking(state, "".join(state.card[:1]), attempts=len(runs) == 1)))
     with tempfile.TemporaryDirectory(prefix="histhooks-") as folder:
         file = Path(folder) / "chart.png"
         command = [sys.executable, "-P", "-c", _PLOT, "-o", str(file)]

@@ -152,16 +152,6 @@ def many(count: int, one: str, more: str = "") -> str:
     return f"{count:,} {one if count == 1 else more or f'{one}s'}"
 
 
-def colour_of(run_id: str) -> int:
-    """Which colour a run has: the same on every page, by its id alone."""
-    return int(hashlib.sha256(run_id.encode()).hexdigest()[:8], 16) % 8
-
-
-def dash_of(run_id: str) -> int:
-    """Which dash a run has beside its colour."""
-    return int(hashlib.sha256(run_id.encode()).hexdigest()[8:16], 16) % 4
-
-
 def grade(status: str) -> str:
     """The class of a status for its colour: good, going, bad, ..."""
     return GRADES.get(status, "doubtful")
@@ -189,6 +179,7 @@ def _environment() -> Environment:
     made.filters["breakable"] = _breakable
     made.filters["in_list"] = in_list
     made.filters["many"] = many
+    made.tests["startswith_of"] = str.startswith
     made.globals["static"] = _versioned
     made.globals["lines_of"] = patch_lines
     return made

@@ -12,11 +12,12 @@ from starlette.responses import Response, StreamingResponse
 
 from histhooks._base.ids import short_id
 from histhooks.errors import QueryError
+from histhooks.history.curves.attempts import shift_of
 from histhooks.history.curves.band import band_of, clip_of
 from histhooks.history.curves.thinning import find_series, matching, read_points
 from histhooks.history.curves.window import curve_of
 from histhooks.plot import plot
-from histhooks.ui._cards import AXES
+from histhooks.ui._cards import AXES, looking
 from histhooks.ui._charts import chosen, state_of
 from histhooks.ui._pages import Ask, guarded
 from histhooks.ui._state import ChartState
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 _POINTS, _MOST_POINTS = 1500, 20_000
 _BAND = 4  # a part of a band has as many pixels
-_SIZE = 960, 520
 
 
 def series(ask: Ask) -> Response:
@@ -39,17 +39,22 @@ def series(ask: Ask) -> Response:
 
 
 def _curve(run: RunRecord, name: str, state: ChartState, at_most: int) -> dict[str, Any]:
-    window = AXES[state.x], state.start, state.stop
+    x = AXES[state.x]
+    by = shift_of(run.history, run.id).along(x) if state.align else 0.0
+    start, stop = (None if bound is None else bound - by for bound in (state.start, state.stop))
     told = curve_of(
-        run.history, run.id, name, at_most, x=window[0], start=state.start, stop=state.stop, smooth=state.smooth,
-        is_log=state.log,
-    ).as_json()  # fmt: skip
+        run.history, run.id, name, at_most, x=x, start=start, stop=stop, smooth=state.smooth, is_log=state.log
+    ).as_json()
     found = find_series(run.history, run.id, name)
     if state.band:
-        told["band"] = band_of(run.history, found, max(1, at_most // _BAND), *window).as_json()
+        told["band"] = band_of(run.history, found, max(1, at_most // _BAND), x, start, stop).as_json()
     if state.clip:
-        clip = clip_of(run.history, found, *window)
+        clip = clip_of(run.history, found, x, start, stop)
         told["clip"] = None if clip is None else clip.as_json()
+    if by:
+        told["shift"] = by
+        for part in (told, told.get("band", {})):
+            part["x"] = [place + by for place in part.get("x", ())]
     return told
 
 
@@ -91,11 +96,10 @@ def _lines(run: RunRecord, names: Sequence[str]) -> Iterator[str]:
 
 def as_svg(ask: Ask) -> Response:
     """One chart as a file."""
+    from histhooks.plot._chart import WIDTH, height_for
     from histhooks.plot._svg import draw_file
 
     state = state_of(ask)
-    chart = plot(
-        chosen(ask, state.runs), state.m, x=AXES[state.x], log=state.log, log_x=state.logx, smooth=state.smooth,
-        start=state.start, stop=state.stop,
-    )  # fmt: skip
-    return ask.answer(draw_file(chart, *_SIZE), "image/svg+xml", name="chart.svg")
+    runs = chosen(ask, state.runs)
+    chart = plot(runs, state.m, **looking(state, "".join(state.card[:1]), attempts=len(runs) == 1))
+    return ask.answer(draw_file(chart, WIDTH, height_for(chart)), "image/svg+xml", name="chart.svg")

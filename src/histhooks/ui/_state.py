@@ -169,6 +169,8 @@ class ChartState(State):
         Titles of the cards that are pinned on top.
     y : tuple of str
         Of each card that has a range of its own on its y-axis: `CARD:LOW:HIGH`.
+    align : bool
+        Whether a run that goes on from another, and counts anew, begins where that one was left.
     logy : tuple of str
         Titles of the cards whose y-axis is logarithmic where `log` is off, and linear where it is on.
     base : str
@@ -186,6 +188,7 @@ class ChartState(State):
     logy: tuple[str, ...] = ()
     clip: bool = False
     band: bool = False
+    align: bool = False
     card: tuple[str, ...] = ()
     y: tuple[str, ...] = ()
     base: str = ""

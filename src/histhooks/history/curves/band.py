@@ -5,6 +5,7 @@ Both are over all points of a window, not over those that a thinned curve keeps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, isfinite
 from typing import TYPE_CHECKING, Any
@@ -207,3 +208,17 @@ def _clip(reader: Reader, found: Found, condition: str, values: list[int]) -> Cl
     low, high = bounds
     sql = f"SELECT count(*) FILTER (WHERE value < ?), count(*) FILTER (WHERE value > ?) {source}"
     return Clip(low, high, *reader.cursor(sql, low, high, found.key, *values).fetchone())
+
+
+def percentiles(values: Sequence[float]) -> tuple[float, float] | None:
+    """The 1st and the 99th percentile of values in their order, as those of a window; None if there is none."""
+    if not values:
+        return None
+    place = _LOW * (len(values) - 1)
+    near, share = floor(place), place - floor(place)
+    bounds = []
+    for ordered in (values, values[::-1]):
+        first, second = ordered[near], ordered[min(near + 1, len(ordered) - 1)]
+        bound = first + (second - first) * share
+        bounds.append(bound if isfinite(bound) else first)
+    return bounds[0], bounds[1]

@@ -7,10 +7,11 @@ const holder = document.querySelector("[data-charts]");
 const said = holder?.dataset || {};
 const amount = (text) => (text ? Number(text) : null);
 const view = {
-  x: said.x || "step", smooth: Number(said.smooth || 0), log: Boolean(said.log), logx: Boolean(said.logx), band: Boolean(said.band), clip: Boolean(said.clip),
+  x: said.x || "step", smooth: Number(said.smooth || 0), log: Boolean(said.log), logx: Boolean(said.logx), band: Boolean(said.band), clip: Boolean(said.clip), align: Boolean(said.align),
   from: amount(said.from), to: amount(said.to), ranges: JSON.parse(said.ranges || "{}"), logy: JSON.parse(said.logy || "[]"), base: said.base || "",
 };
 const WHOLE = [...Array(45).keys()].map((i) => [1, 2, 5][i % 3] * 10 ** Math.floor(i / 3));  // between ticks of what is counted
+const shifts = new Map();  // of runs that go on from others, where their charts are aligned
 const before = [];  // the zooms that were left, for a way back
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const number = (v) => v === null || v === undefined ? "–" : typeof v === "string" ? v : Number.isInteger(v) && Math.abs(v) < 1e15 ? v.toLocaleString("en") : Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-4) ? v.toExponential(3) : String(Number(v.toPrecision(5)));
@@ -39,7 +40,7 @@ class Card {
   get height() { return this.element.closest(".one") ? 350 : this.element.closest(".main-chart") ? 280 : 240; }
   url(run, names) {
     const url = new URL(holder.dataset.series.replace("RUN", run), location.href);
-    const words = { m: names.map((n) => n.replace(/[\\,]/g, "\\$&")).join(","), x: view.x, n: POINTS, from: view.from, to: view.to, smooth: view.smooth || null, log: this.isLog ? 1 : null, band: view.band ? 1 : null, clip: view.clip ? 1 : null };
+    const words = { m: names.map((n) => n.replace(/[\\,]/g, "\\$&")).join(","), x: view.x, n: POINTS, from: view.from, to: view.to, smooth: view.smooth || null, log: this.isLog ? 1 : null, band: view.band ? 1 : null, clip: view.clip ? 1 : null, align: view.align ? 1 : null };
     for (const [name, value] of Object.entries(words)) if (value !== null) url.searchParams.set(name, value);
     return url;
   }
@@ -58,6 +59,7 @@ class Card {
       }));
     } catch { return; }
     if (turn !== this.turn) return;  // a later zoom has overtaken this one
+    for (const answer of answers) shifts.set(answer.run, answer.curves[0]?.shift || 0);
     const curves = new Map(answers.flatMap((answer) => answer.curves.map((curve) => [`${answer.run} ${curve.name}`, curve])));
     this.draw(this.lines.map((line) => curves.get(`${line.run} ${line.name}`) || { x: [], value: [], smoothed: null, count: 0, nonfinite: 0 }));
   }
@@ -193,7 +195,7 @@ class Card {
     ctx.save();
     ctx.textAlign = "center"; ctx.textBaseline = "middle";
     for (const mark of marks()) {
-      const x = at(mark.x);
+      const x = at(placed(mark));
       if (!isIn(x) || !this.lines.some((line) => line.run === mark.run)) continue;
       ctx.strokeStyle = ctx.fillStyle = colour(KINDS[mark.kind].colour);
       ctx.globalAlpha = 0.55; ctx.lineWidth = ratio; ctx.setLineDash([3 * ratio, 4 * ratio]);
@@ -244,7 +246,7 @@ class Card {
     }
     const parts = [make("p", "", where.join(" · ")), table];
     if (rows.length > 12) parts.push(make("p", "", `and ${rows.length - 12} more`));
-    for (const mark of marks()) if (Math.abs(u.valToPos(mark.x, "x") - left) < NEAR_PX && this.lines.some((line) => line.run === mark.run)) parts.push(make("p", "near", `${KINDS[mark.kind].sign} ${mark.whose ? `${mark.whose}: ` : ""}${mark.says}`));
+    for (const mark of marks()) if (Math.abs(u.valToPos(placed(mark), "x") - left) < NEAR_PX && this.lines.some((line) => line.run === mark.run)) parts.push(make("p", "near", `${KINDS[mark.kind].sign} ${mark.whose ? `${mark.whose}: ` : ""}${mark.says}`));
     this.tip.replaceChildren(...parts);
     this.tip.hidden = false;
     const box = u.over.getBoundingClientRect(), width = this.tip.offsetWidth + 18;
@@ -313,6 +315,7 @@ function marks() {
   }
   return known.marks;
 }
+const placed = (mark) => mark.x + (shifts.get(mark.run) || 0);
 // uPlot joins by x: points that share one stay, moved by less than a pixel ever shows.
 function distinct([xs, ys]) {
   const out = [[], []];
@@ -371,7 +374,7 @@ function remember() {
   const ranges = Object.entries(view.ranges).map(([card, [low, high]]) => escaped(`${card}:${low}:${high}`)).join(",");
   const words = {
     x: view.x === "step" ? null : view.x, from: view.from, to: view.to, smooth: view.smooth || null, log: view.log ? 1 : null, logx: view.logx ? 1 : null, logy: others(view.logy),
-    clip: view.clip ? 1 : null, band: view.band ? 1 : null, y: ranges || null, base: view.base ? view.base.slice(-8) : null,
+    clip: view.clip ? 1 : null, band: view.band ? 1 : null, align: view.align ? 1 : null, y: ranges || null, base: view.base ? view.base.slice(-8) : null,
   };
   for (const [name, value] of Object.entries(words)) if (value === null) url.searchParams.delete(name); else url.searchParams.set(name, value);
   url.search = readable(url.search);
@@ -408,6 +411,7 @@ function controls() {
     loadSoon(); remember();
   });
   for (const name of ["log", "logx", "band", "clip"]) form.elements[name].addEventListener("change", () => { view[name] = form.elements[name].checked; loadAll(); remember(); });
+  form.elements.align?.addEventListener?.("change", () => { view.align = form.elements.align.checked; view.from = view.to = null; before.length = 0; loadAll(); remember(); });
   form.elements.base?.addEventListener?.("change", () => { const value = form.elements.base.value; view.base = value ? cards.flatMap((card) => card.lines).find((line) => line.run.endsWith(value))?.run || "" : ""; remember(); });
   for (const [id, action] of Object.entries({ reset: () => zoom(null, null, {}), back, "zoom-in": () => step(0, 0.5), "zoom-out": () => step(0, 2), "pan-left": () => step(-0.25, 1), "pan-right": () => step(0.25, 1) })) $(id).addEventListener("click", action);
   remember();
