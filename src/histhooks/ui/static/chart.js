@@ -2,6 +2,7 @@
 const $ = (id) => document.getElementById(id);
 const POINTS = 1500, WAIT_MS = 80, MOST_PIECES = 24, NEAR_PX = 7;
 const AXES = { step: "step", epoch: "epoch", time: "seconds since the start", wall: "time", n: "point" };
+const SIGNS = { nan: "✕", inf: "▲", "-inf": "▼" };
 const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3]];
 const holder = document.querySelector("[data-charts]");
 const said = holder?.dataset || {};
@@ -11,10 +12,12 @@ const view = {
   from: amount(said.from), to: amount(said.to), ranges: JSON.parse(said.ranges || "{}"), logy: JSON.parse(said.logy || "[]"), base: said.base || "",
 };
 const WHOLE = [...Array(45).keys()].map((i) => [1, 2, 5][i % 3] * 10 ** Math.floor(i / 3));  // between ticks of what is counted
-const shifts = new Map();  // of runs that go on from others, where their charts are aligned
-const before = [];  // the zooms that were left, for a way back
+const shifts = new Map();  // of aligned runs
+const before = [];  // zooms that were left
+const flag = (name) => (view[name] ? 1 : null);
+const asked = () => ({ from: view.from, to: view.to, smooth: view.smooth || null, clip: flag("clip"), band: flag("band"), align: flag("align") });
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const number = (v) => v === null || v === undefined ? "–" : typeof v === "string" ? v : Number.isInteger(v) && Math.abs(v) < 1e15 ? v.toLocaleString("en") : Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-4) ? v.toExponential(3) : String(Number(v.toPrecision(5)));
+const number = (v) => v == null ? "–" : typeof v === "string" ? v : Number.isInteger(v) && Math.abs(v) < 1e15 ? v.toLocaleString("en") : Math.abs(v) >= 1e5 || (v && Math.abs(v) < 1e-4) ? v.toExponential(3) : String(Number(v.toPrecision(5)));
 const isRound = (v) => Math.abs(Number(v.toPrecision(1)) - v) <= 1e-9 * Math.abs(v);  // the ends of a range on a log axis are not
 const signed = (v) => `${v < 0 ? "−" : "+"}${number(Math.abs(v))}`;
 const place = (v) => view.x === "wall" ? new Date(v * 1000).toLocaleString() : view.x === "time" ? `${number(v)} s` : number(v);
@@ -40,7 +43,7 @@ class Card {
   get height() { return this.element.closest(".one") ? 350 : this.element.closest(".main-chart") ? 280 : 240; }
   url(run, names) {
     const url = new URL(holder.dataset.series.replace("RUN", run), location.href);
-    const words = { m: names.map((n) => n.replace(/[\\,]/g, "\\$&")).join(","), x: view.x, n: POINTS, from: view.from, to: view.to, smooth: view.smooth || null, log: this.isLog ? 1 : null, band: view.band ? 1 : null, clip: view.clip ? 1 : null, align: view.align ? 1 : null };
+    const words = { m: names.map((n) => n.replace(/[\\,]/g, "\\$&")).join(","), x: view.x, n: POINTS, ...asked(), log: this.isLog ? 1 : null };
     for (const [name, value] of Object.entries(words)) if (value !== null) url.searchParams.set(name, value);
     return url;
   }
@@ -71,8 +74,7 @@ class Card {
       const { line, stroke, dash } = curve, few = curve.x.length <= 40;
       const add = (table, options) => { tables.push(table); this.owners.push(line); series.push({ stroke, points: { show: false }, ...options }); };
       if (curve.band) {
-        add([curve.band.x, curve.band.max], { label: `${line.label} greatest`, class: "raw", stroke: stroke + "50", width: 0.5 });
-        add([curve.band.x, curve.band.min], { label: `${line.label} least`, class: "raw", stroke: stroke + "50", width: 0.5 });
+        for (const [word, values] of [["greatest", curve.band.max], ["least", curve.band.min]]) add([curve.band.x, values], { label: `${line.label} ${word}`, class: "raw", stroke: stroke + "50", width: 0.5 });
         bands.push({ series: [series.length - 2, series.length - 1], fill: stroke + "2e" });
       }
       const weight = line.faint ? "80" : "", main = { width: line.faint ? 1.2 : curve.smoothed ? 2 : 1.7, dash, stroke: stroke + weight };
@@ -104,7 +106,7 @@ class Card {
     const isSorted = cuts.length >= MOST_PIECES;
     if (isSorted) order.sort((a, b) => curve.x[a] - curve.x[b] || a - b);
     const pieces = [0, ...(isSorted ? [] : cuts), order.length].flatMap((start, i, all) => (i + 1 < all.length && all[i + 1] > start ? [[start, all[i + 1]]] : []));
-    const band = curve.band && curve.band.part > 1 && isAscending(curve.band.x) ? curve.band : null;  // of single points there is none
+    const band = curve.band?.part > 1 && isAscending(curve.band.x) ? curve.band : null;  // of single points there is none
     return { ...curve, band, line, stroke: colour(`--c${line.colour}`), dash: DASHES[line.dash], pieces, order, xs: order.map((i) => curve.x[i]), values: order.map((i) => curve.value[i]), smooth: curve.smoothed ? order.map((i) => curve.smoothed[i]) : null };
   }
   say() {
@@ -114,7 +116,7 @@ class Card {
       shown += curve.x.length; all += curve.count; parts += curve.band && !curve.smoothed ? curve.band.x.length : 0;
       const bad = { nan: 0, inf: 0, "-inf": 0 };
       for (const v of curve.value) if (typeof v !== "number") bad[v] += 1;
-      const found = Object.entries(bad).filter(([, n]) => n).map(([word, n]) => `${{ nan: "✕", inf: "▲", "-inf": "▼" }[word]} ${n} ${word}`);
+      const found = Object.entries(bad).filter(([, n]) => n).map(([word, n]) => `${SIGNS[word]} ${n} ${word}`);
       if (found.length) odd.push(`${curve.line.label}: ${found.join(", ")}${curve.x.length < curve.count ? ` shown, ${curve.nonfinite.toLocaleString("en")} in all` : ""}`);
       if (curve.clip) clips.push(curve.clip);
     }
@@ -133,7 +135,7 @@ class Card {
     return {
       width: Math.floor(this.plotted.clientWidth) || 400, height: this.height, series, bands,
       scales: { x: { time: view.x === "wall", distr: view.logx ? 3 : 1 }, y: { distr: this.isLog ? 3 : 1, range: (u, low, high) => this.range(low, high) } },
-      axes: [{ stroke: ink, grid, ticks: grid, font, size: 34, ...(!view.logx && AXES[view.x].length < 6 && view.x !== "wall" && { incrs: WHOLE }) }, { stroke: ink, grid, ticks: grid, font, size: (_, all) => Math.max(62, 18 + 7 * Math.max(...(all || [""]).map((one) => one.length))), values: (_, values) => values.map((v) => (v === null || (this.isLog && !isRound(v)) ? "" : number(v))) }],
+      axes: [{ stroke: ink, grid, ticks: grid, font, size: 34, ...(!view.logx && isCounted() && { incrs: WHOLE }) }, { stroke: ink, grid, ticks: grid, font, size: (_, all) => Math.max(62, 18 + 7 * Math.max(...(all || [""]).map((one) => one.length))), values: (_, values) => values.map((v) => (v === null || (this.isLog && !isRound(v)) ? "" : number(v))) }],
       cursor: {
         sync: { key: "histhooks", setSeries: false, scales: ["x", null], filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } }, drag: { x: true, y: false, setScale: false },
         bind: {
@@ -156,7 +158,7 @@ class Card {
     const own = view.ranges[this.title];
     if (own) return own;
     if (view.clip && this.clip && (!this.isLog || this.clip.low > 0)) [low, high] = [this.clip.low, this.clip.high];
-    if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return this.isLog ? [0.1, 1] : [0, 1];
+    if (!Number.isFinite(low) || !Number.isFinite(high)) return this.isLog ? [0.1, 1] : [0, 1];
     if (this.isLog) {
       if (low <= 0) low = Math.min(high > 0 ? high : 1, ...this.curves.flatMap((c) => c.values.filter((v) => v > 0)));
       const room = high > low ? Math.max(0.02, Math.log10(high / low) * 0.06) : 0.3;
@@ -208,7 +210,7 @@ class Card {
       ctx.fillStyle = curve.stroke;
       curve.values.forEach((v, i) => {
         if (typeof v === "number" || !isIn(at(curve.xs[i]))) return;
-        ctx.fillText({ nan: "✕", inf: "▲", "-inf": "▼" }[v], at(curve.xs[i]), v === "inf" ? top + 8 * ratio : top + height - 8 * ratio);
+        ctx.fillText(SIGNS[v], at(curve.xs[i]), v === "inf" ? top + 8 * ratio : top + height - 8 * ratio);
       });
     }
     ctx.restore();
@@ -238,7 +240,7 @@ class Card {
       line.insertCell().textContent = base && row !== base && row.main !== null && base.main !== null ? signed(row.main - base.main) : "";
       if (row.x !== rows[0].x) line.cells[0].append(` @ ${place(row.x)}`);
     }
-    const first = rows[0], i = first.curve.order[first.i], where = [`${AXES[view.x].split(" ")[0] === "seconds" ? "" : `${AXES[view.x]} `}${place(first.x)}`];
+    const first = rows[0], i = first.curve.order[first.i], where = [`${view.x === "time" ? "" : `${AXES[view.x]} `}${place(first.x)}`];
     if (isHere) {
       if (view.x !== "step") where.push(`step ${number(first.curve.step[i])}`);
       if (view.x !== "epoch" && first.curve.epoch[i] !== null) where.push(`epoch ${first.curve.epoch[i]}`);
@@ -373,8 +375,7 @@ function remember() {
   const url = new URL(location.href), escaped = (text) => text.replace(/[\\,]/g, "\\$&"), others = (titles) => titles.map(escaped).join(",") || null;
   const ranges = Object.entries(view.ranges).map(([card, [low, high]]) => escaped(`${card}:${low}:${high}`)).join(",");
   const words = {
-    x: view.x === "step" ? null : view.x, from: view.from, to: view.to, smooth: view.smooth || null, log: view.log ? 1 : null, logx: view.logx ? 1 : null, logy: others(view.logy),
-    clip: view.clip ? 1 : null, band: view.band ? 1 : null, align: view.align ? 1 : null, y: ranges || null, base: view.base ? view.base.slice(-8) : null,
+    x: view.x === "step" ? null : view.x, ...asked(), log: flag("log"), logx: flag("logx"), logy: others(view.logy), y: ranges || null, base: view.base.slice(-8) || null,
   };
   for (const [name, value] of Object.entries(words)) if (value === null) url.searchParams.delete(name); else url.searchParams.set(name, value);
   url.search = readable(url.search);
@@ -404,15 +405,13 @@ function controls() {
   $("apply").hidden = true;
   form.querySelector(".zooms").hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.elements.x.addEventListener("change", () => { view.x = form.elements.x.value; view.from = view.to = null; before.length = 0; loadAll(); remember(); });
-  form.elements.smooth.addEventListener("input", () => {
-    view.smooth = Number(form.elements.smooth.value);
-    $("smooth-says").textContent = view.smooth ? view.smooth.toFixed(2) : "off";
-    loadSoon(); remember();
-  });
-  for (const name of ["log", "logx", "band", "clip"]) form.elements[name].addEventListener("change", () => { view[name] = form.elements[name].checked; loadAll(); remember(); });
-  form.elements.align?.addEventListener?.("change", () => { view.align = form.elements.align.checked; view.from = view.to = null; before.length = 0; loadAll(); remember(); });
-  form.elements.base?.addEventListener?.("change", () => { const value = form.elements.base.value; view.base = value ? cards.flatMap((card) => card.lines).find((line) => line.run.endsWith(value))?.run || "" : ""; remember(); });
+  const on = (name, act, event = "change") => form.elements[name]?.addEventListener?.(event, ({ target }) => { act(target); remember(); });
+  const whole = () => { view.from = view.to = null; before.length = 0; loadAll(); };
+  on("x", (field) => { view.x = field.value; whole(); });
+  on("align", (field) => { view.align = field.checked; whole(); });
+  on("smooth", (field) => { view.smooth = Number(field.value); $("smooth-says").textContent = view.smooth ? view.smooth.toFixed(2) : "off"; loadSoon(); }, "input");
+  for (const name of ["log", "logx", "band", "clip"]) on(name, (field) => { view[name] = field.checked; loadAll(); });
+  on("base", ({ value }) => { view.base = value ? cards.flatMap((card) => card.lines).find((line) => line.run.endsWith(value))?.run || "" : ""; });
   for (const [id, action] of Object.entries({ reset: () => zoom(null, null, {}), back, "zoom-in": () => step(0, 0.5), "zoom-out": () => step(0, 2), "pan-left": () => step(-0.25, 1), "pan-right": () => step(0.25, 1) })) $(id).addEventListener("click", action);
   remember();
   for (const card of cards) card.element.querySelector("[data-tool='log']")?.addEventListener("click", (event) => {
