@@ -355,3 +355,27 @@ def test_a_run_that_repeats_or_goes_on_from_another_says_so(tmp_path: Path) -> N
     assert f"resumes={two}" in lines["three"]
     assert "=" not in lines["one"]
     assert "uses" not in lines["three"], "what a run reads is not what it is made from"
+
+
+def test_check_shows_findings_that_nobody_saved(tmp_path: Path) -> None:
+    program = """
+import histhooks, math
+for name in ("good", "bad"):
+    with histhooks.start_run(name) as run:
+        for step in range(30):
+            run.log({"loss": math.nan if step > 20 and name == "bad" else 1.0 / (step + 1)}, step=step)
+"""
+    store = tmp_path / "h.db"
+    record(store, program)
+    assert "fail" not in ask("runs", str(store))[1]
+    told = ask("runs", str(store), "--check")[1]
+    (bad,) = (line for line in told.splitlines() if " bad " in line)
+    assert "finished · 1 fail" in bad
+    assert "checks found something in 1 of 2 rows" in told
+    rows = json.loads(ask("runs", str(store), "--check", "--json")[1])
+    assert {row["name"]: row["risks"]["fail"] for row in rows} == {"good": 0, "bad": 1}
+    lines = list(csv.DictReader(io.StringIO(ask("runs", str(store), "--check", "--csv")[1])))
+    assert {line["name"]: line["risks.fail"] for line in lines} == {"good": "0", "bad": "1"}
+    for option in ("--timeline", "--group-by=kind"):
+        code, _, error = ask("runs", str(store), "--check", option)
+        assert (code, "--check" in error) == (2, True)

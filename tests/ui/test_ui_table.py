@@ -426,3 +426,74 @@ def test_a_finding_of_a_check_stands_beside_the_status(tmp_path: Path) -> None:
         (found,) = re.findall(r'<a class="risk (\w+)" href="([^"]*)"[^>]*>(\d+ \w+)</a>', page)
         assert found[1].endswith("/checks")
         assert found[2].split()[1] == found[0]
+
+
+def test_runs_are_checked_where_it_is_asked_for_and_as_far_as_a_page_has_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from histhooks.ui import _checked
+
+    program = """
+    import histhooks, math
+    for name in ("good", "bad", "worse"):
+        with histhooks.start_run(name) as run:
+            for step in range(30):
+                run.log({"loss": math.nan if step > 20 and name != "good" else 1.0 / (step + 1)}, step=step)
+    """
+    code, _, error = run_program(program, tmp_path / "h.db")
+    assert code == 0, error
+    found = r'<a class="risk (\w+)" href="([^"]*)"[^>]*>(\d+ \w+)</a>'
+    with client(tmp_path / "h.db") as visitor, History(tmp_path / "h.db") as history:
+        assert not re.findall(found, visitor.get("/s/h/runs").text)
+        page = visitor.get("/s/h/runs?check=1").text
+        links = [href for _, href, _ in re.findall(found, page)]
+        assert links == [f"runs/{history.run(name).id}/checks" for name in ("worse", "bad")]
+        assert "Checks found something in 2 of 3 rows" in page
+        rows = visitor.get("/s/h/runs.json?check=1").json()
+        assert {row["name"]: row["risks"] for row in rows} == {
+            row.values["name"]: {"fail": 0, "warn": 0} | row.values["risks"]
+            for row in history.table(check=True, is_folded=False).rows
+        }
+        assert "risks" not in visitor.get("/s/h/runs.json").json()[0]
+        assert visitor.get("/s/h/runs.csv?check=1").text.splitlines()[0].count("risks.") == 2
+        monkeypatch.setattr(_checked, "_MOST_S", 0)
+        page = visitor.get("/s/h/runs?check=1&sort=name").text
+        assert "2 rows could not be checked in the time of a page" in page
+        (rest,) = re.findall(r'time of a page. <a href="\?([^"]+)"', page)
+        monkeypatch.undo()
+        assert "in 2 of 3 rows" in visitor.get(f"/s/h/runs?{rest.replace('&amp;', '&')}").text
+
+
+def test_what_was_found_is_remembered_until_somebody_waives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from histhooks import checks
+    from histhooks.ui import _checked
+
+    path = tmp_path / "h.db"
+    program = """
+    import histhooks, math
+    with histhooks.start_run("bad") as run:
+        for step in range(30):
+            run.log({"loss": math.nan if step > 20 else 1.0 / (step + 1)}, step=step)
+    """
+    code, _, error = run_program(program, path)
+    assert code == 0, error
+    asked: list[str] = []
+    judge = checks.risks
+
+    def counted(run: Any) -> Any:
+        asked.append(run.name)
+        return judge(run)
+
+    monkeypatch.setattr(checks, "risks", counted)
+    monkeypatch.setattr(_checked, "_FRESH_S", 3600.0)
+    with client(path) as visitor, History(path) as history:
+        (kind,) = {each.id for each in history.check("bad").findings if each.level == "fail"}
+        for query in ("", "&sort=name", "&sort=status"):  # pages of their own
+            assert "1 fail" in visitor.get(f"/s/h/runs?check=1{query}").text
+        assert asked == ["bad"]
+        command = [sys.executable, "-m", "histhooks", "waive", str(path), kind, "bad"]
+        command += ["--reason", "meant", "--until", "2999-12-31"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert "1 fail" not in visitor.get("/s/h/runs?check=1&sort=duration_s").text
+        assert asked == ["bad", "bad"]

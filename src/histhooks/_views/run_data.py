@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from histhooks.history._ranking import best_of
@@ -22,8 +22,12 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def as_json(history: Reader, found: Sequence[RunRows]) -> list[dict[str, Any]]:
-    """The rows of runs, each with its metrics, params, results and tags."""
+_LEVELS = ("fail", "warn")
+Risks = Callable[[str], Mapping[str, int]]  # how many checks found something in a run, by level
+
+
+def as_json(history: Reader, found: Sequence[RunRows], risks: Risks | None = None) -> list[dict[str, Any]]:
+    """The rows of runs, each with its metrics, params, results and tags, and what checks found if they are asked."""
     ids = [run.id for run in found]
     summaries, params = summaries_of(history, ids), params_of(history, ids)
     results, tags = results_of(history, ids), tags_of(history, ids)
@@ -31,12 +35,18 @@ def as_json(history: Reader, found: Sequence[RunRows]) -> list[dict[str, Any]]:
         {
             **run.row, "status": run.status, "metrics": summaries.get(run.id, []), "params": params.get(run.id, {}),
             "results": results.get(run.id, {}), "tags": tags.get(run.id, {}),
+            **({} if risks is None else {"risks": _counts(risks(run.id))}),
         }
         for run in found
     ]  # fmt: skip
 
 
-def as_csv(history: Reader, found: Sequence[RunRows], guard: Callable[[Any], Any] = lambda cell: cell) -> str:
+def as_csv(
+    history: Reader,
+    found: Sequence[RunRows],
+    guard: Callable[[Any], Any] = lambda cell: cell,
+    risks: Risks | None = None,
+) -> str:
     """A line for each run, with a column for each metric and param.
 
     Parameters
@@ -45,6 +55,8 @@ def as_csv(history: Reader, found: Sequence[RunRows], guard: Callable[[Any], Any
     found : sequence of RunRows
     guard : callable, optional
         Changes each cell, for readers that take a text for a formula.
+    risks : callable, optional
+        Asks the checks; two columns have how many found something.
     """
     ids = [run.id for run in found]
     summaries, params = summaries_of(history, ids), params_of(history, ids)
@@ -53,10 +65,15 @@ def as_csv(history: Reader, found: Sequence[RunRows], guard: Callable[[Any], Any
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     titles = [f"metrics.{name}.{stat}" for name in metrics for stat in ("best", "last")]
-    writer.writerow([guard(cell) for cell in [*_COLUMNS, *titles, *(f"params.{key}" for key in keys)]])
+    levels = () if risks is None else _LEVELS
+    own_titles = [*_COLUMNS, *(f"risks.{level}" for level in levels)]
+    writer.writerow([guard(cell) for cell in [*own_titles, *titles, *(f"params.{key}" for key in keys)]])
     for run in found:
         rows = {row["name"]: row for row in summaries.get(run.id, [])}
         values: list[Any] = [run.status if column == "status" else run.row[column] for column in _COLUMNS]
+        if risks is not None:
+            counts = risks(run.id)
+            values += [counts.get(level, 0) for level in levels]
         for name in metrics:
             row = rows.get(name)
             best = None if row is None else best_of(run, row)
@@ -68,6 +85,10 @@ def as_csv(history: Reader, found: Sequence[RunRows], guard: Callable[[Any], Any
         values += [own[key] if isinstance(own.get(key), (str, int, float)) else _json(own.get(key)) for key in keys]
         writer.writerow([guard(value) for value in values])
     return out.getvalue()
+
+
+def _counts(found: Mapping[str, int]) -> dict[str, int]:
+    return {level: found.get(level, 0) for level in _LEVELS}
 
 
 def _json(value: Any) -> str | None:

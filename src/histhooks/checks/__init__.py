@@ -18,6 +18,7 @@ from histhooks.checks._config import Config, configured
 from histhooks.checks._judging import judge
 from histhooks.checks._registry import IDS, known, plug_ins
 from histhooks.checks._registry import checks as all_checks
+from histhooks.checks._rows import add_risks as add_risks  # for the table of a history, which knows this module only
 from histhooks.checks._types import FAIL, LEVELS, CannotTell, Check, Finding, Skip, Unknown, Verdict
 from histhooks.errors import QueryError
 

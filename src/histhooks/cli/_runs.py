@@ -59,6 +59,7 @@ _FILTERS = ("project", "framework", "status", "kind", "group", "job", "who", "si
 @click.option(
     "--timeline", is_flag=True, help="Oldest first: what changed from one run to the next, and what it gained."
 )
+@click.option("--check", is_flag=True, help="Check each run that is listed, and show how many checks found something.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a column for each metric and param.")
 @common.json_option
 def runs(words: tuple[str, ...], store: str | None, **options: Any) -> None:
@@ -85,7 +86,7 @@ def runs(words: tuple[str, ...], store: str | None, **options: Any) -> None:
             _groups(history, asked, options)
             return
         if options["as_json"] or options["as_csv"]:
-            _data(_found(history, asked, options), history, as_csv=options["as_csv"])
+            _data(_found(history, asked, options), history, options)
             return
         shown = _table(history, asked, options)
         dropped = _print(shown.rows)
@@ -99,7 +100,7 @@ def _timeline(history: History, asked: dict[str, Any], options: dict[str, Any]) 
     from histhooks.cli import _timeline as screens
 
     for name, option in (("order_by", "--sort"), ("reverse", "--reverse"), ("children", "--children"),
-                         ("as_csv", "--csv"), ("group_by", "--group-by")):  # fmt: skip
+                         ("as_csv", "--csv"), ("group_by", "--group-by"), ("check", "--check")):  # fmt: skip
         if options[name]:
             raise click.UsageError(f"--timeline is in the order of time, with --json or without: it takes no {option}")
     found = history.timeline(limit=options["limit"], is_complete=options["is_all"], **asked)
@@ -120,6 +121,8 @@ def _groups(history: History, asked: dict[str, Any], options: dict[str, Any]) ->
 
     if options["children"]:
         raise click.UsageError("--group-by counts top-level runs: it takes no --children")
+    if options["check"]:
+        raise click.UsageError("--group-by has a row for many runs: it takes no --check")
     order = {"order_by": options["order_by"], "reverse": options["reverse"], "is_complete": options["is_all"]}
     found = history.table(group_by=options["group_by"], limit=options["limit"], **order, **asked)
     if options["as_json"]:
@@ -164,6 +167,7 @@ def _table(history: History, asked: dict[str, Any], options: dict[str, Any]) -> 
 
     inner = None if options["is_all"] else FEW_INSIDE if options["children"] else 0
     order = {"order_by": options["order_by"], "reverse": options["reverse"], "is_folded": not options["unfold"]}
+    order["check"] = options["check"]
     return history.table(limit=options["limit"], inner=inner, is_complete=options["is_all"], **order, **asked)
 
 
@@ -195,6 +199,11 @@ def _footer(history: History, asked: dict[str, Any], options: dict[str, Any], sh
         hints.append("×n: from one call site, the best of them named; --unfold shows each")
     if any(row.values["mean_of"] for row in shown.rows):
         hints.append(f"{MEAN} {MEAN_SAID}")
+    if options["check"] and shown.rows:
+        n = sum(bool(row.values["risks"]) for row in shown.rows)
+        hints.append(
+            f"checks found something in {n} of {counted(len(shown.rows), 'row')}; histhooks check RUN says what"
+        )
     if not is_all and "kind" not in asked:
         n = history.table(limit=0, **{**asked, "kind": "preprocess"}).total
         hints += [f"{n} of preprocessing with --all"] if n else []
@@ -257,11 +266,14 @@ def _found(history: History, asked: dict[str, Any], options: dict[str, Any]) -> 
     return listed(history, asked, options["limit"], is_running_first=is_plain, **order)
 
 
-def _data(found: Sequence[RunRows], history: History, *, as_csv: bool) -> None:
-    if as_csv:
-        click.echo(run_data.as_csv(history, found), nl=False)
+def _data(found: Sequence[RunRows], history: History, options: dict[str, Any]) -> None:
+    from histhooks.checks._rows import risks_in
+
+    risks = (lambda run_id: risks_in(history.run(run_id))) if options["check"] else None
+    if options["as_csv"]:
+        click.echo(run_data.as_csv(history, found, risks=risks), nl=False)
     else:
-        common.print_json(run_data.as_json(history, found))
+        common.print_json(run_data.as_json(history, found, risks))
 
 
 def table(found: list[RunRecord]) -> None:

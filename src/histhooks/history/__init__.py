@@ -221,6 +221,7 @@ class History(Shown, Chosen, Checking, Timelines, Changing, Modelled, Traced, Sh
         is_complete: bool = False,
         group_by: str | Sequence[str] | None = None,
         columns: str | Sequence[str] = (),
+        check: bool = False,
         **which: Any,
     ) -> RunTable:
         """The latest top-level runs as rows of plain values. Running ones come first; a call site may share one row.
@@ -249,6 +250,9 @@ class History(Shown, Chosen, Checking, Timelines, Changing, Modelled, Traced, Sh
         columns : str or sequence of str, optional
             Names as in `where`, such as `params.lr`, `val_loss.last` or `val_loss.at_120`. Each row has the values of
             its run under these names in ``row.values["columns"]``; of several runs in one row, those of the newest.
+        check : bool
+            Whether each run of the rows is checked now, which takes some milliseconds a run: ``row.values["risks"]``
+            then has how many checks found something, in place of what `histhooks check --save` kept.
         **which
             Filters, as for :meth:`runs`: `project`, `since`, `where`, ...
 
@@ -275,10 +279,13 @@ class History(Shown, Chosen, Checking, Timelines, Changing, Modelled, Traced, Sh
         """
         from histhooks.history._table import run_table
 
-        return run_table(
+        found = run_table(
             self, which, order_by=order_by, reverse=reverse, limit=limit, after=after, is_folded=is_folded,
             inner=inner, is_complete=is_complete, group_by=group_by, columns=columns,
         )  # fmt: skip
+        if check:
+            self._check_rows(found.rows)
+        return found
 
     def count(self, *, is_complete: bool = False, **which: Any) -> int:
         """How many top-level runs there are, as :meth:`table` counts them.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from histhooks.checks import Verdict
     from histhooks.history._reader import Reader
+    from histhooks.history._table_rows import TableRow
 
 
 class Checked:
@@ -90,6 +91,12 @@ class Checking:
     if TYPE_CHECKING:
 
         def run(self, selector: str = "last") -> Checked: ...
+
+    def _check_rows(self, rows: Sequence[TableRow]) -> None:
+        """Check the runs of a table."""
+        from histhooks.checks import add_risks
+
+        add_risks(self, rows)  # type: ignore[arg-type]  # a history is one
 
     def check(
         self,

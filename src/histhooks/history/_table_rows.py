@@ -60,7 +60,8 @@ class TableRow:
         `inside` (how many runs inside it are not shown),
         `progress` of a run that still runs, `links`: ids of the runs that it repeats or goes on from, by the kind of
         the link, `versions` of models that it made, as `versions` of a run has them, and
-        `risks`: how many checks, whose verdict is kept, found something at the levels `fail` and `warn`. `columns` is
+        `risks`: how many checks, whose verdict is kept or that were asked, found something at the levels `fail` and
+        `warn`. `columns` is
         there if columns were asked for: a value by each of their names, None where the run has none.
         `params`, `command` (options of the program), `data` and `code` are there
         where runs that are like each other differ in them.

@@ -14,6 +14,7 @@ from histhooks.errors import QueryError
 from histhooks.history._table import RunTable, TableRow, listed, records, rows_for
 from histhooks.history.query.names import Names
 from histhooks.history.query.run_query import order_of
+from histhooks.ui._checked import Checks
 from histhooks.ui._pages import Ask, guarded
 from histhooks.ui._rows import Row, rows_of
 from histhooks.ui._state import ExploreState, RunsState
@@ -54,6 +55,7 @@ def page(ask: Ask) -> Response:
         has_projects=len({row.project for row in every}) > 1, group_title=group_table.title_of(shown.found),
         is_empty=not error and table is not None and not table.total,
         has_runs=bool(every) or bool(shown.groups) or bool(state.which) or bool(ask.history.runs(limit=1)),
+        unchecked=shown.unchecked, risky=sum(bool(row.risks) for row in every),
         explore_query=ExploreState.parse(state.write()).write(),
     )  # fmt: skip
 
@@ -93,6 +95,7 @@ class _Shown:
     found: Sequence[RunGroup] = ()
     lost: list[str] = field(default_factory=list)
     columns: Sequence[str] = ()
+    unchecked: int = 0
 
 
 def _single(ask: Ask, state: RunsState, table: RunTable) -> _Shown:
@@ -104,8 +107,9 @@ def _single(ask: Ask, state: RunsState, table: RunTable) -> _Shown:
     ranked = {row.values["metric"] for row in found if row.values["metric"]}
     if len(ranked) == 1:  # its best value has a column already
         columns = tuple(name for name in columns if name not in ranked)
+    left = Checks(ask).add_to(found) if state.check else 0
     rows = rows_of(ask, found, columns, base)
-    return _Shown(rows[len(pinned) :], rows[: len(pinned)], lost=lost, columns=columns)
+    return _Shown(rows[len(pinned) :], rows[: len(pinned)], lost=lost, columns=columns, unchecked=left)
 
 
 def _held(ask: Ask, state: RunsState) -> tuple[TableRow | None, list[TableRow], list[str]]:
@@ -229,7 +233,7 @@ def as_json(ask: Ask) -> Response:
     state = RunsState.parse(ask.query)
     if state.group:
         return ask.json([asdict(group) for group in table_of(ask, state).groups])
-    return ask.json(run_data.as_json(ask.history, _found(ask)))
+    return ask.json(run_data.as_json(ask.history, _found(ask), Checks(ask).by_id if state.check else None))
 
 
 def as_csv(ask: Ask) -> Response:
@@ -238,5 +242,5 @@ def as_csv(ask: Ask) -> Response:
     if state.group:
         text = group_table.as_csv(state.group, table_of(ask, state).groups, guarded)
         return ask.answer(text, "text/csv; charset=utf-8", name=f"{ask.store}-groups.csv")
-    text = run_data.as_csv(ask.history, _found(ask), guarded)
+    text = run_data.as_csv(ask.history, _found(ask), guarded, Checks(ask).by_id if state.check else None)
     return ask.answer(text, "text/csv; charset=utf-8", name=f"{ask.store}-runs.csv")

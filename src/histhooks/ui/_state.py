@@ -128,6 +128,8 @@ class RunsState(State):
         Runs that stay on top.
     base : str
         The run that the others are compared with.
+    check : bool
+        Whether the runs that are shown are checked.
     """
 
     where: str = ""
@@ -149,6 +151,7 @@ class RunsState(State):
     base: str = ""
     after: str = ""
     view: str = ""
+    check: bool = False
     theme: str = ""
 
     @property
