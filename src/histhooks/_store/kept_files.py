@@ -22,6 +22,7 @@ from histhooks._store.spool_folders import folders
 
 _CHUNK = 1 << 20
 _PARTS = ".parts"
+_ELSEWHERE = "elsewhere"
 _NAME = re.compile(r"[0-9a-f]{64}")
 _MOMENT_S = 60.0  # between making a part and locking it there is less
 
@@ -45,6 +46,30 @@ def find(store: Path, sha256: str) -> Path | None:
         if os.path.isfile(path):
             return path
     return None
+
+
+def elsewhere(store: Path) -> set[str]:
+    """Contents whose copies never came to a store, since its rows came from where no files are."""
+    try:
+        text = (folder_of(store) / _ELSEWHERE).read_text("ascii")
+    except (OSError, ValueError):
+        return set()
+    return {*text.split()}
+
+
+def say_elsewhere(store: Path, contents: set[str]) -> None:
+    """Note contents whose copies did not come along; `verify` counts them, and misses none of them.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    new = contents - elsewhere(store)
+    if new:
+        folder = _make_folder(folder_of(store), _mode_of(store))
+        with open(folder / _ELSEWHERE, "a", encoding="ascii") as file:
+            file.write("".join(f"{sha256}\n" for sha256 in sorted(new)))
 
 
 def kept_in(folder: Path) -> Iterator[Path]:

@@ -9,7 +9,7 @@ from histhooks._base.clock import iso, now_us
 from histhooks._base.ids import short_id
 from histhooks._base.text import plain, size, when
 from histhooks._views.table import Cell, Column
-from histhooks.history._version_files import GONE, KEPT, OVERWRITTEN, Bytes, bytes_of
+from histhooks.history._version_files import ELSEWHERE, GONE, KEPT, OVERWRITTEN, Bytes, bytes_of
 
 if TYPE_CHECKING:
     from histhooks.history import Live, Model, ModelEvent, ModelVersion
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _HASH = 12
 _AHEAD_US = 60_000_000  # by so much clocks differ
 BYTES = {
-    KEPT: "kept", "there": "not kept", OVERWRITTEN: "overwritten", GONE: "gone",
+    KEPT: "kept", "there": "not kept", OVERWRITTEN: "overwritten", GONE: "gone", ELSEWHERE: "elsewhere",
 }  # fmt: skip
 _DONE = {
     "register": "registered", "promote": "promoted", "rollback": "rolled back", "demote": "demoted",
@@ -121,6 +121,10 @@ def bytes_words(version: ModelVersion, found: Bytes) -> str:
         return f"{place} has other content now, and no copy was kept"
     if found.state == GONE:
         return f"{place} is gone, and no copy was kept"
+    if found.state == ELSEWHERE and version.file["elsewhere"]:
+        return "its copy lies beside the store that it was recorded to"
+    if found.state == ELSEWHERE:
+        return f"{place} is a place on another machine"
     return f"{place} has its bytes; no copy is kept"
 
 

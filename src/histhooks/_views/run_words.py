@@ -372,7 +372,8 @@ def folder_of(file: Artifact) -> str:
 def kept_words(contents: list[Artifact]) -> str:
     """Whether the last content is kept, and how many of the earlier ones."""
     n_earlier = len({file["sha256"] for file in contents[:-1] if file["kept"]} - {contents[-1]["sha256"]})
-    last = ", kept" if contents[-1]["kept"] else ", its kept copy is gone" if contents[-1]["lost"] else ""
+    words = {"kept": ", kept", "lost": ", its kept copy is gone", "elsewhere": ", kept elsewhere"}
+    last = next((text for name, text in words.items() if contents[-1][name]), "")
     return last + (f", {n_earlier} earlier kept" if n_earlier else "")
 
 

@@ -108,7 +108,8 @@ def _list(run: RunRecord, *, as_json: bool) -> None:
     rows = []
     for file in files:
         role = "read" if file["direction"] == "in" else file["role"]
-        where = "kept" if file["kept"] else "copy gone" if file["lost"] else "not kept"
+        words = {"kept": "kept", "lost": "copy gone", "elsewhere": "kept elsewhere"}
+        where = next((text for name, text in words.items() if file[name]), "not kept")
         cells = [common.size(file["size_bytes"]), common.plain(role), where, file["sha256"][:_HASH]]
         style = "error" if file["lost"] else ""
         rows.append([Cell(common.plain(place(run, file["path"]) + folder_of(file))), *(Cell(c, style) for c in cells)])
@@ -119,7 +120,7 @@ def _list(run: RunRecord, *, as_json: bool) -> None:
 
 
 def _told(file: Artifact) -> dict[str, Any]:
-    names = ("sha256", "size_bytes", "format", "role", "direction", "kept", "lost")
+    names = ("sha256", "size_bytes", "format", "role", "direction", "kept", "lost", "elsewhere")
     return {"recorded_path": file["path"], **{name: file[name] for name in names}}
 
 

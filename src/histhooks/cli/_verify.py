@@ -179,7 +179,7 @@ def _tell(report: Report) -> None:
     if report.kept_files:
         click.echo(f"  kept files, read and verified too: {report.kept_files} ({common.size(report.kept_bytes)})")
     if report.kept_elsewhere:
-        click.echo(f"  kept files that are not with this part of a history: {report.kept_elsewhere}")
+        click.echo(f"  kept files that lie beside another store: {report.kept_elsewhere}")
     if report.spools:
         altered = sum(not spool["ok"] for spool in report.spools)
         outcome = f"{altered} ALTERED" if altered else "all unaltered"

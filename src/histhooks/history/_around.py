@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from histhooks._store.kept_files import find
 from histhooks.history.query.run_query import rows_of
 
 if TYPE_CHECKING:
@@ -76,19 +75,6 @@ def kept_risks(history: Reader, run_ids: Sequence[str]) -> dict[str, Counter[str
         for run_id in above[row["run_id"]]:
             found.setdefault(run_id, Counter())[row["level"]] += row["n"]
     return found
-
-
-def versions_made(run: RunRows) -> list[dict[str, Any]]:
-    """Versions of models that a run made; `kept` says whether a copy, or a file of a run, has their bytes now."""
-    sql = "SELECT model, number, sha256, path FROM model_versions WHERE run_id = ? ORDER BY model, number"
-    return [{**row, "kept": _has_bytes(run.history, row["sha256"])} for row in run.history.sql(sql, run.id)]
-
-
-def _has_bytes(history: Reader, sha256: str) -> bool:
-    if find(history.beside, sha256) is not None:
-        return True
-    rows = history.sql("SELECT DISTINCT path FROM run_artifacts WHERE sha256 = ? LIMIT ?", sha256, _MOST)
-    return any(state_of_file(row["path"], sha256) == "same" for row in rows)
 
 
 def state_of_file(path: str, sha256: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import zlib
@@ -17,11 +16,13 @@ from histhooks._base.ids import new_id
 from histhooks._host.new_files import give_name
 from histhooks._store.kept_files import digest_of, find
 from histhooks.errors import QueryError, StoreError
+from histhooks.history._copies import asked_by, look
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader
 
 _CHUNK = 1 << 20
+NO_COPY = {"kept": False, "lost": False, "elsewhere": False}
 
 
 class Artifact(dict[str, Any]):
@@ -51,6 +52,9 @@ class Artifact(dict[str, Any]):
         Whether there is a copy beside the store.
     lost : bool
         Whether the run had a copy made that is no longer there.
+    elsewhere : bool
+        Whether the run had a copy made that lies beside another store: this is the target of a team, a part of a
+        history, or was pulled from a database, which holds no files.
 
     Examples
     --------
@@ -83,7 +87,7 @@ class Artifact(dict[str, Any]):
         @overload
         def __getitem__(self, key: Literal["format"], /) -> str | None: ...
         @overload
-        def __getitem__(self, key: Literal["kept", "lost"], /) -> bool: ...
+        def __getitem__(self, key: Literal["kept", "lost", "elsewhere"], /) -> bool: ...
         @overload
         def __getitem__(self, key: str, /) -> Any: ...
         def __getitem__(self, key: str, /) -> Any: ...
@@ -109,7 +113,7 @@ class Artifact(dict[str, Any]):
             row = {**shared, "path": f"{self['path']}/{file.path}", "sha256": file.sha256}
             row |= {"size_bytes": file.size_bytes, "format": os.path.splitext(file.path)[1].lstrip(".").lower() or None}
             row["kept"] = file.sha256 is not None and find(self._reader.beside, file.sha256) is not None
-            row["lost"] = self["lost"] and not row["kept"]
+            row |= {name: self[name] and not row["kept"] for name in ("lost", "elsewhere")}
             found.append(Artifact(row, self._reader))
         return found
 
@@ -261,6 +265,8 @@ class Artifact(dict[str, Any]):
     def _gone(self) -> str:
         if self["sha256"] is None:
             return "it could not be read, or was written, while its folder was recorded"
+        if self["elsewhere"]:
+            return "its copy lies beside the store that it was recorded to, and it is not where it was"
         copy = "the kept copy is gone" if self["lost"] else "no copy was kept"
         return f"{copy}, and it is no longer where it was"
 
@@ -361,21 +367,13 @@ def artifacts_of(reader: Reader, run_id: str) -> Artifacts:
         "WHERE run_id = ? ORDER BY ordinal",
         run_id,
     )
-    asked = _kept_by(reader, run_id) if rows else set()
+    asked = asked_by(reader, run_id) if rows else set()
     return Artifacts(_with_copy(row, asked, reader) for row in rows)
 
 
-def _kept_by(reader: Reader, run_id: str) -> set[str]:
-    """The contents that a run had copied."""
-    rows = reader.sql("SELECT body FROM events WHERE run_id = ? AND kind = 'kept' AND body IS NOT NULL", run_id)
-    return {json.loads(row["body"])["sha256"] for row in rows}
-
-
 def _with_copy(row: dict[str, Any], asked: set[str], reader: Reader) -> Artifact:
-    artifact = Artifact({**row, "kept": False, "lost": False}, reader)
-    is_there = all(file["kept"] for file in artifact.files) if artifact.is_folder else None
-    artifact["kept"] = find(reader.beside, row["sha256"]) is not None if is_there is None else is_there
-    artifact["lost"] = row["sha256"] in asked and not artifact["kept"]
+    artifact = Artifact({**row, **NO_COPY}, reader)
+    look(artifact, reader, lambda: row["sha256"] in asked)
     return artifact
 
 

@@ -85,6 +85,11 @@ class Reader:
             return connection
 
     @property
+    def is_target(self) -> bool:
+        """Whether it is the target of a team: a database, a folder or a bucket."""
+        return self._target is not None
+
+    @property
     def is_there(self) -> bool:
         """Whether a target is read where it is, without a file."""
         return self._there is not None

@@ -1,17 +1,18 @@
-"""Where the bytes of versions are now: kept, still where they were, overwritten, or gone."""
+"""Where the bytes of versions are now: kept, still where they were, overwritten, gone, or not to be seen from here."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from histhooks._host.process import identity
 from histhooks._store.kept_files import find
 from histhooks.history._around import state_of_file
 
 if TYPE_CHECKING:
-    from histhooks.history._version_rows import ModelVersion
+    from histhooks.history._version_rows import ModelVersion, VersionFile
 
-KEPT, THERE, OVERWRITTEN, GONE = STATES = ("kept", "there", "overwritten", "gone")
+KEPT, THERE, OVERWRITTEN, GONE, ELSEWHERE = STATES = ("kept", "there", "overwritten", "gone", "elsewhere")
 
 
 class Bytes(NamedTuple):
@@ -20,8 +21,9 @@ class Bytes(NamedTuple):
     Attributes
     ----------
     state : str
-        `kept`: a copy is beside the store. `there`: a known path has them. `overwritten`: a known path has others.
-        `gone`: no known path has anything.
+        `kept`: a copy is beside the store. `there`: a known path has them. `overwritten`: a known path of this machine
+        has others. `gone`: no known path has anything. `elsewhere`: a copy lies beside another store, or all known
+        paths are of other machines.
     place : str or None
         The kept copy, or the path.
     """
@@ -35,19 +37,35 @@ def bytes_of(version: ModelVersion) -> Bytes:
     file = version.file
     if file["kept"]:
         return Bytes(KEPT, str(find(version.reader.beside, file["sha256"]) or version.path))
-    if file.is_folder:
-        states = [state_of_file(each["path"], each["sha256"] or "") for each in file.files]
-        if all(state == "same" for state in states):
-            return Bytes(THERE, version.path)
-        is_gone = all(state == "gone" for state in states)
-        return Bytes(GONE if is_gone else OVERWRITTEN, version.path)
-    changed = None
-    for place in file.known_places():
+    found = _of_folder(version, file) if file.is_folder else _of_file(version, file)
+    is_missing = found.state in (OVERWRITTEN, GONE)
+    return Bytes(ELSEWHERE, found.place) if is_missing and file["elsewhere"] else found
+
+
+def _of_folder(version: ModelVersion, file: VersionFile) -> Bytes:
+    states = [state_of_file(each["path"], each["sha256"] or "") for each in file.files]
+    if all(state == "same" for state in states):
+        return Bytes(THERE, version.path)
+    if version.path not in file.places_of(identity().hostname):
+        return Bytes(ELSEWHERE, version.path)
+    is_gone = all(state == "gone" for state in states)
+    return Bytes(GONE if is_gone else OVERWRITTEN, version.path)
+
+
+def _of_file(version: ModelVersion, file: VersionFile) -> Bytes:
+    changed = []
+    places = [*file.known_places()]
+    for place in places:
         try:
             is_same = os.stat(place).st_size == file["size_bytes"] and state_of_file(place, file["sha256"]) == "same"
         except OSError:
             continue
         if is_same:
             return Bytes(THERE, place)
-        changed = changed or place
-    return Bytes(OVERWRITTEN, changed) if changed is not None else Bytes(GONE, version.path)
+        changed.append(place)
+    here = file.places_of(identity().hostname)
+    overwritten = next((place for place in changed if place in here), None)
+    if overwritten is not None:
+        return Bytes(OVERWRITTEN, overwritten)
+    beyond = next((place for place in places if place not in here), None)
+    return Bytes(GONE, version.path) if beyond is None else Bytes(ELSEWHERE, beyond)

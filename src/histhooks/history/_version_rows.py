@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from histhooks._base.clock import iso
 from histhooks._store.kept_files import find
-from histhooks.history._artifacts import Artifact
+from histhooks.history._artifacts import NO_COPY, Artifact
+from histhooks.history._copies import look, was_asked
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader
     from histhooks.history._records import RunRecord
+    from histhooks.history._run_rows import RunRows
 
 # What moves an alias, and what takes it away; `live_versions` of the schema says the same.
 MOVES = ("promote", "rollback")
@@ -161,8 +163,8 @@ class ModelVersion:
         rows = self._reader.sql("SELECT * FROM artifacts WHERE sha256 = ?", self.sha256)
         row = rows[0] if rows else {"sha256": self.sha256, "size_bytes": None, "format": None}
         shown = {"path": self.path or "", "role": "model", "direction": "out", "step": None, "time": self.time}
-        file = VersionFile({**shown, **row, "kept": False, "lost": False}, self._reader)
-        file["kept"] = all(each["sha256"] and find(self._reader.beside, each["sha256"]) for each in file.files)
+        file = VersionFile({**shown, **row, **NO_COPY}, self._reader)
+        look(file, self._reader, lambda: was_asked(self._reader, self.sha256))
         return file
 
     @property
@@ -259,13 +261,23 @@ class VersionFile(Artifact):
         return self._reader
 
     def known_places(self) -> Iterator[str]:
-        """Paths at which the content was."""
+        """Paths at which the content was, on whichever machine."""
         if self["path"]:
             yield self["path"]
         sql = "SELECT path FROM run_artifacts WHERE sha256 = ? GROUP BY path ORDER BY max(time) DESC"
         for row in self._reader.sql(sql, self["sha256"]):
             if row["path"] != self["path"]:
                 yield row["path"]
+
+    def places_of(self, hostname: str) -> set[str]:
+        """Those of the paths at which a session of one machine saw the content."""
+        sql = (
+            "SELECT v.path AS path FROM model_versions AS v JOIN sessions AS s ON s.id = v.session_id "
+            "WHERE v.sha256 = ?1 AND s.hostname = ?2 UNION SELECT a.path FROM run_artifacts AS a "
+            "JOIN runs AS r ON r.id = a.run_id JOIN sessions AS s ON s.id = r.session_id "
+            "WHERE a.sha256 = ?1 AND s.hostname = ?2"
+        )
+        return {row["path"] for row in self._reader.sql(sql, self["sha256"], hostname) if row["path"]}
 
     def _places(self) -> Iterator[str]:
         kept = find(self._reader.beside, self["sha256"])
@@ -306,6 +318,13 @@ def read_versions(reader: Reader, model: str | None = None) -> dict[str, list[Mo
         )
         found.setdefault(row["model"], []).append(version)
     return found
+
+
+def versions_made(run: RunRows) -> list[ModelVersion]:
+    """Versions of models that a run made."""
+    models = run.history.sql("SELECT DISTINCT model FROM model_versions WHERE run_id = ? ORDER BY model", run.id)
+    found = [version for row in models for version in read_versions(run.history, row["model"])[row["model"]]]
+    return [version for version in found if version.run_id == run.id]
 
 
 def _event(row: dict[str, Any]) -> ModelEvent:

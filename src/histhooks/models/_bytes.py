@@ -12,6 +12,7 @@ from histhooks._collect.survey import content_row
 from histhooks._store.entries import Entry, content_entry
 from histhooks._store.kept_files import Part, find, folder_of, has
 from histhooks.errors import QueryError, Refused, StoreError
+from histhooks.history._artifacts import NO_COPY
 from histhooks.history._version_rows import VersionFile
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def source_of(reader: Reader, meant: Meant) -> Source:
     """The bytes that are meant; they are read when asked."""
     shown: dict[str, Any] = {"path": meant.path or "", "role": "model", "direction": "out", "step": None, "time": 0}
     row = {"sha256": meant.sha256, "size_bytes": meant.size_bytes, "format": meant.format}
-    file = VersionFile({**shown, **row, "kept": False, "lost": False}, reader)
+    file = VersionFile({**shown, **row, **NO_COPY}, reader)
     text = b""
     if meant.format == manifest.FORMAT and not file.is_folder:
         assert meant.path is not None

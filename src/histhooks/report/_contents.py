@@ -20,7 +20,7 @@ from histhooks.report._data import data, files_read, weights
 from histhooks.report._outcomes import children, metrics, results, value_of
 
 if TYPE_CHECKING:
-    from histhooks.history import RunRecord
+    from histhooks.history import Artifact, RunRecord
 
 _LAYERS = 200
 _MOST_UNSEEDED = 50
@@ -206,12 +206,17 @@ def _randomness(run: RunRecord) -> list[Block]:
     return blocks
 
 
+def _kept(file: Artifact) -> str:
+    words = {"kept": "yes", "lost": "gone", "elsewhere": "elsewhere"}
+    return next((text for name, text in words.items() if file[name]), "no")
+
+
 def _files(run: RunRecord) -> list[Block]:
     rows = [
         [
             {"in": "read", "out": "written"}[file["direction"]], file["role"],
             place(run, file["path"]) + facts.folder_of(file), _text.size(file["size_bytes"]),
-            _text.number(file["step"]), "yes" if file["kept"] else "gone" if file["lost"] else "no", file["sha256"],
+            _text.number(file["step"]), _kept(file), file["sha256"],
         ]
         for file in run.artifacts
     ]  # fmt: skip

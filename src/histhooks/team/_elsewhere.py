@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from histhooks._store.kept_record import missing
 from histhooks.errors import TeamError
 from histhooks.team._merged import Merged
 from histhooks.team._reading import located
@@ -30,6 +31,11 @@ def source_file(word: str | os.PathLike[str]) -> Path:
     if is_box(text) or text.startswith("sqlite://"):
         return located(text)
     return Path(word)
+
+
+def missing_at(words: Iterable[str | os.PathLike[str]]) -> set[str]:
+    """Contents whose kept copies are missing where files are merged; a folder or a bucket has what was pushed."""
+    return {sha256 for word in words if not is_box(word) for sha256 in missing(source_file(word))}
 
 
 def fetch_kept(

@@ -16,11 +16,12 @@ from histhooks._host.new_files import give_name
 from histhooks._host.process import judge
 from histhooks._host.store_location import keep_out_of_git, real_path
 from histhooks._store.graves import LISTED, graves_in, listed
+from histhooks._store.kept_record import missing, note_absent
 from histhooks._store.stamp import marks
 from histhooks._store.store import Store
 from histhooks.curate._space import free_space
 from histhooks.errors import ForkError, StoreError, TeamError
-from histhooks.team._elsewhere import fetch_kept, source_file
+from histhooks.team._elsewhere import fetch_kept, missing_at, source_file
 from histhooks.team._files import copy_files, named_files, remove_files
 from histhooks.team._joining import Union, bring_in, counts, unite
 from histhooks.team._merged import Merged
@@ -79,8 +80,11 @@ def merge(*sources: str | os.PathLike[str], into: str | os.PathLike[str], dry_ru
     where = None if dry_run else target.absolute().parent
     try:
         with workplace(where) as folder:
+            known = missing(target)
             done = _merge(tuple(files), target, folder, is_dry=dry_run)
             fetch_kept(sources, target, folder, done, is_dry=dry_run)
+            if not dry_run and missing(target) - known:
+                note_absent(target, known | missing_at(sources))
     except OSError as error:
         raise TeamError(f"{target} cannot be written ({error.strerror}); name another place") from error
     except StoreError as error:

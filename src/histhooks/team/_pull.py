@@ -11,6 +11,7 @@ from typing import Any
 
 from histhooks._host.new_files import give_name
 from histhooks._host.store_location import keep_out_of_git, real_path
+from histhooks._store.kept_record import missing, note_absent
 from histhooks._store.parts import exports
 from histhooks._store.wholeness import complete
 from histhooks.errors import ForkError, StoreError, TeamError
@@ -133,6 +134,7 @@ def pull(
         raise TeamError(f"{path} cannot be written: no folder {path.absolute().parent} that can be; name another")
     done = Pulled(str(found) if isinstance(found, Path) else found.shown, path)
     try:
+        known = missing(path)
         if runs or project is not None or since is not None or where is not None:
             source = mirrored(found) if isinstance(found, Database) else _file_of(found)
             _some(source, path, done, runs, project=project, since=since, where=where)
@@ -146,6 +148,8 @@ def pull(
                     _complete(path, {key for (key,) in connection.execute("SELECT id FROM sessions")})
         if isinstance(found, Box):
             _fetch_files(found, path, done)
+        if not isinstance(found, Path):
+            note_absent(path, known)  # a database has no files, and a folder those of whoever pushed them
     except sqlite3.Error as error:
         raise TeamError(f"the pull failed ({error}); {path} is as it was") from error
     except StoreError as error:

@@ -23,11 +23,12 @@ from histhooks._base.clock import now_us
 from histhooks._base.vocabulary import RUNNING, UNREPORTED
 from histhooks._host.process import judge
 from histhooks._host.store_location import real_path
+from histhooks._store.kept_record import wanted
 from histhooks._store.spools import only_spools, waiting
 from histhooks.errors import QueryError, StoreError
 from histhooks.verify._again import AgainCheck
 from histhooks.verify._derived import DerivedCheck
-from histhooks.verify._kept import check_kept, wanted
+from histhooks.verify._kept import check_kept
 from histhooks.verify._keys import PublicKey, cryptography, public_key
 from histhooks.verify._ledger import LedgerCheck, Progress
 from histhooks.verify._opening import copied, is_left_alone, newer_version, opened, state_of

@@ -81,7 +81,7 @@ class Report:
     file_problems : list of str
         Those of `problems` that are about kept files: the history itself is not touched by them.
     kept_elsewhere : int
-        Kept files that an export left where they were.
+        Kept files that lie beside another store: an export left them there, or a database has none.
     cannot_prove : list of str
         What no ledger in one file can show.
     """

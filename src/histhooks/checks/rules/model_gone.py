@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from histhooks.checks._case import Case
 from histhooks.checks._types import FAIL, Check, Found, Said, Skip, Unknown
-from histhooks.history._around import state_of_file, versions_made
+from histhooks.history._version_files import ELSEWHERE, GONE, OVERWRITTEN, bytes_of
+from histhooks.history._version_rows import versions_made
 
 
 def _judge(case: Case, at: Mapping[str, float]) -> Iterator[Said]:
@@ -15,13 +16,12 @@ def _judge(case: Case, at: Mapping[str, float]) -> Iterator[Said]:
         yield Skip("no model that it made is registered")
         return
     for version in versions:
-        name, path = f"{version['model']}@{version['number']}", version["path"]
-        state = "remote" if path is None or "://" in path else state_of_file(path, version["sha256"])
-        if state == "remote":
-            yield Unknown(f"{name} lies in no folder of this machine", "check it where the file is")
-        elif state != "same" and not version["kept"]:
-            says = f"{name}: {path} {'is gone' if state == 'gone' else 'has another content'}"
-            yield Found(FAIL, says, 1, 0, {"model": version["model"], "path": path, "sha256": version["sha256"]})
+        state, path = bytes_of(version)
+        if state == ELSEWHERE or path is None:
+            yield Unknown(f"{version.name} lies in no folder of this machine", "check it where the file is")
+        elif state in (GONE, OVERWRITTEN):
+            says = f"{version.name}: {path} {'is gone' if state == GONE else 'has another content'}"
+            yield Found(FAIL, says, 1, 0, {"model": version.model, "path": path, "sha256": version.sha256})
 
 
 CHECK = Check(
@@ -34,7 +34,7 @@ CHECK = Check(
     why="The version that is named cannot be loaded any more, or is not what it says.",
     advice="bring the file back, or register it anew",
     triggers="`model.pt` that a later training has overwritten",
-    is_silent="a version that is kept beside the store",
-    limits="paths of other machines",
+    is_silent="a version that is kept beside the store, or was kept beside another one",
+    limits="paths of other machines: the check cannot tell",
     judge=_judge,
 )

@@ -1,0 +1,47 @@
+"""Which contents runs had copied, and whether these copies can lie beside what is read at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from histhooks._store.kept_files import elsewhere, find
+
+if TYPE_CHECKING:
+    from histhooks.history._artifacts import Artifact
+    from histhooks.history._reader import Reader
+
+
+def asked_by(reader: Reader, run_id: str) -> set[str]:
+    """The contents that a run had copied."""
+    rows = reader.sql("SELECT body FROM events WHERE run_id = ? AND kind = 'kept' AND body IS NOT NULL", run_id)
+    return {json.loads(row["body"])["sha256"] for row in rows}
+
+
+def was_asked(reader: Reader, sha256: str) -> bool:
+    """Whether any run, or a promotion, had a content copied."""
+    if reader.sql("SELECT 1 FROM model_versions WHERE sha256 = ? AND kept = 1 LIMIT 1", sha256):
+        return True
+    rows = reader.sql("SELECT DISTINCT run_id FROM run_artifacts WHERE sha256 = ?", sha256)
+    return any(sha256 in asked_by(reader, row["run_id"]) for row in rows)
+
+
+def look(file: Artifact, reader: Reader, is_asked: Callable[[], bool]) -> None:
+    """Fill in whether a file, or each file of a folder, is `kept`; else whether its copy is `lost` or `elsewhere`."""
+    contents = [each["sha256"] for each in file.files] if file.is_folder else [file["sha256"]]
+    file["kept"] = all(sha256 and find(reader.beside, sha256) is not None for sha256 in contents)
+    is_missing = not file["kept"] and is_asked()
+    file["elsewhere"] = is_missing and _are_elsewhere(reader, contents)
+    file["lost"] = is_missing and not file["elsewhere"]
+
+
+def _are_elsewhere(reader: Reader, contents: list[Any]) -> bool:
+    """Whether copies of contents that are not here lie beside another store.
+
+    So it is at the target of a team, in a part of a history, and of what was pulled from a database.
+    """
+    if reader.is_target or reader.sql("SELECT 1 FROM exports WHERE kind = 'export' LIMIT 1"):
+        return True
+    named = elsewhere(reader.beside)
+    return all(sha256 in named or (sha256 and find(reader.beside, sha256) is not None) for sha256 in contents)
