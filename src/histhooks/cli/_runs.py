@@ -267,7 +267,7 @@ def _found(history: History, asked: dict[str, Any], options: dict[str, Any]) -> 
 
 
 def _data(found: Sequence[RunRows], history: History, options: dict[str, Any]) -> None:
-    from histhooks.checks._rows import risks_in
+    from histhooks.checks import risks_in
 
     risks = (lambda run_id: risks_in(history.run(run_id))) if options["check"] else None
     if options["as_csv"]:

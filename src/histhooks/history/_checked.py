@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from histhooks.history._table_rows import TableRow
 
 
+def count_waivers(history: Reader) -> int:
+    """How many waivers there are: with another one, checks say something else."""
+    return int(history.cursor("SELECT count(*) FROM waivers").fetchone()[0])
+
+
 class Checked:
     """A run that can be checked; :mod:`histhooks.checks` has the rules, and is loaded when one is asked."""
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base.vocabulary import RUNNING
-from histhooks.checks._rows import add_risks, risks_in
+from histhooks.checks import add_risks, risks_in
+from histhooks.history._checked import count_waivers
 
 if TYPE_CHECKING:
     from histhooks.history import RunRecord
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 _MOST_S = 3.0  # that a page waits; what is not checked then is checked when it is asked for again
 _FRESH_S, _LIVE_S = 300.0, 5.0  # what other runs say of a run may change
 _MOST = 20_000
-_ASKED = "SELECT count(*) FROM waivers"
 
 _kept: OrderedDict[tuple[Any, ...], tuple[float, Counter[str]]] = OrderedDict()
 _lock = threading.Lock()
@@ -29,9 +29,8 @@ class Checks:
     """The checks of one page."""
 
     def __init__(self, ask: Ask) -> None:
-        (waivers,) = ask.history.cursor(_ASKED).fetchone()
         self._ask = ask
-        self._state = (ask.place.shown, ask.stores.identity, waivers)
+        self._state = (ask.place.shown, ask.stores.identity, count_waivers(ask.history))
 
     def of(self, run: RunRecord) -> Counter[str]:
         """How many checks found something in a run; remembered for some minutes, of a running one for seconds."""
