@@ -452,6 +452,39 @@ def test_runs_that_go_on_from_others_are_lined_up(tmp_path: Path, chromium: Any)
     served.close()
 
 
+def test_one_run_of_several_stands_out_and_any_can_be_left_out(tab: Tab, ids: list[str]) -> None:
+    page = opened(tab, f"charts?runs={ids[0]},{ids[1]},{ids[2]}&m=loss&from=0&to=2000")
+
+    def seen() -> str:
+        found: str = page.evaluate("document.querySelector('.card canvas').toDataURL()")
+        return found
+
+    before = seen()
+    page.hover(f".legend [data-run='{ids[1]}'] > a")
+    during = seen()
+    page.mouse.move(0, 0)
+    page.focus(".legend [data-run] a.off")
+    focused = seen()
+    page.evaluate("document.activeElement.blur()")
+    assert len({before, during, focused}) == 3
+    assert seen() == before
+    page.click("#zoom-in")
+    settled(page)
+    range_ = window(page)
+    follow(page, f".legend [data-run='{ids[0]}'] .off")
+    drawn(page)
+    assert page.locator(".legend [data-run]").count() == 2
+    assert window(page) == range_  # what was seen stays
+    follow(page, ".legend .off >> nth=0")
+    assert page.locator(".legend .off").count() == 0  # one is left
+
+
+def test_runs_that_belong_to_one_are_links(store: Path, ids: list[str]) -> None:
+    with client(store) as visitor:
+        page = visitor.get(f"/s/h/runs/{ids[3]}").text
+        assert re.search(rf'resumes <a href="[^"]*runs/{ids[0]}">{ids[0][-8:]}</a>', page)
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_moves_while_a_page_becomes_what_it_is(chromium: Any, server: Any, ids: list[str], width: int) -> None:
     tab = Tab(chromium, server.url, viewport={"width": width, "height": 900})

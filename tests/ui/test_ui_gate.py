@@ -14,6 +14,7 @@ import pytest
 
 from helpers.pages import BASE, TOKEN, client, make
 from histhooks.ui import app
+from histhooks.ui._pages import static_file
 
 pytest.importorskip("starlette")
 
@@ -187,6 +188,21 @@ def test_scripts_ask_nothing_from_elsewhere() -> None:
         text = (PAGES / "static" / name).read_text(encoding="utf-8")
         assert not re.search(r"https?://|//[a-z]+\.[a-z]|@import|innerHTML\s*=[^=]|insertAdjacent|\beval\(", text), name
         assert name != "histhooks.css" or "url(" not in text
+
+
+def test_scripts_are_sent_without_what_is_beside_them() -> None:
+    for path in sorted((PAGES / "static").glob("*.js")):
+        text = path.read_text(encoding="utf-8")
+        sent = static_file(path.name)
+        assert sent is not None
+        if ".min." in path.name:
+            assert sent == path.read_bytes()
+            continue
+        # A text over several lines would lose the spaces at the beginning of each.
+        assert [line for line in text.splitlines() if line.count("`") % 2] == [], path.name
+        kept = [line.strip() for line in text.splitlines() if not line.lstrip().startswith("//")]
+        assert sent.decode().splitlines() == kept
+        assert len(sent) < 0.95 * len(text.encode())
 
 
 def test_the_chart_library_is_the_one_that_was_released() -> None:

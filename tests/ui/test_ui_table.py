@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from helpers.browser import SHIFTS, THEMES, Tab, faults_of
+from helpers.browser import SHIFTS, THEMES, Tab, faults_of, follow
 from helpers.pages import client
 from helpers.programs import HOST, ON_THAT_HOST, wait_for
 from histhooks import History
@@ -497,3 +497,14 @@ def test_what_was_found_is_remembered_until_somebody_waives_it(tmp_path: Path, m
         assert done.returncode == 0, done.stderr
         assert "1 fail" not in visitor.get("/s/h/runs?check=1&sort=duration_s").text
         assert asked == ["bad", "bad"]
+
+
+def test_the_last_columns_and_the_order_are_offered_again(tab: Tab) -> None:
+    page = tab.go("s/h/runs?where=has+val_loss&cols=params.lr&sort=val_loss")
+    page = tab.go("s/h/runs?status=finished")
+    assert "cols" not in page.url  # an address shows the same to everybody
+    follow(page, "#last-view")
+    words = parse_qs(urlsplit(page.url).query)
+    assert words == {"status": ["finished"], "cols": ["params.lr"], "sort": ["val_loss"]}
+    assert page.locator("thead th[data-name='params.lr']").count() == 1
+    assert page.locator("#last-view:visible").count() == 0

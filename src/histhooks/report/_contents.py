@@ -280,7 +280,9 @@ def _environment(run: RunRecord) -> list[Block]:
         )
     ]
     packages = [f"{name} {version}" for name, version in run.packages.items()]
-    return [*blocks, Columns(packages) if packages else Text("Packages were not recorded.", "bad")]
+    if not packages:
+        return [*blocks, Text("Packages were not recorded.", "bad")]
+    return [*blocks, Facts([("Packages", f"{len(packages):,}")]), Columns(packages)]
 
 
 def _notes(run: RunRecord) -> list[Block]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from histhooks._base.ids import short_id
 from histhooks._base.vocabulary import FINISHED
 from histhooks._views.differing import labels
 from histhooks.errors import QueryError
@@ -56,6 +57,7 @@ def of_runs(ask: Ask) -> Response:
     return ask.page(
         "charts.html", title="Charts", run=None, tab="charts", state=state, **_common(runs, state, state_shown),
         known=list(dict.fromkeys(names)), lead=lead, marks=marks, mark_notes=[],
+        others=lambda one: tuple(short_id(run.id) for run in runs if run.id != one.id),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import resources
@@ -39,6 +39,7 @@ STATIC = {
 }
 # Controls, and what turns the order of letters around (https://trojansource.codes): shown, not obeyed.
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_BESIDE = re.compile(rb"^[ \t]*//.*\n|^[ \t]+", re.MULTILINE)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -179,6 +180,7 @@ def _environment() -> Environment:
     made.filters["breakable"] = _breakable
     made.filters["in_list"] = in_list
     made.filters["many"] = many
+    made.filters["linked"] = _linked
     made.tests["startswith_of"] = str.startswith
     made.globals["static"] = _versioned
     made.globals["lines_of"] = patch_lines
@@ -190,7 +192,9 @@ def static_file(name: str) -> bytes | None:
     """The bytes of a file that pages load."""
     if name not in STATIC:
         return None
-    return resources.files("histhooks.ui").joinpath("static", name).read_bytes()
+    content = resources.files("histhooks.ui").joinpath("static", name).read_bytes()
+    # Comments and indents of our own scripts stay here; no text of theirs goes over several lines.
+    return _BESIDE.sub(b"", content) if name.endswith(".js") and ".min." not in name else content
 
 
 @cache
@@ -213,6 +217,20 @@ def _breakable(name: str) -> Markup:
     parts = shown(name).split("·")
     may_break = Markup("<wbr>")
     return Markup("·<wbr>").join(may_break.join(_SEAM.split(one)) if len(one) > _LONG_WORD else one for one in parts)
+
+
+SHORT_ID = re.compile(r"\b[0-9a-f]{8}\b")
+
+
+def _linked(text: str, links: Mapping[str, str]) -> Markup:
+    """A text in which the short ids that are known lead to their pages."""
+    parts, end = list[str | Markup](), 0
+    for found in SHORT_ID.finditer(text):
+        if found[0] in links:
+            link = Markup('<a href="{}">{}</a>').format(links[found[0]], found[0])
+            parts += [shown(text[end : found.start()]), link]
+            end = found.end()
+    return Markup().join([*parts, shown(text[end:])])
 
 
 def _lines_json(lines: Iterable[Any]) -> str:

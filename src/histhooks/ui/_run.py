@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base.ids import short_id
@@ -16,6 +17,7 @@ from histhooks._views.run_table import MEAN, MEAN_SAID, best_text
 from histhooks.checks import risks
 from histhooks.checks._inner import with_inner
 from histhooks.checks._types import FAIL, WARN
+from histhooks.errors import QueryError
 from histhooks.history._ranking import best_of, main_of
 from histhooks.history._repetitions import repetitions_of
 from histhooks.history._state import entries_of
@@ -25,7 +27,7 @@ from histhooks.report._blocks import Curves, Facts, Section, Table, Text
 from histhooks.ui import _content
 from histhooks.ui._cards import cards_of
 from histhooks.ui._others import nowhere
-from histhooks.ui._pages import Ask, cut
+from histhooks.ui._pages import SHORT_ID, Ask, cut
 from histhooks.ui._run_head import PARTS, head_of, moved_to, run_of
 from histhooks.ui._state import ChartState
 
@@ -61,6 +63,7 @@ def overview(ask: Ask) -> Response:
         **head_of(ask, run, ""),
         highlights=[(label, text) for label, text in _contents.highlights(run) if text != "–"],
         facts=_facts(run),
+        related=_related(ask, run),
         made_of=_content.parts_of(ask, run),
         cards=cards_of([run], ChartState(m=names), only=names)[:1] if names and is_curve else [],
         metrics=_metrics(run, summaries),
@@ -105,6 +108,16 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
         ("Environment", facts.environment(run)),
     ]
     return [(label, text) for label, text in found if text]
+
+
+def _related(ask: Ask, run: RunRecord) -> dict[str, str]:
+    """Where the short ids of the runs that belong to this one lead; of those in another store there are none."""
+    words = dict.fromkeys(SHORT_ID.findall("\n".join(facts.links(run))))
+    found = {}
+    for word in list(words)[:_FEW]:
+        with suppress(QueryError):
+            found[word] = ask.link(f"runs/{ask.history.run(word).id}")
+    return found
 
 
 def _metrics(run: RunRecord, summaries: Sequence[Any]) -> list[dict[str, Any]]:

@@ -154,6 +154,11 @@ class Card {
     this.owners.forEach((owner, j) => { if (j !== i && owner === this.owners[i]) u.setSeries(j, { show: changed.show }); });
     this.isHiding = false;
   }
+  fade(run) {  // all but one
+    if (!this.chart) return;
+    this.owners.forEach((owner, i) => { if (owner) this.chart.series[i].alpha = run && owner.run !== run ? 0.12 : 1; });
+    this.chart.redraw(false);
+  }
   range(low, high) {
     const own = view.ranges[this.title];
     if (own) return own;
@@ -440,6 +445,7 @@ if (holder) {
     }
   }, { rootMargin: "300px" });
   for (const card of cards) seen.observe(card.element);
+  for (const item of document.querySelectorAll(".legend [data-run]")) for (const [kind, run] of [["pointerenter", item.dataset.run], ["pointerleave", ""], ["focusin", item.dataset.run], ["focusout", ""]]) item.addEventListener(kind, () => { for (const card of cards) card.fade(run); });
   document.addEventListener("histhooks:changes", (event) => {
     const runs = new Set(event.detail.runs);
     for (const card of cards) if (card.isSeen && (event.detail.whole || card.lines.some((line) => runs.has(line.run)))) card.load();

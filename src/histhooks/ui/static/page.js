@@ -129,6 +129,18 @@ document.querySelector("form.filter")?.addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", () => { for (const field of document.querySelectorAll("form.filter [disabled], form.columns [disabled]")) field.disabled = false; });
 
+// --- the last columns and order of the table, for whoever comes back ---
+const last = $("last-view");
+if (last) {
+  const url = new URL(location.href), key = `histhooks-view ${location.pathname}`, before = kept((store) => store.getItem(key));
+  const now = new URLSearchParams([...url.searchParams].filter(([name]) => last.dataset.words.split(" ").includes(name))).toString();
+  if (now) kept((store) => store.setItem(key, now));
+  else if (before) {
+    new URLSearchParams(before).forEach((value, name) => url.searchParams.set(name, value));
+    last.href = url.search; last.hidden = false;
+  }
+}
+
 // --- what is not done yet: the page is read again until it is ---
 async function again() {
   if (!document.querySelector("[data-again]")) return;
