@@ -118,6 +118,11 @@ class Artifact(dict[str, Any]):
         return found
 
     @property
+    def contents(self) -> list[str | None]:
+        """The hash of a file, or of each file of a folder; None of one that was not read."""
+        return [each["sha256"] for each in self.files] if self.is_folder else [self["sha256"]]
+
+    @property
     def path(self) -> Path:
         """Where its bytes are now: the kept copy, else the place where it was. They were just verified.
 
@@ -373,7 +378,7 @@ def artifacts_of(reader: Reader, run_id: str) -> Artifacts:
 
 def _with_copy(row: dict[str, Any], asked: set[str], reader: Reader) -> Artifact:
     artifact = Artifact({**row, **NO_COPY}, reader)
-    look(artifact, reader, lambda: row["sha256"] in asked)
+    artifact.update(look(artifact.contents, reader, lambda: row["sha256"] in asked))
     return artifact
 
 

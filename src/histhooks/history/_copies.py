@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from histhooks._store.kept_files import elsewhere, find
 
 if TYPE_CHECKING:
-    from histhooks.history._artifacts import Artifact
     from histhooks.history._reader import Reader
 
 
@@ -27,13 +26,12 @@ def was_asked(reader: Reader, sha256: str) -> bool:
     return any(sha256 in asked_by(reader, row["run_id"]) for row in rows)
 
 
-def look(file: Artifact, reader: Reader, is_asked: Callable[[], bool]) -> None:
-    """Fill in whether a file, or each file of a folder, is `kept`; else whether its copy is `lost` or `elsewhere`."""
-    contents = [each["sha256"] for each in file.files] if file.is_folder else [file["sha256"]]
-    file["kept"] = all(sha256 and find(reader.beside, sha256) is not None for sha256 in contents)
-    is_missing = not file["kept"] and is_asked()
-    file["elsewhere"] = is_missing and _are_elsewhere(reader, contents)
-    file["lost"] = is_missing and not file["elsewhere"]
+def look(contents: list[Any], reader: Reader, is_asked: Callable[[], bool]) -> dict[str, bool]:
+    """Whether a file, or each file of a folder, is `kept`; else whether its copy is `lost` or `elsewhere`."""
+    is_kept = all(sha256 and find(reader.beside, sha256) is not None for sha256 in contents)
+    is_missing = not is_kept and is_asked()
+    is_elsewhere = is_missing and _are_elsewhere(reader, contents)
+    return {"kept": is_kept, "elsewhere": is_elsewhere, "lost": is_missing and not is_elsewhere}
 
 
 def _are_elsewhere(reader: Reader, contents: list[Any]) -> bool:

@@ -164,7 +164,7 @@ class ModelVersion:
         row = rows[0] if rows else {"sha256": self.sha256, "size_bytes": None, "format": None}
         shown = {"path": self.path or "", "role": "model", "direction": "out", "step": None, "time": self.time}
         file = VersionFile({**shown, **row, **NO_COPY}, self._reader)
-        look(file, self._reader, lambda: was_asked(self._reader, self.sha256))
+        file.update(look(file.contents, self._reader, lambda: was_asked(self._reader, self.sha256)))
         return file
 
     @property
