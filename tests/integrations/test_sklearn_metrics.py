@@ -157,6 +157,48 @@ p = fitted.predict(big); mean_absolute_error(target, p)
     assert [row[0] for row in notes] == ["truncated", "skipped"]
 
 
+def test_texts_lists_and_sparse_rows_have_a_split_also_if_they_are_gone(store_path: Path) -> None:
+    """They are copied like arrays, or known by some rows; a list that holds objects of the program is not."""
+    body = """
+from scipy import sparse
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.naive_bayes import MultinomialNB
+y = numpy.arange(240) % 2
+texts = [f"word{n % 7} {'left' if n % 2 else 'right'} number{n}" for n in range(240)]
+def text_model(texts):
+    return make_pipeline(CountVectorizer(), MultinomialNB()).fit(texts, y[:160])
+accuracy_score(y[160:], text_model(texts[:160]).predict(texts[160:]))
+objects = numpy.array(texts, dtype=object)
+accuracy_score(y[160:], text_model(objects[:160]).predict(objects[160:]))
+words = TfidfVectorizer()
+fitted = model().fit(words.fit_transform(texts[:160]), y[:160])
+accuracy_score(y[160:], fitted.predict(words.transform(texts[160:])))
+rows = numpy.random.default_rng(0).normal(size=(240, 3)).tolist()
+fitted = model().fit(rows[:160], y[:160])
+p, q = fitted.predict(rows[160:]), fitted.predict(rows[:160])
+accuracy_score(y[160:], p), zero_one_loss(y[:160], q)
+part = rows[160:]
+p = fitted.predict(part); part[0][0] = 7.0; brier_score_loss(y[160:], p)
+class Number(float):
+    pass
+p = fitted.predict([[Number(value) for value in row] for row in rows[160:]]); hamming_loss(y[160:], p)
+big = sparse.random(9000, 50, 0.2, "csr", random_state=0)
+target = numpy.arange(9000) % 2
+fitted = SGDClassifier(random_state=0).fit(big[:5000], target[:5000])
+accuracy_score(target[5000:], fitted.predict(big[5000:]))
+p = fitted.predict(big[:4000]); hamming_loss(target[:4000], p)
+"""
+    record(store_path, body)
+    assert [row[:2] for row in query(store_path, POINTS)] == [
+        *[("accuracy_score", "test")] * 4,
+        ("train_zero_one_loss", "train"),
+        ("brier_score_loss/predict", "test"),
+        ("unsaid_hamming_loss", None),
+        ("accuracy_score", "test"),
+        ("unsaid_hamming_loss", None),
+    ]
+
+
 def test_tables_and_curves_are_results_that_are_bounded(store_path: Path) -> None:
     body = """
 fitted = model().fit(a[:, :1], c)

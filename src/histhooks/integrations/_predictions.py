@@ -8,7 +8,8 @@ series) is another array, which nothing ties to the model for certain: it is unk
 The split is judged when the first metric comes, not when the model predicts. By then the data may be gone or changed.
 Up to 256 KiB are copied (0.5 µs for 16 KiB, 13 µs for all); of larger data 64 rows are, beside a weak reference. They
 show whether it is the same still, and stand for it where it is gone. Copies go with the prediction, and are 8 MiB at
-most together.
+most together. A list is taken so if it holds texts and numbers, or rows of them, which nobody can write into; there is
+no weak reference to it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _MOST_COPIED = 1 << 18
 _MOST_SAMPLED = 1 << 16
 _MOST_HELD = 1 << 23
 _MOST_ROWS = 64
+_MOST_LISTED = 1 << 14  # values of a list that are looked at one by one
 _MOST_KNOWN = 10_000
+_PLAIN = frozenset({str, bytes, int, float, bool, complex, type(None)})
 
 
 class _Data:
@@ -43,16 +46,35 @@ class _Data:
         self.thing: weakref.ref[Any] | None = answer(None, weakref.ref, X)
         numpy, package = sys.modules.get("numpy"), type(X).__module__.partition(".")[0]
         if numpy is not None and type(X) is numpy.ndarray:
-            if X.ndim and X.dtype.kind in "biufSUMm":  # others hold objects of the program
+            if X.ndim and X.dtype.kind in "biufSUMm":
                 self._keep(X, X.nbytes)
+            elif X.ndim == 1 and X.dtype.kind == "O":  # others hold objects of the program
+                self._keep_plain(X)
+        elif type(X) is list:
+            self._keep_plain(X)
         elif package == "pandas" and hasattr(X, "iloc"):
             self._keep(X, 8 * X.size)
+        elif package == "scipy" and getattr(X, "format", None) == "csr":
+            self._keep(X, X.data.nbytes + X.indices.nbytes + X.indptr.nbytes)
         elif hasattr(X, "nnz"):
             self.is_by_rows = False
             self.sample = _some(X)
 
+    def _keep_plain(self, X: Any) -> None:
+        """Keep values that stay as they are, of which the list or the array may change; objects of others are not."""
+        rows = X if len(X) <= _MOST_LISTED else X[:: -(-len(X) // _MOST_ROWS)]
+        sizes = [_size_of(row) for row in rows]
+        if not sizes or None in sizes:
+            return
+        self.n_rows, n_bytes = len(X), sum(size for size in sizes if size is not None)
+        if len(X) <= _MOST_LISTED and n_bytes <= _MOST_COPIED and _is_room():
+            self.copy, self.n_bytes = _copy_of(X), n_bytes
+            _copies.append(weakref.ref(self))
+        else:
+            self.sample = _copy_of(rows[:: -(-len(rows) // _MOST_ROWS)])
+
     def _keep(self, X: Any, n_bytes: int) -> None:
-        self.n_rows = len(X)
+        self.n_rows = X.shape[0]
         if n_bytes <= _MOST_COPIED and _is_room():
             self.copy, self.n_bytes = X.copy(), n_bytes
             _copies.append(weakref.ref(self))
@@ -69,7 +91,7 @@ class _Data:
         now = _some(thing)
         if now.shape != self.sample.shape:
             return None
-        return thing if (now.equals(self.sample) if hasattr(now, "equals") else _bytes_are(now, self.sample)) else None
+        return thing if _are_equal(now, self.sample) else None
 
 
 # What holds copies now, or did a while ago.
@@ -92,12 +114,32 @@ def _is_room() -> bool:
     return True
 
 
-def _bytes_are(one: Any, other: Any) -> bool:
+def _are_equal(one: Any, other: Any) -> bool:
+    if hasattr(one, "equals"):
+        return bool(one.equals(other))
+    if hasattr(one, "indptr"):
+        return all(_are_equal(getattr(one, part), getattr(other, part)) for part in ("indptr", "indices", "data"))
     return bool(one.dtype == other.dtype and one.tobytes() == other.tobytes())
 
 
+def _size_of(row: Any) -> int | None:
+    """About how many bytes a value or a row of values takes; None if it may hold an object of the program."""
+    if type(row) not in (list, tuple):
+        return 8 + (len(row) if type(row) in (str, bytes) else 0) if type(row) in _PLAIN else None
+    if len(row) > _MOST_LISTED or not _PLAIN.issuperset(map(type, row)):
+        return None
+    return 8 + sum(8 + (len(value) if type(value) in (str, bytes) else 0) for value in row)
+
+
+def _copy_of(X: Any) -> Any:
+    return [row.copy() if type(row) is list else row for row in X] if type(X) is list else X.copy()
+
+
 def _some(X: Any) -> Any:
-    """Rows at even distances, 64 at most and of 64 KiB together; of a sparse matrix some of its numbers."""
+    """Rows at even distances, 64 at most and of 64 KiB together; of other sparse matrices some of the numbers."""
+    if getattr(X, "format", None) == "csr":
+        step = max(-(-X.shape[0] // _MOST_ROWS), -(-X.data.nbytes // _MOST_SAMPLED)) or 1
+        return X[::step].copy()
     if hasattr(X, "nnz"):
         data: Any = answer(None, getattr, X, "data", None)
         return None if not hasattr(data, "dtype") else data[:: -(-len(data) // 1024) or 1].copy()
