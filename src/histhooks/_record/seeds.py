@@ -164,10 +164,12 @@ def _note(
     # What a seeding function calls in turn stays where the library calls it, so that the program's own calls stand out.
     site = nearest if seeding.get() is not None else call_site(_LIBRARIES) or nearest
     text = str(value)[:1000] if isinstance(value, (int, str)) else dumps(value)[:1000]
-    key: tuple[Any, ...] = (session.id, run_id, call, library, text, site)
+    # A loop of the program's own, such as one of PyTorch, is under way without being the current run.
+    inside = run_id or next(reversed(list(session.live)), None)
+    key: tuple[Any, ...] = (session.id, inside, call, library, text, site)
     if key in _noted:
         key = (*key, "again")  # the second time in a run is kept too, since it is another fact than the first
-        if run_id is None or key in _noted:
+        if inside is None or key in _noted:
             return
     _noted.add(key)
     row: dict[str, Any] = {

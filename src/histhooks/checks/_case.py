@@ -41,6 +41,11 @@ class Case:
         return self.kind in TRAINS and (self.kind != "block" or bool(self.metrics or self.datasets))
 
     @cached_property
+    def is_training(self) -> bool:
+        """Whether a single model was trained in it: also a block with training data, which is a loop of its own."""
+        return self.kind in ("fit", "loop") or (self.kind == "block" and self.train is not None)
+
+    @cached_property
     def datasets(self) -> list[Dataset]:
         """Its data sets, in order."""
         return self.run.datasets
@@ -143,18 +148,42 @@ def features_of(data: Dataset) -> str | None:
 
 def classes_of(data: Dataset | None) -> dict[str, int] | None:
     """Rows by class of the target; None if it has none, or nobody counted them."""
-    profile = data["profile"] if data is not None else None
-    target = profile.get("y") if isinstance(profile, Mapping) else None
-    values = target.get("values") if isinstance(target, Mapping) else None
-    found = values.get("classes") if isinstance(values, Mapping) else None
+    found = target_of(data).get("classes")
     if not isinstance(found, Mapping) or not all(isinstance(n, int) for n in found.values()):
         return None
     return {str(name): int(n) for name, n in found.items()}
 
 
+def class_sizes(data: Dataset | None) -> list[int] | None:
+    """Rows of each class of the target, also of texts, of which nobody knows which they are."""
+    counts = classes_of(data)
+    if counts is not None:
+        return list(counts.values())
+    target = target_of(data)
+    found = target.get("classes_by_rank")
+    is_all = isinstance(found, list) and all(isinstance(n, int) for n in found) and sum(found) == target.get("count")
+    return list(found) if isinstance(found, list) and is_all else None
+
+
 def target_of(data: Dataset | None) -> Mapping[str, Any]:
     """What was counted of the target: mean, std and so on; empty if nothing was."""
     profile = data["profile"] if data is not None else None
-    target = profile.get("y") if isinstance(profile, Mapping) else None
-    values = target.get("values") if isinstance(target, Mapping) else None
-    return values if isinstance(values, Mapping) else {}
+    found = (profile.get("y"), _second_tensor(profile.get("X"))) if isinstance(profile, Mapping) else ()
+    for target in found:
+        values = target.get("values") if isinstance(target, Mapping) else None
+        if isinstance(values, Mapping):
+            return values
+    return {}
+
+
+def _second_tensor(features: Any) -> Any:
+    """That of a ``TensorDataset`` of two, which is the target."""
+    tensors = features.get("tensors") if isinstance(features, Mapping) else None
+    return tensors[1] if isinstance(tensors, list) and len(tensors) == 2 else None
+
+
+def has_class_numbers(data: Dataset | None) -> bool:
+    """Whether the target of a ``TensorDataset`` has the type that PyTorch asks of classes, whole numbers of 64 bits."""
+    schema = data["schema"] if data is not None else None
+    second = _second_tensor(schema.get("X")) if isinstance(schema, Mapping) else None
+    return isinstance(second, Mapping) and second.get("dtype") == "torch.int64" and classes_of(data) is not None

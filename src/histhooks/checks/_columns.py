@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from histhooks.checks._case import has_class_numbers
 from histhooks.checks._scores import name_of
 from histhooks.history.data.columns import TARGET, columns_of
 
@@ -30,7 +31,11 @@ _CLASSIFIERS = ("Classif", "LogisticRegression", "SVC", "NB'", 'NB"', "Discrimin
 
 def is_classifier(case: Case) -> bool:
     """Whether classes are predicted, as far as the record says so; of a Pipeline, by the class of its last step."""
-    if "classes" in case.results or any(word.rstrip("'\"") in case.model_class for word in _CLASSIFIERS):
+    if (
+        "classes" in case.results
+        or has_class_numbers(case.train)
+        or any(word.rstrip("'\"") in case.model_class for word in _CLASSIFIERS)
+    ):
         return True
     steps = case.params.get("steps", case.params.get("estimator__steps"))
     last = str(steps[-1]) if isinstance(steps, list) and steps else str(case.params.get("estimator", ""))

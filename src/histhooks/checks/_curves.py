@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from histhooks.checks._case import classes_of, target_of
+from histhooks.checks._case import class_sizes, target_of
 from histhooks.checks._statistics import entropy
 from histhooks.history.curves.course import course_of, first_special
 
@@ -69,9 +69,9 @@ def knows_nothing(case: Case, row: Mapping[str, Any]) -> float | None:
     roles = {"train": ("train",), "valid": ("valid", "train"), "test": ("test", "train")}.get(row["split"], ("train",))
     data = next(iter(case.data(*roles[:1]) or case.data(*roles)), None)
     if kind == "ce":
-        counts = classes_of(data)
+        counts = class_sizes(data)
         if counts:
-            return entropy(counts.values()) or None  # of one class a constant loses nothing
+            return entropy(counts) or None  # of one class a constant loses nothing
         if str(case.params.get("objective", "")).startswith("binary:"):
             return math.log(2)
         n_classes = case.params.get("num_class")

@@ -106,6 +106,14 @@ def draws_without_seed(run: RunRows) -> list[str] | None:
 
 
 def seeds_inside(run: RunRows) -> list[dict[str, Any]]:
-    """Seeds that were set while the run was under way, in order."""
+    """Seeds that were set while the run was under way, in order; of a loop those of its session between its ends."""
     sql = f"SELECT library, call, value, location FROM seeds WHERE run_id = ? AND {IS_SET} ORDER BY ordinal"
-    return run.history.sql(sql, run.id)
+    found = run.history.sql(sql, run.id)
+    begin, end = run.row["started_at"], run.row["ended_at"]
+    if run.row["kind"] != "loop" or not begin or not end:
+        return found
+    sql = (
+        "SELECT library, call, value, location FROM seeds WHERE session_id = ? AND run_id IS NULL AND time >= ? "
+        f"AND time <= ? AND {IS_SET} ORDER BY ordinal"
+    )
+    return found + run.history.sql(sql, run.row["session_id"], from_iso(begin), from_iso(end))

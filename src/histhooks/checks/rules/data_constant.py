@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from histhooks.checks._case import Case, classes_of, target_of
+from histhooks.checks._case import Case, class_sizes, target_of
 from histhooks.checks._columns import features, names, number_of
 from histhooks.checks._types import FAIL, INFO, WARN, Check, Found, Said, Skip
 
@@ -14,7 +14,7 @@ def _judge(case: Case, at: Mapping[str, float]) -> Iterator[Said]:
     if data is None or not case.trains or (data["n_rows"] or 0) < at["rows"]:
         yield Skip("it has no training data of 20 rows or more")
         return
-    counts, std = classes_of(data), target_of(data).get("std")
+    counts, std = class_sizes(data), target_of(data).get("std")
     if (counts is not None and len(counts) == 1) or std == 0:
         yield Found(FAIL, f"the target has one value in all {data['n_rows']:,} rows", 1, 1, {"column": "target"})
     columns = features(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from histhooks.checks._case import Case, classes_of
+from histhooks.checks._case import Case, class_sizes
 from histhooks.checks._columns import is_weighted
 from histhooks.checks._types import INFO, WARN, Check, Found, Said, Skip
 
@@ -27,7 +27,7 @@ def _judge(case: Case, at: Mapping[str, float]) -> Iterator[Said]:
     data = case.train
     if not one.is_identifying or share < at["warn"] or data is None or (data["n_columns"] or 0) < 2 or n < at["rows"]:
         return
-    counts = list((classes_of(data) or {}).values())
+    counts = class_sizes(data) or []
     is_even = len(counts) > 1 and max(counts) == min(counts)
     is_drawn = is_even or is_weighted(case) or _is_drawn(data, n, twins, at)
     says = f"{twins:,} of {n:,} training rows have an equal row in the training data ({share:.1%})"

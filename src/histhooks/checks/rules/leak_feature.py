@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from histhooks.checks._case import Case, classes_of
+from histhooks.checks._case import Case, class_sizes
 from histhooks.checks._columns import is_lag
 from histhooks.checks._types import INFO, WARN, Check, Found, Said, Skip, Unknown
 
@@ -24,7 +24,7 @@ def _judge(case: Case, at: Mapping[str, float]) -> Iterator[Said]:
             f"columns were not compared with the target: {why}", "give features and target as arrays or frames"
         )
         return
-    if (data["n_rows"] or 0) < at["rows"] or any(n < 10 for n in (classes_of(data) or {}).values()):
+    if (data["n_rows"] or 0) < at["rows"] or any(n < 10 for n in class_sizes(data) or []):
         yield Skip("it has fewer than 100 rows, or a class of fewer than 10")
         return
     found = [column for column in known if not column.facts.get("equals_target")]

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 
 from histhooks._base.text import number
-from histhooks.checks._case import Case, classes_of
+from histhooks.checks._case import Case, class_sizes
 from histhooks.checks._curves import course, has_rivals, knows_nothing, losses, tenth
 from histhooks.checks._scores import name_of
 from histhooks.checks._statistics import mad, median
@@ -49,10 +49,10 @@ def _is_good(case: Case, row: Mapping[str, object], last: float) -> bool:
     nothing = knows_nothing(case, row)
     if nothing is not None:
         return last < 0.9 * nothing
-    counts = classes_of(case.train)
+    counts = class_sizes(case.train)
     if not counts:
         return False
-    share = max(counts.values()) / sum(counts.values())
+    share = max(counts) / sum(counts)
     found = [row["max"] for row in case.metrics if name_of(row["metric"]) == "accuracy" and row["max"] is not None]
     return bool(found) and median(found) > share + 0.1
 

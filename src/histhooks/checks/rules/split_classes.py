@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from histhooks.checks._case import JUDGING, Case, classes_of
+from histhooks.checks._case import JUDGING, Case, class_sizes, classes_of
 from histhooks.checks._columns import is_classifier, is_evened, is_weighted, names
 from histhooks.checks._statistics import chi2_critical, two_sample_chi2
 from histhooks.checks._types import FAIL, INFO, WARN, Check, Found, Said, Skip
@@ -15,7 +15,7 @@ def _judge(case: Case, at: Mapping[str, float]) -> Iterator[Said]:
     judging = [(data["role"], classes_of(data)) for data in case.data(*JUDGING)]
     known = [(role, counts) for role, counts in judging if counts]
     if not train or not known or not is_classifier(case) or len(train) > at["classes"]:
-        yield Skip("it has no two data sets whose classes are counted")
+        yield from _by_number(case, at)
         return
     n = sum(train.values())
     for role, counts in known:
@@ -30,6 +30,25 @@ def _judge(case: Case, at: Mapping[str, float]) -> Iterator[Said]:
                         {"role": role, "classes": absent})  # fmt: skip
         if not lost and not absent:
             yield from _shares(case, train, counts, role, at)
+
+
+def _by_number(case: Case, at: Mapping[str, float]) -> Iterator[Said]:
+    """Classes that are texts: nobody knows which they are, but more of them than elsewhere are others."""
+    train = class_sizes(case.train)
+    known = [(data["role"], sizes) for data in case.data(*JUDGING) if (sizes := class_sizes(data))]
+    if not train or not known or not is_classifier(case) or len(train) > at["classes"]:
+        yield Skip("it has no two data sets whose classes are counted")
+        return
+    n = sum(train)
+    for role, sizes in known:
+        m, more = sum(sizes), len(sizes) - len(train)
+        evidence = {"role": role, "train": len(train), role: len(sizes)}
+        if more > 0 and min(sizes) / m * n >= at["expected"]:
+            says = f"the {role} data has {len(sizes)} classes, and the training data {len(train)}"
+            yield Found(FAIL, says, more, 0, evidence)
+        elif more < 0 and min(train) / n * m >= at["expected"]:
+            says = f"the training data has {len(train)} classes, and the {role} data {len(sizes)}"
+            yield Found(WARN, says, -more, 0, evidence)
 
 
 def _shares(
@@ -56,14 +75,14 @@ CHECK = Check(
     "training data: fail, in test data: warn, if 15 rows of it were to be expected; info for weighted or "
     "evened classes",
     source="Pearson; Wilson & Hilferty 1931",
-    needs="classes of whole numbers, counted",
+    needs="classes, counted",
     levels=(INFO, WARN, FAIL),
     why="The model is judged on another mix than it was trained on.",
     advice="split with `stratify=y`, and shuffle data that is sorted by class",
     triggers="`X[:400], X[400:]` of data that is sorted by class",
     is_silent="a random split; classes that were evened out in the training data",
-    limits="classes that are text, of which counts are known and not which",
+    limits="shares of classes that are text, of which counts are known and not which",
     thresholds={"p": 1e-3, "distance": 0.05, "expected": 15, "classes": 200},
     judge=_judge,
-    version="2",
+    version="3",
 )

@@ -13,7 +13,7 @@ from histhooks.checks._types import INFO, WARN, Check, Found, Said, Skip
 
 def _judge(case: Case, at: Mapping[str, float]) -> Iterator[Said]:
     train, judging = case.train, case.data(*JUDGING)
-    if train is None or not judging or case.kind not in ("fit", "loop", "search"):
+    if train is None or not judging or not (case.is_training or case.kind == "search"):
         yield Skip("it has no training data beside validation or test data")
         return
     mine = features(train)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from histhooks.checks._case import JUDGING, Case, classes_of, target_of
+from histhooks.checks._case import JUDGING, Case, target_of
 from histhooks.checks._types import INFO, WARN, Check, Found, Said, Skip
 from histhooks.history._around import was_validated
 
@@ -13,8 +13,8 @@ _SEEN = ("sklearn", "keras")  # whose scores and predictions the record has, who
 
 def _judge(case: Case, at: Mapping[str, float]) -> Iterator[Said]:
     data = case.train
-    is_supervised = data is not None and (bool(target_of(data)) or classes_of(data) is not None)
-    if case.kind not in ("fit", "loop") or case.status != "finished" or data is None or not is_supervised:
+    is_supervised = data is not None and bool(target_of(data))
+    if not case.is_training or case.status != "finished" or data is None or not is_supervised:
         yield Skip("it is no finished training with a target")
         return
     if case.run.row["parent_id"] is not None and case.run.parent is not None and case.run.parent.kind != "block":
