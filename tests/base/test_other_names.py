@@ -61,6 +61,13 @@ def test_an_argument_of_another_tool_is_refused_with_what_to_give(argument: str)
         histhooks.start_run(**{argument: "x"})
 
 
+def test_a_hint_that_begins_with_a_call_follows_the_word_use() -> None:
+    calls = [text for text in HINTS if text.startswith("`")]
+    assert len(calls) > 50
+    verbs = "is|are|has|leaves|reads|records|shows|switches|writes"
+    assert [text for text in calls if re.match(rf"`[^`]*` ({verbs})\b", text)] == []
+
+
 def test_an_argument_that_no_tool_has_gets_the_words_of_python() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'nonsense'"):
         histhooks.start_run(nonsense=1)

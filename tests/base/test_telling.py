@@ -73,6 +73,15 @@ def test_a_default_that_only_some_have_says_nothing_and_a_choice_does() -> None:
     assert told([{"momentum": 0}, {"momentum": 0.9}], "default") == ["momentum"]
 
 
+def test_equal_numbers_do_not_tell_runs_apart() -> None:
+    sources = {"C": "argument", "verbose": "default"}
+    runs = {"a": {"C": 1, "verbose": False}, "b": {"C": 1.0, "verbose": 0}}
+    assert telling(runs, {"a": sources, "b": sources}) == []
+    assert telling({**runs, "c": {"C": 2, "verbose": True}}, {"a": sources, "b": sources, "c": sources}) == [
+        "C", "verbose"
+    ]  # fmt: skip
+
+
 def test_arguments_stand_where_no_param_says_them() -> None:
     assert told([{"--hard": "0.5"}, {"--hard": "0.9"}]) == ["--hard"]
     assert told([{"--hard": "0.5", "hard": 0.5}, {"--hard": "0.9", "hard": 0.9}]) == ["hard"]

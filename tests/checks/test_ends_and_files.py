@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from helpers.checked import Told, checked, told
+from helpers.team_stores import change
 from histhooks import History
 from histhooks.testing import run_program
 
@@ -128,6 +129,9 @@ def test_a_file_that_changed_since_is_information(tmp_path: Path) -> None:
         assert told([history.check("last", only=["data.changed"])]).found == set()
         (tmp_path / "read twice.csv").write_text("a,b\n5,6\n7,8\n")
         assert told([history.check("last", only=["data.changed"])]).found == {("data.changed", "info")}
+    change(store, "UPDATE sessions SET hostname = 'another'")
+    with History(store) as history:
+        assert told([history.check("last", only=["data.changed"])]).found == set()
 
 
 COMPARED = """

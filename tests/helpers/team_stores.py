@@ -19,6 +19,7 @@ from histhooks._base.ids import new_id
 from histhooks._base.metric_names import Metric
 from histhooks._base.values import dumps
 from histhooks._collect.survey import content_id, content_row
+from histhooks._host.process import identity
 from histhooks._store.assembler import Assembler
 from histhooks._store.entries import (
     Entry,
@@ -34,6 +35,8 @@ from histhooks._store.tables import COVERED, TABLES
 from histhooks.errors import StoreError
 from histhooks.export import export
 
+# A process of this machine that is no more.
+GONE = {"pid": 1, "process_started": "never", **{key: getattr(identity(), key) for key in ("boot_id", "pid_namespace")}}
 # What several sessions share.
 TEXTS = [b"import torch  # of ann\n" * 30, b"import numpy\n" * 30, b"print(1)\n" * 30]
 
@@ -96,7 +99,7 @@ class Session:
         code = {"id": content_id(code), **code}
         facts = {
             "kind": "script", "status": "running", "started_at": iso(now_us()), "recorder_version": "1",
-            "boot_id": "elsewhere", "pid": 1, "environment_id": environment["id"], "code_version_id": code["id"],
+            **GONE, "environment_id": environment["id"], "code_version_id": code["id"],
         }  # fmt: skip
         return [
             content_entry("environments", environment),

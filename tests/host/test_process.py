@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from histhooks._base.clock import iso, now_us
-from histhooks._host.process import STALE_US, identity, judge
+from histhooks._host import process
+from histhooks._host.process import STALE_US, booted_us, identity, judge
 
 
 def row(**changes: Any) -> dict[str, Any]:
@@ -44,7 +45,17 @@ def test_a_later_process_with_the_same_number_is_another_one() -> None:
 
 
 def test_a_machine_that_was_started_again_has_killed_all() -> None:
-    assert judge(row(boot_id="before"), now_us()) == "killed"
+    booted = booted_us()
+    assert booted is not None
+    assert judge(row(boot_id="before", heartbeat_at=iso(booted - 1)), now_us()) == "killed"
+    assert judge(row(boot_id="before", heartbeat_at=None), now_us()) == "killed"
+
+
+def test_another_machine_of_the_same_name_is_judged_by_its_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "booted_us", lambda: now_us() - 10 * STALE_US)
+    assert judge(row(boot_id="of another"), now_us()) == "running"
+    assert judge(row(boot_id="of another", heartbeat_at=iso(now_us() - 2 * STALE_US)), now_us()) == "lost"
+    assert judge(row(boot_id="of another", heartbeat_at=iso(now_us() - 11 * STALE_US)), now_us()) == "killed"
 
 
 @pytest.mark.parametrize("elsewhere", [{"hostname": "another"}, {"pid_namespace": "pid:[1]"}])

@@ -34,6 +34,8 @@ def test_errors_are_one_sentence_without_the_password(postgresql: str, tmp_path:
         ),
         (f"{postgresql}{mark}histhooks_schema=Bad-Name", "is no name of a schema"),
         ("mysql://ann:geheim@db/ml", "is no target; name postgresql://HOST/DATABASE"),
+        ("mysql://ann:geheim@db/ml.db", "is no target; name postgresql://HOST/DATABASE"),
+        ("sqlite:team.db", "'sqlite:team.db' is no target"),
         ("s3://bucket/runs", "is read with s3fs, which is not installed: pip install"),
     ):
         code, _, errors = verb("push", here, "--to", address)
@@ -44,6 +46,13 @@ def test_errors_are_one_sentence_without_the_password(postgresql: str, tmp_path:
     code, _, errors = verb("push", here)
     assert code == 2
     assert "HISTHOOKS_TEAM" in errors
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(world: World, target: str) -> None:
+    team.push(world.files[0], to=target)
+    code, _, errors = verb("pull", target, "-o", "/proc/road.db")  # a folder in which nobody makes a file
+    assert (code, errors.count("\n")) == (2, 1)
+    assert errors.startswith("histhooks: /proc/road.db cannot be written")
 
 
 def test_a_target_of_a_newer_or_other_kind_is_left_alone(world: World, target: str, postgresql: str) -> None:

@@ -234,7 +234,7 @@ def test_pickle_and_bytes_and_a_dict_of_models_are_seen(trained: Any) -> None:
     Path("bare.pkl").write_bytes(bare)
     for name in ("model.pkl", "bare.pkl"):
         models.promote(name, model="other", reason="test", check=False, store="h.db")
-    serve(
+    said = serve(
         """
 import pickle, numpy as np, warnings
 warnings.simplefilter("ignore")
@@ -248,6 +248,7 @@ assert pickle.loads(pickle.dumps(pickle.loads)) is pickle.loads
     )
     rows = {one["sha256"]: one["n_rows"] for one in windows() if one["model"] == "other"}
     assert sorted(rows.values()) == [3, 4]
+    assert "no run is known to have made it" in said
 
 
 def test_watching_in_a_block_leaves_everything_as_it_was(trained: Any) -> None:

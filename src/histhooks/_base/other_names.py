@@ -20,7 +20,7 @@ _ONE = "read a run with `histhooks.History().run(ID)`"
 _STORE = 'name the file: `histhooks.autolog(store="runs.db")`, or HISTHOOKS_STORE=runs.db in the environment'
 _PROJECT = 'name the project: `histhooks.autolog(project="churn")`, or HISTHOOKS_PROJECT=churn in the environment'
 _GROUP = 'name the group: `histhooks.autolog(group="sweep-1")`, or HISTHOOKS_GROUP=sweep-1 in the environment'
-_WATCH = "`histhooks.autolog()` records a training, also its gradients where the framework shows them"
+_WATCH = "`histhooks.autolog()`, which records a training, also its gradients where the framework shows them"
 _VERSIONS = '`histhooks.models.promote("model.pt", model="fraud", reason="...")`, or `histhooks promote` in a shell'
 
 # What a program says about a run; {0} is `run`, or `histhooks` for the current run.
@@ -39,7 +39,7 @@ _SAID = {
     "config": '`{0}.log_params({{"lr": 0.1}})`, or `start_run(params={{...}})`',
     "define_metric": '`run.declare_metric("score", split="valid", direction=1)`',
     "finish": _ENDS,
-    "log_artifacts": '`{0}.log_artifact("outputs")` records a folder',
+    "log_artifacts": '`{0}.log_artifact("outputs")`, which records a folder',
     "log_batch": '`{0}.log({{...}}, step=step)`, `{0}.log_params({{...}})` and `{0}.set_tags({{...}})`',
     "log_code": "the code of each run is recorded already; `histhooks show last --code` prints it",
     "log_dict": '`{0}.log_params({{...}})` for what is chosen before training, `run.log_results({{...}})` for outcomes',
@@ -54,7 +54,7 @@ _SAID = {
     "log_text": '`run.note("text")`, or write a file and `run.log_artifact("notes.txt")`',
     "metric": '`{0}.log_metric("loss", 0.3)`',
     "param": '`{0}.log_param("lr", 0.1)`',
-    "params": '`{0}.log_params({{"lr": 0.1}})` records them; `histhooks.History().run("last").params` reads them',
+    "params": '`{0}.log_params({{"lr": 0.1}})` to record them, `histhooks.History().run("last").params` to read them',
     "save": '`{0}.log_artifact("model.pt", role="model", keep=True)`',
     "summary": '`run.log_results({{"accuracy": 0.9}})`',
     "track": '`{0}.log_metric("loss", 0.3, step=10)`',
@@ -63,8 +63,10 @@ _SAID = {
 }  # fmt: skip
 RUN = {
     **{name: text.format("run") for name, text in _SAID.items()},
+    "end_run": _ENDS,
     "info": "a run has `id`, `name`, `kind`, `status` and `started_at`",
     "log_event": '`run.event("milestone", "halfway")`',
+    "metrics": "`run.log({...})` to record, `histhooks.History().run(run.id).summaries` to read",
     "log_param_dict": '`run.log_params({"lr": 0.1})`',
     "run_id": "`run.id`",
     "set_name": '`histhooks.start_run("name")`, or afterwards `histhooks.curate.rename(run.id, "name")`',
@@ -84,24 +86,25 @@ MODULE = {
     "agent": _GROUP,
     "create_experiment": _PROJECT,
     "delete_run": '`histhooks.curate.delete("last", reason="why")`',
+    "delete_tag": '`histhooks.curate.untag("last", "team")`',
     "end_run": _ENDS,
     "get_experiment_by_name": _PROJECT,
     "get_run": _ONE,
-    "get_tracking_uri": "`histhooks.History().path` is the file; `histhooks doctor` says where it comes from",
+    "get_tracking_uri": "`histhooks.History().path`, or `histhooks doctor`, which says where it comes from",
     "init": _OPEN,
     "init_run": _OPEN,
     "keras": '`histhooks.autolog("keras")`, or `from histhooks.integrations.keras import HistoryCallback`',
     "last_active_run": '`histhooks.History().run("last")`',
     "lightning": '`histhooks.autolog("lightning")`, or `from histhooks.integrations.lightning import HistoryCallback`',
     "link": '`run.link("resumes", other_run_id)`',
-    "load_model": '`histhooks.History().run(ID).artifacts["model.pt"].path` is the file; its framework loads it',
+    "load_model": '`histhooks.History().run(ID).artifacts["model.pt"].path`, a file that its framework loads',
     "log_dataset": '`run.log_dataset("train", X, y)`, on a run or on `histhooks.current_run()`',
     "log_results": '`run.log_results({"accuracy": 0.9})`, on a run or on `histhooks.current_run()`',
     "login": "there is no account and no server: nothing to log in to",
     "note": '`run.note("text")`, on a run or on `histhooks.current_run()`',
     "pytorch": '`histhooks.autolog("torch")`',
     "register_model": _VERSIONS,
-    "run": "`histhooks.current_run()` is the run that records; `histhooks.History().run(ID)` reads one",
+    "run": "`histhooks.current_run()` for the run that records, `histhooks.History().run(ID)` to read one",
     "runs": "`histhooks.History().runs()`",
     "search_runs": _READ,
     "set_experiment": _PROJECT,
@@ -135,10 +138,10 @@ RECORD = {
     "end_time": "`run.ended_at`",
     "experiment_id": "`run.project`",
     "files": "`run.artifacts` and `run.file_reads`",
-    "info": "`run.id`, `run.name`, `run.status`, `run.started_at` and other columns are attributes of the run",
-    "log": '`histhooks.start_run()` records; a note can come later: `histhooks.curate.note(run.id, "text")`',
+    "info": "`run.id`, `run.name`, `run.status`, `run.started_at` and so on: columns are attributes of the run",
+    "log": '`histhooks.start_run()` to record; a note can come later: `histhooks.curate.note(run.id, "text")`',
     "metric": '`run.summaries["val_loss"]`, `run.metrics("val_loss")` or `run.series("val_loss")`',
-    "note": '`histhooks.curate.note(run.id, "text")` writes one; `run.notes` reads them',
+    "note": '`histhooks.curate.note(run.id, "text")` to write one, `run.notes` to read them',
     "param": '`run.params["lr"]`',
     "run_id": "`run.id`",
     "run_name": "`run.name`",
@@ -147,8 +150,10 @@ RECORD = {
     "start_time": "`run.started_at`",
     "state": "`run.status`",
     "summary": '`run.summaries["val_loss"].best`, and `run.results`',
-    "tag": '`histhooks.curate.tag(run.id, {"team": "red"})` writes one; `run.tags` reads them',
-    "url": "`run.history.path` is the file; `histhooks show ID` shows the run",
+    "tag": '`histhooks.curate.tag(run.id, {"team": "red"})` to write one, `run.tags` to read them',
+    "to_dict": "`run.as_json()`",
+    "to_dictionary": "`run.as_json()`",
+    "url": "`run.history.path`, or `histhooks show ID`, which shows the run",
 }  # fmt: skip
 
 # Arguments that calls of other tools have, by the call here.
@@ -156,13 +161,13 @@ _NAMED = 'the name comes first: `start_run("name")`, or `start_run(name="name")`
 ARGUMENTS: Mapping[str, Mapping[str, str]] = {
     "start_run": {
         "config": "give `params={...}`",
-        "description": '`run.note("text")` leaves one',
+        "description": '`run.note("text")` to leave one',
         "experiment_id": _PROJECT,
         "experiment_name": _PROJECT,
         "group": _GROUP,
         "log_system_metrics": "leave it out: the machine is sampled in every session",
         "nested": "leave it out: a run that begins inside the block of another one is nested",
-        "notes": '`run.note("text")` leaves one',
+        "notes": '`run.note("text")` to leave one',
         "parent_run_id": "leave it out: a run that begins inside the block of another one is nested",
         "project": _PROJECT,
         "run_id": "a run is written once; link a later one to it: `run.link(\"resumes\", other_run_id)`",
@@ -170,7 +175,7 @@ ARGUMENTS: Mapping[str, Mapping[str, str]] = {
         "store": _STORE,
     },
     "autolog": {
-        "disable": "`histhooks.disable()` switches it off",
+        "disable": "`histhooks.disable()` to switch it off",
         "exclusive": "leave it out: runs of your own and recorded fits share one history",
         "experiment_name": "give `project=`",
         "log_datasets": "leave it out: a fingerprint of the data is always recorded, its rows never",

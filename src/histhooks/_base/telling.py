@@ -115,8 +115,15 @@ def _seen(params: Params, key: str, hidden: set[str]) -> str | None:
     if key not in params:
         return None
     if key not in hidden:
-        return repr(params[key])
+        return _shown(params[key])
     return f"parts {rest_of(params[key])!r}" if isinstance(params[key], list) else None
+
+
+def _shown(value: Any) -> str:
+    """Numbers that are equal are shown alike: 1 and 1.0, and the 0 of one class that is the False of another."""
+    if isinstance(value, (bool, int)) and abs(value) < 2**53:
+        return repr(float(value))
+    return repr(value)
 
 
 def _without_aliases(keys: list[str], ranks: Mapping[str, int], params: Mapping[str, Params]) -> list[str]:

@@ -17,6 +17,7 @@ from histhooks._base.clock import from_iso
 from histhooks._base.vocabulary import RUNNING, ending
 
 STALE_US = 5 * 60 * 1_000_000
+_CLOCK_US = 2_000_000  # the time of the start is known to a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,15 @@ def _boot_id() -> str | None:
         import psutil
 
         return str(int(psutil.boot_time()))
+
+
+def booted_us() -> int | None:
+    """When this machine was started, in microseconds UTC; None if the system does not say."""
+    try:
+        text = Path("/proc/stat").read_text(encoding="ascii", errors="replace")
+        return int(text.partition("\nbtime ")[2].split()[0]) * 1_000_000
+    except (OSError, IndexError, ValueError):
+        return None
 
 
 def _namespace() -> str | None:
@@ -100,12 +110,18 @@ def judge(row: Mapping[str, Any], now_us: int) -> str:
 
 def _is_alive(row: Mapping[str, Any], now_us: int) -> bool | None:
     """Whether the process of a session lives; None if nothing is seen of it, and its heartbeat is old."""
-    here = identity()
+    here, seen = identity(), row.get("heartbeat_at") or row.get("started_at")
     if row.get("hostname") == here.hostname:
         if row.get("boot_id") and row["boot_id"] != here.boot_id:
-            return False
-        if row.get("pid_namespace") == here.pid_namespace and row.get("pid"):
+            if not _is_of_a_namesake(seen):
+                return False
+        elif row.get("pid_namespace") == here.pid_namespace and row.get("pid"):
             started = _started(int(row["pid"]))
             return started is not None and started == row.get("process_started")
-    seen = row.get("heartbeat_at") or row.get("started_at")
     return True if seen and now_us - from_iso(seen) <= STALE_US else None
+
+
+def _is_of_a_namesake(seen: str | None) -> bool:
+    """Whether what was seen under another boot, since this machine was started, is of another machine of its name."""
+    booted = booted_us()
+    return booted is not None and seen is not None and from_iso(seen) > booted + _CLOCK_US

@@ -143,7 +143,9 @@ def _version(ask: Any, row: dict[str, Any]) -> Version:
     key = row_key(trained.project or project_name(), make=False)
     is_same = trained.key_id is not None and key.id == trained.key_id
     why = ""
-    if not trained.columns:
+    if row["run_id"] is None:
+        why = "no run is known to have made it, so nothing says what it was trained on"
+    elif not trained.columns:
         why = "its run recorded no counts of the columns of its training data (train it with HISTHOOKS_DATA=full)"
     elif not is_same and any("categories" in one["facts"] for one in trained.columns):
         why = f"texts are not counted: the key of their hashes, {trained.key_id}, is not here (histhooks key import)"

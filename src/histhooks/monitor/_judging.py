@@ -240,8 +240,8 @@ def _notes(windows: Sequence[Window], versions: Versions) -> tuple[str, ...]:
         trained = versions.trained(version_id)
         if not trained.columns and any(one.scores and one.version_id == version_id for one in windows):
             notes.append(
-                f"version {versions.number(version_id)}: its run recorded no counts of the columns of its training "
-                "data, so that labels alone are judged"
+                f"version {versions.number(version_id)}: no counts of the columns of its training data are recorded, "
+                "so that labels alone are judged"
             )
         bare = [str(one["name"]) for one in trained.columns
                 if not set(one["facts"]) & {"edges", "categories"} and one["facts"].get("count")]  # fmt: skip

@@ -152,6 +152,8 @@ def pull(
             note_absent(path, known)  # a database has no files, and a folder those of whoever pushed them
     except sqlite3.Error as error:
         raise TeamError(f"the pull failed ({error}); {path} is as it was") from error
+    except OSError as error:
+        raise TeamError(f"{path} cannot be written ({error.strerror}); name another place") from error
     except StoreError as error:
         raise TeamError(str(error)) from error
     done.is_part = _is_part(path)

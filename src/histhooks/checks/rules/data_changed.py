@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from histhooks._host.process import identity
 from histhooks.checks._case import Case
 from histhooks.checks._types import INFO, WARN, Check, Found, Said, Skip
 from histhooks.history._around import differs_now
@@ -22,7 +23,8 @@ def _judge(case: Case, at: Mapping[str, float]) -> Iterator[Said]:
     if changed:
         says = f"{len(changed)} file{'s' if len(changed) > 1 else ''} changed while the program read: {_names(changed)}"
         yield Found(WARN, says, len(changed), 0, {"paths": changed})
-    now = [path for path in differs_now(reads) if path not in changed and path not in written]
+    is_here = case.run.session["hostname"] == identity().hostname  # a path of another machine is another file
+    now = [path for path in differs_now(reads) if path not in changed and path not in written] if is_here else []
     if now:
         says = (
             f"{len(now)} file{'s' if len(now) > 1 else ''} it read {'have' if len(now) > 1 else 'has'} changed since: "
@@ -46,6 +48,7 @@ CHECK = Check(
     advice="write data under a new name, or keep versions of it",
     triggers="a file that another job writes while the training reads it",
     is_silent="files that the program writes itself",
-    limits="of what changed since, files up to 32 MiB are hashed again; of larger ones size and time are compared",
+    limits="files of another machine; of what changed since, files up to 32 MiB are hashed again; of larger ones size "
+    "and time are compared",
     judge=_judge,
 )

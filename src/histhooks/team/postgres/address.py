@@ -16,6 +16,7 @@ _DRIVERS = ("psycopg", "psycopg2", "psycopg2cffi", "asyncpg", "pg8000")
 POSTGRESQL = ("postgresql://", "postgres://", *(f"postgresql+{driver}://" for driver in _DRIVERS))
 _DRIVER = re.compile(r"(?<=^postgresql)\+\w+(?=://)")
 _SQLITE = "sqlite:///"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # of one letter it is a drive
 _SCHEMA = "histhooks_schema"
 _ROLE = "histhooks_role"
 _SECRET = ("password", "sslpassword")
@@ -87,7 +88,7 @@ def target_of(word: str | os.PathLike[str], start: Path | None = None) -> Databa
         return (start or Path()) / unquote(path)
     if is_box(text):
         return box_of(text, masked(text), start)
-    if not text.endswith((".db", ".sqlite")):
+    if not text.endswith((".db", ".sqlite")) or _SCHEME.match(text):
         raise TeamError(f"{masked(text)!r} is no target; name {FORMS}")
     return (start or Path()) / Path(text).expanduser()
 
