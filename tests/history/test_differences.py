@@ -14,6 +14,7 @@ import pytest
 
 import histhooks
 from histhooks._views.change_words import gain
+from histhooks.testing import run_program
 
 PROGRAM = """
 import histhooks
@@ -474,3 +475,29 @@ for alpha, rows in ((50.0, slice(100, 150)), (1.0, slice(100, 150)), (0.1, slice
         assert words(first, second).startswith("better by ")
         assert "other data" not in words(first, second)
         assert words(second, third).endswith(", on other data")
+
+
+def test_what_is_left_out_does_not_count_and_is_not_called_the_same(store_path: Path) -> None:
+    program = """
+import histhooks
+for seed in (1, 2):
+    with histhooks.start_run("net", params={"seed": seed, "seed_of_data": seed, "lr": 0.1}) as run:
+        run.log({"loss": 1.0})
+"""
+    assert run_program(program, store_path)[0] == 0
+    with histhooks.History(store_path) as history:
+        found = history.diff("last~1", "last")
+        assert [change.key for change in found.part("params").changes] == ["seed", "seed_of_data"]
+        for words in (["params.seed*"], ["seed", "seed_of_data"], ["params"]):
+            found = history.diff("last~1", "last", without=words)
+            assert found.part("params").changes == ()
+            assert "params" not in found.same
+            assert "left out" in found.part("params").notes[-1]
+            assert found.differs is not True
+        one = history.diff("last~1", "last", without=["seed"]).part("params")
+        assert ([change.key for change in one.changes], one.notes[-1]) == (["seed_of_data"], "left out: seed")
+        titles = {column.title for column in history.compare("last~1", "last").columns}
+        assert {"params.seed", "params.seed_of_data"} <= titles
+        for without, gone in ((["seed"], {"params.seed"}), (["param"], {"params.seed", "params.seed_of_data"})):
+            kept = {column.title for column in history.compare("last~1", "last", without=without).columns}
+            assert titles - kept == gone

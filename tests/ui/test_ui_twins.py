@@ -58,6 +58,26 @@ def test_a_comparison_is_that_of_the_command_line(visitor: Any, store: Path) -> 
     assert visitor.get("/s/h/compare.csv?runs=last").status_code == 400
 
 
+def test_names_that_are_left_out_are_left_out_of_each_form(visitor: Any, store: Path) -> None:
+    a, b = [row["id"] for row in visitor.get("/s/h/runs.json?where=has+val_loss").json()[:2]]
+    asked = ["--without", "metric", "--without", "params.*"]
+    words = f"runs={a},{b}&not=metric,params.*"
+    found = visitor.get(f"/s/h/compare.json?{words}").json()
+    assert found == json.loads(said(store, "compare", a, b, "--json", *asked))
+    assert not {column["kind"] for column in found["columns"]} & {"metric", "param"}
+    assert visitor.get(f"/s/h/compare.csv?{words}").text == said(store, "compare", a, b, "--csv", *asked)
+    page = visitor.get(f"/s/h/compare?{words}").text
+    assert f'href="../../s/h/compare.json?{words.replace("&", "&amp;")}"' in page
+    assert f'href="?runs={a},{b}&amp;not=params.*"' in page  # which takes one back
+    found = visitor.get(f"/s/h/diff/{a}/{b}.json?not=metrics").json()
+    told = json.loads(said(store, "diff", a, b, "--json", "--without", "metrics"))
+    assert found == {key: told[key] for key in found}
+    assert "metrics" not in found["same"]
+    assert not found["parts"].get("metrics", {}).get("changes")
+    page = visitor.get(f"/s/h/diff/{a}/{b}?not=metrics").text
+    assert f'href="../../../../s/h/diff/{b}/{a}?not=metrics"' in page
+
+
 def test_a_comparison_of_hostile_texts_is_safe_in_a_table_program(tmp_path: Path) -> None:
     with client(make_hostile(tmp_path / "bad.db")) as visitor:
         ids = ",".join(row["id"] for row in visitor.get("/s/bad/runs.json").json())

@@ -37,11 +37,22 @@ _WIDE = 22  # of one cell, where there is an end
 @click.option("--group", help="Runs of one group.")
 @click.option("--project", help="Runs of one project.")
 @click.option("--tag", multiple=True, help="Runs with a tag, such as team=red.")
+@click.option(
+    "--without", multiple=True, metavar="NAME",
+    help="Leave out a column by its name, its title or its kind; may be a pattern, and repeated.",
+)  # fmt: skip
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=2), help="Maximum number of runs.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line for each run.")
 @common.json_option
 def compare(
-    words: tuple[str, ...], store: str | None, is_inside: bool, limit: int, as_csv: bool, as_json: bool, **wanted: Any
+    words: tuple[str, ...],
+    store: str | None,
+    is_inside: bool,
+    limit: int,
+    as_csv: bool,
+    as_json: bool,
+    without: tuple[str, ...],
+    **wanted: Any,
 ) -> None:
     """Show runs side by side: only what differs, with the best value of each metric marked.
 
@@ -50,7 +61,7 @@ def compare(
     words, store = common.split_store(words, store)
     with common.open_history(store) as history:
         runs = _selected(history, words, is_inside, limit, wanted)
-        found = history.compare(*runs)
+        found = history.compare(*runs, without=without)
         if as_json:
             common.print_json(found.as_json())
         elif as_csv:

@@ -28,6 +28,10 @@ _PATCH_LINES = 40
 @common.store_option
 @click.option("--code", "is_whole", is_flag=True, help="Show the whole patch of the code, and all of each list.")
 @click.option(
+    "--without", multiple=True, metavar="NAME",
+    help="Leave out a key, a part, or both, as params.lr; may be a pattern, and repeated. It does not count.",
+)  # fmt: skip
+@click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
     help="Relative tolerance; closer metrics are equal. By default 0, and 1e-05 with --points.",
@@ -42,6 +46,7 @@ def diff(
     words: tuple[str, ...],
     store: str | None,
     is_whole: bool,
+    without: tuple[str, ...],
     tolerance: float | None,
     by_points: bool,
     as_json: bool,
@@ -58,9 +63,11 @@ def diff(
     if len(words) != 2:
         raise click.UsageError(f"diff takes two runs, not {len(words)}")
     with common.open_history(store) as history:
+        if by_points and without:
+            raise click.UsageError("--points compares every point: it takes no --without")
         if by_points:
             ctx.exit(_points(history, words, tolerance, as_json))
-        found = history.diff(*words, tolerance=tolerance or 0.0)
+        found = history.diff(*words, tolerance=tolerance or 0.0, without=without)
         if as_json:
             common.print_json({**found.as_json(), **_versions_json(history, words)})
         else:

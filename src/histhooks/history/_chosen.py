@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from histhooks.history._reader import Reader
@@ -43,7 +44,9 @@ class Chosen(Reader):
         """
         return RunRecord(self, find(self, selector))
 
-    def diff(self, a: str | RunRecord, b: str | RunRecord, *, tolerance: float = 0.0) -> Differences:
+    def diff(
+        self, a: str | RunRecord, b: str | RunRecord, *, tolerance: float = 0.0, without: Sequence[str] = ()
+    ) -> Differences:
         """What differs between two runs, the most important parts first.
 
         Parameters
@@ -52,6 +55,8 @@ class Chosen(Reader):
             Selectors as for :meth:`run`, or records, also of another history.
         tolerance : float
             Relative tolerance: closer metrics and results are equal.
+        without : sequence of str
+            What is left out and does not count: keys, parts, both (`params.lr`), or patterns of them.
 
         Returns
         -------
@@ -68,9 +73,11 @@ class Chosen(Reader):
         ['params', 'lr', 0.1, 0.01]
         """
         from histhooks.history.compare.differences import differences
+        from histhooks.history.compare.leaving_out import fewer_changes
 
         runs = [run if isinstance(run, RunRecord) else self.run(run) for run in (a, b)]
-        return differences(runs[0], runs[1], tolerance=tolerance)
+        found = differences(runs[0], runs[1], tolerance=tolerance)
+        return fewer_changes(found, without) if without else found
 
     def agreement(self, a: str | RunRecord, b: str | RunRecord, *, tolerance: float = 1e-5) -> Agreement:
         """How far two runs agree, point by point: `level`, and the `first` point that differs.
@@ -113,13 +120,15 @@ class Chosen(Reader):
         rows = {row["id"]: row for selector in selectors for row in select(self, selector)}
         return Runs(RunRecord(self, row) for row in rows.values())
 
-    def compare(self, *runs: str | RunRecord) -> Comparison:
+    def compare(self, *runs: str | RunRecord, without: Sequence[str] = ()) -> Comparison:
         """Compare runs: the columns in which they differ, and the best value of each metric.
 
         Parameters
         ----------
         *runs : str or RunRecord
             Selectors as for :meth:`select`, or records.
+        without : sequence of str
+            Columns that are left out: names, titles, kinds, or patterns of them.
 
         Returns
         -------
@@ -139,8 +148,10 @@ class Chosen(Reader):
         [[0.1, 0.5], [0.01, 0.25]]
         """
         from histhooks.history.compare.comparison import compare
+        from histhooks.history.compare.leaving_out import fewer_columns
 
-        return compare([each for run in runs for each in ([run] if isinstance(run, RunRecord) else self.select(run))])
+        listed = [each for run in runs for each in ([run] if isinstance(run, RunRecord) else self.select(run))]
+        return fewer_columns(compare(listed), without) if without else compare(listed)
 
     def compare_data(
         self, a: str | RunRecord, b: str | RunRecord, *, role: str | None = None, against: str | None = None

@@ -28,6 +28,7 @@ class Property:
     """A line of a comparison."""
 
     title: str
+    name: str
     kind: str
     cells: list[str]
     best: tuple[int, ...]
@@ -36,7 +37,7 @@ class Property:
 
 def _comparison(ask: Ask) -> tuple[Comparison, PageState]:
     state = PageState.parse(ask.query)
-    return ask.history.compare(*chosen(ask, state.runs, 2)), state
+    return ask.history.compare(*chosen(ask, state.runs, 2), without=state.without), state
 
 
 def page(ask: Ask) -> Response:
@@ -65,7 +66,7 @@ def _sides(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _property(title: str, column: Column) -> Property:
     cells = ["" if is_missing else _cell(column, value) for value, is_missing in zip(column.values, column.missing)]
     is_number = any(isinstance(value, (int, float)) and not isinstance(value, bool) for value in column.values)
-    return Property(title, column.kind, cells, column.best, is_number)
+    return Property(title, column.title, column.kind, cells, column.best, is_number)
 
 
 def _cell(column: Column, value: Any) -> str:
@@ -105,7 +106,7 @@ class Changed:
 
 
 def _differences(ask: Ask) -> Differences:
-    return ask.history.diff(ask.words["a"], ask.words["b"])
+    return ask.history.diff(ask.words["a"], ask.words["b"], without=PageState.parse(ask.query).without)
 
 
 def diff(ask: Ask) -> Response:

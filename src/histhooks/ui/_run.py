@@ -18,7 +18,7 @@ from histhooks.checks import risks
 from histhooks.checks._inner import with_inner
 from histhooks.checks._types import FAIL, WARN
 from histhooks.errors import QueryError
-from histhooks.history._ranking import best_of, main_of
+from histhooks.history._ranking import Best, best_of, main_of
 from histhooks.history._repetitions import repetitions_of
 from histhooks.history._state import entries_of
 from histhooks.history._table import rows_for
@@ -129,12 +129,22 @@ def _metrics(run: RunRecord, summaries: Sequence[Any]) -> list[dict[str, Any]]:
             {
                 "name": summary["name"], "split": summary["split"] or "", "count": summary["count"],
                 "best": "" if best is None else best_text(best.value, best.mean_of),
+                "at": _at(run, summary, best),
                 "last": summary["last_special"] or number(summary["last"]),
                 "is_mean": best is not None and best.mean_of is not None,
                 "arrow": {1: "↑", -1: "↓", 0: ""}[summary["direction"]], "nonfinite": summary["nonfinite"],
             }
         )  # fmt: skip
     return found
+
+
+def _at(run: RunRecord, summary: Any, best: Best | None) -> str:
+    """Where the best value of a metric was."""
+    if best is None or best.step is None or best.mean_of == "part" or summary["count"] < 2:
+        return ""
+    epoch = run.epoch_at(summary["name"], best.step) if best.epoch is None else best.epoch
+    told = "" if epoch is None else f"epoch {facts.epoch(run.framework, epoch)}"
+    return told if best.mean_of else ", ".join(filter(None, [f"step {best.step:,}", told]))
 
 
 def _bars(value: Any) -> list[tuple[str, str, float]]:

@@ -269,9 +269,10 @@ class LineageState(State):
 
 @dataclass(frozen=True, slots=True)
 class PageState(State):
-    """A page without words of its own."""
+    """A page without words of its own; `not` in the address of a comparison or a diff leaves names out."""
 
     runs: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     part: str = ""
     q: str = ""
     name: str = ""
