@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import histhooks
 from helpers.terminals import ask
+from histhooks import reproduce, team
+from histhooks.errors import ReproduceError
 from histhooks.testing import run_program
 
 ADDRESS = "postgresql://ann:geheim@db.example/ml"
@@ -38,3 +43,34 @@ def test_a_verb_does_not_read_the_file_here_in_the_place_of_a_target() -> None:
     assert code == 2
     assert "name a target with --store" in errors
     assert "geheim" not in errors
+
+
+@pytest.mark.parametrize("verb", ["demo", "sync"])
+@pytest.mark.parametrize("address", [ADDRESS, "folder:shared"])
+def test_a_verb_that_writes_a_store_refuses_a_target(
+    verb: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("shared").mkdir()
+    code, printed, errors = ask(verb, "--store", address)
+    assert (code, printed) == (2, "")
+    assert "a target is changed by what is pushed to it" in errors
+    assert not [*Path("shared").iterdir()]
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(("postgresql", "histhooks"))]
+
+
+def test_a_run_of_a_target_is_reproduced_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    Path("train.py").write_text("import histhooks\nwith histhooks.start_run('a') as run:\n    run.log({'loss': 1.0})\n")
+    recording = {**os.environ, "HISTHOOKS_STORE": str(tmp_path / "x.db")}
+    subprocess.run([sys.executable, "train.py"], env=recording, check=True)
+    assert team.push("x.db", to="folder:shared").ok
+    target = f"folder:{tmp_path / 'shared'}"
+    with histhooks.History(target) as history, pytest.raises(ReproduceError, match="`histhooks pull`, reproduce"):
+        reproduce.execute(reproduce.plan(history.run("a")))
+    with histhooks.History(target) as history:
+        assert len(history.runs()) == 1
+    assert team.pull(target, into="road.db").ok
+    with histhooks.History("road.db") as history:
+        assert reproduce.execute(reproduce.plan(history.run("a"))).level == "bits"

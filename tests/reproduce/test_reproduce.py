@@ -172,6 +172,30 @@ def test_nothing_runs_without_a_yes_or_from_a_store_that_was_altered(project: Pr
     assert query(project.store, "SELECT count(*) FROM runs") == [(2,)]
 
 
+def test_a_program_that_opens_its_runs_by_hand_and_hooks_nothing_is_repeated(project: Project) -> None:
+    program = "import histhooks\nwith histhooks.start_run('one') as run:\n    run.log({'loss': 1.0})\n"
+    (project.folder / "plain.py").write_text(program)
+    recording = {**os.environ, "HISTHOOKS_STORE": str(project.store)}
+    subprocess.run([sys.executable, "plain.py"], cwd=project.folder, env=recording, check=True)
+    done = project.run("reproduce", "last", "--exec", "--yes")
+    assert (done.returncode, "bits" in done.stdout) == (0, True), done.stdout
+
+
+def test_a_kept_copy_that_is_gone_stops_no_repetition(project: Project) -> None:
+    (project.folder / "kept.py").write_text(
+        "import histhooks, pathlib\n"
+        "pathlib.Path('m.bin').write_bytes(b'model')\n"
+        "with histhooks.start_run('one') as run:\n"
+        "    run.log({'loss': 1.0})\n"
+        "    run.log_artifact('m.bin', role='model', keep=True)\n"
+    )
+    project.record("kept.py")
+    shutil.rmtree(f"{project.store}.files")
+    done = project.run("reproduce", "last", "--exec", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "bits" in done.stdout
+
+
 def test_into_a_folder_comes_all_that_a_person_needs(project: Project, tmp_path: Path) -> None:
     project.record("train.py", "--lr", "0.2")
     with histhooks.History(project.store) as history:

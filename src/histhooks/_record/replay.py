@@ -178,7 +178,8 @@ def repeated_in(note: str) -> str:
 
 @guarded
 def at_run_start(run: object) -> None:
-    """Record what this session repeats, before its first run."""
+    """Record what this session repeats, before its first run; a program without `autolog()` takes its plan here."""
+    begin()
     if plan is not None and not plan.is_told:
         plan.is_told = True
         session = _engine.engine.session

@@ -28,6 +28,7 @@ _PROGRAMS = (
 @common.json_option
 def demo(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
     """Train real models on data that scikit-learn ships, with each installed framework, and show their history."""
+    from histhooks.curate._session import refuse_target
     from histhooks.errors import HisthooksError
 
     words, store = common.split_store(words, store)
@@ -35,8 +36,10 @@ def demo(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
         raise HisthooksError(
             'the demo needs the data of scikit-learn, which is missing; pip install "histhooks[sklearn]"'
         )
+    place = store or (words[0] if words else None)
+    refuse_target(place)
     folder = Path(tempfile.mkdtemp(prefix="histhooks-demo-"))
-    path = Path(store or (words[0] if words else folder / "histhooks.db")).absolute()
+    path = Path(place or folder / "histhooks.db").absolute()
     environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS": "", "HISTHOOKS_PROJECT": "demo"}
     environment["HISTHOOKS_QUIET"] = "1"
     for name, needed, what in _PROGRAMS:

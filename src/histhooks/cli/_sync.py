@@ -58,8 +58,10 @@ def sync(
 
 def _once(store: str | None, to: str | None, *, as_json: bool, is_first: bool) -> tuple[dict[str, Any], Pushed | None]:
     """Merge and push: what there is to say as JSON, and what was pushed if a target is named."""
+    from histhooks.curate._session import refuse_target
     from histhooks.history._opening import locate
 
+    refuse_target(store)
     path = locate(store)
     merged, left = _merged(path)
     found: dict[str, Any] = {"store": str(path), "merged": merged, "left": left, "pushed": None}

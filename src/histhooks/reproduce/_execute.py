@@ -90,6 +90,11 @@ def execute(
     refuse(plan, in_place=in_place)
     if level is not None and level not in LEVELS[:3]:
         raise ReproduceError(f"the level is {', '.join(LEVELS[:3])}, not {level!r}")
+    if plan.run.history.is_target:
+        raise ReproduceError(
+            "a repetition is recorded beside the first run, and a target is changed by what is pushed to it: "
+            "`histhooks pull`, reproduce the run of that file, push it"
+        )
     store = Path(os.path.abspath(plan.run.history.path))
     refuse_altered(store)
     _refuse_unwritable(store)
@@ -132,7 +137,7 @@ def refuse_altered(store: Path) -> None:
     """Raise if the ledger of a store does not fit."""
     from histhooks.verify import verify
 
-    report = verify(store)
+    report = verify(store, kept_files=False)  # none of them is run; what is read of them is verified then
     if not report.ok:
         raise ReproduceError(f"{store} is not as it was recorded, so nothing of it is run; see `histhooks verify`")
 
