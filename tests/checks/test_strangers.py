@@ -68,6 +68,13 @@ with histhooks.start_run("luck, by a metric"):
     model = DecisionTreeClassifier(max_depth=3, random_state=0).fit(a, c)
     accuracy_score(d, model.predict(b))
     histhooks.flush()
+far = rng.normal(size=(500, 5))
+far[:, 1] = 1.7e9 + rng.uniform(0, 900, 500)
+far[:, 2] = 5812345 + rng.uniform(0, 1, 500)
+value = far[:, 0] + rng.normal(size=500)
+judge("times and places, far from zero and close together", far[:350], far[350:], value[:350], value[350:], Ridge())
+times = pd.DataFrame(far[:, [0, 3, 4]]).assign(at=1_700_000_000_000 + rng.integers(0, 900, 500)).rename(columns=str)
+judge("times in whole numbers", times[:350], times[350:], value[:350], value[350:], Ridge())
 a, b, c, d = train_test_split(X, y, random_state=5)
 b, d = np.vstack([b, a[:60]]), np.r_[d, c[:60]]
 judge("evaluated on rows of both", a, b, c, d)
@@ -103,6 +110,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
         ("a bootstrap sample", set()),
         ("concatenated twice", {"data.twins"}),
         ("luck, by a metric", {"fit.no_better"}),
+        ("times and places, far from zero and close together", set()),
+        ("times in whole numbers", set()),
         ("evaluated on rows of both", {"leak.rows"}),
     ],
 )

@@ -210,6 +210,16 @@ def test_a_target_in_columns() -> None:
     assert "alone" not in several
 
 
+def test_columns_that_float32_does_not_tell_from_the_target_are_not_it() -> None:
+    """Times and coordinates are large and lie close together; the target among such is found, if it is it."""
+    rng = np.random.default_rng(3)
+    y = rng.normal(size=500)
+    place = 5812345 + rng.uniform(0, 1, 500)
+    X = np.stack([1.7e9 + rng.uniform(0, 900, 500), place, place + 0.05 * rng.normal(size=500)], axis=1)
+    assert [one["equals_target"] for one in facts(X, y)] == [None, None, None]
+    assert [one["equals_target"] for one in facts(X, place)] == [None, "exact", None]
+
+
 def test_a_target_of_numbers() -> None:
     rng = np.random.default_rng(2)
     y = rng.normal(size=2000)

@@ -15,7 +15,8 @@ _MOST_BINS = 64
 _ROWS_A_BIN = 20
 _MOST_CLASSES = 50
 MOST_CATEGORIES = 50  # that are counted one by one
-_ROUNDING = 1e-6  # of float32, as a part of the range
+_ROUNDING = 1e-6  # of float32, as a part of the largest value
+_NEAR = 1e-3  # of its own range lies a column at most from what it is said to be
 
 
 @dataclass(slots=True, frozen=True)
@@ -205,11 +206,13 @@ def _equals_target(column: Any, target: Target, is_numeric: bool) -> str | None:
     if y[low] == y[high]:
         return None
     if is_numeric and target.is_numeric:
-        if (x == y).all():
+        # Of times and coordinates, which are large and lie close together, float32 does not tell one from another.
+        near = _NEAR * float(column.max() - column.min())
+        if (x == y).all() and numpy.abs(column - values).max() <= near:
             return "exact"
         slope = (column[high] - column[low]) / (values[high] - values[low])
         gap = numpy.abs(column[low] + slope * (values - values[low]) - column).max()
-        if slope and gap <= _ROUNDING * max(abs(column[low]), abs(column[high])):
+        if slope and gap <= min(near, _ROUNDING * max(abs(column[low]), abs(column[high]))):
             return "affine"
     if target.classes is not None and _renamed(numpy, x, target.classes):
         return "classes"

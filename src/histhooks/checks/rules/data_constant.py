@@ -35,13 +35,13 @@ def _is_empty(facts: Mapping[str, object]) -> bool:
 
 
 def _is_constant(facts: Mapping[str, object]) -> bool:
-    missing = number_of(facts, "missing")
     if _is_empty(facts):
         return True
-    if number_of(facts, "distinct") == 1:
-        return True
+    distinct = number_of(facts, "distinct")
+    if distinct is not None:
+        return distinct == 1  # the extremes are rounded, as of times that lie close together
     low, high = number_of(facts, "min"), number_of(facts, "max")
-    return low is not None and low == high and not missing
+    return low is not None and low == high and not number_of(facts, "missing")
 
 
 CHECK = Check(
