@@ -48,6 +48,10 @@ KINDS: dict[str, Any] = {
     "prices and a flag": lambda rng, n: np.c_[np.round(rng.lognormal(3, 1, (n, 1)), 2), rng.integers(0, 2, n)],
     "standardised ages": lambda rng, n: (rng.integers(0, 100, (n, 2)) - 50) / 28.87,
     "mostly zero": lambda rng, n: zeros_among(rng.normal(size=(n, 2)), 0.5, rng),
+    "places in metres": lambda rng, n: np.c_[390123 + rng.random(n), 5812345 + rng.random(n)],
+    "a walk in metres and seconds": lambda rng, n: rng.permutation(
+        np.c_[1.7e9 + np.arange(n) + rng.random(n) / 2, 390123 + rng.random(n), 5812345 + rng.random(n)]
+    ),
     "names": lambda rng, n: np.array([f"name {i}" for i in rng.integers(0, n, n)], dtype=object),
 }
 

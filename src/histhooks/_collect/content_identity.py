@@ -4,7 +4,8 @@ That half of a column's values are distinct is not enough: of 200 ages or prices
 halves of them share many rows. Nor is it needed: rows may have been repeated on purpose. So the chance that two rows
 have one value in a column is estimated from how near its values lie: on a grid of decimals from its number of points
 and from neighbours on it, on any other grid from the neighbours at its smallest distance, else from the neighbours
-within 64 steps of float32. Values of very many rows, as 0 and nan, tell no row.
+within 64 steps of float32. Values of very many rows, as 0 and nan, tell no row. Rows are hashed as float32, so that
+times and coordinates that lie close together, far from zero, are fewer values than they seem.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _CHANCE = 0.02  # pairs of equal rows that chance may make in as many rows as th
 _DEPENDENCE = 1000.0  # by how much two columns may agree more often than independent ones
 _MOST_JOINED = 4  # columns
 _STEPS = 64  # of float32
+_KEPT = 0.9  # of the distinct values, at least, that float32 tells apart too
 _DECIMALS = 5
 _FREQUENT = 20  # rows: a value that more of them have is no measurement,
 _MANY = 10  # unless there are many such values, as where rows were repeated
@@ -123,6 +125,8 @@ class _Found:
             return False
         is_first = numpy.concatenate([[True], ordered[1:] != ordered[:-1]])
         distinct = ordered[is_first]
+        if values.dtype.str[1:] == "f8" and len(distinct_of(distinct.astype("f4"))) < _KEPT * len(distinct):
+            return self.add(values.astype("f4"))  # as rows are hashed, which tells fewer values apart
         if not _are_distinct(len(distinct), len(values), self._n_distinct):
             return False
         counts = numpy.diff(numpy.append(numpy.flatnonzero(is_first), len(ordered)))
