@@ -38,6 +38,20 @@ def test_a_program_whose_environment_names_a_target_records_to_the_file_here(tmp
     assert sorted(path.name for path in folder.iterdir()) == ["histhooks.db"]
 
 
+def test_a_program_whose_pyproject_names_a_target_says_so(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(f'[tool.histhooks]\nstore = "{ADDRESS}"\n')
+    (tmp_path / "train.py").write_text(
+        "import histhooks\nwith histhooks.start_run('a') as run:\n    run.log({'a': 1})\n"
+    )
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("HISTHOOKS_")}
+    done = subprocess.run(
+        [sys.executable, "train.py"], cwd=tmp_path, env=plain, capture_output=True, text=True, check=True
+    )
+    assert "training writes a file; name the team with HISTHOOKS_TEAM" in done.stderr
+    assert "geheim" not in done.stderr
+    assert (tmp_path / "histhooks.db").is_file()
+
+
 def test_a_verb_does_not_read_the_file_here_in_the_place_of_a_target() -> None:
     code, _, errors = ask("runs", HISTHOOKS_STORE=ADDRESS)
     assert code == 2
@@ -45,18 +59,33 @@ def test_a_verb_does_not_read_the_file_here_in_the_place_of_a_target() -> None:
     assert "geheim" not in errors
 
 
-@pytest.mark.parametrize("verb", ["demo", "sync"])
-@pytest.mark.parametrize("address", [ADDRESS, "folder:shared"])
+@pytest.mark.parametrize(
+    ("words", "address", "said"),
+    [
+        ("demo", ADDRESS, "training writes a file"),
+        ("demo", "sqlite:///team.db", "training writes a file"),
+        ("run program.py", ADDRESS, "training writes a file"),
+        ("run program.py", "folder:shared", "training writes a file"),
+        ("run program.py", "sqlite:///team.db", "training writes a file"),
+        ("sync", ADDRESS, "a target is changed by what is pushed to it"),
+        ("sync", "folder:shared", "a target is changed by what is pushed to it"),
+    ],
+)
 def test_a_verb_that_writes_a_store_refuses_a_target(
-    verb: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: str, address: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("shared").mkdir()
-    code, printed, errors = ask(verb, "--store", address)
+    Path("program.py").write_text("import histhooks\nwith histhooks.start_run('a') as run:\n    run.log({'loss': 1})\n")
+    verb, *rest = words.split()
+    code, printed, errors = ask(verb, "--store", address, *rest)
     assert (code, printed) == (2, "")
-    assert "a target is changed by what is pushed to it" in errors
+    assert said in errors
+    assert "geheim" not in errors
     assert not [*Path("shared").iterdir()]
-    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(("postgresql", "histhooks"))]
+    assert not [
+        path for path in tmp_path.rglob("*") if path.name.startswith(("postgresql", "folder", "sqlite", "team"))
+    ]
 
 
 def test_a_run_of_a_target_is_reproduced_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

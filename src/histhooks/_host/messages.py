@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from histhooks._host.fork_lock import ForkLock
-from histhooks._host.store_location import FILE_ONLY, is_target
+from histhooks._host.store_location import FILE_ONLY, is_target, table_of, working_folder
 
 if TYPE_CHECKING:
     import logging
@@ -88,9 +88,15 @@ def be_still(text: str) -> None:
 
 
 def warn_of_target(path: object) -> None:
-    """Say so where the environment names the target of a team in the place of a store."""
-    if is_target(os.environ.get("HISTHOOKS_STORE")):
-        warn_once("store/target", f"HISTHOOKS_STORE is not used: {FILE_ONLY}; recording to {path}")
+    """Say so where the environment or pyproject.toml names the target of a team in the place of a store."""
+    from pathlib import Path
+
+    named = "HISTHOOKS_STORE" if is_target(os.environ.get("HISTHOOKS_STORE")) else ""
+    if not named and not os.environ.get("HISTHOOKS_STORE"):
+        configured, word = table_of(Path(working_folder()), "store")
+        named = f"the store in {configured}" if is_target(word) else ""
+    if named:
+        warn_once("store/target", f"{named} is not used: {FILE_ONLY}; recording to {path}")
 
 
 def warn_once(key: str, text: str) -> None:

@@ -28,7 +28,7 @@ _PROGRAMS = (
 @common.json_option
 def demo(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
     """Train real models on data that scikit-learn ships, with each installed framework, and show their history."""
-    from histhooks.curate._session import refuse_target
+    from histhooks._host.store_location import FILE_ONLY, is_target
     from histhooks.errors import HisthooksError
 
     words, store = common.split_store(words, store)
@@ -37,7 +37,8 @@ def demo(words: tuple[str, ...], store: str | None, as_json: bool) -> None:
             'the demo needs the data of scikit-learn, which is missing; pip install "histhooks[sklearn]"'
         )
     place = store or (words[0] if words else None)
-    refuse_target(place)
+    if is_target(place):
+        raise HisthooksError(FILE_ONLY)
     folder = Path(tempfile.mkdtemp(prefix="histhooks-demo-"))
     path = Path(place or folder / "histhooks.db").absolute()
     environment = {**os.environ, "HISTHOOKS_STORE": str(path), "HISTHOOKS": "", "HISTHOOKS_PROJECT": "demo"}

@@ -25,7 +25,7 @@ import click
 
 from histhooks._host import hash_seed
 from histhooks._host.messages import is_quiet
-from histhooks._host.store_location import is_off, user_folder
+from histhooks._host.store_location import FILE_ONLY, is_off, is_target, user_folder
 from histhooks._record import conclude
 from histhooks.cli import _common as common
 from histhooks.cli import _run_push, _run_risks
@@ -103,6 +103,10 @@ def run(
     Exit code and signals are those of the program. SCRIPT runs under this Python; after -- comes any command: torchrun,
     make, papermill, pytest, jupyter.
     """
+    if is_target(store):
+        from histhooks.errors import StoreError
+
+        raise StoreError(FILE_ONLY)
     command = _command(words, module, is_command=is_command)
     push_wait_s = common.interval_s("--push-wait", push_wait)
     environment = dict(os.environ)
