@@ -431,3 +431,23 @@ with histhooks.start_run("second") as second:
         assert plot(second, "loss", align=True, attempts=False, x="epoch").curves[0].main.x[0] == 5.0
         tail, main = plot(second, "loss", align=True).curves[0].pieces
     assert (tail.is_faint, tail.x[-1], main.x[-1]) == (True, 99.0, 149.0)
+
+
+def test_a_metric_that_a_later_attempt_lacks_is_drawn(store_path: Path) -> None:
+    program = """
+import histhooks
+with histhooks.start_run("first") as first:
+    for step in range(5):
+        first.log({"loss": 1.0, "val_loss": 2.0}, step=step)
+with histhooks.start_run("second") as second:
+    second.link("resumes", first.id)
+    for step in range(5, 8):
+        second.log({"loss": 1.0}, step=step)
+"""
+    assert run_program(program, store_path)[0] == 0
+    with History(store_path) as history:
+        (curve,) = plot(history.run("first"), "val_loss").curves
+        assert (curve.main.x, curve.run_id) == ([0.0, 1.0, 2.0, 3.0, 4.0], history.run("first").id)
+        assert plot(history.run("second"), "val_loss").curves[0].main.x == curve.main.x  # of the same training
+        with pytest.raises(QueryError, match="no metric 'nothing'"):
+            plot(history.run("second"), "nothing")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -370,7 +372,7 @@ def test_a_card_alone_keeps_what_was_seen_and_has_controls_of_its_own(
     page.wait_for_url("**m=*")
     drawn(page)
     assert page.eval_on_selector_all("[data-card]", "cards => cards.map((card) => card.dataset.card)") == ["loss"]
-    assert parse_qs(urlsplit(page.url).query) == {**zoomed, "m": ["val_loss,loss"]}
+    assert parse_qs(urlsplit(page.url).query) == {**zoomed, "m": ["loss,val_loss"]}
     assert page.locator("[data-tool='alone']").count() == 0
     page.check("#controls input[name=log]")
     page.click("#reset")
@@ -477,6 +479,17 @@ def test_one_run_of_several_stands_out_and_any_can_be_left_out(tab: Tab, ids: li
     assert window(page) == range_  # what was seen stays
     follow(page, ".legend .off >> nth=0")
     assert page.locator(".legend .off").count() == 0  # one is left
+
+
+def test_a_curve_of_one_run_looks_the_same_on_a_card_and_as_it_is_saved(store: Path, ids: list[str]) -> None:
+    with client(store) as visitor:
+        page = visitor.get(f"/s/h/runs/{ids[0]}/charts").text
+        lines = json.loads(html.unescape(re.findall(r'data-card="loss" data-lines="([^"]*)"', page)[0]))
+        own = [line for line in lines if not line["faint"]]
+        assert [line["name"] for line in own] == ["loss", "val_loss"]  # the noisy one lies below
+        svg = visitor.get(f"/s/h/charts.svg?runs={ids[0]}&m=loss,val_loss").text
+    found = re.findall(r'h22" stroke="(#\w+)"', svg)
+    assert found == [ON_WHITE[line["colour"]] for line in own]
 
 
 def test_runs_that_belong_to_one_are_links(store: Path, ids: list[str]) -> None:

@@ -203,3 +203,13 @@ for value in (1e308, -1e308, 5e-324, 10**400, -(10**400), 3):
     paths = re.findall(r'class="stroke [^>]* d="([^"]*)"', page.text) or re.findall(r' d="(M[^"]*L[^"]*)"', page.text)
     assert len(paths) >= 6
     assert not any(word in path for path in paths for word in ("nan", "inf"))
+
+
+def test_a_long_name_of_an_axis_ends_with_what_tells_it_from_others() -> None:
+    from histhooks.ui._fitting import fit_end, length
+
+    assert fit_end("params.lr", 20) == "params.lr"
+    assert fit_end("params.optimizer.weight_decay", 12) == "…weight_decay"
+    assert fit_end("params.optimizer.weight_decay", 14) == "…optimizer.weight_decay"
+    assert fit_end("x" * 80, 6) == "…" + "x" * 8
+    assert length(fit_end("params." + "w" * 40, 9)) <= 9

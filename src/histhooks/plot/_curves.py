@@ -83,8 +83,8 @@ def read_curves(
         If no run has one of the names.
     """
     asked, lines, notes = _lines(runs, request)
-    wanted = _wanted([line[-1] for line in lines], names)
-    titles = labels([line[-1] for line in lines])
+    wanted = _wanted(asked, lines, names)
+    titles = labels(asked)
     is_one_name = len({name for chosen in wanted for name in chosen}) == 1
     curves = []
     for run, line, title, chosen in zip(asked, lines, titles, wanted, strict=True):
@@ -133,9 +133,12 @@ def _lines(runs: Sequence[RunRecord], request: Request) -> tuple[list[RunRecord]
     return asked, lines, notes
 
 
-def _wanted(runs: list[RunRecord], names: Sequence[str]) -> list[list[str]]:
-    """Names of each run's metrics that are meant."""
-    known = [[summary["name"] for summary in run.summaries] for run in runs]
+def _wanted(runs: list[RunRecord], lines: list[list[RunRecord]], names: Sequence[str]) -> list[list[str]]:
+    """Names of each training's metrics that are meant; an attempt may lack what another one has."""
+    known = [
+        list(dict.fromkeys(summary["name"] for each in (run, *line) for summary in each.summaries))
+        for run, line in zip(runs, lines, strict=True)
+    ]
     if not names:
         found = [main_names(run, with_train=len(runs) == 1) for run in runs]
         if not any(found):

@@ -119,7 +119,8 @@ def _card(
     is_drawn: bool,
 ) -> Card:
     lines = []
-    members = sorted(members, key=lambda m: (m[3], m[2]["split"] == "train")) if is_one else members
+    if is_one:  # a training loss is noisy, and lies below what is measured more seldom
+        members = sorted(members, key=lambda m: (m[3], m[2]["split"] != "train"))
     names = list(dict.fromkeys(summary["name"] for _, _, summary, _ in members))
     for run, title, summary, is_other in members:
         colour, dash = looks.get(run.id, (0, 0))

@@ -10,7 +10,7 @@ from histhooks._base.ids import short_id
 from histhooks.errors import QueryError
 from histhooks.history._table import listed
 from histhooks.ui._axes import Axis, axes_of, choices
-from histhooks.ui._fitting import fit, length
+from histhooks.ui._fitting import fit, fit_end, length
 from histhooks.ui._ranks import going_with
 from histhooks.ui._state import ExploreState
 
@@ -27,7 +27,7 @@ _MOST_CHOICES = 60
 _SHADES = 7
 # Of the parallel coordinates, in pixels.
 _LEAST_GAP, _SPAN, _SIDE = 150, 1030, 92
-_EM = 12.5  # of a title
+_EM, _ROOM = 13.6, 10  # of a title, whose letters are bold, and between two
 _TOP, _TALL, _BELOW = 46, 330, 40
 # Of the scatter plot.
 _WIDE, _HIGH, _LEFT, _UNDER = 620, 400, 74, 52
@@ -192,7 +192,7 @@ def _upright(axis: Axis, place: int, count: int, gap: int) -> Drawn:
     """An axis of the parallel coordinates; a long title of one at a side begins or ends at that side."""
     x, is_first, is_last = _SIDE + place * gap, place == 0, place == count - 1
     room = min(gap, _SIDE + gap / 2 - 12) if is_first or is_last else gap
-    title = fit(axis.word, room / _EM)
+    title = fit_end(axis.word, (room - _ROOM) / _EM)
     is_long = length(title) * _EM > 2 * _SIDE - 12
     anchor = "start" if is_first and is_long else "end" if is_last and is_long else "middle"
     title_x = {"start": 6.0, "middle": float(x), "end": float(x + _SIDE - 6)}[anchor]

@@ -18,6 +18,19 @@ def fit(text: str, room: float) -> str:
     return whole
 
 
+def fit_end(text: str, room: float) -> str:
+    """The end of a name, which tells it from others, with … where it was cut."""
+    whole, used = str(shown(text)).replace("\n", " "), _size("…")
+    if length(whole) <= room:
+        return whole
+    for place in range(len(whole) - 1, 0, -1):
+        used += _size(whole[place])
+        if used > room:
+            end = whole[min(place + 1, len(whole) - 1) :]
+            return f"…{end.partition('.')[2] or end}"
+    return whole
+
+
 def length(text: str) -> float:
     """How long a text is, in sizes of its letters."""
     return sum(map(_size, text))
