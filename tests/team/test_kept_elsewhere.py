@@ -49,7 +49,14 @@ THERE = {"fraud@1": "elsewhere, cannot tell", "fraud@2": "gone, fail"}
 def test_a_folder_as_target_does_not_say_that_copies_are_gone(store: Path) -> None:
     assert team.push(store, to="folder:box").ok
     assert told(store) == HERE
-    assert told(f"folder:{Path('box').absolute()}") == THERE
+    there = f"folder:{Path('box').absolute()}"
+    assert told(there) == THERE
+    code, _, errors = histhooks("restore", "fraud@1", "-o", "again.bin", "--store", there)
+    assert code == 1
+    assert f"its copy comes with `histhooks pull {there}`" in errors
+    assert team.pull(there, into="pulled.db").kept_files == 1
+    assert histhooks("restore", "fraud@1", "-o", "again.bin", "--store", "pulled.db")[0] == 0
+    assert Path("again.bin").read_text() == "oneoneone"
 
 
 def test_what_is_pulled_from_a_database_verifies_without_its_copies(store: Path, target: str) -> None:

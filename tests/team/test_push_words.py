@@ -55,6 +55,18 @@ def test_a_file_that_cannot_be_written_is_one_sentence(world: World, target: str
     assert errors.startswith("histhooks: /proc/road.db cannot be written")
 
 
+def test_a_target_is_no_file_to_write(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = str(world.files[0])
+    for word in ("folder:team.db", "postgresql://ann:geheim@db.example/ml", "sqlite:///team.db"):
+        for words in (("merge", here, "-o", word), ("pull", here, "-o", word)):
+            code, _, errors = verb(*words)
+            assert (code, errors.count("\n")) == (2, 1)
+            assert "is a target and no file" in errors
+            assert "geheim" not in errors
+    assert not [path for path in tmp_path.iterdir() if ":" in path.name]
+
+
 def test_a_target_of_a_newer_or_other_kind_is_left_alone(world: World, target: str, postgresql: str) -> None:
     here = world.files[0]
     ask_target(target, "UPDATE store_info SET value = '2000' WHERE key = 'schema_version'")

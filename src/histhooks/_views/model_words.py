@@ -9,6 +9,7 @@ from histhooks._base.clock import iso, now_us
 from histhooks._base.ids import short_id
 from histhooks._base.text import plain, size, when
 from histhooks._views.table import Cell, Column
+from histhooks.history._copies import copies_of
 from histhooks.history._version_files import ELSEWHERE, GONE, KEPT, OVERWRITTEN, Bytes, bytes_of
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def bytes_words(version: ModelVersion, found: Bytes) -> str:
     if found.state == GONE:
         return f"{place} is gone, and no copy was kept"
     if found.state == ELSEWHERE and version.file["elsewhere"]:
-        return "its copy lies beside the store that it was recorded to"
+        return f"its copy {copies_of(version.reader)}"
     if found.state == ELSEWHERE:
         return f"{place} is a place on another machine"
     return f"{place} has its bytes; no copy is kept"

@@ -16,7 +16,7 @@ from histhooks._base.ids import new_id
 from histhooks._host.new_files import give_name
 from histhooks._store.kept_files import digest_of, find
 from histhooks.errors import QueryError, StoreError
-from histhooks.history._copies import asked_by, look
+from histhooks.history._copies import asked_by, copies_of, look
 
 if TYPE_CHECKING:
     from histhooks.history._reader import Reader
@@ -271,7 +271,7 @@ class Artifact(dict[str, Any]):
         if self["sha256"] is None:
             return "it could not be read, or was written, while its folder was recorded"
         if self["elsewhere"]:
-            return "its copy lies beside the store that it was recorded to, and it is not where it was"
+            return f"its copy {copies_of(self._reader)}, and it is not where it was"
         copy = "the kept copy is gone" if self["lost"] else "no copy was kept"
         return f"{copy}, and it is no longer where it was"
 

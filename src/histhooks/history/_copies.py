@@ -34,6 +34,13 @@ def look(contents: list[Any], reader: Reader, is_asked: Callable[[], bool]) -> d
     return {"kept": is_kept, "elsewhere": is_elsewhere, "lost": is_missing and not is_elsewhere}
 
 
+def copies_of(reader: Reader) -> str:
+    """Where copies are that are elsewhere: a folder or a bucket has them, a database does not."""
+    if reader.is_target and not reader.is_there:
+        return f"comes with `histhooks pull {reader.place}`"
+    return "lies beside the store that it was recorded to"
+
+
 def _are_elsewhere(reader: Reader, contents: list[Any]) -> bool:
     """Whether copies of contents that are not here lie beside another store.
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from histhooks._host.store_location import is_target, real_path
 from histhooks._store.kept_record import missing
 from histhooks.errors import TeamError
 from histhooks.team._merged import Merged
@@ -13,7 +14,20 @@ from histhooks.team._reading import located
 from histhooks.team.box.address import Box, is_box
 from histhooks.team.box.files import fetch_files
 from histhooks.team.box.places import place_of
-from histhooks.team.postgres.address import POSTGRESQL, target_of
+from histhooks.team.postgres.address import POSTGRESQL, masked, target_of
+
+
+def file_to_write(word: str | os.PathLike[str]) -> Path:
+    """The file that a person names to write to.
+
+    Raises
+    ------
+    TeamError
+        If it is the target of a team.
+    """
+    if is_target(word):
+        raise TeamError(f"{masked(str(word))} is a target and no file: name a file here, and `histhooks push` it there")
+    return real_path(Path(word))
 
 
 def source_file(word: str | os.PathLike[str]) -> Path:

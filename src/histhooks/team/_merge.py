@@ -14,14 +14,14 @@ from histhooks._host import recording_here
 from histhooks._host.mounts import is_network
 from histhooks._host.new_files import give_name
 from histhooks._host.process import judge
-from histhooks._host.store_location import keep_out_of_git, real_path
+from histhooks._host.store_location import keep_out_of_git
 from histhooks._store.graves import LISTED, graves_in, listed
 from histhooks._store.kept_record import missing, note_absent
 from histhooks._store.stamp import marks
 from histhooks._store.store import Store
 from histhooks.curate._space import free_space
 from histhooks.errors import ForkError, StoreError, TeamError
-from histhooks.team._elsewhere import fetch_kept, missing_at, source_file
+from histhooks.team._elsewhere import fetch_kept, file_to_write, missing_at, source_file
 from histhooks.team._files import copy_files, named_files, remove_files
 from histhooks.team._joining import Union, bring_in, counts, unite
 from histhooks.team._merged import Merged
@@ -71,7 +71,7 @@ def merge(*sources: str | os.PathLike[str], into: str | os.PathLike[str], dry_ru
     """
     if not sources:
         raise TeamError("which stores? name at least one")
-    target = real_path(Path(into))
+    target = file_to_write(into)
     _check_target(target)
     files = [source_file(source) for source in sources]
     for file in files:

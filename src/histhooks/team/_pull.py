@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from histhooks._host.new_files import give_name
-from histhooks._host.store_location import keep_out_of_git, real_path
+from histhooks._host.store_location import keep_out_of_git
 from histhooks._store.kept_record import missing, note_absent
 from histhooks._store.parts import exports
 from histhooks._store.wholeness import complete
@@ -18,6 +18,7 @@ from histhooks.errors import ForkError, StoreError, TeamError
 from histhooks.export import export
 from histhooks.history import History
 from histhooks.team._cache import heads_of
+from histhooks.team._elsewhere import file_to_write
 from histhooks.team._joining import Union, counts
 from histhooks.team._merge import merge
 from histhooks.team._merged import Merged
@@ -127,7 +128,7 @@ def pull(
     >>> team.pull("office.db", into="road.db").runs
     0
     """
-    found, path = named_target(target), real_path(Path(into))
+    found, path = named_target(target), file_to_write(into)
     if path.is_dir():
         raise TeamError(f"{path} is a folder; name a file in it, such as {path / 'team.db'}")
     if not os.access(path.absolute().parent, os.W_OK):
