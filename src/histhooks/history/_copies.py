@@ -20,10 +20,12 @@ def asked_by(reader: Reader, run_id: str) -> set[str]:
 
 def was_asked(reader: Reader, sha256: str) -> bool:
     """Whether any run, or a promotion, had a content copied."""
-    if reader.sql("SELECT 1 FROM model_versions WHERE sha256 = ? AND kept = 1 LIMIT 1", sha256):
-        return True
-    rows = reader.sql("SELECT DISTINCT run_id FROM run_artifacts WHERE sha256 = ?", sha256)
-    return any(sha256 in asked_by(reader, row["run_id"]) for row in rows)
+    sql = (
+        "SELECT 1 AS is_asked FROM model_versions WHERE sha256 = ? AND kept = 1 UNION ALL "
+        "SELECT 1 FROM run_artifacts AS a JOIN events AS e ON e.run_id = a.run_id "
+        "WHERE a.sha256 = ? AND e.kind = 'kept' AND e.body LIKE ? LIMIT 1"
+    )
+    return bool(reader.sql(sql, sha256, sha256, f"%{sha256}%"))
 
 
 def look(contents: list[Any], reader: Reader, is_asked: Callable[[], bool]) -> dict[str, bool]:
