@@ -85,6 +85,15 @@ def test_a_copy_that_is_missing_stays_missing_wherever_it_is_merged_and_pulled(s
         assert problem.startswith("missing: the kept copy")
 
 
+def test_a_copy_that_was_kept_and_is_gone_is_not_called_never_kept(store: Path) -> None:
+    models.rollback("fraud", reason="two is worse")
+    (copy,) = Path(f"{store}.files").glob("??/*")
+    copy.unlink()
+    assert "one.bin is gone, and the kept copy is gone" in histhooks("models", "--store", str(store))[1]
+    Path("one.bin").write_text("other")
+    assert "one.bin has other content now, and the kept copy is gone" in histhooks("models", "--store", str(store))[1]
+
+
 def test_a_path_of_another_machine_is_neither_gone_nor_overwritten(store: Path) -> None:
     change(store, "UPDATE sessions SET hostname = 'elsewhere'")
     assert told(store) == {"fraud@1": "kept, pass", "fraud@2": "elsewhere, cannot tell"}

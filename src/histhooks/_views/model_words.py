@@ -118,10 +118,9 @@ def bytes_words(version: ModelVersion, found: Bytes) -> str:
     place = plain(found.place or "its file")
     if found.state == KEPT:
         return "a copy is kept beside the store"
-    if found.state == OVERWRITTEN:
-        return f"{place} has other content now, and no copy was kept"
-    if found.state == GONE:
-        return f"{place} is gone, and no copy was kept"
+    if found.state in (OVERWRITTEN, GONE):
+        what = "has other content now" if found.state == OVERWRITTEN else "is gone"
+        return f"{place} {what}, and {'the kept copy is gone' if version.file['lost'] else 'no copy was kept'}"
     if found.state == ELSEWHERE and version.file["elsewhere"]:
         return f"its copy {copies_of(version.reader)}"
     if found.state == ELSEWHERE:
