@@ -78,6 +78,33 @@ def test_names_that_are_left_out_are_left_out_of_each_form(visitor: Any, store: 
     assert f'href="../../../../s/h/diff/{b}/{a}?not=metrics"' in page
 
 
+def test_runs_that_go_on_are_aligned_as_plot_aligns_them(tmp_path: Path) -> None:
+    program = """
+import histhooks
+before = None
+for steps in (30, 20):
+    with histhooks.start_run("net") as run:
+        if before:
+            run.link("resumes", before)
+        for step in range(steps):
+            run.log({"loss": 1.0 / (step + 1)}, step=step, epoch=step // 10)
+    before = run.id
+"""
+    path = tmp_path / "resumed.db"
+    assert run_program(program, path)[0] == 0
+    with client(path) as visitor:
+        for axis, first in (("step", 30.0), ("epoch", 3.0)):
+            answer = visitor.get(f"/s/resumed/runs/last/series.json?m=loss&align=1&x={axis}").json()
+            (curve,) = answer["curves"]
+            told = json.loads(said(path, "plot", "last", "loss", "--align", "--no-attempts", "--x", axis, "--json"))
+            assert curve["x"] == told["curves"][0]["pieces"][-1]["x"]
+            assert (curve["x"][0], curve["shift"], curve["step"][0]) == (first, first, 0)  # what was recorded stays
+        window = visitor.get("/s/resumed/runs/last/series.json?m=loss&align=1&from=35&to=39&band=1&clip=1").json()
+        assert window["curves"][0]["x"] == [35.0, 36.0, 37.0, 38.0, 39.0]
+        svg = visitor.get("/s/resumed/charts.svg?runs=last&m=loss&align=1").text
+        assert "2 attempts, drawn as one curve" in svg
+
+
 def test_a_comparison_of_hostile_texts_is_safe_in_a_table_program(tmp_path: Path) -> None:
     with client(make_hostile(tmp_path / "bad.db")) as visitor:
         ids = ",".join(row["id"] for row in visitor.get("/s/bad/runs.json").json())
