@@ -10,9 +10,11 @@ from starlette.responses import Response
 
 from histhooks._base.text import number, seconds, value_text, when
 from histhooks._views import change_words, comparison_data, comparison_words
+from histhooks.history.compare.leaving_out import WHOLE
 from histhooks.plot._looks import looks_of
 from histhooks.ui._charts import chosen
-from histhooks.ui._pages import Ask, PatchLine, guarded, patch_lines
+from histhooks.ui._pages import Ask, guarded
+from histhooks.ui._patches import by_file, patch_lines, side_by_side
 from histhooks.ui._state import PageState
 
 if TYPE_CHECKING:
@@ -115,14 +117,16 @@ def diff(ask: Ask) -> Response:
     parts = [
         (part, [_changed(part, each) for each in part.changes[:_MOST_CHANGES]])
         for part in found.parts
-        if part.changes or part.notes or (part.name == "code" and found.patch is not None)
+        if (part.changes or part.notes or (part.name == "code" and found.patch is not None)) and part.notes != (WHOLE,)
     ]
     lines = patch_lines(found.patch.text or "") if found.patch is not None else []
     a, b = _sides([found.a, found.b])
     return ask.page(
         "diff.html", title=f"{found.a['name']} and {found.b['name']}", state=state, found=found, parts=parts,
         a=a, b=b,
-        files=_files(lines[:_MOST_LINES]), n_lines=len(lines), most_lines=_MOST_LINES,
+        files=[(name, list(side_by_side(each)) if state.view == "split" else each)
+               for name, each in by_file(lines[:_MOST_LINES])],
+        n_lines=len(lines), most_lines=_MOST_LINES,
         unknown=[f"{part.name}: {why}" for part in found.parts for why in part.unknown],
         verdict=change_words.verdict(found),
     )  # fmt: skip
@@ -135,16 +139,6 @@ def _changed(part: Part, change: Any) -> Changed:
         )
     a, b = change_words.values(change)
     return Changed(change.key, change.kind, a, b, change.note or "", "", change.counts, [])
-
-
-def _files(lines: Sequence[PatchLine]) -> list[tuple[str, list[PatchLine]]]:
-    """The lines of a patch by file."""
-    files: list[tuple[str, list[PatchLine]]] = []
-    for line in lines:
-        if line.text.startswith("diff ") or not files:
-            files.append((line.text.rpartition(" b/")[2] if line.text.startswith("diff ") else "", []))
-        files[-1][1].append(line)
-    return files
 
 
 def diff_json(ask: Ask) -> Response:

@@ -20,6 +20,7 @@ from histhooks._base.text import finite, number, seconds, size, value_text, when
 from histhooks._base.version import __version__
 from histhooks._base.vocabulary import GRADES
 from histhooks.history import History
+from histhooks.ui._patches import patch_lines
 from histhooks.ui._places import Place
 from histhooks.ui._state import in_list
 from histhooks.ui._stores import Seen
@@ -236,24 +237,6 @@ def _linked(text: str, links: Mapping[str, str]) -> Markup:
 def _lines_json(lines: Iterable[Any]) -> str:
     """The lines of a card for its canvas, as JSON in an attribute."""
     return json.dumps([asdict(line) for line in lines], separators=(",", ":"))
-
-
-@dataclass(frozen=True, slots=True)
-class PatchLine:
-    """A line of a patch: what it does, and its text."""
-
-    kind: str
-    text: str
-
-
-def patch_lines(text: str) -> list[PatchLine]:
-    """The lines of a patch."""
-    lines = []
-    for line in text.splitlines():
-        is_head = line.startswith(("diff ", "index ", "--- ", "+++ ", "new file", "deleted file"))
-        kind = "file" if is_head else {"+": "add", "-": "del", "@": "at"}.get(line[:1], "")
-        lines.append(PatchLine(kind, line))
-    return lines
 
 
 Handler = Callable[[Ask], Response]

@@ -273,6 +273,7 @@ class PageState(State):
 
     runs: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    view: str = ""
     part: str = ""
     q: str = ""
     name: str = ""

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from histhooks.history.compare.differences import Differences
 
 
+WHOLE = "left out"  # what a part says of which nothing is shown
+
+
 def _fits(words: Sequence[str], *names: str) -> bool:
     return any(fnmatchcase(name, word) for word in words for name in names)
 
@@ -35,7 +38,7 @@ def fewer_changes(found: Differences, words: Sequence[str]) -> Differences:
 
 def _fewer(part: Part, words: Sequence[str]) -> Part:
     if _fits(words, part.name):
-        return replace(part, changes=(), unknown=(), notes=("left out",), is_there=False) if part.is_there else part
+        return replace(part, changes=(), unknown=(), notes=(WHOLE,), is_there=False) if part.is_there else part
     gone = [change for change in part.changes if _fits(words, change.key, f"{part.name}.{change.key}")]
     if not gone:
         return part
