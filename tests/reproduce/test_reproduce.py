@@ -172,6 +172,18 @@ def test_nothing_runs_without_a_yes_or_from_a_store_that_was_altered(project: Pr
     assert query(project.store, "SELECT count(*) FROM runs") == [(2,)]
 
 
+def test_files_of_another_machine_are_not_called_changed_or_gone(project: Project) -> None:
+    project.record("train.py")
+    connection = sqlite3.connect(project.store)
+    with connection:
+        connection.execute("UPDATE sessions SET hostname = 'another'")
+    connection.close()
+    (project.folder / "data/x.csv").write_text("0.1,0.2,0.3,0.5")
+    assert "x.csv has other content here" in project.reproduce("last")[1]["blockers"][0]["text"]
+    (project.folder / "data/x.csv").unlink()
+    assert "x.csv is not on this machine" in project.reproduce("last")[1]["blockers"][0]["text"]
+
+
 def test_a_program_that_opens_its_runs_by_hand_and_hooks_nothing_is_repeated(project: Project) -> None:
     program = "import histhooks\nwith histhooks.start_run('one') as run:\n    run.log({'loss': 1.0})\n"
     (project.folder / "plain.py").write_text(program)

@@ -226,6 +226,12 @@ def test_a_file_that_is_no_version_is_said_and_served(trained: Any) -> None:
     assert "no model is called 'debit'" in serve("print(1)", watch="debit@production")
 
 
+def test_a_process_that_loads_a_model_and_predicts_nothing_says_so(trained: Any) -> None:
+    said = serve("import joblib; joblib.load('model.joblib')")
+    assert "histhooks: nothing was predicted → " in said
+    assert "0 runs" not in said
+
+
 def test_pickle_and_bytes_and_a_dict_of_models_are_seen(trained: Any) -> None:
     import pickle
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -116,4 +117,6 @@ class SessionStates:
             rows = ", ".join(f"{n:,} row{'' if n == 1 else 's'} of {name}" for name, n in session.watched.items())
             runs = rows if not session.n_runs else f"{runs}, {rows}"
             last = f"monitor {next(iter(session.watched)).partition('@')[0]}" if not session.n_runs else last
+        elif os.environ.get("HISTHOOKS_WATCH") and not session.n_runs:
+            runs, last = "nothing was predicted", "models"  # as by a server that leaves the work to its children
         self._print(f"{runs} → {where} · cost {cost}{missing} · head {head} · histhooks {last}")

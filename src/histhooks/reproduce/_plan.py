@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from histhooks._base.ids import short_id
 from histhooks._base.vocabulary import RUNNING
+from histhooks._host.process import identity
 from histhooks._record.replay import COLLECTOR, repeated_in
 from histhooks.reproduce._code import Code, code_of
 from histhooks.reproduce._command import Command, command_of
@@ -232,16 +234,7 @@ def _blockers(
     if isinstance(command, str):
         out.append(Blocker("command", command, is_hard=True))
     out += [Blocker("code", text, is_hard=True) for text in code.blockers]
-    out += [
-        Blocker("data", f"{each.path} has changed since: sha256 {(each.sha256 or '')[:12]} then", is_hard=False)
-        for each in files
-        if each.state == CHANGED
-    ]
-    out += [
-        Blocker("data", f"{each.path} is gone, and no file with its content is known", is_hard=False)
-        for each in files
-        if each.state == GONE
-    ]
+    out += _data_blockers(files, is_here=run.session["hostname"] == identity().hostname)
     missing = [each for each in packages if each.here is None and each.is_computing]
     others = [each for each in packages if each.here is not None and each.is_computing]
     out += [Blocker("packages", f"{each.name} {each.version} is not installed", is_hard=False) for each in missing] + [
@@ -249,6 +242,20 @@ def _blockers(
         for each in others
     ]
     return out
+
+
+def _data_blockers(files: tuple[DataFile, ...], *, is_here: bool) -> Iterator[Blocker]:
+    """Files that differ or are missing; a path of another machine is here another file, which says nothing of that."""
+    changed, gone = (
+        ("has changed since", "is gone") if is_here else ("has other content here", "is not on this machine")
+    )
+    for each in files:
+        if each.state == CHANGED:
+            text = f"{each.path} {changed}: sha256 {(each.sha256 or '')[:12]} then"
+            yield Blocker("data", text, is_hard=False)
+    for each in files:
+        if each.state == GONE:
+            yield Blocker("data", f"{each.path} {gone}, and no file with its content is known", is_hard=False)
 
 
 def _expected(run: RunRecord, packages: tuple[PackageNeed, ...], machine: tuple[str, ...]) -> tuple[str, list[str]]:
