@@ -11,6 +11,7 @@ from helpers.models import make
 from helpers.team_stores import change
 from helpers.verbs import ask as histhooks
 from histhooks import History, StoreError, models, team
+from histhooks.errors import Refused
 from histhooks.history._version_files import bytes_of
 from histhooks.verify import verify
 
@@ -68,6 +69,8 @@ def test_what_is_pulled_from_a_database_verifies_without_its_copies(store: Path,
     assert (report.problems, report.kept_elsewhere) == ([], 1)
     with History("pulled.db") as history, pytest.raises(StoreError, match="beside the store that it was recorded to"):
         history.version("fraud@1").file.read_bytes()
+    with pytest.raises(Refused, match="beside the store that it was recorded to"):
+        models.promote("fraud@1", to="staging", reason="try", store="pulled.db")
     assert team.merge("pulled.db", into="again.db").ok
     assert (verify("again.db").ok, verify("again.db").kept_elsewhere) == (True, 1)
     assert team.merge("pulled.db", store, into="whole.db").kept_files == 1

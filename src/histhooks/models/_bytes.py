@@ -10,8 +10,9 @@ from histhooks._base import manifest
 from histhooks._base.values import dumps
 from histhooks._collect.survey import content_row
 from histhooks._store.entries import Entry, content_entry
-from histhooks._store.kept_files import Part, find, folder_of, has
+from histhooks._store.kept_files import Part, folder_of, has
 from histhooks.errors import QueryError, Refused, StoreError
+from histhooks.history import _copies as copies
 from histhooks.history._artifacts import NO_COPY
 from histhooks.history._version_rows import VersionFile
 
@@ -92,7 +93,8 @@ def source_of(reader: Reader, meant: Meant) -> Source:
         from histhooks.history.query.whence import manifest_of
 
         text = reader.remembered["manifest", meant.sha256] = manifest_of(meant.path, reader.beside)
-    file["kept"] = all(each["sha256"] and find(reader.beside, each["sha256"]) for each in file.files)
+    contents = [each["sha256"] for each in file.files]
+    file.update(copies.look(contents, reader, lambda: copies.was_asked(reader, meant.sha256)))
     return Source(file, text)
 
 
