@@ -50,6 +50,7 @@ def test_each_page_is_accessible_and_fits(chromium: Any, server: Any, options: d
     ids = page.evaluate("[...document.querySelectorAll('tr[data-run]')].map((row) => row.dataset.run)")
     more = [f"charts?runs={ids[2]},{ids[3]}", f"compare?runs={ids[2]},{ids[3]}", f"diff/{ids[2]}/{ids[3]}"]
     found = {}
+    more += ["runs?check=1", "runs/last~1/points", f"diff/{ids[2]}/{ids[3]}?view=split&not=metrics"]
     for path in (*PAGES, *more, f"runs/{ids[2]}/charts", "../../help"):
         tab.go(f"s/h/{path}")
         if "charts" in path:

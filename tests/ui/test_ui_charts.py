@@ -481,6 +481,29 @@ def test_one_run_of_several_stands_out_and_any_can_be_left_out(tab: Tab, ids: li
     assert page.locator(".legend .off").count() == 0  # one is left
 
 
+def test_the_points_of_a_card_are_a_table(tab: Tab, store: Path, ids: list[str]) -> None:
+    page = opened(tab, f"runs/{ids[1]}/charts?m=val_loss")
+    page.click("#zoom-in")
+    settled(page)
+    page.click("figure.card details.menu summary")
+    follow(page, "a[data-tool='table']")
+    with History(store) as history:
+        points = history.run(ids[1]).curve("val_loss", start=window(page)[0], stop=window(page)[1]).points
+    assert page.locator(".points tbody tr").count() == len(points) == 20
+    first = page.locator(".points tbody tr").first
+    assert first.locator("th").text_content() == f"{points[0].step:,}"
+    assert first.locator("td").first.text_content() == f"{points[0].value:.10g}"
+    zoomed = window(page)
+    follow(page, "text=Back to the charts")
+    drawn(page)
+    assert window(page) == zoomed
+    with client(store) as visitor:
+        text = visitor.get(f"/s/h/runs/{ids[1]}/points?m=loss").text
+        assert re.search(r"[0-9]+ of 4,000 points, no extreme left out", text)
+        assert 'class="n">1,234</th>' in text  # the outlier
+        assert visitor.get(f"/s/h/runs/{ids[1]}/points?m=nothing").status_code == 400
+
+
 def test_a_curve_of_one_run_looks_the_same_on_a_card_and_as_it_is_saved(store: Path, ids: list[str]) -> None:
     with client(store) as visitor:
         page = visitor.get(f"/s/h/runs/{ids[0]}/charts").text

@@ -398,7 +398,7 @@ function remember() {
       if (card.isLog) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
     }
     const search = readable(own.search);
-    link.setAttribute("href", link.dataset.tool === "save" ? own.href.replace(own.search, search) : search || "?");
+    link.setAttribute("href", /save|table/.test(tool) ? own.href.replace(own.search, search) : search || "?");
   }
   $("reset").disabled = view.from === null && view.to === null && !Object.keys(view.ranges).length;
   $("back").disabled = !before.length;
