@@ -191,6 +191,10 @@ def test_a_project_chooses_levels_thresholds_and_what_to_skip(store: Path, tmp_p
         code, _, err = ask(store, "check", "bad")
         assert (code, "pyproject.toml" in err) == (2, True), odd
         assert ask(store, "show", "bad")[0] == 0
+    table.write_text('[tool.histhooks.check]\nfail_on = "warn\n', encoding="utf-8")
+    code, _, err = ask(store, "check", "bad")
+    assert (code, "pyproject.toml cannot be read, nor what it says of check" in err) == (2, True)
+    assert ask(store, "show", "bad")[0] == 0
 
 
 def test_list_and_explain_say_all_of_a_check(store: Path) -> None:

@@ -114,6 +114,9 @@ def test_steps_of_an_order_cannot_be_skipped(store: Path) -> None:
     assert "never staging" in refused.output
     promoted("one.bin", "--model", "fraud", "--reason", "x", "--to", "staging")
     promoted("fraud@staging", "--from", "staging", "--reason", "x")
+    Path("pyproject.toml").write_text('[tool.histhooks.models]\norder = ["staging", "production"\n')
+    refused = ask("promote", "one.bin", "--model", "other", "--reason", "x")  # nobody knows whether it may
+    assert (refused.exit_code, "cannot be read" in refused.output) == (1, True)
 
 
 def test_who_trained_it_cannot_approve_it_where_that_is_asked_for(store: Path) -> None:

@@ -6,6 +6,8 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from histhooks.errors import QueryError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -124,15 +126,29 @@ def _content(path: str, mtime_ns: int, size: int) -> Any:
 
 
 def table_of(start: Path, key: str) -> tuple[Path | None, Any]:
-    """The nearest pyproject.toml, and what `[tool.histhooks]` says in it."""
+    """The nearest pyproject.toml, and what `[tool.histhooks]` says in it; nothing, if the file is broken."""
+    try:
+        return readable_table_of(start, key)
+    except QueryError:
+        return pyproject_of(start), None
+
+
+def readable_table_of(start: Path, key: str) -> tuple[Path | None, Any]:
+    """The same for what a project demands in it, as of checks: a demand that cannot be read is not left out.
+
+    Raises
+    ------
+    QueryError
+        If the file cannot be read.
+    """
     path = pyproject_of(start)
     if path is None:
         return None, None
     try:
         found = path.stat()
         table = _content(str(path), found.st_mtime_ns, found.st_size)
-    except (OSError, ValueError, RecursionError):  # of another program, or broken: it says nothing
-        return path, None
+    except (OSError, ValueError, RecursionError) as error:
+        raise QueryError(f"{path} cannot be read, nor what it says of {key}: {error}") from error
     return path, table.get(key) if isinstance(table, dict) else None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from histhooks._host.store_location import table_of, working_folder
+from histhooks._host.store_location import readable_table_of, working_folder
 from histhooks.checks._registry import checks, known
 from histhooks.checks._types import LEVELS, WARN
 from histhooks.errors import QueryError
@@ -45,9 +45,9 @@ def configured(start: Path | None = None) -> Config:
     Raises
     ------
     QueryError
-        If the table says something that no check knows.
+        If the table says something that no check knows, or the file cannot be read.
     """
-    path, table = table_of(start or Path(working_folder()), "check")
+    path, table = readable_table_of(start or Path(working_folder()), "check")
     return parsed(table, f"[tool.histhooks.check] of {path}") if table is not None else Config()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from histhooks._host.store_location import table_of, working_folder
+from histhooks._host.store_location import readable_table_of, working_folder
 from histhooks.errors import QueryError
 from histhooks.history.query.times import span_s
 
@@ -47,9 +47,9 @@ def configured(start: Path | None = None) -> Config:
     Raises
     ------
     QueryError
-        If the table has a key or a value that is not known.
+        If the table has a key or a value that is not known, or the file cannot be read.
     """
-    path, table = table_of(start or Path(working_folder()), "models")
+    path, table = readable_table_of(start or Path(working_folder()), "models")
     return parsed(table, f"[tool.histhooks.models] of {path}") if table is not None else Config()
 
 
