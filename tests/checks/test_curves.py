@@ -93,6 +93,16 @@ train("diverged", lr=50.0)
 train("not trainable", trainable=False)
 train("not a number", nan=True)
 train("judged on train", own=True)
+
+X = rng.normal(size=(1200, 5))
+y = (X[:, 0] + rng.normal(size=1200) > 1.5).astype(int)
+for name, weights, penalty in (("weighted classes", {0: 1.0, 1: 6.0}, None), ("a penalty of weights", None, "l2")):
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(32, kernel_regularizer=penalty),
+                              keras.layers.Dense(1, activation="sigmoid", kernel_regularizer=penalty)])
+    model.compile(keras.optimizers.Adam(0.005), "binary_crossentropy", jit_compile=False)
+    with histhooks.start_run(name):
+        model.fit(X[:900], y[:900], validation_data=(X[900:], y[900:]), class_weight=weights, epochs=6, verbose=0)
 """
 )
 XGBOOST = (
@@ -155,6 +165,8 @@ def test_a_fit_of_keras_is_judged_by_its_curves(keras: dict[str, Told]) -> None:
         "clean": set(),
         "clean, stopped early": set(),
         "overfits": {"fit.past_best", "fit.gap"},
+        "weighted classes": set(),
+        "a penalty of weights": set(),
         "diverged": {"loss.diverged", "fit.no_better"},
         "not trainable": {"fit.frozen", "loss.flat", "fit.no_better"},
         "not a number": {"loss.nonfinite", "weights.nonfinite", "fit.no_better"},

@@ -21,7 +21,9 @@ from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import MinMaxScaler
+from sklearn.semi_supervised import LabelSpreading
 from sklearn.tree import DecisionTreeClassifier
 
 rng = np.random.default_rng(0)
@@ -75,6 +77,13 @@ value = far[:, 0] + rng.normal(size=500)
 judge("times and places, far from zero and close together", far[:350], far[350:], value[:350], value[350:], Ridge())
 times = pd.DataFrame(far[:, [0, 3, 4]]).assign(at=1_700_000_000_000 + rng.integers(0, 900, 500)).rename(columns=str)
 judge("times in whole numbers", times[:350], times[350:], value[:350], value[350:], Ridge())
+rare = (far[:, 0] + 0.3 * rng.normal(size=500) > 1.9).astype(int)
+few = far[:, [0, 3, 4]]
+judge("a penalty of weights", few[:350], few[350:], rare[:350], rare[350:],
+      MLPClassifier(16, alpha=30.0, max_iter=20, random_state=0))
+half = (far[:, 0] + rng.normal(size=500) > 0).astype(int)
+judge("most rows without a label", few[:350], few[350:], np.where(np.arange(350) % 3, -1, half[:350]), half[350:],
+      LabelSpreading())
 a, b, c, d = train_test_split(X, y, random_state=5)
 b, d = np.vstack([b, a[:60]]), np.r_[d, c[:60]]
 judge("evaluated on rows of both", a, b, c, d)
@@ -112,6 +121,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
         ("luck, by a metric", {"fit.no_better"}),
         ("times and places, far from zero and close together", set()),
         ("times in whole numbers", set()),
+        ("a penalty of weights", set()),
+        ("most rows without a label", set()),
         ("evaluated on rows of both", {"leak.rows"}),
     ],
 )

@@ -51,7 +51,8 @@ def is_weighted(case: Case) -> bool:
     """Whether classes are weighted or samples are drawn unevenly, on purpose."""
     words = ("class_weight", "scale_pos_weight", "sample_weight", "sampler", "balanced")
     for key, value in case.params.items():
-        if any(word in f"{key} {value}".lower() for word in words[:3]) and value not in (None, 1, 1.0, False):
+        is_any = value is True or value not in (None, False, 1)  # True stands for weights that are arrays
+        if is_any and any(word in f"{key} {value}".lower() for word in words[:3]):
             return True
         if "sampler" in key and str(value) not in ("RandomSampler", "SequentialSampler", "None"):
             return True

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from histhooks.checks._case import class_sizes, target_of
+from histhooks.checks._columns import is_weighted
 from histhooks.checks._statistics import entropy
 from histhooks.history.curves.course import course_of, first_special
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from histhooks.checks._case import Case
 
 _NO_LOSS = ("time", "lr", "grad", "norm", "memory", "n_iter", "patience", "weight", "temperature", "epsilon")
+_PENALTY = 0.01  # of scikit-learn's MLP, whose default is 0.0001
 
 
 def is_loss(row: Mapping[str, Any]) -> bool:
@@ -63,9 +65,11 @@ def kind_of(case: Case, row: Mapping[str, Any]) -> str | None:
 def knows_nothing(case: Case, row: Mapping[str, Any]) -> float | None:
     """The value of a loss for the best constant: entropy of the classes, variance of the target; None if unknown.
 
-    Of a cross-entropy without class counts it is an upper bound, the logarithm of the number of classes.
+    Of a cross-entropy without class counts it is an upper bound, the logarithm of the number of classes. A loss of
+    weighted classes or samples is on another scale, and so is what a model loses that was trained by it; one with a
+    penalty of weights is more than what the model loses.
     """
-    kind = kind_of(case, row)
+    kind = None if is_weighted(case) or _is_penalised(case) else kind_of(case, row)
     roles = {"train": ("train",), "valid": ("valid", "train"), "test": ("test", "train")}.get(row["split"], ("train",))
     data = next(iter(case.data(*roles[:1]) or case.data(*roles)), None)
     if kind == "ce":
@@ -80,6 +84,22 @@ def knows_nothing(case: Case, row: Mapping[str, Any]) -> float | None:
     if kind in ("mse", "rmse") and isinstance(std, (int, float)) and std > 0:
         return float(std) ** 2 if kind == "mse" else float(std)
     return None
+
+
+def _is_penalised(case: Case) -> bool:
+    """Whether the loss has a penalty of weights in it, as far as scikit-learn and Keras say so."""
+    alpha = next((value for key, value in case.params.items() if key.rpartition("__")[2] == "alpha"), None)
+    if case.framework == "sklearn":
+        return isinstance(alpha, (int, float)) and alpha >= _PENALTY
+    architecture = case.run.architecture if case.framework == "keras" else None
+    layers = architecture["layers"] if architecture is not None else None
+    configs = (
+        [layer.get("config") for layer in layers if isinstance(layer, Mapping)] if isinstance(layers, list) else []
+    )
+    return any(
+        value for config in configs if isinstance(config, Mapping) for key, value in config.items()
+        if key.endswith("_regularizer")
+    )  # fmt: skip
 
 
 def untrained(case: Case, row: Mapping[str, Any]) -> float | None:

@@ -12,6 +12,8 @@ from histhooks.checks._types import FAIL, INFO, WARN, Check, Found, Said, Skip
 
 def _judge(case: Case, at: Mapping[str, float]) -> Iterator[Said]:
     train = classes_of(case.train)
+    if train and "semi_supervised" in (case.run.row["model_class"] or ""):
+        train.pop("-1", None)  # rows without a label
     judging = [(data["role"], classes_of(data)) for data in case.data(*JUDGING)]
     known = [(role, counts) for role, counts in judging if counts]
     if not train or not known or not is_classifier(case) or len(train) > at["classes"]:
