@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from histhooks.checks._case import Case, class_sizes, target_of
 from histhooks.checks._columns import is_classifier, is_weighted
-from histhooks.checks._scores import name_of, tested
+from histhooks.checks._scores import score_of, tested
 from histhooks.checks._statistics import wilson
 from histhooks.checks._types import FAIL, INFO, WARN, Check, Found, Said, Skip
 
@@ -43,7 +43,8 @@ def _judge(case: Case, at: Mapping[str, float]) -> Iterator[Said]:
 def _negative(case: Case) -> tuple[float, int, str] | None:
     """An R² of at most 0, with its rows and its name."""
     for row in case.metrics:
-        is_r2 = name_of(row["metric"]) == "r2" or (row["metric"] == "score" and not is_classifier(case))
+        name = score_of(case, row)
+        is_r2 = name == "r2" or (name == "score" and not is_classifier(case))
         if not is_r2 or row["split"] not in ("test", "valid") or row["last"] is None or row["last"] > 0:
             continue
         data = case.data(row["split"])
