@@ -206,13 +206,15 @@ def test_no_value_of_the_data_is_in_the_store(store: Path) -> None:
     pandas = pytest.importorskip("pandas")
     words = [f"patient {number} of ward {number % 7}" for number in range(400)]
     values = [f"{value:.13f}" for value in numbers(400, 1)[:, 0]]
+    accounts = numpy.random.default_rng(1).integers(10**9, 10**10, 400)
     frame = pandas.DataFrame({"who": words, "what": [float(value) for value in values], "code": range(7000, 7400)})
+    frame["account"] = accounts
     log(("train", frame[:300]), ("test", frame[200:]))
     engine.finish("finished")
     files = [path.read_bytes() for path in store.parent.glob(f"{store.name}*") if path.is_file()]
     assert len(files) >= 1
     packed = [data for (data,) in query(store, "SELECT data FROM contents")]
-    for word in (*words, *values, *(str(float(value)) for value in values)):
+    for word in (*words, *values, *(str(float(value)) for value in values), *map(str, accounts.tolist())):
         assert all(word.encode() not in data for data in (*files, *map(bytes, packed)))  # type: ignore[call-overload]
     raw = frame["what"].to_numpy()
     assert all(one.tobytes() not in data for one in raw for data in files)

@@ -15,6 +15,7 @@ from histhooks._collect.content_blocks import Numbers, Sparse, Table, Texts, chu
 from histhooks._collect.content_rows import text_hash
 from histhooks._collect.content_sparse import first_columns
 from histhooks._collect.content_target import alone, equals_target, target_of, whole_codes
+from histhooks._collect.data_values import six_digits
 
 MOST_COLUMNS = 100
 MOST_ROWS = 1 << 18
@@ -191,7 +192,7 @@ def _edges(ordered: Any) -> list[float]:
         place, part = divmod(tenth * (len(ordered) - 1), 10)
         low, high = (ordered[at].item() for at in (place, min(place + 1, len(ordered) - 1)))
         edge = low if low == high or not part else low + (high - low) * part / 10
-        out.append(edge if isinstance(edge, int) else float(f"{edge:.6g}"))
+        out.append(six_digits(edge))
     return out
 
 

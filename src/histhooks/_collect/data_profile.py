@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from typing import Any
 
-from histhooks._collect.data_values import Values, columns_of, has, is_frame, is_missing, names_of, parts_of
+from histhooks._collect.data_values import Values, columns_of, has, is_frame, is_missing, names_of, parts_of, six_digits
 from histhooks._host.named_columns import named
 
 _MOST_NUMBERS = 1 << 17
@@ -156,10 +156,6 @@ def _taken(part: Values, most: int) -> tuple[list[Any], bool]:
 # --- what is kept -----------------------------------------------------------------------------------------------------
 
 
-def _round(value: Any) -> float:
-    return float(f"{float(value):.6g}")
-
-
 def _of_numbers(numpy: Any, values: Any) -> list[Told]:
     """Of each column of an array of shape (n_rows, n_columns)."""
     kind, n = values.dtype.kind, len(values)
@@ -189,8 +185,8 @@ def _of_numbers(numpy: Any, values: Any) -> list[Told]:
             told["infinite"] = told["count"] - count
         if count:
             ends = low[number], high[number]
-            told |= zip(("min", "max"), map(int, ends) if whole else map(_round, ends), strict=True)
-            told |= {"mean": _round(means[number]), "std": _round(stds[number])}
+            told |= zip(("min", "max"), map(six_digits, map(int if whole else float, ends)), strict=True)
+            told |= {"mean": six_digits(float(means[number])), "std": six_digits(float(stds[number]))}
         out.append(told)
     return out
 
@@ -210,7 +206,7 @@ def _of_values(numpy: Any, values: list[Any], *, is_target: bool = False) -> Tol
         lengths = list(map(len, there))
         found = Counter(there)
         out |= {"distinct": len(found), "min_length": min(lengths), "max_length": max(lengths)}
-        out["mean_length"] = _round(sum(lengths) / len(lengths))
+        out["mean_length"] = six_digits(sum(lengths) / len(lengths))
         if is_target and len(found) <= _MOST_CLASSES:
             out["classes_by_rank"] = sorted(found.values(), reverse=True)
     elif kinds and all(issubclass(kind, (int, float, numpy.number, numpy.bool_)) for kind in kinds):

@@ -157,3 +157,11 @@ def is_missing(value: Any) -> bool:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float) and value != value
+
+
+def six_digits(value: float) -> float:
+    """A number as it is recorded of data: a whole one of seven digits or more may be a customer's.
+
+    Whole numbers stay whole.
+    """
+    return value if isinstance(value, int) and abs(value) < 10**6 else type(value)(float(f"{value:.6g}"))

@@ -83,7 +83,7 @@ def edges_of(columns: Sequence[Mapping[str, Any]], profile: Any, *, is_same_key:
 
 def _moved(value: float, direction: int) -> float:
     """A bound that was rounded, so that no value of the training data lies beyond it."""
-    if isinstance(value, int) or not math.isfinite(value):
+    if (isinstance(value, int) and abs(value) < 10**6) or not math.isfinite(value):
         return value
     return value + direction * _ROUNDING * abs(value)
 
