@@ -27,7 +27,7 @@ _MOST_COPIED = 1 << 18
 _MOST_SAMPLED = 1 << 16
 _MOST_HELD = 1 << 23
 _MOST_ROWS = 64
-_MOST_LISTED = 1 << 14  # values of a list that are looked at one by one
+_MOST_LISTED = 1 << 11  # values of a list that are looked at one by one, a tenth of a microsecond each
 _MOST_KNOWN = 10_000
 _PLAIN = frozenset({str, bytes, int, float, bool, complex, type(None)})
 
@@ -62,12 +62,14 @@ class _Data:
 
     def _keep_plain(self, X: Any) -> None:
         """Keep values that stay as they are, of which the list or the array may change; objects of others are not."""
-        rows = X if len(X) <= _MOST_LISTED else X[:: -(-len(X) // _MOST_ROWS)]
+        width = len(X[0]) if len(X) and type(X[0]) in (list, tuple) else 1
+        is_all = len(X) * width <= _MOST_LISTED
+        rows = X if is_all else X[:: -(-len(X) // _MOST_ROWS)]
         sizes = [_size_of(row) for row in rows]
         if not sizes or None in sizes:
             return
         self.n_rows, n_bytes = len(X), sum(size for size in sizes if size is not None)
-        if len(X) <= _MOST_LISTED and n_bytes <= _MOST_COPIED and _is_room():
+        if is_all and n_bytes <= _MOST_COPIED and _is_room():
             self.copy, self.n_bytes = _copy_of(X), n_bytes
             _copies.append(weakref.ref(self))
         else:
