@@ -189,7 +189,7 @@ def test_prune_shows_first_and_does_it_when_told(store: Path) -> None:
     code, _, err = ask(store, "prune")
     assert (code, "needs a rule" in err) == (2, True)
     code, out, _ = ask(store, "prune", "--keep-last", "1", "--dry-run", "--yes", "--reason", "old")
-    assert (code, "would delete 2 runs" in out) == (0, True)
+    assert (code, "would delete 2 runs" in out, out.splitlines()[-1]) == (0, True, "nothing was changed")
     code, out, _ = ask(store, "prune", "--keep-last", "1")
     assert (code, "would delete 2 runs" in out, "--yes" in out) == (0, True, True)
     assert query(store, "SELECT count(*) FROM runs") == [(6,)]
@@ -207,6 +207,8 @@ def test_redact_shows_first_and_does_it_when_told(store: Path) -> None:
     assert (code, "--user" in err) == (2, True)
     code, out, _ = ask(store, "redact", "--user", "zaphodbb")
     assert (code, "would erase" in out, "cannot be undone" in out) == (0, True, True)
+    code, out, _ = ask(store, "redact", "--user", "zaphodbb", "--yes", "--reason", "request 7", "--dry-run")
+    assert (code, "would erase" in out, out.splitlines()[-1]) == (0, True, "nothing was changed")
     assert b"zaphodbb" in store.read_bytes()
     code, _, err = ask(store, "redact", "--user", "zaphodbb", "--yes", "--reason", "zaphodbb asked")
     assert (code, "names what is to be erased" in err) == (2, True)

@@ -223,7 +223,7 @@ def prune(
     for why, number in reasons.items():
         click.echo(f"  {counted(number, 'run')} left: {why}")
     if not is_meant and done.deletion.runs:
-        click.echo("nothing was changed; add --reason WHY --yes to do it")
+        click.echo("nothing was changed" if dry_run else "nothing was changed; add --reason WHY --yes to do it")
 
 
 @click.command(epilog='Example: histhooks redact --user ann --reason "request of 3 May" --yes')
@@ -285,5 +285,6 @@ def redact(
     if done.notice:
         click.echo(f"traces may be left in free pages: {done.notice}", err=True)
     if not is_meant and (done.values or done.texts or done.kept_files):
-        click.echo("nothing was changed, and this cannot be undone; add --reason WHY --yes to do it")
+        hint = "" if dry_run else ", and this cannot be undone; add --reason WHY --yes to do it"
+        click.echo(f"nothing was changed{hint}")
     context.exit(code)
