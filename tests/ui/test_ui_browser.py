@@ -229,6 +229,33 @@ def test_what_is_recorded_appears_and_nothing_that_was_chosen_moves(chromium: An
     tab.context.close()
 
 
+def test_a_run_that_is_killed_before_its_page_listens_is_not_shown_as_running(chromium: Any, tmp_path: Path) -> None:
+    from histhooks.ui import serve
+
+    store = make(tmp_path / "h.db")
+    variables = {**os.environ, "HISTHOOKS_STORE": str(store), "HISTHOOKS_QUIET": "1"}
+    process = subprocess.Popen([sys.executable, "-c", LIVE], env=variables, stdout=subprocess.PIPE, text=True)
+    server = serve([store])
+    tab = Tab(chromium, server.url)
+    held: list[Any] = []
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "going\n"
+        tab.page.route("**/s/h/live", lambda route: held.append(route))  # playwright marks the function
+        page = tab.go("s/h/runs/live")
+        page.wait_for_selector("[data-fresh=status] >> text=running")
+        while not held:
+            page.wait_for_timeout(20)
+    finally:
+        process.kill()
+        process.communicate()
+    for each in held:
+        each.continue_()
+    page.wait_for_selector("[data-fresh=status] >> text=killed")
+    tab.close()
+    server.close()
+
+
 def test_the_verb_prints_the_address_and_ends_with_control_c(tmp_path: Path) -> None:
     import json
     import signal

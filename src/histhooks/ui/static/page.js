@@ -171,7 +171,9 @@ class Live {
       const isFirst = !this.cursor;
       this.cursor = event.lastEventId;
       this.say("live");
+      // What ended between the answer of the page and this first look changes no more: who shows it as running looks again.
       if (!isFirst) this.take(JSON.parse(event.data));
+      else if (document.querySelector(".status.going")) this.take({ runs: [], whole: false });
     };
   }
   close() { this.source?.close(); this.source = null; }
