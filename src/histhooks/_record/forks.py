@@ -1,7 +1,8 @@
 """What is done around a fork: the parent's connection is closed before it, and the child starts clean.
 
 A fork waits for what is being written, so that what was logged before it is in the file whoever leaves first, and in
-whatever way (``os._exit``); it waits a second at most, and no longer at all while the store cannot be written. Both
+whatever way (``os._exit``); it waits a second at most, and no longer at all while the store cannot be written. It
+waits for a line that a thread of ours prints too, since the child would get the lock of stderr as it is then. Both
 sides open the store again when they next write; a child that writes nothing never does. Programs that are started by
 ``subprocess`` pay nothing: no code of histhooks runs there.
 """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -267,13 +268,18 @@ def _found(history: History, asked: dict[str, Any], options: dict[str, Any]) -> 
 
 
 def _data(found: Sequence[RunRows], history: History, options: dict[str, Any]) -> None:
-    from histhooks.checks import risks_in
-
-    risks = (lambda run_id: risks_in(history.run(run_id))) if options["check"] else None
+    risks = _asking(history) if options["check"] else None
     if options["as_csv"]:
         click.echo(run_data.as_csv(history, found, risks=risks), nl=False)
     else:
         common.print_json(run_data.as_json(history, found, risks))
+
+
+def _asking(history: History) -> Callable[[str], Counter[str]]:
+    """What checks a run by its id."""
+    from histhooks.checks import risks_in
+
+    return lambda run_id: risks_in(history.run(run_id))
 
 
 def table(found: list[RunRecord]) -> None:

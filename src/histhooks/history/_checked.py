@@ -101,7 +101,7 @@ class Checking:
         """Check the runs of a table."""
         from histhooks.checks import add_risks
 
-        add_risks(self, rows)  # type: ignore[arg-type]  # a history is one
+        add_risks(self, rows)  # type: ignore[arg-type]  # a History is one, whose import closed a circle
 
     def check(
         self,

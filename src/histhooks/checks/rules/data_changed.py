@@ -51,4 +51,5 @@ CHECK = Check(
     limits="files of another machine; of what changed since, files up to 32 MiB are hashed again; of larger ones size "
     "and time are compared",
     judge=_judge,
+    version="2",
 )

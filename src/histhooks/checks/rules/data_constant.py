@@ -59,5 +59,5 @@ CHECK = Check(
     limits="columns that are nearly constant",
     thresholds={"warn": 0.2, "rows": 20, "pixels": 64},
     judge=_judge,
-    version="2",
+    version="3",
 )

@@ -59,5 +59,5 @@ CHECK = Check(
     limits="rows that are nearly equal; data without a validation or test part",
     thresholds={"warn": 0.05, "drawn": 0.25, "all": 0.95, "times": 2.1, "rows": 50},
     judge=_judge,
-    version="2",
+    version="3",
 )

@@ -104,5 +104,5 @@ CHECK = Check(
     limits="losses without a known constant, such as those of Lightning",
     thresholds={"loss": 0.3, "score": 0.1},
     judge=_judge,
-    version="2",
+    version="3",
 )

@@ -43,4 +43,5 @@ CHECK = Check(
     is_silent="0.95 after 0.80 on 500 rows",
     limits="scores that are no share of rows",
     judge=_judge,
+    version="2",
 )

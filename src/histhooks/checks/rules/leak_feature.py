@@ -61,5 +61,5 @@ CHECK = Check(
     limits="a leak that needs two columns together; proxies known only to people",
     thresholds={"warn": 0.95, "slack": 0.05, "others": 0.8, "near": 0.6, "rows": 100, "columns": 4},
     judge=_judge,
-    version="2",
+    version="3",
 )

@@ -64,5 +64,5 @@ CHECK = Check(
     limits="a loss that is logged only once; GANs and rewards are told apart by names and numbers of optimizers",
     thresholds={"times": 2.0, "constant": 1.5, "untrained": 2.0},
     judge=_judge,
-    version="2",
+    version="3",
 )

@@ -73,4 +73,5 @@ CHECK = Check(
     limits="learning that shows in no loss",
     thresholds={"fall": 0.01, "points": 10},
     judge=_judge,
+    version="2",
 )

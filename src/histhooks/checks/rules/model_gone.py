@@ -37,4 +37,5 @@ CHECK = Check(
     is_silent="a version that is kept beside the store, or was kept beside another one",
     limits="paths of other machines: the check cannot tell",
     judge=_judge,
+    version="2",
 )

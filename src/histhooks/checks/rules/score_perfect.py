@@ -35,4 +35,5 @@ CHECK = Check(
     limits="it cannot tell easy data from a leak",
     thresholds={"score": 0.999, "rows": 200},
     judge=_judge,
+    version="2",
 )

@@ -78,5 +78,5 @@ CHECK = Check(
     limits="columns of few values; columns that change together and not alone",
     thresholds={"p": 1e-3, "psi": 0.1, "rows": 100, "distinct": 50},
     judge=_judge,
-    version="2",
+    version="3",
 )

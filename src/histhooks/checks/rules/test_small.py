@@ -36,4 +36,5 @@ CHECK = Check(
     limits="scores that are no share of rows",
     thresholds={"width": 0.1},
     judge=_judge,
+    version="2",
 )

@@ -56,5 +56,5 @@ CHECK = Check(
     limits="scores that a program computes by hand",
     thresholds={"rows": 30},
     judge=_judge,
-    version="2",
+    version="3",
 )

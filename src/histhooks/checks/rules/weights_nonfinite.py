@@ -43,4 +43,5 @@ CHECK = Check(
     is_silent="a mask of minus infinity among the buffers of a model",
     limits="weights on devices that could not be read",
     judge=_judge,
+    version="2",
 )
